@@ -1,3 +1,29 @@
-"""Multiprocess, high-throughput client (shipper) of the DataArt analytics platform."""
+"""Multiprocess, high-throughput client (shipper) of the DataArt analytics platform.
+
+    emit ─► encode ─► put ─► claim ─► batch ─► send ─► settle
+    └─ your process ──────┘ └─ worker processes ────────────┘
+       client  producer/  queue/        worker/
+"""
+
+from dataart_mp.client import Client
+from dataart_mp.config import ClientConfig, HTTPOptions
+from dataart_mp.errors import BufferFullError, ClosedError, ConfigError, DataArtError, EventError
+from dataart_mp.failure import Failure
+from dataart_mp.protocol import DataArtClient
+from dataart_mp.stats import Stats
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "BufferFullError",
+    "Client",
+    "ClientConfig",
+    "ClosedError",
+    "ConfigError",
+    "DataArtClient",
+    "DataArtError",
+    "EventError",
+    "Failure",
+    "HTTPOptions",
+    "Stats",
+]

@@ -1,4 +1,6 @@
-"""What can go wrong, by name. Every error survives pickling."""
+"""What can go wrong, by name. Every error survives pickling, with its attributes."""
+
+import reprlib
 
 
 class DataArtError(Exception):
@@ -6,16 +8,60 @@ class DataArtError(Exception):
 
 
 class ConfigError(DataArtError, ValueError):
-    """A setting is missing or wrong; the message names field, value and remedy."""
+    """A setting is missing or wrong; the message names field, value and remedy.
+
+    Attributes:
+        field: The setting's name, such as `flush_num_workers`, or None when no single one is
+            to blame.
+        shown: The refused value as the message shows it: short, and `***` for a secret. The
+            value itself is not kept: it may be a secret, and it may not survive pickling.
+    """
+
+    def __init__(self, message: str, field: str | None = None, shown: str | None = None) -> None:
+        super().__init__(message)
+        self.field = field
+        self.shown = shown
 
 
 class EventError(DataArtError, ValueError):
-    """An event cannot be sent as it is; the message names the path, the value and the remedy."""
+    """An event cannot be sent as it is; the message names the path, the value and the remedy.
+
+    Attributes:
+        path: Where the fault is, from the argument's name down, such as
+            `metadata.items[3].raw`; None when the event as a whole is at fault.
+    """
+
+    def __init__(self, message: str, path: str | None = None) -> None:
+        super().__init__(message)
+        self.path = path
 
 
 class BufferFullError(DataArtError):
     """No frame is free: `overflow="raise"`, or `block_timeout` is over, or no worker can start."""
 
 
-class ClosedError(DataArtError):
-    """The client is closed; emit before `close()`, or make another client."""
+class ClosedError(DataArtError, ValueError):
+    """The client is closed; emit before `close()`, or make another client.
+
+    A ValueError, as for every other closed thing: a file, a `multiprocessing.Queue`.
+    """
+
+
+def short_repr(value: object, limit: int = 80) -> str:
+    """Show a value in an error's message.
+
+    Args:
+        value: Anything, also an object whose own `repr` is endless or broken.
+        limit: The most characters of the answer.
+
+    Returns:
+        The value's `repr`, its middle left out when it is longer than the limit. Never raises.
+    """
+    shortener = reprlib.Repr()
+    shortener.maxstring = shortener.maxother = limit
+    shortener.maxlevel = 2
+    try:
+        text = shortener.repr(value[:limit] if isinstance(value, bytes | bytearray) else value)
+    except Exception:  # noqa: BLE001 - a stranger's repr may raise anything; the message must not
+        text = f"<{type(value).__name__}, whose repr fails>"
+    return text if len(text) <= limit else text[: limit - 1] + "…"

@@ -1,0 +1,226 @@
+"""The client: what an application holds.
+
+    emit_action ─ encode ─► append ═ shared memory ═ claim ─► batch ─► send ─► settle
+    (this module)  producer/encoder   queue/            worker/
+
+The client puts the parts together and decides nothing else than what happens when the buffer is
+full. A client may be shared by threads, forked, and handed to a child process.
+"""
+
+import atexit
+import logging
+import os
+import queue
+import time
+import weakref
+from collections.abc import Mapping
+from datetime import datetime
+from multiprocessing import context
+from types import TracebackType
+from typing import Any, Final, Self
+
+from dataart_mp.config import ClientConfig
+from dataart_mp.errors import BufferFullError
+from dataart_mp.producer.encoder import encode_action, encode_identity
+from dataart_mp.producer.engine import Engine
+from dataart_mp.producer.tally import Tally
+from dataart_mp.queue.ledger import DROPPED_FULL
+from dataart_mp.stats import Stats
+from dataart_mp.worker.batch import ENVELOPE_BYTES
+
+_log = logging.getLogger("dataart_mp")
+
+_TELL_SECONDS: Final = 30.0
+
+
+class Client:
+    """Ships actions and identities to the platform, through worker processes of its own.
+
+    Nothing is started before the first event. An event for which a call returned True outlives
+    this process; it is delivered at least once, or stands by name in `stats()`.
+
+    Args:
+        config: where to, with which key and how.
+    """
+
+    def __init__(self, config: ClientConfig) -> None:
+        capacity = config.max_request_bytes - ENVELOPE_BYTES
+        self._assemble(config, Engine.make(config, capacity), maker=os.getpid())
+
+    def _assemble(self, config: ClientConfig, engine: Engine, maker: int) -> None:
+        self.config = config
+        self._engine = engine
+        self._queue = engine.queue
+        self._maker = maker
+        self._patience = config.block_timeout if config.overflow == "block" else 0.0
+        self._drops = Tally(_TELL_SECONDS)
+        self._left: int | None = None
+        self._last_stats = Stats()
+        # A client that is forgotten without `close` leaves its records to the workers.
+        self._abandon = weakref.finalize(self, engine.stop, wait=False)
+        self._abandon.atexit = False
+        _clients.add(self)
+
+    # Events
+
+    def emit_action(
+        self,
+        key: str,
+        user_key: str,
+        is_anonymous_user: bool = False,
+        timestamp: datetime | str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> bool:
+        """Emit what a user did.
+
+        Args:
+            key: what was done; non-empty.
+            user_key: who did it; non-empty.
+            is_anonymous_user: whether `user_key` stands for somebody who is not known.
+            timestamp: when; None is now, a naive datetime is local time, a string is RFC 3339.
+            metadata: whatever describes it; see the README for the types.
+
+        Returns:
+            True, or False when it was dropped (`overflow="drop"`).
+
+        Raises:
+            EventError: the event cannot be sent as it is. Nothing else is harmed.
+            BufferFullError: no room, with `overflow="raise"`, after `block_timeout`, or when no
+                worker can be started.
+            ClosedError: the client is closed.
+        """
+        record = encode_action(key, user_key, is_anonymous_user, timestamp, metadata)
+        try:
+            self._queue.append(record, self._patience)
+        except queue.Full:
+            return self._overflow()
+        return True
+
+    def identify(self, user_key: str, metadata: Mapping[str, Any] | None = None) -> bool:
+        """Emit who a user is. It makes a request of its own, at once.
+
+        Args:
+            user_key: who; non-empty.
+            metadata: what is known of the user.
+
+        Returns:
+            True, or False when it was dropped (`overflow="drop"`).
+
+        Raises:
+            EventError, BufferFullError, ClosedError: as `emit_action`.
+        """
+        record = encode_identity(user_key, metadata)
+        try:
+            self._queue.append_alone(record, self._patience)
+        except queue.Full:
+            return self._overflow()
+        return True
+
+    # The end of a stretch of work
+
+    def flush(self, timeout: float | None = None) -> int:
+        """Wait until all that this process has emitted before the call is settled.
+
+        Args:
+            timeout: seconds; None waits without a limit, unless no worker can be started.
+
+        Returns:
+            How many records are still pending: 0 is all settled. Settled is not delivered: see
+            `stats()` for what was rejected or given up on.
+
+        Raises:
+            ClosedError: the client is closed.
+        """
+        return self._queue.flush(timeout)
+
+    def close(self, timeout: float | None = None) -> int:
+        """Flush, and use the client no more. A second call does nothing and returns the same.
+
+        In the process that made the client, this ends it for all processes; workers go when they
+        have delivered what is left. Elsewhere it is only this process that has done with it.
+
+        Args:
+            timeout: as for `flush`.
+
+        Returns:
+            As `flush`.
+        """
+        if self._left is None:
+            left = self._queue.flush(timeout)
+            if os.getpid() == self._maker:
+                self._queue.arena.close_for_good()
+            self._queue.seal()
+            self._last_stats = self._queue.stats()
+            self._left = left
+            self._abandon.detach()
+            self._engine.stop(wait=left == 0)
+            self._tell_drops(self._drops.rest())
+        return self._left
+
+    def stats(self) -> Stats:
+        """The balance sheet of records, over all processes; after `close`, that of the closing."""
+        return self._last_stats if self._left is not None else self._queue.stats()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        stats = self.stats()
+        state = "open" if self._left is None else "closed"
+        return (
+            f"<Client {state} | accepted {stats.accepted} | delivered {stats.delivered} "
+            f"| pending {stats.pending}>"
+        )
+
+    # Processes
+
+    def __getstate__(self) -> Any:  # noqa: ANN401 - whatever `__setstate__` takes
+        context.assert_spawning(self)  # by inheritance only, as every multiprocessing.Queue
+        return self.config.without_callbacks(), self._engine.descriptors(), self._maker
+
+    def __setstate__(self, state: Any) -> None:  # noqa: ANN401
+        config, descriptors, maker = state
+        self._assemble(config, Engine.inherit(config, descriptors), maker)
+
+    def _overflow(self) -> bool:
+        """No frame is free: do what the configuration asks for."""
+        if self.config.overflow == "drop":
+            self._queue.ledger.add(DROPPED_FULL)
+            self._tell_drops(self._drops.add(1, time.monotonic()))
+            return False
+        error = self._engine.error
+        if error is not None:
+            raise BufferFullError(f"no frame is free, and no worker can start: {error}")
+        raise BufferFullError(
+            f"all {self.config.flush_buffer_size:,} frames are in use: the platform is slower than "
+            "the events; raise flush_buffer_size or block_timeout, or set overflow"
+        )
+
+    def _tell_drops(self, records: int) -> None:
+        if records:
+            _log.error("%d records dropped: buffer full", records)
+
+    def _at_exit(self) -> None:
+        """Give the workers a last chance while this process lives; after it they go on alone."""
+        if self._left is None and os.getpid() == self._maker:
+            self._queue.flush(self.config.exit_timeout)
+        elif self._left is None:
+            self._queue.seal()
+
+
+_clients: weakref.WeakSet[Client] = weakref.WeakSet()
+
+
+@atexit.register
+def _at_exit() -> None:
+    # Not `close`: handlers that run after this one, and finalizers, may still emit.
+    for client in list(_clients):
+        client._at_exit()

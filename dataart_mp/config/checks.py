@@ -1,0 +1,110 @@
+"""The kinds of settings, and the rules they obey."""
+
+import keyword
+import math
+import os
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import TypeVar
+
+from dataart_mp.config.setting import Check, Setting, config_error
+
+T = TypeVar("T")
+
+# What may be given, and what is kept of it.
+Flag = Setting[bool, bool]
+Whole = Setting[int, int]
+OptionalWhole = Setting[int | None, int | None]
+Seconds = Setting[float | timedelta, float]
+OptionalSeconds = Setting[float | timedelta | None, float | None]
+Text = Setting[str, str]
+OptionalText = Setting[str | None, str | None]
+OptionalFile = Setting[str | os.PathLike[str] | None, str | None]
+
+LONGEST_WAIT = 2_147_483.0
+"""Seconds, 24 days: the longest wait that poll() can be asked for, in milliseconds in a C int."""
+
+
+def whole(least: int, most: int) -> Check[int]:
+    """Check a whole number between two bounds, both included; a bool is none."""
+
+    def check(field: str, value: object) -> int:
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise config_error(
+                field, value, f"must be a whole number; pass an int, {least} or more"
+            )
+        if value < least:
+            raise config_error(field, value, f"must be {least} or more")
+        if value > most:
+            raise config_error(field, value, f"must be {most} or less")
+        return int(value)
+
+    return check
+
+
+def seconds(*, or_zero: bool = False) -> Check[float]:
+    """Check a span of time, given in seconds or as a timedelta and kept in seconds.
+
+    Args:
+        or_zero: Whether zero is a span, too.
+    """
+    wanted = "zero or more" if or_zero else "more than zero"
+
+    def check(field: str, value: object) -> float:
+        span = value.total_seconds() if isinstance(value, timedelta) else value
+        if not isinstance(span, int | float) or isinstance(span, bool):
+            raise config_error(field, value, "must be seconds as a number, or a timedelta")
+        if math.isnan(span) or span < 0 or (span == 0 and not or_zero):
+            raise config_error(field, value, f"must be {wanted}, in seconds")
+        if span > LONGEST_WAIT:
+            raise config_error(
+                field, value, f"must be {LONGEST_WAIT:.0f} seconds (24 days) or less"
+            )
+        return float(span)
+
+    return check
+
+
+def optional(check: Callable[[str, object], T]) -> Check[T | None]:
+    """Let None through, and hold anything else to the given rule."""
+
+    def check_unless_none(field: str, value: object) -> T | None:
+        return None if value is None else check(field, value)
+
+    return check_unless_none
+
+
+def boolean(field: str, value: object) -> bool:
+    """Check a bool; a number is none."""
+    if not isinstance(value, bool):
+        raise config_error(field, value, "must be True or False")
+    return value
+
+
+def readable_file(field: str, value: object) -> str:
+    """Check the path of a file that this process can read; kept as text."""
+    if not isinstance(value, str | os.PathLike):
+        raise config_error(field, value, "must be the path of a file; pass a str or a Path")
+    path = os.fspath(value)
+    if not isinstance(path, str) or "\0" in path:
+        raise config_error(field, value, "must be a path in text without NUL; pass a str or a Path")
+    if not Path(path).is_file():
+        raise config_error(field, value, "there is no such file; correct the path")
+    if not os.access(path, os.R_OK):
+        raise config_error(field, value, "cannot be read; give this process the right to read it")
+    return path
+
+
+def import_string(field: str, value: object) -> str:
+    """Check the syntax of "package.module:callable"; nothing is imported here."""
+    if not isinstance(value, str):
+        raise config_error(field, value, 'must be text like "package.module:callable"')
+    module, _, attribute = value.partition(":")
+    if not (_is_dotted_name(module) and _is_dotted_name(attribute)):
+        raise config_error(field, value, 'must have the form "package.module:callable"')
+    return value
+
+
+def _is_dotted_name(text: str) -> bool:
+    return all(part.isidentifier() and not keyword.iskeyword(part) for part in text.split("."))

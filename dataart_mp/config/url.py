@@ -1,0 +1,62 @@
+"""URLs in settings: checked, and shown without what may be secret in them."""
+
+import re
+from urllib.parse import SplitResult, urlsplit
+
+from dataart_mp.config.setting import MASK, config_error, secret_error
+
+_USERINFO = re.compile(r"^([a-z][a-z0-9+.-]*://)?.*@", re.IGNORECASE | re.DOTALL)
+_QUERY = re.compile(r"[?#].+$", re.DOTALL)
+
+
+def masked_url(url: str) -> str:
+    """Hide user, password, query and fragment of a URL, also of one that makes no sense."""
+    return _QUERY.sub(MASK, _USERINFO.sub(rf"\1{MASK}@", url))
+
+
+def base_url(field: str, value: object) -> str:
+    """Check where the platform is; kept without a slash at its end."""
+    url, parts = _http_url(field, value)
+    if parts.username is not None:
+        raise _url_error(field, url, "must not hold a user or password; the api_key is enough")
+    if "?" in url or "#" in url:
+        raise _url_error(field, url, "must end with its path; leave out query and fragment")
+    return url.rstrip("/")
+
+
+def proxy_url(field: str, value: object) -> str:
+    """Check where a proxy is; it may hold a user and a password."""
+    url, parts = _http_url(field, value)
+    if parts.path.strip("/") or "?" in url or "#" in url:
+        raise _url_error(field, url, "must end with host and port; leave out path and query")
+    return url
+
+
+def _http_url(field: str, value: object) -> tuple[str, SplitResult]:
+    if not isinstance(value, str):
+        raise config_error(field, value, 'must be a URL as text, such as "https://host"')
+    if not value.isascii() or not value.isprintable() or " " in value:
+        problem = "must be printable ASCII without spaces; percent-encode the rest, punycode a host"
+        raise _url_error(field, value, problem)
+    parts = _split(field, value)
+    if parts.scheme not in {"http", "https"}:
+        raise _url_error(field, value, "must begin with http:// or https://")
+    if not parts.hostname:
+        raise _url_error(field, value, 'must name a host, such as "https://host"')
+    return value, parts
+
+
+def _split(field: str, url: str) -> SplitResult:
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # parsed when asked for
+    except ValueError as error:
+        # The error may quote a piece of the URL: it is neither chained nor shown.
+        del error
+    else:
+        return parts
+    raise _url_error(field, url, "cannot be understood; check host, brackets and port")
+
+
+def _url_error(field: str, url: str, problem: str) -> Exception:
+    return secret_error(field, problem, shown=repr(masked_url(url)))

@@ -1,0 +1,140 @@
+"""The head of a request to the platform: what it must say before its body is read."""
+
+from __future__ import annotations
+
+import hmac
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Literal
+
+from dataart_mp.devsink.rejection import RejectionError, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Kind = Literal["actions", "identities"]
+
+KINDS: Final[Mapping[str, Kind]] = {
+    "/events/send-actions": "actions",
+    "/users/identify": "identities",
+}
+_JSON_TYPES: Final = frozenset({"application/json", "application/json;charset=utf-8"})
+_ONCE: Final = (
+    "Host",
+    "X-API-Key",
+    "Content-Type",
+    "User-Agent",
+    "Content-Length",
+    "Content-Encoding",
+    "Idempotency-Key",
+)
+_ONCE_BYTES: Final = frozenset(name.lower().encode() for name in _ONCE)
+_MAX_IDEMPOTENCY_KEY: Final = 255
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """A right head.
+
+    Attributes:
+        kind: What the body should carry.
+        encoding: The Content-Encoding; None: the body is plain.
+        length: The Content-Length; None: the body is chunked.
+        idempotency_key: The Idempotency-Key; None: the client sent none.
+    """
+
+    kind: Kind
+    encoding: str | None
+    length: int | None
+    idempotency_key: str | None
+
+
+def kind_of(path: str) -> Kind | None:
+    """What is sent to this path, whatever prefix the base URL put before it."""
+    for ending, kind in KINDS.items():
+        if path.endswith(ending) and "//" not in path:
+            return kind
+    return None
+
+
+def check_head(
+    method: str,
+    path: str,
+    query: bytes,
+    headers: list[tuple[bytes, bytes]],
+    api_key: str | None,
+) -> Head:
+    """Read the head of a request.
+
+    Args:
+        method: As sent.
+        path: As sent, without the query.
+        query: What stands after the question mark.
+        headers: Lower-case names and their values.
+        api_key: The only good X-API-Key; None: any.
+
+    Raises:
+        RejectionError: With the first thing that is wrong.
+    """
+    kind = kind_of(path)
+    if kind is None:
+        raise RejectionError("path", f"{shown(path)} is not …{' or …'.join(KINDS)}", status=404)
+    if method != "POST":
+        raise RejectionError("method", f"must be POST, not {shown(method)}", status=405)
+    if query:
+        raise RejectionError("query", f"none is expected, not {shown(query.decode('latin-1'))}")
+    fields = _once_only(headers)
+    _check_api_key(fields.get(b"x-api-key"), api_key)
+    _check_presence(fields)
+    return Head(kind, _encoding(fields), _length(fields), _idempotency_key(fields))
+
+
+def _once_only(headers: list[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+    fields = dict(headers)
+    if len(fields) != len(headers):
+        names = [name for name, _ in headers]
+        for name in _ONCE:
+            if names.count(name.lower().encode()) > 1:
+                raise RejectionError(f"header {name}", "is there more than once")
+    return fields
+
+
+def _check_api_key(given: bytes | None, expected: str | None) -> None:
+    if not given:
+        problem = "is missing" if given is None else "is empty"
+        raise RejectionError("header X-API-Key", problem, status=401)
+    if expected is not None and not hmac.compare_digest(given, expected.encode()):
+        raise RejectionError("header X-API-Key", "is not the key of this sink", status=401)
+
+
+def _check_presence(fields: Mapping[bytes, bytes]) -> None:
+    for name in ("Host", "User-Agent", "Content-Type"):
+        if not fields.get(name.lower().encode()):
+            raise RejectionError(f"header {name}", "is missing or empty")
+    media_type = fields[b"content-type"].decode("latin-1")
+    if media_type.lower().replace(" ", "") not in _JSON_TYPES:
+        raise RejectionError(
+            "header Content-Type", f"must be application/json, not {shown(media_type)}", status=415
+        )
+
+
+def _encoding(fields: Mapping[bytes, bytes]) -> str | None:
+    encoding = fields.get(b"content-encoding")
+    return None if encoding is None else encoding.decode("latin-1").lower()
+
+
+def _length(fields: Mapping[bytes, bytes]) -> int | None:
+    # The HTTP parser has already refused a length that is not a number.
+    length = fields.get(b"content-length")
+    return None if length is None else int(length)
+
+
+def _idempotency_key(fields: Mapping[bytes, bytes]) -> str | None:
+    key = fields.get(b"idempotency-key")
+    if key is None:
+        return None
+    if not 1 <= len(key) <= _MAX_IDEMPOTENCY_KEY:
+        raise RejectionError(
+            "header Idempotency-Key",
+            f"must have 1 to {_MAX_IDEMPOTENCY_KEY} characters, not {len(key)}",
+        )
+    return key.decode("latin-1")

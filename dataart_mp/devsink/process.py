@@ -1,0 +1,291 @@
+"""A sink in a process of its own, as tests and the demo use it."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import selectors
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from typing import IO, TYPE_CHECKING, Any, Final, Self, cast
+from urllib.parse import urlencode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+    from types import TracebackType
+
+    from dataart_mp.devsink.stats import SinkStats
+
+_HOST: Final = "127.0.0.1"
+_READY_SECONDS: Final = 30.0
+_STOP_SECONDS: Final = 10.0
+_API_SECONDS: Final = 30.0
+_LOOK_SECONDS: Final = 0.02
+# The most that the API takes.
+_NO_LIMIT: Final = "999999999"
+
+
+class SinkError(RuntimeError):
+    """The sink did not start, answered an error, or did not see in time what it was to see."""
+
+
+class SinkProcess:
+    """Starts `python -m dataart_mp.devsink` and talks to it; a context manager.
+
+        with SinkProcess() as sink:
+            ...  # ship to sink.url
+            sink.wait_for(lambda stats: stats["actions"] == 100)
+
+    The sink ends with the block, and with the process that started it, however that one dies.
+
+    Args:
+        options: Command line options beside those below: `"--keep", "10"`.
+        api_key: The only accepted key; None: any that is not empty.
+        port: To listen on, after a restart too; 0: any free one.
+        journal: File by which the counts outlive a restart; None: they do not.
+    """
+
+    def __init__(
+        self,
+        *options: str,
+        api_key: str | None = None,
+        port: int = 0,
+        journal: Path | str | None = None,
+    ) -> None:
+        self._options = list(options)
+        if api_key is not None:
+            self._options += ["--api-key", api_key]
+        if journal is not None:
+            self._options += ["--journal", str(journal)]
+        self._port = port
+        self._reservation: socket.socket | None = None
+        self._child: subprocess.Popen[bytes] | None = None
+        self._log: IO[bytes] | None = None
+        self._starter = 0
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        state = "down" if self._child is None else f"pid {self._child.pid}"
+        return f"<SinkProcess port {self._port} | {state}>"
+
+    @property
+    def url(self) -> str:
+        """The base URL for a client: `http://127.0.0.1:41234`; it stays the same."""
+        if not self._port:
+            raise SinkError("the sink was not started")
+        return f"http://{_HOST}:{self._port}"
+
+    @property
+    def pid(self) -> int:
+        """The process id of the running sink."""
+        return self._running().pid
+
+    @property
+    def log(self) -> str:
+        """What the sink wrote to standard error since its start: nothing, if all is well."""
+        if self._log is None:
+            return ""
+        size = os.fstat(self._log.fileno()).st_size
+        return os.pread(self._log.fileno(), size, 0).decode(errors="replace")
+
+    def start(self) -> None:
+        """Start the sink and wait until it listens.
+
+        Raises:
+            SinkError: It runs already, or it does not start; with what it said.
+        """
+        if self._child is not None:
+            raise SinkError("the sink runs already")
+        self._reserve_port()
+        self._starter = os.getpid()
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed by _end
+        self._child = subprocess.Popen(  # noqa: S603 - our own interpreter, our own module
+            [
+                *(sys.executable, "-m", "dataart_mp.devsink", "--until-eof"),
+                *("--host", _HOST, "--port", str(self._port), *self._options),
+            ],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            # Ctrl-C in a terminal is for the test run, which then stops its sinks in order.
+            start_new_session=True,
+        )
+        if not self._is_ready(self._child):
+            said = self.log
+            self.kill()
+            raise SinkError(f"the sink did not start: {said.strip() or 'it said nothing'}")
+
+    def stop(self) -> None:
+        """Stop the sink by SIGTERM; nothing happens if it is down.
+
+        Raises:
+            SinkError: It had to be killed.
+        """
+        self._end(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """Kill the sink by SIGKILL; nothing happens if it is down."""
+        self._end(signal.SIGKILL)
+
+    def restart(self) -> None:
+        """Stop the sink, and start it on the same port; only a journal keeps its counts."""
+        self.stop()
+        self.start()
+
+    def close(self) -> None:
+        """Stop the sink for good."""
+        try:
+            self.stop()
+        finally:
+            if self._reservation is not None:
+                self._reservation.close()
+                self._reservation = None
+
+    def stats(self) -> SinkStats:
+        """The balance since the start or the last reset."""
+        return cast("SinkStats", self._call("GET", "stats"))
+
+    def events(
+        self,
+        key: str | None = None,
+        user_key: str | None = None,
+        id: str | int | None = None,  # noqa: A002 - the name in the API
+        limit: int | None = None,
+    ) -> list[dict[str, Any]]:
+        """The kept actions that match, oldest first; with a limit only the newest ones."""
+        return self._items("events", key=key, user_key=user_key, id=id, limit=limit)
+
+    def identities(
+        self, user_key: str | None = None, limit: int | None = None
+    ) -> list[dict[str, Any]]:
+        """The kept identities that match, oldest first; with a limit only the newest ones."""
+        return self._items("identities", user_key=user_key, limit=limit)
+
+    def ids(self) -> dict[str | int, int]:
+        """How often each value of the id field arrived."""
+        return dict(self._call("GET", "ids")["ids"])
+
+    def requests(self, limit: int | None = None) -> list[dict[str, Any]]:
+        """The kept requests, oldest first, with time, headers, status, fault, …."""
+        return self._items("requests", limit=limit)
+
+    def rejected(self, limit: int | None = None) -> list[dict[str, Any]]:
+        """The kept wrong requests, oldest first, with field and error."""
+        return self._items("rejected", limit=limit)
+
+    def set_faults(self, *rules: Mapping[str, Any]) -> None:
+        """Put these rules in force, and no others: `{"kind": "status", "status": 503}`."""
+        self._call("PUT", "faults", list(rules))
+
+    def add_faults(self, *rules: Mapping[str, Any]) -> None:
+        """Put these rules in force after the others."""
+        self._call("POST", "faults", list(rules))
+
+    def faults(self) -> list[dict[str, Any]]:
+        """The rules in force, with how often each has `fired`."""
+        return self._items("faults")
+
+    def clear_faults(self) -> None:
+        """Let everything go right again; what hangs is disconnected."""
+        self._call("DELETE", "faults")
+
+    def reset(self) -> None:
+        """Forget all counts, items and rules; what hangs is disconnected."""
+        self._call("POST", "reset")
+
+    def wait_for(self, condition: Callable[[SinkStats], bool], timeout: float = 30.0) -> SinkStats:
+        """Wait until the stats fulfil a condition, and return them.
+
+        Raises:
+            TimeoutError: They did not in so many seconds; with the last stats.
+        """
+        deadline = time.monotonic() + timeout
+        while not condition(stats := self.stats()):
+            if time.monotonic() >= deadline:
+                raise TimeoutError(f"not in {timeout} s; the sink's stats are {stats}")
+            time.sleep(_LOOK_SECONDS)
+        return stats
+
+    def _running(self) -> subprocess.Popen[bytes]:
+        if self._child is None:
+            raise SinkError("the sink is down")
+        return self._child
+
+    def _reserve_port(self) -> None:
+        """Bind the port without listening, and keep it so while the sink is down.
+
+        Otherwise the kernel may lend it to any outgoing connection, even to the one of a client
+        that tries to reach the sink, which then talks to itself.
+        """
+        if self._reservation is None:
+            self._reservation = socket.socket()
+            self._reservation.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            self._reservation.bind((_HOST, self._port))
+            self._port = self._reservation.getsockname()[1]
+
+    @staticmethod
+    def _is_ready(child: subprocess.Popen[bytes]) -> bool:
+        """Wait for the line with the URL; False: it did not come."""
+        if child.stdout is None:
+            return False
+        with selectors.DefaultSelector() as selector:
+            selector.register(child.stdout, selectors.EVENT_READ)
+            return bool(selector.select(_READY_SECONDS)) and bool(child.stdout.readline())
+
+    def _end(self, number: signal.Signals) -> None:
+        # A forked child that leaves the block must not take the sink from its parent.
+        if self._child is None or self._starter != os.getpid():
+            return
+        child, self._child = self._child, None
+        child.send_signal(number)
+        try:
+            child.wait(_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
+            raise SinkError(f"the sink did not stop in {_STOP_SECONDS} s: {self.log}") from None
+        finally:
+            for stream in (child.stdin, child.stdout, self._log):
+                if stream is not None:
+                    stream.close()
+            self._log = None
+
+    def _items(self, name: str, **params: object) -> list[dict[str, Any]]:
+        given = {field: str(value) for field, value in params.items() if value is not None}
+        if "limit" in params:
+            given.setdefault("limit", _NO_LIMIT)
+        query = f"?{urlencode(given)}" if given else ""
+        items: list[dict[str, Any]] = self._call("GET", name + query)[name]
+        return items
+
+    def _call(self, method: str, path: str, content: object = None) -> Any:
+        connection = http.client.HTTPConnection(_HOST, self._port, timeout=_API_SECONDS)
+        body = None if content is None else json.dumps(content)
+        try:
+            connection.request(method, f"/_sink/{path}", body)
+            answer = connection.getresponse()
+            text = answer.read()
+        except OSError as error:
+            raise SinkError(f"{self!r} does not answer: {error}") from error
+        finally:
+            connection.close()
+        if answer.status != http.client.OK:
+            raise SinkError(f"{method} {path}: {answer.status} {text.decode(errors='replace')}")
+        return json.loads(text)

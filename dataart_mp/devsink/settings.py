@@ -1,0 +1,69 @@
+"""What a sink is told before it starts."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MIB = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SinkSettings:
+    """Where a sink listens, whom it lets in, and how much it remembers.
+
+    Attributes:
+        host: Address to listen on; only loopback, unless `allow_remote`.
+        port: Port to listen on; 0: any free one.
+        api_key: The only accepted X-API-Key; None: any that is not empty.
+        keep: Items of each kind kept for `/_sink/events` and `/_sink/identities`, the newest.
+        keep_requests: Requests kept for `/_sink/requests` and for `/_sink/rejected`, the newest.
+        id_field: Field of an action's metadata by which arrivals are counted for `/_sink/ids`.
+        max_body_bytes: Largest accepted body, as sent and as decompressed.
+        keep_alive: Seconds that an idle connection stays open.
+        journal: File to which accepted requests are appended, and from which they are counted
+            again at the next start; None: counts end with the process.
+        allow_remote: Listen on an address that other machines may reach.
+        until_eof: Also stop at the end of standard input, that is when the starter is gone.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8765
+    api_key: str | None = None
+    keep: int = 100_000
+    keep_requests: int = 10_000
+    id_field: str = "_id"
+    max_body_bytes: int = 32 * MIB
+    keep_alive: float = 60.0
+    journal: Path | None = None
+    allow_remote: bool = False
+    until_eof: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.allow_remote and not _is_loopback(self.host):
+            raise ValueError(
+                f"host: {self.host!r} is not a loopback address: other machines could reach the "
+                "sink, and it trusts everyone; use 127.0.0.1, or allow remote access explicitly"
+            )
+        if not 0 <= self.port <= 65535:
+            raise ValueError(f"port: {self.port} is not between 0 and 65535")
+        for name in ("keep", "keep_requests", "max_body_bytes"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}: {getattr(self, name)} is less than 1")
+        if self.keep_alive <= 0:
+            raise ValueError(f"keep_alive: {self.keep_alive} is not more than 0 seconds")
+        if self.api_key == "":
+            raise ValueError("api_key: is empty; leave it out to accept any key")
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

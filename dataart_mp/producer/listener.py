@@ -1,0 +1,133 @@
+"""The listener: hears what workers report, logs it, and calls the application's `on_failure`.
+
+It has a thread of its own, because `on_failure` is the application's code and may take its time.
+"""
+
+import json
+import logging
+import os
+import select
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+from dataart_mp.failure import Failure
+from dataart_mp.producer.tally import Tally
+from dataart_mp.queue.bell import Bell
+
+_log = logging.getLogger("dataart_mp")
+
+_READ_BYTES: Final = 65536
+_TELL_SECONDS: Final = 30.0
+
+
+class Listener:
+    """Reads reports until it is told to stop.
+
+    Args:
+        report_end: the reading end of the pipe, which does not block.
+        on_failure: the application's callback; what it raises is logged.
+    """
+
+    def __init__(self, report_end: int, on_failure: Callable[[Failure], object] | None) -> None:
+        self._report_end = report_end
+        self._on_failure = on_failure
+        self._enough = Bell.make()
+        self._unfinished = b""
+        self._tallies: dict[str, Tally] = {}
+        self._thread = threading.Thread(
+            target=self._listen, name="dataart_mp listener", daemon=True
+        )
+        self._thread.start()
+
+    def stop(self, seconds: float) -> bool:
+        """Hear what is there, then stop; False when that takes longer than `seconds`."""
+        self._enough.ring()
+        self._thread.join(seconds)
+        if self._thread.is_alive():
+            return False
+        self._enough.close()
+        return True
+
+    def forget(self) -> None:
+        """In a forked child: the thread, and the reports, are the parent's."""
+        self._enough.close()
+
+    def _listen(self) -> None:
+        poll = select.poll()
+        poll.register(self._report_end, select.POLLIN)
+        poll.register(self._enough.listening, select.POLLIN)
+        while True:
+            ready = [fd for fd, _ in poll.poll()]
+            more = self._report_end in ready and self._hear()
+            if self._enough.listening in ready and not more:
+                break
+            if not more:  # every writing end is closed
+                poll.unregister(self._report_end)
+        for what, tally in self._tallies.items():
+            self._tell(tally.rest(), what)
+
+    def _hear(self) -> bool:
+        """Take in what is there; False when nothing is, or nobody writes any more."""
+        try:
+            chunk = os.read(self._report_end, _READ_BYTES)
+        except BlockingIOError:
+            return False
+        *lines, self._unfinished = (self._unfinished + chunk).split(b"\n")
+        for report in _parsed(lines):
+            self._take(report)
+        return bool(chunk)
+
+    def _take(self, report: dict[str, Any]) -> None:
+        match report["report"]:
+            case "failure":
+                self._take_failure(report)
+            case "retrying":
+                _log.warning(
+                    "delivery fails (%s, %s); trying again in %.1f s",
+                    _status(report["status"]),
+                    report["answer"],
+                    report["delay"],
+                )
+            case "crash":
+                _log.error("a worker crashed: %s", report["text"])
+
+    def _take_failure(self, report: dict[str, Any]) -> None:
+        what = f"{report['reason']}: {_status(report['status'])}, {report['answer']}"
+        tally = self._tallies.setdefault(what, Tally(_TELL_SECONDS))
+        self._tell(tally.add(report["count"], time.monotonic()), what)
+        if self._on_failure is None:
+            return
+        try:
+            self._on_failure(_failure(report))
+        except Exception:
+            _log.exception("on_failure raised; delivery goes on")
+
+    def _tell(self, records: int, what: str) -> None:
+        if records:
+            _log.error("%d records not delivered, %s", records, what)
+
+
+def _parsed(lines: list[bytes]) -> Iterator[dict[str, Any]]:
+    for line in lines:
+        if line:
+            try:
+                yield json.loads(line)
+            except ValueError:
+                _log.warning("a report of a worker that died was torn")
+
+
+def _failure(report: dict[str, Any]) -> Failure:
+    return Failure(
+        reason=report["reason"],
+        kind=report["kind"],
+        records=tuple(json.loads(line) for line in (report["records"] or "").splitlines()),
+        status=report["status"],
+        answer=report["answer"],
+        attempts=report["attempts"],
+    )
+
+
+def _status(status: int | None) -> str:
+    return "no answer" if status is None else f"status {status}"

@@ -1,0 +1,109 @@
+"""When an event happened: a moment, never a time of day that depends on the reader's clock."""
+
+import re
+from datetime import UTC, date, datetime
+
+from dataart_mp.errors import EventError, short_repr
+
+_RFC_3339 = re.compile(
+    r"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2})(\.[0-9]+)?"
+    r"(Z|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9])"
+)
+_SOON = "pass an aware datetime, such as datetime.now(timezone.utc)"
+
+
+def to_timestamp(value: object) -> datetime | str:
+    """Turn what a caller calls a timestamp into one that orjson writes with its offset.
+
+    Args:
+        value: A datetime: if naive, in local time; or RFC 3339 text with an offset, which is kept
+            to the letter (and so to the nanosecond). Subclasses of datetime say themselves,
+            through `isoformat`, how precise they are.
+
+    Returns:
+        A plain aware datetime whose offset is whole minutes, or RFC 3339 text.
+
+    Raises:
+        EventError: The value is no moment; the message says what to pass.
+    """
+    if isinstance(value, datetime):
+        return _with_offset(value)
+    if isinstance(value, str):
+        return _checked_text(value)
+    if isinstance(value, int | float):
+        raise _error(value, "pass datetime.fromtimestamp(value, timezone.utc)")
+    if isinstance(value, date):
+        raise _error(value, "a day is no moment; pass a datetime")
+    raise _error(value, _SOON)
+
+
+def _with_offset(value: datetime) -> datetime | str:
+    try:
+        return _aware(value) if type(value) is datetime else _subclass_as_text(value)
+    except EventError:
+        raise
+    except Exception as error:  # a time zone that raises, or a year that no time zone covers
+        raise _error(value, "its offset cannot be told; pass it in UTC") from error
+
+
+def _aware(value: datetime) -> datetime:
+    offset = value.utcoffset()
+    if offset is None:
+        # A tzinfo that knows no offset makes a datetime naive, too.
+        value = (value if value.tzinfo is None else value.replace(tzinfo=None)).astimezone()
+        offset = value.utcoffset()
+    # Local mean times, before about 1900, have seconds, which RFC 3339 cannot say.
+    is_whole_minutes = offset is not None and not offset.seconds % 60 and not offset.microseconds
+    return value if is_whole_minutes else value.astimezone(UTC)
+
+
+def _subclass_as_text(value: datetime) -> str:
+    if value != value:
+        raise _error(value, "it is no time; leave the timestamp out, or the event")
+    text = value.isoformat()
+    if value.utcoffset() is None:
+        text += _offset(value)
+    if _is_rfc_3339(text):
+        return text
+    return _aware(_plain(value)).isoformat()
+
+
+def _offset(value: datetime) -> str:
+    return _aware(_plain(value)).isoformat()[-len("+00:00") :]
+
+
+def _plain(value: datetime) -> datetime:
+    return datetime(
+        value.year,
+        value.month,
+        value.day,
+        value.hour,
+        value.minute,
+        value.second,
+        value.microsecond,
+        tzinfo=value.tzinfo,
+        fold=value.fold,
+    )
+
+
+def _checked_text(text: str) -> str:
+    if not _is_rfc_3339(text):
+        problem = 'must be RFC 3339 with an offset, such as "2021-05-04T10:11:12.5+02:00"'
+        raise _error(text, f"{problem}; or {_SOON}")
+    return text
+
+
+def _is_rfc_3339(text: str) -> bool:
+    match = _RFC_3339.fullmatch(text)
+    if match is None:
+        return False
+    try:
+        datetime.fromisoformat(match[1])  # is there such a day, such an hour?
+    except ValueError:
+        return False
+    return match[1][11:13] != "24"  # newer Pythons read it as the next midnight
+
+
+def _error(value: object, remedy: str) -> EventError:
+    kind = type(value).__name__
+    return EventError(f"timestamp: {kind} ({short_repr(value)}) is refused; {remedy}", "timestamp")

@@ -1,0 +1,72 @@
+"""The watch: one thread in each process that emits.
+
+It seals frames when their time has come, and sees to it that workers are there.
+"""
+
+import contextlib
+import math
+import select
+import threading
+import time
+from typing import Final
+
+from dataart_mp.queue.bell import Bell
+from dataart_mp.queue.record_queue import RecordQueue
+from dataart_mp.supervision.supervisor import Supervisor
+
+# A worker that somebody else started, and that died, is missed at the latest after this time.
+_LOOK_SECONDS: Final = 1.0
+
+
+class Watch:
+    """The thread that attends one queue in this process.
+
+    Args:
+        queue: the queue whose frames it seals.
+        supervisor: starts the queue's workers.
+    """
+
+    def __init__(self, queue: RecordQueue, supervisor: Supervisor) -> None:
+        self._queue = queue
+        self._supervisor = supervisor
+        self._enough = Bell.make()
+        self._stopped = False
+        self._thread = threading.Thread(target=self._watch, name="dataart_mp watch", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread; where none can be started any more, at least start the workers."""
+        try:
+            self._thread.start()
+        except RuntimeError:  # the interpreter is shutting down
+            self._supervisor.tend(time.monotonic())
+
+    def stop(self, seconds: float) -> bool:
+        """End the thread; False when that takes longer than `seconds`."""
+        self._stopped = True
+        self._enough.ring()
+        if self._thread.ident is not None and self._thread is not threading.current_thread():
+            self._thread.join(seconds)
+            if self._thread.is_alive():
+                return False
+        self._enough.close()
+        return True
+
+    def forget(self) -> None:
+        """In a forked child: the thread is the parent's."""
+        self._enough.close()
+
+    def _watch(self) -> None:
+        with contextlib.suppress(ValueError):  # the queue was closed under way
+            while not self._stopped:
+                now = time.monotonic()
+                self._supervisor.tend(now)
+                self._wait(min(_LOOK_SECONDS, self._queue.seal_due(now)))
+
+    def _wait(self, seconds: float) -> None:
+        poll = select.poll()
+        sentinels = self._supervisor.sentinels
+        for fd in (self._enough.listening, *sentinels):
+            poll.register(fd, select.POLLIN)
+        ready = {fd for fd, _ in poll.poll(math.ceil(seconds * 1000))}
+        for sentinel in ready.intersection(sentinels):
+            self._supervisor.hear(sentinel, time.monotonic())

@@ -1,0 +1,15 @@
+"""The record queue: shared memory between producers and workers, owned frame by frame.
+
+    FREE ──claim──► FILLING ──seal──► READY ──claim──► SENDING ──settle──► SETTLED ──wipe──► FREE
+           producer process             ▲                 │ worker process
+                                        └──── WAITING ◄───┘ (backoff: owned by nobody)
+
+Read in this order: `locks` (who owns a frame), `arena` (where its bytes lie), `bell` (how the
+other side hears of it), `lane` (a producer's open frame), `frame` (a worker's claimed frame),
+`ledger` (the counters), `record_queue` (all of it, behind the face of a `multiprocessing.Queue`).
+"""
+
+from dataart_mp.queue.frame import Frame
+from dataart_mp.queue.record_queue import RecordQueue
+
+__all__ = ["Frame", "RecordQueue"]

@@ -1,0 +1,202 @@
+"""The arena: one shared mapping that holds the frames, their states and their accounts.
+
+    0            header    magic, layout version, arena id, the sizes below, flags
+    4096         ledger    ROW_COUNT rows of 8 words: the counters of one thread each
+                 states    one byte a frame
+                 accounts  24 words a frame: what is in it, and what became of all it ever held
+                 frames    `frames` times `stride` bytes, each starting on a page
+
+A word is an unsigned 64-bit integer in native order, aligned: storing one is a single store, and
+so is storing a state. Whatever must change together hangs on one such store, because the process
+that writes may die between any two of them.
+
+    word of an account   valid while          meaning
+    GENERATION           always               times the frame was claimed by a producer
+    COUNT, LENGTH, KIND  READY .. SETTLED     records, bytes of content, ACTIONS or IDENTITY
+    ATTEMPTS, DUE        READY .. WAITING     failed tries so far; when to try again (epoch, ns)
+    PROGRESS, BATCH_END  READY .. SENDING     what of the frame is through; end of the batch at hand
+    OPENING + column     FILLING .. WAITING   totals of the frame's life when it was claimed
+    CLOSING + column     FREE and SETTLED     totals of the frame's life when it was last settled
+
+The totals exist twice so that one store, that of the state SETTLED, moves a frame's records from
+"pending" to "delivered": a death before it leaves the old account in force, a death after it the
+new one.
+"""
+
+import mmap
+import os
+import struct
+import sys
+import tempfile
+import uuid
+from typing import Final
+
+from dataart_mp.queue.locks import RecordLocks
+
+FREE: Final = 0  # a new arena is all zeros, so it is all free
+FILLING: Final = 1
+READY: Final = 2
+SENDING: Final = 3
+WAITING: Final = 4
+SETTLED: Final = 5
+
+ACTIONS: Final = 0
+IDENTITY: Final = 1
+
+WORD: Final = 8
+GENERATION, COUNT, LENGTH, KIND, ATTEMPTS, DUE, PROGRESS, BATCH_END = range(8)
+OPENING: Final = 8
+CLOSING: Final = 16
+ACCOUNT_WORDS: Final = 24
+ACCEPTED, DELIVERED, REJECTED, FAILED = range(4)  # columns of OPENING and CLOSING
+COLUMNS: Final = 4
+
+ROW_WORDS: Final = 8
+ROW_COUNT: Final = 4096
+
+_MAGIC: Final = b"DataArtQ"
+_VERSION: Final = 1
+_HEADER: Final = struct.Struct("=8sQ16sQQQ")  # magic, version, id, frames, capacity, stride
+_CLOSED_WORD: Final = 16  # word numbers in the header, clear of what _HEADER holds
+_WANTED_WORD: Final = 17
+_PAGE: Final = max(4096, mmap.PAGESIZE)
+
+
+def _pages(size: int) -> int:
+    return -(-size // _PAGE) * _PAGE
+
+
+class Arena:
+    """The mapping and where things lie in it. Knows bytes, and nothing of who may write them.
+
+    Args:
+        fd: descriptor of the file that holds the arena; the arena closes it.
+    """
+
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+        header = os.pread(fd, _HEADER.size, 0)
+        magic, version, identity, self.frames, self.capacity, self.stride = _HEADER.unpack(header)
+        if (magic, version) != (_MAGIC, _VERSION):
+            raise ValueError(f"not an arena of layout {_VERSION}: {header[:16]!r}")
+        self.id = uuid.UUID(bytes=identity).hex
+        self._place(self.frames)
+        self.memory = mmap.mmap(fd, self._frames + self.frames * self.stride)
+        self.words = memoryview(self.memory)[: self._frames].cast("Q")
+        self.locks = RecordLocks(fd)
+
+    @classmethod
+    def create(cls, frames: int, capacity: int) -> "Arena":
+        """A new arena in memory that no path leads to: it goes when its last process has gone.
+
+        Args:
+            frames: how many frames.
+            capacity: bytes of content one frame can hold. Untouched pages cost no memory.
+        """
+        fd = _nameless_file()
+        stride = _pages(capacity + 1)  # at least one NUL behind the content ends it
+        os.ftruncate(fd, cls._frames_offset(frames) + frames * stride)
+        identity = uuid.uuid4().bytes
+        os.pwrite(fd, _HEADER.pack(_MAGIC, _VERSION, identity, frames, capacity, stride), 0)
+        return cls(fd)
+
+    @staticmethod
+    def _frames_offset(frames: int) -> int:
+        ledger = ROW_COUNT * ROW_WORDS * WORD
+        return _PAGE + ledger + _pages(frames) + _pages(frames * ACCOUNT_WORDS * WORD)
+
+    def _place(self, frames: int) -> None:
+        self._ledger_word = _PAGE // WORD
+        self._states = _PAGE + ROW_COUNT * ROW_WORDS * WORD
+        self._states_end = self._states + frames
+        self._accounts_word = (self._states + _pages(frames)) // WORD
+        self._frames = self._frames_offset(frames)
+
+    # Frames
+
+    def state(self, frame: int) -> int:
+        """The state of a frame."""
+        return self.memory[self._states + frame]
+
+    def set_state(self, frame: int, state: int) -> None:
+        """Store a frame's state: the one step at which its account changes hands."""
+        self.memory[self._states + frame] = state
+
+    def find(self, state: int, start: int = 0) -> int:
+        """The lowest frame from `start` on that is in `state`; -1 when there is none."""
+        at = self.memory.find(state.to_bytes(), self._states + start, self._states_end)
+        return at if at < 0 else at - self._states
+
+    def all_in(self, state: int) -> list[int]:
+        """All frames in `state`, lowest first."""
+        found: list[int] = []
+        frame = self.find(state)
+        while frame >= 0:
+            found.append(frame)
+            frame = self.find(state, frame + 1)
+        return found
+
+    def all_free(self) -> bool:
+        """Whether no frame holds, or is about to hold, anything."""
+        states = self.memory[self._states : self._states_end]
+        return not states.strip(FREE.to_bytes())
+
+    def account(self, frame: int) -> int:
+        """The number of the first word of a frame's account."""
+        return self._accounts_word + frame * ACCOUNT_WORDS
+
+    def generation(self, frame: int) -> int:
+        """How often a producer has claimed the frame."""
+        return self.words[self.account(frame) + GENERATION]
+
+    def base(self, frame: int) -> int:
+        """Where a frame's content begins in `memory`."""
+        return self._frames + frame * self.stride
+
+    def content(self, frame: int, start: int, end: int) -> bytes:
+        """A copy of a part of a frame's content."""
+        base = self.base(frame)
+        return self.memory[base + start : base + end]
+
+    def wipe(self, frame: int, start: int, end: int) -> None:
+        """Fill a part of a frame with zeros again."""
+        base = self.base(frame)
+        self.memory[base + start : base + end] = bytes(end - start)
+
+    # What all processes know of the whole
+
+    @property
+    def closed(self) -> bool:
+        """Whether the process that made the arena has closed it for new records."""
+        return bool(self.words[_CLOSED_WORD])
+
+    def close_for_good(self) -> None:
+        """Take no more records, from any process."""
+        self.words[_CLOSED_WORD] = 1
+
+    @property
+    def wanted_until(self) -> int:
+        """Until when (monotonic, ns) somebody waits for frames to be settled."""
+        return self.words[_WANTED_WORD]
+
+    @wanted_until.setter
+    def wanted_until(self, moment: int) -> None:
+        self.words[_WANTED_WORD] = moment
+
+    def row(self, number: int) -> int:
+        """The number of the first word of a row of the ledger."""
+        return self._ledger_word + number * ROW_WORDS
+
+    def close(self) -> None:
+        """Unmap the memory and close the file; with it go all locks of this process."""
+        self.words.release()
+        self.memory.close()
+        os.close(self.fd)
+
+
+def _nameless_file() -> int:
+    # memfd is not bound by the size of /dev/shm, which a container limits to 64 MB.
+    if sys.platform == "linux":
+        return os.memfd_create("dataart_mp", os.MFD_CLOEXEC)
+    with tempfile.TemporaryFile(prefix="dataart_mp") as file:
+        return os.dup(file.fileno())

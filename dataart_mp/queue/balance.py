@@ -1,0 +1,69 @@
+"""The balance: what became of all records, read while everybody goes on working."""
+
+from dataart_mp.queue.arena import (
+    ACCEPTED,
+    CLOSING,
+    COLUMNS,
+    COUNT,
+    DELIVERED,
+    FAILED,
+    FILLING,
+    FREE,
+    GENERATION,
+    OPENING,
+    REJECTED,
+    SETTLED,
+    Arena,
+)
+from dataart_mp.queue.lane import filled
+from dataart_mp.queue.ledger import BYTES, DROPPED_FULL, REQUESTS, RETRIES, Ledger
+from dataart_mp.stats import Stats
+
+
+def balance(arena: Arena, ledger: Ledger) -> Stats:
+    """The balance sheet over all processes, dead ones too, since the arena was made."""
+    sums = [0] * COLUMNS
+    pending = 0
+    for frame in range(arena.frames):
+        account, waiting = _account(arena, frame)
+        pending += waiting
+        for column, amount in enumerate(account):
+            sums[column] += amount
+    dropped = ledger.total(DROPPED_FULL)
+    return Stats(
+        accepted=sums[ACCEPTED] + dropped,
+        delivered=sums[DELIVERED],
+        pending=pending,
+        dropped={"buffer full": dropped} if dropped else {},
+        rejected=sums[REJECTED],
+        failed=sums[FAILED],
+        retries=ledger.total(RETRIES),
+        requests=ledger.total(REQUESTS),
+        bytes=ledger.total(BYTES),
+    )
+
+
+def pending_in(arena: Arena, frame: int) -> int:
+    """How many records of a frame are not settled yet."""
+    return _account(arena, frame)[1]
+
+
+def _account(arena: Arena, frame: int) -> tuple[list[int], int]:
+    """One frame's totals and its pending records, from between two changes of hands."""
+    words, account = arena.words, arena.account(frame)
+    while True:
+        generation, state = words[account + GENERATION], arena.state(frame)
+        if not generation:
+            return [0] * COLUMNS, 0
+        if state in (FREE, SETTLED):
+            sums, pending = _row(arena, account + CLOSING), 0
+        else:
+            sums = _row(arena, account + OPENING)
+            pending = filled(arena, frame)[0] if state == FILLING else words[account + COUNT]
+            sums[ACCEPTED] += pending
+        if (generation, state) == (words[account + GENERATION], arena.state(frame)):
+            return sums, pending
+
+
+def _row(arena: Arena, first: int) -> list[int]:
+    return arena.words[first : first + COLUMNS].tolist()

@@ -1,0 +1,118 @@
+"""A lane: the frame that a producer is filling.
+
+    FREE ──open──► FILLING ──append──► FILLING ──seal──► READY
+
+What `append` copied outlives the process. It writes no count and no length: records are JSON lines,
+which hold neither a raw newline nor a NUL, and a free frame is all zeros. So what a dead producer
+left behind can be told from its content alone, a record that was torn by the death included.
+"""
+
+from typing import Final
+
+from dataart_mp.queue.arena import (
+    ATTEMPTS,
+    BATCH_END,
+    CLOSING,
+    COLUMNS,
+    COUNT,
+    DUE,
+    FILLING,
+    FREE,
+    GENERATION,
+    KIND,
+    LENGTH,
+    OPENING,
+    PROGRESS,
+    READY,
+    Arena,
+)
+
+Claim = tuple[int, int]
+"""A frame and its generation: what names one filling of a frame, and no other, for ever."""
+
+_NEWLINE: Final = b"\n"
+_NUL: Final = b"\0"
+
+
+class Lane:
+    """One open frame of this process. Whoever took it from the queue's pool owns it alone.
+
+    Attributes:
+        claim: the frame, and its generation.
+        position: where the next record goes, as an offset into the arena's memory.
+        limit: the offset behind the last byte of content that fits.
+        room: how many more records make the frame a full request.
+        due: when (monotonic, seconds) its oldest record has waited long enough.
+    """
+
+    __slots__ = ("__weakref__", "_arena", "_records", "claim", "due", "limit", "position", "room")
+
+    def __init__(self, arena: Arena, frame: int, records: int, due: float) -> None:
+        self._arena = arena
+        self.claim = (frame, arena.generation(frame))
+        self.position = arena.base(frame)
+        self.limit = self.position + arena.capacity
+        self._records = self.room = records
+        self.due = due
+
+    @classmethod
+    def open(cls, arena: Arena, kind: int, records: int, due: float) -> "Lane | None":
+        """Claim the lowest free frame, so that few pages are ever touched; None when none is."""
+        frame = arena.find(FREE)
+        while frame >= 0:
+            if arena.locks.acquire(frame):
+                if arena.state(frame) == FREE:
+                    _open_account(arena, frame, kind)
+                    return cls(arena, frame, records, due)
+                arena.locks.release(frame)
+            frame = arena.find(FREE, frame + 1)
+        return None
+
+    def seal(self) -> bool:
+        """Hand the frame to the workers; False when it is empty and became free again."""
+        frame, _ = self.claim
+        length = self.position - self._arena.base(frame)
+        return _hand_over(self._arena, frame, self._records - self.room, length)
+
+
+def filled(arena: Arena, frame: int) -> tuple[int, int, int]:
+    """What a frame in FILLING holds, by its content alone.
+
+    Returns:
+        The number of whole records, the bytes they take, and the bytes ever written: more than
+        that when a death tore the last record.
+    """
+    content = arena.content(frame, 0, arena.capacity + 1)
+    first_hole = content.find(_NUL)
+    length = content.rfind(_NEWLINE, 0, first_hole) + 1
+    return content.count(_NEWLINE, 0, length), length, len(content.rstrip(_NUL))
+
+
+def salvage(arena: Arena, frame: int) -> bool:
+    """Seal a frame whose producer died, or lost it to an exception, in the middle of a record.
+
+    The caller owns the frame. Returns False when nothing whole was in it.
+    """
+    count, length, written = filled(arena, frame)
+    arena.wipe(frame, length, written)  # a record without its end was never accepted
+    return _hand_over(arena, frame, count, length)
+
+
+def _open_account(arena: Arena, frame: int, kind: int) -> None:
+    words, account = arena.words, arena.account(frame)
+    words[account + GENERATION] += 1
+    opening, closing = account + OPENING, account + CLOSING
+    words[opening : opening + COLUMNS] = words[closing : closing + COLUMNS]
+    for word in (COUNT, LENGTH, ATTEMPTS, DUE, PROGRESS, BATCH_END):
+        words[account + word] = 0
+    words[account + KIND] = kind  # whoever salvages the frame must know it
+    arena.set_state(frame, FILLING)
+
+
+def _hand_over(arena: Arena, frame: int, count: int, length: int) -> bool:
+    words, account = arena.words, arena.account(frame)
+    words[account + COUNT] = count
+    words[account + LENGTH] = length
+    arena.set_state(frame, READY if count else FREE)
+    arena.locks.release(frame)
+    return count > 0

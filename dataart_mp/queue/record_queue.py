@@ -1,0 +1,589 @@
+"""The record queue: a `multiprocessing.Queue` whose contents outlive every process that uses it.
+
+It has the type and the face of `multiprocessing.JoinableQueue` (`put`, `get`, `task_done`, `join`,
+`qsize`, `empty`, `full`, `close`; handed to a child by inheritance), and its items are records.
+What differs is where they are: in shared memory, frame by frame, owned through the kernel, so that
+no death leaves a lock orphaned, a byte half-written or a slot leaked.
+
+No call on the path of a record takes a lock of Python's. A thread that appends *takes the lane out
+of the pool* and puts it back; whoever comes meanwhile (another thread, a signal handler,
+`__del__`) finds the pool empty and opens a lane of its own. Nothing can deadlock, and a child
+forked in the middle just starts with an empty pool.
+"""
+
+import contextlib
+import multiprocessing.queues
+import os
+import queue
+import time
+import weakref
+from collections import deque
+from collections.abc import Callable, Iterator
+from multiprocessing import context, reduction
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from dataart_mp.errors import ClosedError, EventError
+from dataart_mp.queue import guard
+from dataart_mp.queue.arena import (
+    ACTIONS,
+    FILLING,
+    FREE,
+    IDENTITY,
+    READY,
+    SETTLED,
+    WAITING,
+    Arena,
+)
+from dataart_mp.queue.balance import balance, pending_in
+from dataart_mp.queue.bell import Bell
+from dataart_mp.queue.frame import Frame
+from dataart_mp.queue.lane import Claim, Lane, salvage
+from dataart_mp.queue.ledger import Ledger
+from dataart_mp.stats import Stats
+
+if TYPE_CHECKING:
+    _Queue = multiprocessing.queues.Queue[bytes]
+else:
+    _Queue = multiprocessing.queues.Queue
+
+# A waiter that shares its bell with others may miss a ring: it looks by itself this often.
+_LOOK_SECONDS: Final = 0.05
+# How long the workers go on ringing after somebody has said that he waits.
+_WANTED_NS: Final = 1_000_000_000
+# A lane that is due but in a thread's hands is looked at again after this time.
+_IN_USE_SECONDS: Final = 0.01
+# How long `close` waits for other threads to leave the queue.
+_LEAVE_SECONDS: Final = 1.0
+
+
+class Companion(Protocol):
+    """Whoever sees to it that records which were put are also fetched."""
+
+    def attend(self) -> None:
+        """This process is about to open its first lane."""
+
+    def forked(self) -> None:
+        """This process is a forked child; nothing of the parent's threads is here."""
+
+    def hopeless(self) -> bool:
+        """Whether waiting makes no sense, because nobody can fetch."""
+
+
+class Nobody:
+    """A companion for a queue whose records are fetched by its user."""
+
+    def attend(self) -> None:
+        """Nothing to start."""
+
+    def forked(self) -> None:
+        """Nothing to rebuild."""
+
+    def hopeless(self) -> bool:
+        """A user may always come to fetch."""
+        return False
+
+
+class RecordQueue(_Queue):
+    """Records (JSON lines) from any number of producers to any number of workers.
+
+    Args:
+        frames: how many frames there are; each is one pending request.
+        capacity: bytes of records that one frame holds.
+        records: how many records make a full frame, which is when others get to see them.
+        interval: seconds after which `seal_due` seals a frame that isn't full.
+    """
+
+    def __init__(
+        self,
+        frames: int = 1000,
+        capacity: int = 128 * 1024,
+        *,
+        records: int = 1,
+        interval: float = 5.0,
+    ) -> None:
+        # Not super().__init__(): it makes semaphores, which are what a death orphans.
+        work, room = Bell.make(), Bell.make()
+        self._assemble(Arena.create(frames, capacity), work, room, records, interval)
+
+    @classmethod
+    def attach(
+        cls, arena: Arena, work: Bell, room: Bell, records: int, interval: float
+    ) -> "RecordQueue":
+        """The same queue in a process that got its descriptors by inheritance."""
+        attached = cls.__new__(cls)
+        attached._assemble(arena, work, room, records, interval)
+        return attached
+
+    def _assemble(
+        self, arena: Arena, work: Bell, room: Bell, records: int, interval: float
+    ) -> None:
+        self.arena = arena
+        self.work = work
+        self.room = room
+        self.ledger = Ledger(arena)
+        self.companion: Companion = Nobody()
+        self._records = records
+        self._interval = interval
+        self._memory = arena.memory
+        self._closed = False
+        self._inside: list[None] = []
+        self._start_afresh()
+        _queues.add(self)
+
+    def _start_afresh(self) -> None:
+        """What a process has for itself; a forked child gets it anew."""
+        self._guard = guard.arm()
+        self._lanes: list[Lane] = []
+        self._open: dict[Claim, weakref.ref[Lane]] = {}
+        self._sealed: dict[int, int] = {}
+        self._unread: deque[tuple[bytes, _Reading]] = deque()
+        self._handed: deque[_Reading] = deque()
+        self._unattended: list[None] = [None]
+        self._seal_lost_turn: list[None] = [None]
+
+    def after_fork(self) -> None:
+        """In a forked child: lanes, locks and threads of the parent stay with the parent."""
+        self.arena.locks.forget()
+        self.ledger.forget()
+        self._inside.clear()
+        self._start_afresh()
+        self.companion.forked()
+
+    # Producers
+
+    def append(self, record: bytes, timeout: float | None = None) -> None:
+        """Copy one record into this process's open frame; from then on it outlives the process.
+
+        Args:
+            record: one JSON line, with its newline and without a NUL, at most `capacity` bytes.
+            timeout: seconds to wait for a free frame; None waits without a limit.
+
+        Raises:
+            queue.Full: no frame became free in time.
+            EventError: the record is larger than a frame.
+            ClosedError: the queue is closed.
+        """
+        if not self._guard[0]:
+            self._reconsider()
+        try:
+            lane = self._lanes.pop()  # from here to the end the lane is nobody else's
+        except IndexError:
+            lane = self._open_lane(ACTIONS, self._records, timeout)
+        position = lane.position
+        end = position + len(record)
+        if end > lane.limit:
+            lane = self._exchange(lane, record, timeout)
+            position = lane.position
+            end = position + len(record)
+        self._memory[position:end] = record
+        lane.position = end
+        lane.room -= 1
+        if lane.room:
+            self._lanes.append(lane)
+        else:
+            self._seal(lane)
+
+    def append_alone(self, record: bytes, timeout: float | None = None) -> None:
+        """Give one identity a frame of its own, and to the workers at once; else as `append`."""
+        if not self._guard[0]:
+            self._reconsider()
+        self._check_size(record)
+        lane = self._open_lane(IDENTITY, 1, timeout)
+        end = lane.position + len(record)
+        self._memory[lane.position : end] = record
+        lane.position = end
+        lane.room -= 1
+        self._seal(lane)
+
+    def seal_due(self, now: float) -> float:
+        """Seal the lanes whose oldest record has waited long enough.
+
+        Args:
+            now: the monotonic time, in seconds.
+
+        Returns:
+            Seconds until this has to be called again. A lane that is opened meanwhile is due
+            later than that, so nobody has to wake the caller.
+        """
+        wait = self._interval
+        for claim, lane in self._lanes_open():
+            if lane is None:
+                self._seal_lost(claim)
+            elif lane.due > now:
+                wait = min(wait, lane.due - now)
+            elif not self._take_and_seal(lane):
+                wait = min(wait, _IN_USE_SECONDS)
+        return wait
+
+    def seal(self) -> None:
+        """Seal what this process has open, except what a thread is writing to right now."""
+        for claim, lane in self._lanes_open():
+            if lane is None:
+                self._seal_lost(claim)
+            else:
+                self._take_and_seal(lane)
+
+    def flush(self, timeout: float | None = None) -> int:
+        """Wait until all that this process has put before the call is settled.
+
+        Args:
+            timeout: seconds; None waits without a limit, unless nobody can fetch.
+
+        Returns:
+            How many of those records are still pending: 0 is all settled.
+        """
+        self._check_process()
+        left = [*self._sealed.items(), *(claim for claim, _ in self._lanes_open())]
+
+        def all_settled() -> bool:
+            while left and self._is_settled(left[-1]):
+                left.pop()
+            if left and left[-1] in self._open:  # a thread was writing to it before
+                self.seal()
+            return not left
+
+        with self._visit():
+            self.seal()
+            if self._wait_for(all_settled, timeout):
+                return 0
+            waiting = (claim for claim in left if not self._is_settled(claim))
+            return sum(pending_in(self.arena, frame) for frame, _ in waiting)
+
+    def _exchange(self, lane: Lane, record: bytes, timeout: float | None) -> Lane:
+        """A lane that has room for `record`, for one that has not."""
+        try:
+            self._check_size(record)
+        except EventError:
+            self._lanes.append(lane)
+            raise
+        self._seal(lane)
+        return self._open_lane(ACTIONS, self._records, timeout)
+
+    def _check_size(self, record: bytes) -> None:
+        if len(record) > self.arena.capacity:
+            raise EventError(
+                f"the event takes {len(record):,} bytes as JSON, a request holds "
+                f"{self.arena.capacity:,}: make its metadata smaller, or max_request_bytes larger"
+            )
+
+    def _open_lane(self, kind: int, records: int, timeout: float | None) -> Lane:
+        with self._visit():
+            if self._unattended:
+                self._attend()
+            if self.arena.closed:
+                raise ClosedError(f"{self!r} takes no more records: put before close(), or make another")
+            lane = self._try_open(kind, records)
+            if lane is None and (timeout is None or timeout > 0):
+                found: list[Lane] = []
+                self._wait_for(lambda: self._found_room(kind, records, found), timeout)
+                lane = found[0] if found else None
+            if lane is None:
+                raise queue.Full
+            return lane
+
+    def _try_open(self, kind: int, records: int) -> Lane | None:
+        lane = Lane.open(self.arena, kind, records, time.monotonic() + self._interval)
+        if lane is not None:
+            self._open[lane.claim] = weakref.ref(lane)
+        return lane
+
+    def _found_room(self, kind: int, records: int, found: list[Lane]) -> bool:
+        if self.arena.closed or self._closed:
+            raise ClosedError(f"{self!r} takes no more records: put before close(), or make another")
+        lane = self._try_open(kind, records)
+        if lane is not None:
+            found.append(lane)
+        return lane is not None
+
+    def _attend(self) -> None:
+        try:
+            self._unattended.pop()
+        except IndexError:  # another thread was quicker
+            return
+        self.companion.attend()
+
+    def _seal(self, lane: Lane) -> None:
+        frame, generation = lane.claim
+        self._sealed[frame] = generation
+        full = lane.seal()
+        self._open.pop(lane.claim, None)
+        if full:
+            self.work.ring(frame)
+
+    def _seal_lost(self, claim: Claim) -> None:
+        """Seal a lane that no thread has any more: an exception (Ctrl-C) hit between two steps."""
+        try:
+            self._seal_lost_turn.pop()
+        except IndexError:  # another thread is at it
+            return
+        try:
+            if self._open.pop(claim, None) is not None:
+                self._sealed[claim[0]] = claim[1]
+                self._finish_lost(claim)
+        finally:
+            self._seal_lost_turn.append(None)
+
+    def _finish_lost(self, claim: Claim) -> None:
+        frame, generation = claim
+        if not self.arena.locks.holds(frame) or self.arena.generation(frame) != generation:
+            return  # all of its sealing was done but the last step
+        if self.arena.state(frame) == FILLING:
+            salvage(self.arena, frame)
+        else:
+            self.arena.locks.release(frame)
+        self.work.ring(frame)
+
+    def _take_and_seal(self, lane: Lane) -> bool:
+        try:
+            self._lanes.remove(lane)
+        except ValueError:  # a thread is writing to it
+            return False
+        self._seal(lane)
+        return True
+
+    def _lanes_open(self) -> list[tuple[Claim, Lane | None]]:
+        return [(claim, lane()) for claim, lane in list(self._open.items())]
+
+    def _is_settled(self, claim: Claim) -> bool:
+        frame, generation = claim
+        return self.arena.generation(frame) != generation or self.arena.state(frame) in (
+            FREE,
+            SETTLED,
+        )
+
+    # Workers
+
+    def fetch(self) -> Frame | None:
+        """Wait for the bell and claim the frame it names; None when another was quicker."""
+        return Frame.claim(self.arena, self.work.listen())
+
+    def settle(self, frame: Frame) -> None:
+        """Give back a frame all of whose records are through, and tell whoever waits for it."""
+        frame.settle()
+        if self.arena.wanted_until > time.monotonic_ns():
+            self.room.ring()
+
+    # The face of a multiprocessing.JoinableQueue
+
+    def put(self, obj: bytes, block: bool = True, timeout: float | None = None) -> None:
+        """Put one record, a JSON line as `bytes`.
+
+        Others see it when its frame is sealed: with `records=1` at once.
+
+        Raises:
+            queue.Full: no frame is free (within `timeout` seconds, if given).
+            TypeError: not bytes.
+            ValueError: not a JSON line, or larger than a frame; or the queue is closed.
+        """
+        if not isinstance(obj, bytes):
+            raise TypeError(f"a record is bytes, not {type(obj).__name__}: encode it first")
+        if not obj.endswith(b"\n") or obj.count(b"\n") > 1 or b"\0" in obj:
+            raise ValueError("a record is one line: a newline at its end, no other and no NUL")
+        self.append(obj, _limit(block, timeout))
+
+    def get(self, block: bool = True, timeout: float | None = None) -> bytes:
+        """Get one record; `task_done` must follow.
+
+        Raises:
+            queue.Empty: no record is there (within `timeout` seconds, if given).
+            ValueError: the queue is closed.
+        """
+        self._check_process()
+        deadline = _Deadline(_limit(block, timeout))
+        with self._visit():
+            while True:
+                with contextlib.suppress(IndexError):
+                    record, reading = self._unread.popleft()
+                    self._handed.append(reading)
+                    return record
+                frame = self._claim_any()
+                if frame is not None:
+                    self._read(frame)
+                elif deadline.over():
+                    raise queue.Empty
+                else:
+                    self.work.wait(deadline.at_most(_LOOK_SECONDS))
+
+    def task_done(self) -> None:
+        """Say that a record which `get` returned is done with.
+
+        Raises:
+            ValueError: called more often than `get`.
+        """
+        try:
+            reading = self._handed.popleft()
+        except IndexError:
+            raise ValueError("task_done() called too many times") from None
+        if reading.is_last():
+            self.settle(reading.frame)
+
+    def join(self) -> None:
+        """Wait until all records that anybody has put are done with."""
+        self._check_process()
+        with self._visit():
+            self._wait_for(self._all_done, None)
+
+    def qsize(self) -> int:
+        """How many records wait to be fetched, whatever process put them."""
+        self._check_process()
+        waiting = (f for state in (FILLING, READY, WAITING) for f in self.arena.all_in(state))
+        return sum(pending_in(self.arena, frame) for frame in waiting) + len(self._unread)
+
+    def empty(self) -> bool:
+        """Whether no record waits."""
+        return self.qsize() == 0
+
+    def full(self) -> bool:
+        """Whether `put` would have to wait."""
+        return not self._lanes and self.arena.find(FREE) < 0
+
+    def join_thread(self) -> None:
+        """Nothing to wait for: `put` has copied its record before it returns."""
+
+    def cancel_join_thread(self) -> None:
+        """Nothing to cancel: there is no feeder thread, and nothing that it could lose."""
+
+    def close(self) -> None:
+        """Use the queue no more in this process; what it has put goes its way."""
+        if self._closed:
+            return
+        self._check_process()
+        with contextlib.suppress(ValueError):
+            self.seal()
+        self._closed = True
+        self._guard = (0,)
+        _queues.discard(self)
+        if self._everybody_left():
+            self.arena.close()
+            self.work.close()
+            self.room.close()
+
+    # The whole
+
+    def stats(self) -> Stats:
+        """The balance sheet of records over all processes."""
+        self._check_process()
+        with self._visit():
+            return balance(self.arena, self.ledger)
+
+    def __repr__(self) -> str:
+        if self._closed:
+            return "<RecordQueue closed>"
+        free = sum(1 for _ in self.arena.all_in(FREE))
+        return f"<RecordQueue {self.arena.frames - free} of {self.arena.frames} frames in use>"
+
+    def __getstate__(self) -> Any:
+        context.assert_spawning(self)  # by inheritance only, as every multiprocessing.Queue
+        ends = (self.work.listening, self.work.ringing, self.room.listening, self.room.ringing)
+        descriptors = [reduction.DupFd(fd) for fd in (self.arena.fd, *ends)]
+        return descriptors, self._records, self._interval
+
+    def __setstate__(self, state: Any) -> None:
+        descriptors, records, interval = state
+        arena, *ends = (descriptor.detach() for descriptor in descriptors)
+        self._assemble(Arena(arena), Bell(*ends[:2]), Bell(*ends[2:]), records, interval)
+
+    def _check_process(self) -> None:
+        if not self._guard[0]:
+            self._reconsider()
+
+    def _reconsider(self) -> None:
+        """The guard is down: the queue is closed, or this is a forked child."""
+        if self._closed:
+            raise ClosedError(f"{self!r} takes no more records: put before close(), or make another")
+        self.after_fork()
+
+    def _claim_any(self) -> Frame | None:
+        for number in self.arena.all_in(READY):
+            frame = Frame.claim(self.arena, number)
+            if frame is not None:
+                return frame
+        self.seal()
+        return None
+
+    def _all_done(self) -> bool:
+        if self._open:
+            self.seal()
+        return self.arena.all_free()
+
+    def _read(self, frame: Frame) -> None:
+        records = [
+            record
+            for start, end in frame.spans()
+            for record in frame.content(start, end).splitlines(keepends=True)
+        ]
+        reading = _Reading(frame, len(records))
+        self._unread.extend((record, reading) for record in records)
+
+    def _wait_for(self, reached: Callable[[], bool], timeout: float | None) -> bool:
+        """Look at each ring of the bell whether `reached()`; False when the time is over."""
+        deadline = _Deadline(timeout)
+        while True:
+            self.arena.wanted_until = time.monotonic_ns() + _WANTED_NS
+            if reached():
+                return True
+            if deadline.over() or self.companion.hopeless():
+                return False
+            self.room.wait(deadline.at_most(_LOOK_SECONDS))
+
+    @contextlib.contextmanager
+    def _visit(self) -> Iterator[None]:
+        """Inside, the descriptors stay open: `close` waits for its visitors."""
+        self._inside.append(None)
+        try:
+            yield
+        finally:
+            self._inside.pop()
+
+    def _everybody_left(self) -> bool:
+        deadline = _Deadline(_LEAVE_SECONDS)
+        while self._inside and not deadline.over():
+            self.room.ring()
+            time.sleep(0.001)
+        return not self._inside
+
+
+class _Reading:
+    """A frame on its way through `get` and `task_done`."""
+
+    def __init__(self, frame: Frame, records: int) -> None:
+        self.frame = frame
+        self._before_last = [None] * (records - 1)
+
+    def is_last(self) -> bool:
+        """Count one record; True for exactly one caller, the last."""
+        try:
+            self._before_last.pop()
+        except IndexError:
+            return True
+        return False
+
+
+class _Deadline:
+    def __init__(self, timeout: float | None) -> None:
+        self._end = None if timeout is None else time.monotonic() + timeout
+
+    def over(self) -> bool:
+        return self._end is not None and time.monotonic() >= self._end
+
+    def at_most(self, seconds: float) -> float:
+        """What is left, but no more than `seconds`."""
+        if self._end is None:
+            return seconds
+        return min(seconds, max(0.0, self._end - time.monotonic()))
+
+
+def _limit(block: bool, timeout: float | None) -> float | None:
+    return timeout if block else 0.0
+
+
+_queues: weakref.WeakSet[RecordQueue] = weakref.WeakSet()
+
+
+def _after_fork_in_child() -> None:
+    for each in list(_queues):
+        each.after_fork()
+
+
+# Hooks cannot be taken back, so there is one, for all queues that live.
+os.register_at_fork(after_in_child=_after_fork_in_child)

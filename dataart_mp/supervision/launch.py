@@ -1,0 +1,125 @@
+"""A launch: a fresh interpreter on its way to being a worker.
+
+    starter ── Popen ──► python -I -c ── fork, exit ──►  (reaped at once by the starter)
+                              └── setsid ──► worker ── "ready" on the status pipe
+                                                        end of file on it: the worker is gone
+
+A fresh interpreter inherits no lock, thread, socket or memory of the application, needs no
+`if __name__ == "__main__"` guard, and is allowed in daemonic processes. The fork in it makes the
+worker nobody's child: no zombie, and no surprise for an application that waits for its children.
+What the worker has to know, the API key included, comes through its standard input: nothing stands
+in its arguments or its environment.
+"""
+
+import contextlib
+import marshal
+import os
+import select
+import subprocess
+import sys
+import time
+from dataclasses import asdict
+from typing import Any, Final
+
+from dataart_mp.config import ClientConfig
+from dataart_mp.supervision.wiring import Inheritance
+
+# Everything before the fork is paid twice, so there is nothing but the fork.
+_BOOTSTRAP: Final = """\
+import marshal, os, sys
+brief = marshal.load(sys.stdin.buffer)
+if os.fork():
+    os._exit(0)
+os.setsid()
+sys.path[:] = brief["path"]
+from dataart_mp.worker.main import main
+main(brief)
+"""
+_READY: Final = b"ready\n"
+_TAKEN: Final = b"taken\n"
+_STATUS_BYTES: Final = 65536
+
+
+class Launch:
+    """One start of a worker, from its starter's side.
+
+    Attributes:
+        status: a descriptor that becomes readable when there is news for `read`.
+        place: the worker's place.
+        ready: whether the worker has said that it works.
+    """
+
+    def __init__(self, inheritance: Inheritance, config: ClientConfig, place: int) -> None:
+        self.place = place
+        self.ready = False
+        self._text = b""
+        self.status, worker_end = os.pipe()
+        os.set_blocking(self.status, False)
+        try:
+            self._process = subprocess.Popen(
+                [sys.executable, "-I", "-c", _BOOTSTRAP, f"dataart_mp worker {place}"],
+                stdin=subprocess.PIPE,
+                stdout=worker_end,
+                stderr=worker_end,
+                pass_fds=tuple(asdict(inheritance).values()),
+                env={k: v for k, v in os.environ.items() if not k.startswith("DATAART_")},
+            )
+        except BaseException:
+            os.close(self.status)
+            raise
+        finally:
+            os.close(worker_end)
+        self._brief(inheritance, config)
+
+    def _brief(self, inheritance: Inheritance, config: ClientConfig) -> None:
+        assert self._process.stdin is not None  # noqa: S101 - for the type checker
+        # A worker that is dead already says why in its status.
+        with contextlib.suppress(BrokenPipeError), self._process.stdin as pipe:
+            pipe.write(marshal.dumps(_brief(inheritance, config, self.place)))
+
+    def reap(self) -> None:
+        """Wait for the interpreter that has forked the worker: it goes within milliseconds."""
+        self._process.wait()
+
+    def read(self) -> bool:
+        """Take in the news; False when the worker is gone, or never came."""
+        try:
+            news = os.read(self.status, _STATUS_BYTES)
+        except BlockingIOError:
+            return True
+        self._text = (self._text + news)[-_STATUS_BYTES:]
+        self.ready = self.ready or self._text.endswith(_READY)
+        return bool(news)
+
+    def await_end(self, seconds: float) -> None:
+        """Wait until the worker has gone, but not longer than `seconds`."""
+        poll = select.poll()
+        poll.register(self.status, select.POLLIN)
+        deadline = time.monotonic() + seconds
+        while self.read() and poll.poll(max(0.0, deadline - time.monotonic()) * 1000):
+            pass
+
+    @property
+    def found_its_place_taken(self) -> bool:
+        """Whether another worker was quicker."""
+        return self._text.endswith(_TAKEN)
+
+    @property
+    def error(self) -> str:
+        """What the worker, or its interpreter, said instead of "ready"."""
+        return self._text.decode(errors="replace").strip() or "it ended without a word"
+
+    def close(self) -> None:
+        """Forget the worker; it lives on."""
+        os.close(self.status)
+
+
+def _brief(inheritance: Inheritance, config: ClientConfig, place: int) -> dict[str, Any]:
+    here = os.getcwd()
+    return {
+        "path": [os.path.join(here, entry) for entry in sys.path],  # noqa: PTH118 - '' is `here`
+        "descriptors": asdict(inheritance),
+        "config": config.to_wire(),
+        "place": place,
+        "report_records": config.on_failure is not None,
+    }

@@ -1,0 +1,142 @@
+"""The supervisor: sees to it that every place is taken by a live worker."""
+
+import logging
+import time
+from typing import Final
+
+from dataart_mp.config import ClientConfig
+from dataart_mp.queue.locks import PLACES, STARTER
+from dataart_mp.queue.record_queue import RecordQueue
+from dataart_mp.supervision.launch import Launch
+from dataart_mp.supervision.wiring import Inheritance, Wiring
+
+_log = logging.getLogger("dataart_mp")
+
+READY_SECONDS: Final = 30.0
+"""A worker that has not said "ready" by then is given up."""
+_FIRST_DELAY: Final = 0.1
+_LONGEST_DELAY: Final = 30.0
+_LIVED_SECONDS: Final = 10.0  # a worker that lived so long did not die of its start
+
+
+class Supervisor:
+    """Starts workers, in one process of several that may do so.
+
+    Only who holds the STARTER lock starts, and holds it until its workers are ready: no two
+    processes start for the same place, and no crowd of them at the same moment.
+
+    Attributes:
+        error: why the last start failed; None once a worker got ready.
+    """
+
+    def __init__(self, queue: RecordQueue, wiring: Wiring, config: ClientConfig) -> None:
+        self._locks = queue.arena.locks
+        self._arena = queue.arena
+        self._inheritance = Inheritance.of(queue, wiring)
+        self._config = config
+        self._places = range(config.num_processes)
+        self.error: str | None = None
+        self._launches: dict[int, tuple[Launch, float]] = {}
+        self._failures = 0
+        self._not_before = 0.0
+
+    @property
+    def sentinels(self) -> list[int]:
+        """Descriptors that become readable when a worker gets ready, or has gone."""
+        return list(self._launches)
+
+    def tend(self, now: float) -> None:
+        """Start what is missing, unless it is too early or somebody else is at it."""
+        self._give_up_on_the_late(now)
+        if now < self._not_before or self._starting() or not self._wanted():
+            return
+        if self._vacant() and self._locks.acquire(STARTER):
+            self._start(self._vacant(), now)
+
+    def hear(self, status: int, now: float) -> None:
+        """Take in the news on a sentinel."""
+        launch, since = self._launches[status]
+        was_ready = launch.ready
+        alive = launch.read()
+        if launch.ready and not was_ready:
+            self.error = None
+            self._failures = 0
+        if not alive:
+            self._bury(launch, since, now)
+        self._release_start()
+
+    def hopeless(self) -> bool:
+        """Whether no worker is there and the last start failed."""
+        return self.error is not None and len(self._vacant()) == len(self._places)
+
+    def await_departure(self, seconds: float) -> None:
+        """Wait until the workers that this process started have gone, but not longer."""
+        deadline = time.monotonic() + seconds
+        for launch, _ in self._launches.values():
+            launch.await_end(max(0.0, deadline - time.monotonic()))
+
+    def forget(self) -> None:
+        """Know no worker any more: they are the parent's, or the client is closed."""
+        for launch, _ in self._launches.values():
+            launch.close()
+        self._launches.clear()
+        self._failures = 0
+        self._not_before = 0.0
+        if self._locks.holds(STARTER):
+            self._locks.release(STARTER)
+
+    def _wanted(self) -> bool:
+        return not self._arena.closed or not self._arena.all_free()
+
+    def _vacant(self) -> list[int]:
+        return [place for place in self._places if self._locks.owner(PLACES + place) is None]
+
+    def _starting(self) -> bool:
+        return any(not launch.ready for launch, _ in self._launches.values())
+
+    def _start(self, places: list[int], now: float) -> None:
+        started = []
+        try:
+            for place in places:
+                launch = Launch(self._inheritance, self._config, place)
+                self._launches[launch.status] = (launch, now)
+                started.append(launch)
+        except OSError as error:  # no interpreter, no process, no memory, no descriptor
+            self._failed(f"{type(error).__name__}: {error}", now)
+        for launch in started:
+            launch.reap()
+        self._release_start()
+
+    def _release_start(self) -> None:
+        if self._locks.holds(STARTER) and not self._starting():
+            self._locks.release(STARTER)
+
+    def _bury(self, launch: Launch, since: float, now: float) -> None:
+        del self._launches[launch.status]
+        launch.close()
+        if launch.found_its_place_taken:
+            return
+        if not launch.ready:
+            self._failed(launch.error, now)
+        elif self._wanted():
+            _log.warning("worker %d died; its batches are sent again", launch.place)
+            self._delay(now, grows=now - since < _LIVED_SECONDS)
+
+    def _give_up_on_the_late(self, now: float) -> None:
+        for launch, since in list(self._launches.values()):
+            if not launch.ready and now - since > READY_SECONDS:
+                del self._launches[launch.status]
+                launch.close()
+                self._failed(f"it was not ready within {READY_SECONDS:.0f} seconds", now)
+        self._release_start()
+
+    def _failed(self, error: str, now: float) -> None:
+        self.error = error
+        self._delay(now, grows=True)
+        _log.error("a worker could not start: %s", error)
+
+    def _delay(self, now: float, *, grows: bool) -> None:
+        self._failures = self._failures + 1 if grows else 0
+        if self._failures:
+            delay = _FIRST_DELAY * 2 ** min(self._failures - 1, 10)
+            self._not_before = now + min(delay, _LONGEST_DELAY)

@@ -1,0 +1,70 @@
+"""A batch: the records that cross the network together."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What one request carries.
+
+    Attributes:
+        key: the Idempotency-Key; the same whenever the same content is sent.
+        is_identity: one identity, or else actions.
+        start: where the content begins in its frame, in bytes.
+        content: the records, as JSON lines.
+    """
+
+    key: str
+    is_identity: bool
+    start: int
+    content: bytes
+
+    @property
+    def end(self) -> int:
+        """Where the content ends in its frame, in bytes."""
+        return self.start + len(self.content)
+
+    @property
+    def count(self) -> int:
+        """How many records."""
+        return self.content.count(b"\n")
+
+    @property
+    def path(self) -> str:
+        """Where the platform takes it, behind the base URL."""
+        return "/users/identify" if self.is_identity else "/events/send-actions"
+
+    def body(self, now: datetime) -> bytes:
+        """The request's body: the records as they were encoded, joined.
+
+        Args:
+            now: the moment of sending, with its zone.
+        """
+        if self.is_identity:
+            return self.content[:-1]
+        moment = now.isoformat().encode()
+        actions = self.content[:-1].replace(b"\n", b",")
+        return b'{"timestamp":"%b","actions":[%b]}' % (moment, actions)
+
+    def halves(self) -> tuple["Batch", "Batch"]:
+        """Two batches of about as many records each; only for a batch of two records or more."""
+        cut = 0
+        for _ in range(self.count // 2):
+            cut = self.content.index(b"\n", cut) + 1
+        return self._part(0, cut), self._part(cut, len(self.content))
+
+    def _part(self, start: int, end: int) -> "Batch":
+        return batch_of(
+            self.key.partition("+")[0], self.is_identity, self.start + start, self.content[start:end]
+        )
+
+
+ENVELOPE_BYTES = len(Batch("", False, 0, b"\n").body(datetime.max.replace(tzinfo=UTC)))
+"""What a body of actions takes more than its records, at most."""
+
+
+def batch_of(frame_key: str, is_identity: bool, start: int, content: bytes, whole: bool = False) -> Batch:
+    """A batch out of a frame; a part of a frame gets a key of its own."""
+    key = frame_key if whole else f"{frame_key}+{start}-{start + len(content)}"
+    return Batch(key, is_identity, start, content)

@@ -1,0 +1,66 @@
+"""How a fresh interpreter becomes a worker."""
+
+import os
+import signal
+from typing import Any, Final
+
+import dataart_mp
+from dataart_mp.config import ClientConfig
+from dataart_mp.queue.locks import PLACES
+from dataart_mp.supervision.wiring import Inheritance
+from dataart_mp.worker.backoff import Backoff
+from dataart_mp.worker.report import Reporter
+from dataart_mp.worker.sender import Sender
+from dataart_mp.worker.worker import Worker
+
+_STDIN, _STDOUT, _STDERR = range(3)
+# A worker outlives its application: what ends a terminal's processes, or a service's, is not for
+# it. It goes when all is delivered, or by SIGKILL.
+_IGNORED: Final = (signal.SIGINT, signal.SIGHUP, signal.SIGTERM)
+
+
+def main(brief: dict[str, Any]) -> None:
+    """Be a worker until there is nothing left to do.
+
+    Args:
+        brief: what the starter has written to this process's standard input.
+    """
+    for number in _IGNORED:
+        signal.signal(number, signal.SIG_IGN)
+    inheritance = Inheritance(**brief["descriptors"])
+    config = ClientConfig.from_wire(brief["config"])
+    queue = inheritance.queue(config.flush_actions_batch_size, config.flush_interval)
+    if not queue.arena.locks.acquire(PLACES + brief["place"]):
+        os.write(_STDOUT, b"taken\n")
+        return
+    senders = _share(config.flush_num_workers, config.num_processes, brief["place"])
+    worker = Worker(
+        queue=queue,
+        life_end=inheritance.life_end,
+        sender=Sender(config, senders, f"dataart_mp/{dataart_mp.__version__}"),
+        senders=senders,
+        backoff=Backoff(config.flush_backoff_ratio, config.flush_num_retries),
+        reporter=Reporter(queue.arena, inheritance.report, with_records=brief["report_records"]),
+    )
+    os.chdir("/")  # keep no directory of the application busy
+    _say_ready()
+    worker.run()
+
+
+def _share(workers: int, processes: int, place: int) -> int:
+    """How many of all senders are this process's: as many as another's, or one more."""
+    return workers // processes + (place < workers % processes)
+
+
+def _say_ready() -> None:
+    """Tell the starter, and from here on keep but one thing of it: the end of the status pipe.
+
+    An application's standard streams may be somebody's pipe (`app | tee log`), who would wait for
+    the worker to close it.
+    """
+    status = os.dup(_STDOUT)
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for stream in (_STDIN, _STDOUT, _STDERR):
+        os.dup2(nowhere, stream)
+    os.close(nowhere)
+    os.write(status, b"ready\n")  # never closed: its end of file tells that this process is gone

@@ -1,0 +1,89 @@
+"""The shipper: what is done with one frame, from its claim to its settlement."""
+
+import time
+from datetime import UTC, datetime
+from typing import assert_never
+
+from dataart_mp.queue import Frame, RecordQueue
+from dataart_mp.queue.ledger import BYTES, REQUESTS, RETRIES
+from dataart_mp.worker.backoff import Backoff
+from dataart_mp.worker.batch import Batch, batch_of
+from dataart_mp.worker.report import Reporter
+from dataart_mp.worker.sender import Sender
+from dataart_mp.worker.verdict import Answer, Delivered, Rejected, Retry, Split, judge
+
+class Shipper:
+    """Sends frames and accounts for every record in them.
+
+    Args:
+        queue: where the frames come from and go back to.
+        sender: posts the batches.
+        backoff: says when a failed batch is tried again.
+        reporter: tells the application what was not delivered, and what has to wait.
+    """
+
+    def __init__(
+        self, queue: RecordQueue, sender: Sender, backoff: Backoff, reporter: Reporter
+    ) -> None:
+        self._queue = queue
+        self._sender = sender
+        self._backoff = backoff
+        self._reporter = reporter
+
+    def ship(self, frame: Frame) -> float | None:
+        """Send what is in the frame, from its front to its back.
+
+        Returns:
+            None when the frame is settled, or else the seconds until it is tried again: it then
+            waits in the queue, held by nobody.
+        """
+        batches = _batches(frame)
+        while batches:
+            batch = batches.pop()
+            answer = self._post(batch, frame.attempts)
+            match judge(answer, batch.count, datetime.now(UTC)):
+                case Delivered():
+                    frame.advance(batch.end)
+                case Split():
+                    first, second = batch.halves()
+                    batches += [second, first]
+                case Rejected():
+                    self._reporter.gave_up("rejected", batch, answer, frame.attempts + 1)
+                    frame.advance(batch.end, rejected=batch.count)
+                case Retry(after):
+                    attempts = frame.attempts + 1
+                    delay = self._backoff.delay(attempts, after)
+                    if delay is not None:
+                        frame.postpone(batch.end, time.time_ns() + int(delay * 1e9))
+                        self._reporter.retrying(answer, delay)
+                        return delay
+                    self._reporter.gave_up("retries exhausted", batch, answer, attempts)
+                    frame.advance(batch.end, failed=batch.count)
+                case verdict:
+                    assert_never(verdict)
+        self._queue.settle(frame)
+        return None
+
+    def _post(self, batch: Batch, attempts: int) -> Answer:
+        body = batch.body(datetime.now(UTC))
+        answer = self._sender.post(batch.path, body, batch.key)
+        self._queue.ledger.add(REQUESTS)
+        self._queue.ledger.add(BYTES, len(body))
+        if attempts:
+            self._queue.ledger.add(RETRIES)
+        return answer
+
+
+def _batches(frame: Frame) -> list[Batch]:
+    """What is still to be sent of a frame, the first batch last."""
+    spans = frame.spans()
+    return [
+        batch_of(
+            frame.key,
+            frame.is_identity,
+            start,
+            frame.content(start, end),
+            whole=start == 0 and end == frame.length,
+        )
+        for start, end in reversed(spans)
+    ]

@@ -1,0 +1,106 @@
+"""A worker: sender threads that wait for the bell, and one thread that looks after all else."""
+
+import math
+import os
+import select
+import threading
+import time
+import traceback
+from typing import Final
+
+from dataart_mp.queue import RecordQueue, janitor
+from dataart_mp.queue.arena import READY, WAITING
+from dataart_mp.queue.bell import Bell
+from dataart_mp.queue.frame import due_at, wake
+from dataart_mp.worker.backoff import Backoff
+from dataart_mp.worker.report import Reporter
+from dataart_mp.worker.sender import Sender
+from dataart_mp.worker.shipper import Shipper
+
+# What a lost bell, or a death that nobody saw, costs at most.
+_LOOK_SECONDS: Final = 1.0
+
+
+class Worker:
+    """One worker process at work.
+
+    Args:
+        queue: where frames come from.
+        life_end: at end of file when no process is left that could emit.
+        sender: posts.
+        senders: how many threads post at once.
+        backoff: when a failed batch is tried again.
+        reporter: tells the application.
+    """
+
+    def __init__(
+        self,
+        queue: RecordQueue,
+        life_end: int,
+        sender: Sender,
+        senders: int,
+        backoff: Backoff,
+        reporter: Reporter,
+    ) -> None:
+        self._queue = queue
+        self._arena = queue.arena
+        self._life_end = life_end
+        self._senders = senders
+        self._reporter = reporter
+        self._shipper = Shipper(queue, sender, backoff, reporter)
+        self._orphaned = False
+        self._news = Bell.make()
+
+    def run(self) -> None:
+        """Work until the client is closed, or its last producer gone, and all is settled."""
+        for number in range(self._senders):
+            threading.Thread(target=self._send, name=f"sender {number}", daemon=True).start()
+        while not self._finished():
+            self._wait(self._look())
+
+    def _finished(self) -> bool:
+        return self._leaving() and self._arena.all_free()
+
+    def _leaving(self) -> bool:
+        return self._orphaned or self._arena.closed
+
+    def _wait(self, seconds: float) -> None:
+        """Wait for news: a frame to wait for, the last one settled, the last producer gone."""
+        poll = select.poll()
+        poll.register(self._news.listening, select.POLLIN)
+        if not self._orphaned:
+            poll.register(self._life_end, select.POLLIN)
+        ready = [fd for fd, _ in poll.poll(math.ceil(seconds * 1000))]
+        if self._news.listening in ready:
+            self._news.silence()
+        if self._life_end in ready:
+            self._orphaned = True
+
+    def _look(self) -> float:
+        """Look through the states for what no bell has told; the seconds until the next look."""
+        now = time.time_ns()
+        awake = [frame for frame in self._arena.all_in(WAITING) if wake(self._arena, frame, now)]
+        for frame in awake + janitor.sweep(self._arena):
+            self._queue.work.ring(frame)
+        if not self._queue.work.rings_pending():
+            for frame in self._arena.all_in(READY):
+                self._queue.work.ring(frame)
+        dues = [due_at(self._arena, frame) for frame in self._arena.all_in(WAITING)]
+        if not dues:
+            return _LOOK_SECONDS
+        return min(_LOOK_SECONDS, max(0.0, (min(dues) - now) / 1e9))
+
+    def _send(self) -> None:
+        """One sender's life: a frame, a request, and so on."""
+        try:
+            while True:
+                frame = self._queue.fetch()
+                if frame is not None:
+                    delay = self._shipper.ship(frame)
+                    if delay is not None or self._leaving():
+                        self._news.ring()
+        except BaseException:
+            # A thread that ended alone would leave its frame unsent and this process alive. The
+            # whole process ends instead: the kernel gives its frames back, another one goes on.
+            self._reporter.crashed(traceback.format_exc())
+            os._exit(1)
