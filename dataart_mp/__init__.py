@@ -1,8 +1,8 @@
 """Multiprocess, high-throughput client (shipper) of the DataArt analytics platform.
 
-    emit ─► encode ─► put ─► claim ─► batch ─► send ─► settle
-    └─ your process ──────┘ └─ worker processes ────────────┘
-       client  producer/  queue/        worker/
+emit ─► encode ─► put ─► claim ─► batch ─► send ─► settle
+└─ your process ──────┘ └─ worker processes ────────────┘
+   client  producer/  queue/        worker/
 """
 
 from dataart_mp.client import Client

@@ -182,11 +182,11 @@ class Client:
 
     # Processes
 
-    def __getstate__(self) -> Any:  # noqa: ANN401 - whatever `__setstate__` takes
+    def __getstate__(self) -> Any:
         context.assert_spawning(self)  # by inheritance only, as every multiprocessing.Queue
         return self.config.without_callbacks(), self._engine.descriptors(), self._maker
 
-    def __setstate__(self, state: Any) -> None:  # noqa: ANN401
+    def __setstate__(self, state: Any) -> None:
         config, descriptors, maker = state
         self._assemble(config, Engine.inherit(config, descriptors), maker)
 

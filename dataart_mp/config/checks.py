@@ -1,7 +1,6 @@
 """The kinds of settings, and the rules they obey."""
 
 import keyword
-import math
 import os
 from collections.abc import Callable
 from datetime import timedelta
@@ -55,7 +54,7 @@ def seconds(*, or_zero: bool = False) -> Check[float]:
         span = value.total_seconds() if isinstance(value, timedelta) else value
         if not isinstance(span, int | float) or isinstance(span, bool):
             raise config_error(field, value, "must be seconds as a number, or a timedelta")
-        if math.isnan(span) or span < 0 or (span == 0 and not or_zero):
+        if not (span > 0 or (or_zero and span == 0)):  # not-a-number is neither
             raise config_error(field, value, f"must be {wanted}, in seconds")
         if span > LONGEST_WAIT:
             raise config_error(

@@ -9,11 +9,22 @@ from dataclasses import KW_ONLY, dataclass
 from typing import Any, Literal, Self
 
 from dataart_mp.config import environment
-from dataart_mp.config.checks import OptionalSeconds, OptionalText, OptionalWhole, Seconds, Text, Whole, import_string, optional, seconds, whole
+from dataart_mp.config.checks import (
+    OptionalSeconds,
+    OptionalText,
+    OptionalWhole,
+    Seconds,
+    Text,
+    Whole,
+    import_string,
+    optional,
+    seconds,
+    whole,
+)
 from dataart_mp.config.cpus import available_cpus
 from dataart_mp.config.http_options import HTTPOptions
 from dataart_mp.config.setting import MASK, Setting, config_error, masked_repr, secret_error
-from dataart_mp.config.url import base_url
+from dataart_mp.config.url import platform_url
 from dataart_mp.errors import ConfigError
 from dataart_mp.failure import Failure
 
@@ -88,7 +99,7 @@ class ClientConfig:
 
     api_key: str
     _: KW_ONLY
-    base_url: Text = Text(DEFAULT_BASE_URL, base_url)
+    base_url: Text = Text(DEFAULT_BASE_URL, platform_url)
     flush_buffer_size: Whole = Whole(1000, whole(1, 1_000_000))
     flush_num_workers: Whole = Whole(16, whole(1, 4096))
     flush_num_processes: OptionalWhole = OptionalWhole(None, optional(whole(1, 4096)))
@@ -98,39 +109,10 @@ class ClientConfig:
     flush_interval: Seconds = Seconds(5.0, seconds())
     max_request_bytes: Whole = Whole(128 * 1024, whole(1024, 16 * 1024 * 1024 - 1))
     overflow: OverflowSetting = OverflowSetting("block", _overflow)
-    block_timeout: OptionalSeconds = OptionalSeconds(
-        None, optional(seconds(or_zero=True))
-    )
+    block_timeout: OptionalSeconds = OptionalSeconds(None, optional(seconds(or_zero=True)))
     exit_timeout: Seconds = Seconds(5.0, seconds(or_zero=True))
     http: HTTP = HTTP(HTTPOptions(), _http)
     on_failure: OptionalCallback = OptionalCallback(None, optional(_callback))
-    pool_factory: `"package.module:callable"`, which each worker process calls to make its
-            own urllib3 pool.
-
-    Raises:
-        ConfigError: A value is refused; the message names field, value and remedy.
-    """
-
-    api_key: str
-    _: KW_ONLY
-    base_url: Text = Text(DEFAULT_BASE_URL, base_url)
-    flush_buffer_size: Whole = Whole(1000, whole(1, 1_000_000))
-    flush_num_workers: Whole = Whole(16, whole(1, 4096))
-    flush_num_processes: OptionalWhole = OptionalWhole(None, optional(whole(1, 4096)))
-    flush_num_retries: Whole = Whole(3, whole(0, 1_000_000))
-    flush_backoff_ratio: Seconds = Seconds(5.0, seconds())
-    flush_actions_batch_size: Whole = Whole(20, whole(1, 1_000_000))
-    flush_interval: Seconds = Seconds(5.0, seconds())
-    max_request_bytes: Whole = Whole(128 * 1024, whole(1024, 16 * 1024 * 1024 - 1))
-    overflow: OverflowSetting = OverflowSetting("block", _overflow)
-    block_timeout: OptionalSeconds = OptionalSeconds(
-        None, optional(seconds(or_zero=True))
-    )
-    exit_timeout: Seconds = Seconds(5.0, seconds(or_zero=True))
-    http: HTTP = HTTP(HTTPOptions(), _http)
-    on_failure: Setting[Callable[[Failure], object] | None, Callable[[Failure], object] | None] = (
-        Setting(None, optional(_callback))
-    )
     pool_factory: OptionalText = OptionalText(None, optional(import_string))
 
     def __post_init__(self) -> None:
@@ -150,7 +132,7 @@ class ClientConfig:
             raise config_error("flush_num_processes", processes, problem)
 
     @classmethod
-    def from_env(cls, environ: Mapping[str, str] = os.environ, **overrides: Any) -> Self:
+    def from_env(cls, environ: Mapping[str, str] | None = None, **overrides: Any) -> Self:
         """Make a configuration: an argument beats the environment, which beats the default.
 
         Each field but `on_failure` has its variable: DATAART_API_KEY, DATAART_FLUSH_INTERVAL (in
@@ -160,12 +142,13 @@ class ClientConfig:
         gives a UserWarning.
 
         Args:
-            environ: Names and texts.
+            environ: Names and texts; None is `os.environ`.
             **overrides: Fields of the configuration.
 
         Raises:
             ConfigError: A value is refused; the message names the variable it came from.
         """
+        environ = os.environ if environ is None else environ
         environment.warn_of_unknown(environ, stacklevel=2)
         read = environment.read(environ, environment.PREFIX, environment.CLIENT_PARSERS, overrides)
         if "api_key" not in read and "api_key" not in overrides:
@@ -212,9 +195,13 @@ def _check_api_key(value: object) -> None:
         raise secret_error("api_key", f"must be text, not {kind}; pass the key as a str")
     if not value.strip():
         raise secret_error("api_key", "must not be empty; copy it from the platform's project")
-    if not value.isascii() or not value.isprintable() or value != value.strip():
-        problem = "must be printable ASCII without spaces or line breaks around it"
+    if not _fits_a_header(value):
+        problem = "must be printable Latin-1 text without spaces or line breaks around it"
         raise secret_error("api_key", f"{problem}, as it travels in a header; copy it again")
+
+
+def _fits_a_header(text: str) -> bool:
+    return text.isprintable() and text == text.strip() and max(text) <= "\xff"
 
 
 def _http_from_env(environ: Mapping[str, str]) -> HTTPOptions:

@@ -14,7 +14,7 @@ def masked_url(url: str) -> str:
     return _QUERY.sub(MASK, _USERINFO.sub(rf"\1{MASK}@", url))
 
 
-def base_url(field: str, value: object) -> str:
+def platform_url(field: str, value: object) -> str:
     """Check where the platform is; kept without a slash at its end."""
     url, parts = _http_url(field, value)
     if parts.username is not None:

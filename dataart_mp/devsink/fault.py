@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, get_args
 
@@ -16,6 +17,8 @@ FaultKind = Literal["latency", "status", "hang", "disconnect", "ack_lost", "refu
 
 _KINDS: Final = get_args(FaultKind)
 _SUCCESS: Final = range(200, 300)
+_HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+").fullmatch
+_FRAMING: Final = frozenset({"content-length", "content-type", "transfer-encoding"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +98,13 @@ def _is_header_text(value: object) -> bool:
     return type(value) is str and value.isascii() and value.isprintable()
 
 
+def _are_headers(value: object) -> bool:
+    return type(value) is dict and all(
+        _HEADER_NAME(name) and name.lower() not in _FRAMING and _is_header_text(text)
+        for name, text in value.items()
+    )
+
+
 _COMMON: Final[Mapping[str, _Expectation]] = {
     "path": _Expectation('"actions" or "identities"', lambda v: v in ("actions", "identities")),
     "match": _Expectation("an object with fields", lambda v: type(v) is dict and bool(v)),
@@ -110,8 +120,7 @@ _ANSWER: Final[Mapping[str, _Expectation]] = {
         "a number of at least 0 or an HTTP date", lambda v: _SECONDS.holds(v) or _is_header_text(v)
     ),
     "headers": _Expectation(
-        "an object of ASCII strings",
-        lambda v: type(v) is dict and all(map(_is_header_text, [*v, *v.values()])),
+        "an object of ASCII strings, without those that frame the body", _are_headers
     ),
 }
 _STATUS: Final = _Expectation("200 to 599", lambda v: type(v) is int and 200 <= v <= 599)

@@ -11,7 +11,8 @@ is to outlive the process, not the machine.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import contextlib
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
 
     from dataart_mp.devsink.parcel import Parcel
     from dataart_mp.devsink.visit import Visit
+
+
+_BEGINNING: Final = b'{"time":'
+_FIELDS: Final = {"time", "path", "size", "status", "kind", "idempotency_key", "items"}
 
 
 class Journal:
@@ -39,15 +44,11 @@ class Journal:
         whole = 0
         with self._path.open("rb") as lines:
             for number, line in enumerate(lines, start=1):
-                if not line.endswith(b"\n"):
+                entry = self._entry(line, number)
+                if entry is None:
                     break
                 whole += len(line)
-                try:
-                    yield orjson.loads(line)
-                except orjson.JSONDecodeError as error:
-                    raise ValueError(
-                        f"journal: {self._path}, line {number}: {error}; name another file"
-                    ) from None
+                yield entry
         self._file.truncate(whole)
 
     def append(self, visit: Visit, parcel: Parcel, status: int | None) -> None:
@@ -72,3 +73,17 @@ class Journal:
     def close(self) -> None:
         """Close the file."""
         self._file.close()
+
+    def _entry(self, line: bytes, number: int) -> dict[str, Any] | None:
+        """What a line says; None: it is torn."""
+        # Checked of a torn line, too: the file may be somebody's letter, and is not to be cut.
+        if line[: len(_BEGINNING)] == _BEGINNING[: len(line)]:
+            if not line.endswith(b"\n"):
+                return None
+            with contextlib.suppress(orjson.JSONDecodeError):
+                entry: dict[str, Any] = orjson.loads(line)
+                if entry.keys() == _FIELDS:
+                    return entry
+        raise ValueError(
+            f"journal: {self._path}, line {number}: is not a journal's; name another file"
+        )

@@ -70,7 +70,11 @@ class SinkProcess:
         self._starter = 0
 
     def __enter__(self) -> Self:
-        self.start()
+        try:
+            self.start()
+        except SinkError:
+            self.close()
+            raise
         return self
 
     def __exit__(
@@ -82,8 +86,8 @@ class SinkProcess:
         self.close()
 
     def __repr__(self) -> str:
-        state = "down" if self._child is None else f"pid {self._child.pid}"
-        return f"<SinkProcess port {self._port} | {state}>"
+        place = f"port {self._port}" if self._port else "not started"
+        return f"<SinkProcess {place} | {'down' if self._child is None else f'pid {self.pid}'}>"
 
     @property
     def url(self) -> str:
@@ -282,7 +286,7 @@ class SinkProcess:
             connection.request(method, f"/_sink/{path}", body)
             answer = connection.getresponse()
             text = answer.read()
-        except OSError as error:
+        except (OSError, http.client.HTTPException) as error:
             raise SinkError(f"{self!r} does not answer: {error}") from error
         finally:
             connection.close()

@@ -1,5 +1,6 @@
 """The engine: the queue, the threads and the workers behind a client, in one process."""
 
+import time
 from collections.abc import Sequence
 from multiprocessing import reduction
 from typing import Any, Final
@@ -74,6 +75,7 @@ class Engine:
         """This process is about to emit: see to it that somebody delivers, and seals in time."""
         if self._wiring.report_end >= 0:
             self._listener = Listener(self._wiring.report_end, self._config.on_failure)
+        self._supervisor.secure(time.monotonic())
         self._watch = Watch(self.queue, self._supervisor)
         self._watch.start()
 
@@ -86,7 +88,7 @@ class Engine:
             self._listener.forget()
             self._listener = None
         self._wiring.stop_reading()
-        self._supervisor.forget()
+        self._supervisor.forked()
 
     def hopeless(self) -> bool:
         """Whether no worker can be started."""
@@ -105,7 +107,7 @@ class Engine:
             self._supervisor.await_departure(_STOP_SECONDS)
         if self._listener is not None and not self._listener.stop(_STOP_SECONDS):
             stopped = False
-        self._supervisor.forget()
+        self._supervisor.dismiss()
         self.queue.close()
         if stopped:  # else a thread still looks at them
             self._wiring.cut()

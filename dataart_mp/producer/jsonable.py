@@ -34,6 +34,8 @@ def to_jsonable(value: object) -> object:
         return value.model_dump(mode="python")  # type: ignore[attr-defined]
     if hasattr(type(value), "tolist"):  # numpy and its kin, without importing them
         return _numpy_to_jsonable(value)
+    if type(value).__name__ == "Fragment":  # orjson's own; asked about only if it is at fault
+        raise Refused("it must hold JSON without line breaks; pass orjson.loads(text) instead")
     raise Refused("pass a str, number, bool, None, list, or dict instead")
 
 

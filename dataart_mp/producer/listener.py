@@ -101,7 +101,7 @@ class Listener:
             return
         try:
             self._on_failure(_failure(report))
-        except Exception:
+        except Exception:  # noqa: BLE001 - it is the application's code
             _log.exception("on_failure raised; delivery goes on")
 
     def _tell(self, records: int, what: str) -> None:

@@ -1,4 +1,4 @@
-"""A tally: turns a flood of equal happenings into a log line now and then. Numbers only; no clock."""
+"""A tally: turns a flood of equal happenings into a log line now and then; it has no clock."""
 
 from dataclasses import dataclass, field
 

@@ -26,7 +26,6 @@ new one.
 import mmap
 import os
 import struct
-import sys
 import tempfile
 import uuid
 from typing import Final
@@ -76,9 +75,13 @@ class Arena:
     def __init__(self, fd: int) -> None:
         self.fd = fd
         header = os.pread(fd, _HEADER.size, 0)
-        magic, version, identity, self.frames, self.capacity, self.stride = _HEADER.unpack(header)
+        magic, version, identity, *sizes = _HEADER.unpack(header)
         if (magic, version) != (_MAGIC, _VERSION):
             raise ValueError(f"not an arena of layout {_VERSION}: {header[:16]!r}")
+        self.frames: int
+        self.capacity: int
+        self.stride: int
+        self.frames, self.capacity, self.stride = sizes
         self.id = uuid.UUID(bytes=identity).hex
         self._place(self.frames)
         self.memory = mmap.mmap(fd, self._frames + self.frames * self.stride)
@@ -196,7 +199,7 @@ class Arena:
 
 def _nameless_file() -> int:
     # memfd is not bound by the size of /dev/shm, which a container limits to 64 MB.
-    if sys.platform == "linux":
+    if hasattr(os, "memfd_create"):
         return os.memfd_create("dataart_mp", os.MFD_CLOEXEC)
     with tempfile.TemporaryFile(prefix="dataart_mp") as file:
         return os.dup(file.fileno())

@@ -172,4 +172,3 @@ def wake(arena: Arena, number: int, now: int) -> bool:
         arena.set_state(number, READY)
     arena.locks.release(number)
     return due
-

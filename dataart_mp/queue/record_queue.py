@@ -271,7 +271,9 @@ class RecordQueue(_Queue):
             if self._unattended:
                 self._attend()
             if self.arena.closed:
-                raise ClosedError(f"{self!r} takes no more records: put before close(), or make another")
+                raise ClosedError(
+                    f"{self!r} takes no more records: put before close(), or make another"
+                )
             lane = self._try_open(kind, records)
             if lane is None and (timeout is None or timeout > 0):
                 found: list[Lane] = []
@@ -289,7 +291,9 @@ class RecordQueue(_Queue):
 
     def _found_room(self, kind: int, records: int, found: list[Lane]) -> bool:
         if self.arena.closed or self._closed:
-            raise ClosedError(f"{self!r} takes no more records: put before close(), or make another")
+            raise ClosedError(
+                f"{self!r} takes no more records: put before close(), or make another"
+            )
         lane = self._try_open(kind, records)
         if lane is not None:
             found.append(lane)
@@ -490,7 +494,9 @@ class RecordQueue(_Queue):
     def _reconsider(self) -> None:
         """The guard is down: the queue is closed, or this is a forked child."""
         if self._closed:
-            raise ClosedError(f"{self!r} takes no more records: put before close(), or make another")
+            raise ClosedError(
+                f"{self!r} takes no more records: put before close(), or make another"
+            )
         self.after_fork()
 
     def _claim_any(self) -> Frame | None:

@@ -1,14 +1,17 @@
 """A launch: a fresh interpreter on its way to being a worker.
 
-    starter ── Popen ──► python -I -c ── fork, exit ──►  (reaped at once by the starter)
-                              └── setsid ──► worker ── "ready" on the status pipe
-                                                        end of file on it: the worker is gone
+    starter ── Popen ──► python -I -c ── fork ──► exit (the starter reaps it)
+                                           └──► worker ── "ready" on the status pipe
+                                                          end of file on it: the worker is gone
 
 A fresh interpreter inherits no lock, thread, socket or memory of the application, needs no
 `if __name__ == "__main__"` guard, and is allowed in daemonic processes. The fork in it makes the
 worker nobody's child: no zombie, and no surprise for an application that waits for its children.
 What the worker has to know, the API key included, comes through its standard input: nothing stands
 in its arguments or its environment.
+
+Once a launch is made it needs its starter no more: the new process has a session of its own, holds
+the arena, and finds its brief in the pipe. So what the starter has accepted is safe from here on.
 """
 
 import contextlib
@@ -19,6 +22,7 @@ import subprocess
 import sys
 import time
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any, Final
 
 from dataart_mp.config import ClientConfig
@@ -30,7 +34,6 @@ import marshal, os, sys
 brief = marshal.load(sys.stdin.buffer)
 if os.fork():
     os._exit(0)
-os.setsid()
 sys.path[:] = brief["path"]
 from dataart_mp.worker.main import main
 main(brief)
@@ -56,12 +59,13 @@ class Launch:
         self.status, worker_end = os.pipe()
         os.set_blocking(self.status, False)
         try:
-            self._process = subprocess.Popen(
+            self._process = subprocess.Popen(  # noqa: S603 - nothing here is anybody's input
                 [sys.executable, "-I", "-c", _BOOTSTRAP, f"dataart_mp worker {place}"],
                 stdin=subprocess.PIPE,
                 stdout=worker_end,
                 stderr=worker_end,
                 pass_fds=tuple(asdict(inheritance).values()),
+                start_new_session=True,
                 env={k: v for k, v in os.environ.items() if not k.startswith("DATAART_")},
             )
         except BaseException:
@@ -77,9 +81,15 @@ class Launch:
         with contextlib.suppress(BrokenPipeError), self._process.stdin as pipe:
             pipe.write(marshal.dumps(_brief(inheritance, config, self.place)))
 
-    def reap(self) -> None:
-        """Wait for the interpreter that has forked the worker: it goes within milliseconds."""
-        self._process.wait()
+    def reap(self, *, wait: bool) -> bool:
+        """Take leave of the interpreter that forks the worker: it goes within milliseconds.
+
+        Returns:
+            False when it has not gone yet.
+        """
+        if wait:
+            self._process.wait()
+        return self._process.poll() is not None
 
     def read(self) -> bool:
         """Take in the news; False when the worker is gone, or never came."""
@@ -113,11 +123,14 @@ class Launch:
         """Forget the worker; it lives on."""
         os.close(self.status)
 
+    def disown(self) -> None:
+        """In a forked child: it is the parent's to reap."""
+        self._process.returncode = 0
+
 
 def _brief(inheritance: Inheritance, config: ClientConfig, place: int) -> dict[str, Any]:
-    here = os.getcwd()
     return {
-        "path": [os.path.join(here, entry) for entry in sys.path],  # noqa: PTH118 - '' is `here`
+        "path": [str(Path(entry).absolute()) for entry in sys.path],
         "descriptors": asdict(inheritance),
         "config": config.to_wire(),
         "place": place,

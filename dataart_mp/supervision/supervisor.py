@@ -37,6 +37,7 @@ class Supervisor:
         self._places = range(config.num_processes)
         self.error: str | None = None
         self._launches: dict[int, tuple[Launch, float]] = {}
+        self._unreaped: list[Launch] = []
         self._failures = 0
         self._not_before = 0.0
 
@@ -45,13 +46,23 @@ class Supervisor:
         """Descriptors that become readable when a worker gets ready, or has gone."""
         return list(self._launches)
 
+    def secure(self, now: float) -> None:
+        """Start one worker if there is none: what this process accepts must outlive it.
+
+        Takes a millisecond: the worker is not ready yet, but it needs this process no more.
+        """
+        if len(self._vacant()) == len(self._places) and self._locks.acquire(STARTER):
+            self._start(self._vacant()[:1], now)
+
     def tend(self, now: float) -> None:
         """Start what is missing, unless it is too early or somebody else is at it."""
         self._give_up_on_the_late(now)
-        if now < self._not_before or self._starting() or not self._wanted():
+        self._unreaped = [launch for launch in self._unreaped if not launch.reap(wait=False)]
+        if now < self._not_before or not self._wanted():
             return
-        if self._vacant() and self._locks.acquire(STARTER):
-            self._start(self._vacant(), now)
+        vacant = self._vacant()
+        if vacant and (self._locks.holds(STARTER) or self._locks.acquire(STARTER)):
+            self._start(vacant, now)
 
     def hear(self, status: int, now: float) -> None:
         """Take in the news on a sentinel."""
@@ -75,36 +86,51 @@ class Supervisor:
         for launch, _ in self._launches.values():
             launch.await_end(max(0.0, deadline - time.monotonic()))
 
-    def forget(self) -> None:
-        """Know no worker any more: they are the parent's, or the client is closed."""
+    def dismiss(self) -> None:
+        """Know no worker any more; they live on."""
+        for launch in self._unreaped:
+            launch.reap(wait=True)
+        self._forget()
+        if self._locks.holds(STARTER):
+            self._locks.release(STARTER)
+
+    def forked(self) -> None:
+        """In a forked child: the parent's workers are the parent's to watch."""
+        for launch in self._unreaped:
+            launch.disown()
+        self._forget()
+
+    def _forget(self) -> None:
         for launch, _ in self._launches.values():
             launch.close()
         self._launches.clear()
+        self._unreaped.clear()
         self._failures = 0
         self._not_before = 0.0
-        if self._locks.holds(STARTER):
-            self._locks.release(STARTER)
 
     def _wanted(self) -> bool:
         return not self._arena.closed or not self._arena.all_free()
 
     def _vacant(self) -> list[int]:
-        return [place for place in self._places if self._locks.owner(PLACES + place) is None]
+        """The places without a worker, and without one that this process is starting."""
+        starting = {launch.place for launch, _ in self._launches.values() if not launch.ready}
+        return [
+            place
+            for place in self._places
+            if place not in starting and self._locks.owner(PLACES + place) is None
+        ]
 
     def _starting(self) -> bool:
         return any(not launch.ready for launch, _ in self._launches.values())
 
     def _start(self, places: list[int], now: float) -> None:
-        started = []
         try:
             for place in places:
                 launch = Launch(self._inheritance, self._config, place)
                 self._launches[launch.status] = (launch, now)
-                started.append(launch)
+                self._unreaped.append(launch)
         except OSError as error:  # no interpreter, no process, no memory, no descriptor
             self._failed(f"{type(error).__name__}: {error}", now)
-        for launch in started:
-            launch.reap()
         self._release_start()
 
     def _release_start(self) -> None:

@@ -56,7 +56,10 @@ class Batch:
 
     def _part(self, start: int, end: int) -> "Batch":
         return batch_of(
-            self.key.partition("+")[0], self.is_identity, self.start + start, self.content[start:end]
+            self.key.partition("+")[0],
+            self.is_identity,
+            self.start + start,
+            self.content[start:end],
         )
 
 
@@ -64,7 +67,9 @@ ENVELOPE_BYTES = len(Batch("", False, 0, b"\n").body(datetime.max.replace(tzinfo
 """What a body of actions takes more than its records, at most."""
 
 
-def batch_of(frame_key: str, is_identity: bool, start: int, content: bytes, whole: bool = False) -> Batch:
+def batch_of(
+    frame_key: str, is_identity: bool, start: int, content: bytes, whole: bool = False
+) -> Batch:
     """A batch out of a frame; a part of a frame gets a key of its own."""
     key = frame_key if whole else f"{frame_key}+{start}-{start + len(content)}"
     return Batch(key, is_identity, start, content)

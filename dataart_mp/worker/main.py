@@ -1,5 +1,6 @@
 """How a fresh interpreter becomes a worker."""
 
+import contextlib
 import os
 import signal
 from typing import Any, Final
@@ -63,4 +64,5 @@ def _say_ready() -> None:
     for stream in (_STDIN, _STDOUT, _STDERR):
         os.dup2(nowhere, stream)
     os.close(nowhere)
-    os.write(status, b"ready\n")  # never closed: its end of file tells that this process is gone
+    with contextlib.suppress(BrokenPipeError):  # the starter is dead, and has left us its records
+        os.write(status, b"ready\n")  # never closed: its end of file tells that we are gone

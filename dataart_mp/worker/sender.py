@@ -57,9 +57,7 @@ class Sender:
             )
         except (HTTPError, OSError) as error:
             return Answer(None, f"{type(error).__name__}: {error}"[:_TEXT_CHARACTERS])
-        return Answer(
-            response.status, _first_bytes(response), response.headers.get("Retry-After")
-        )
+        return Answer(response.status, _first_bytes(response), response.headers.get("Retry-After"))
 
 
 def _first_bytes(response: urllib3.BaseHTTPResponse) -> str:
@@ -108,9 +106,14 @@ def _compressor(name: str | None) -> Callable[[bytes], bytes]:
         case "gzip":
             return lambda body: gzip.compress(body, compresslevel=1, mtime=0)
         case "zstd":
-            try:
-                return importlib.import_module("compression.zstd").compress
-            except ImportError:
-                return importlib.import_module("zstandard").compress
+            return _zstd()
         case _:
             raise ValueError(f"compression {name!r} is unknown; use 'gzip', 'zstd' or None")
+
+
+def _zstd() -> Callable[[bytes], bytes]:
+    try:
+        module = importlib.import_module("compression.zstd")  # in the library from Python 3.14
+    except ImportError:
+        module = importlib.import_module("zstandard")
+    return cast("Callable[[bytes], bytes]", module.compress)

@@ -12,6 +12,7 @@ from dataart_mp.worker.report import Reporter
 from dataart_mp.worker.sender import Sender
 from dataart_mp.worker.verdict import Answer, Delivered, Rejected, Retry, Split, judge
 
+
 class Shipper:
     """Sends frames and accounts for every record in them.
 

@@ -99,7 +99,7 @@ class Worker:
                     delay = self._shipper.ship(frame)
                     if delay is not None or self._leaving():
                         self._news.ring()
-        except BaseException:
+        except BaseException:  # noqa: BLE001 - whatever it is
             # A thread that ended alone would leave its frame unsent and this process alive. The
             # whole process ends instead: the kernel gives its frames back, another one goes on.
             self._reporter.crashed(traceback.format_exc())

@@ -1,0 +1,33 @@
+"""The command line: `dataart-mp ship`, `sink`, `demo`, `flights`, `version`.
+
+    commands/   what can be typed: each file reads options, and writes the result
+    …           the nouns beside it do the work, and know nothing of options
+
+A line's way through `ship`: source ─► line ─► event ─► shipment ─► client; what comes of it is a
+result, and its exit code. The demo's: archive ─► flights ─► trial (client and sink) ─► audit.
+"""
+
+import importlib.util
+import sys
+
+_USAGE = 2
+_NEEDED = ("click", "rich")
+
+
+def main() -> int:
+    """Run the command that the process's arguments name.
+
+    Returns:
+        The exit code; see `dataart_mp.cli.exit_code`.
+    """
+    missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
+    if missing:
+        sys.stderr.write(
+            f"dataart-mp: the command line needs {' and '.join(missing)}: "
+            "pip install 'dataart-mp[cli]'\n"
+        )
+        return _USAGE
+    # Not at the top: without the extra, this module alone can be imported.
+    from dataart_mp.cli.app import run
+
+    return run()

@@ -1,0 +1,65 @@
+"""The group of all commands, and what a user sees when one fails."""
+
+import os
+import sys
+from typing import Any, Final
+
+import click
+
+from dataart_mp import __version__
+from dataart_mp.cli.commands.demo import demo
+from dataart_mp.cli.commands.flights import flights
+from dataart_mp.cli.commands.ship import ship
+from dataart_mp.cli.commands.sink import sink
+from dataart_mp.cli.commands.version import version
+from dataart_mp.cli.exit_code import ExitCode
+from dataart_mp.errors import DataArtError
+
+_NAME: Final = "dataart-mp"
+
+
+class _App(click.Group):
+    """A group whose commands end with a message and a code, whatever a user did wrong."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except DataArtError as error:
+            click.echo(f"{_NAME}: {error}", err=True)
+            ctx.exit(ExitCode.USAGE)
+        except BrokenPipeError:
+            _discard_output()
+            ctx.exit(ExitCode.BROKEN_PIPE)
+        except KeyboardInterrupt:
+            ctx.exit(ExitCode.INTERRUPTED)
+
+
+def _discard_output() -> None:
+    """Let what is still buffered go nowhere: the interpreter's exit would trip over it."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
+
+
+@click.group(
+    cls=_App,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog=f"""\b
+Example:
+  {_NAME} sink &
+  {_NAME} flights --sample 3000 | DATAART_API_KEY=any {_NAME} ship --base-url http://127.0.0.1:8765 -
+""",
+)
+@click.version_option(__version__, prog_name=_NAME, message="%(prog)s %(version)s")
+def app() -> None:
+    """Ship events to the DataArt platform, or see them arrive in a local stand-in of it."""
+
+
+for _command in (ship, sink, demo, flights, version):
+    app.add_command(_command)
+
+
+def run() -> int:
+    """Run the command line; ends the process by SystemExit, as click does."""
+    app(prog_name=_NAME)
+    return ExitCode.OK

@@ -1,0 +1,107 @@
+"""Real input: all flights that left New York City in 2013, one action each.
+
+    2013,1,1,517,515,2,830,819,11,UA,1545,N14228,EWR,IAH,227,1400,5,15,2013-01-01T10:00:00Z
+    {"key":"departure","user_key":"N14228","is_anonymous_user":false,
+     "timestamp":"2013-01-01T05:15:00-05:00",
+     "metadata":{"row":1,"carrier":"UA","flight":1545,"origin":"EWR","dest":"IAH",…}}
+
+The timestamp is the scheduled time, which takes up seven of the columns. `row` is the number of
+the row in the table: an auditor can name a flight by it.
+"""
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timedelta, timezone
+from typing import Final
+
+from dataart_mp.cli.archive import Archive, ArchiveError
+from dataart_mp.cli.event import Action
+
+TOTAL: Final = 336_776
+"""All flights of the table."""
+
+_COLUMNS: Final = (
+    "year,month,day,dep_time,sched_dep_time,dep_delay,arr_time,sched_arr_time,arr_delay,"
+    "carrier,flight,tailnum,origin,dest,air_time,distance,hour,minute,time_hour"
+)
+_MISSING: Final = "NA"
+# By the hours that New York is behind UTC: winter and summer.
+_ZONES: Final = {behind: timezone(timedelta(hours=-behind)) for behind in (4, 5)}
+
+
+def read_flights(archive: Archive) -> Iterator[Action]:
+    """Read all flights, in the order of the table.
+
+    Raises:
+        ArchiveError: The table is not the known one.
+    """
+    rows = archive.rows()
+    if ",".join(next(rows, [])) != _COLUMNS:
+        raise ArchiveError(f"{archive.path}: the table has other columns than {_COLUMNS}")
+    number = 0
+    for number, row in enumerate(rows, start=1):
+        yield action_of(number, row)
+    if number != TOTAL:
+        raise ArchiveError(f"{archive.path}: the table has {number:,} rows, not {TOTAL:,}")
+
+
+def spread(flights: Iterable[Action], count: int, total: int = TOTAL) -> Iterator[Action]:
+    """Choose some flights, always the same ones, spread evenly over all.
+
+    Args:
+        flights: The flights to choose from.
+        count: How many to choose.
+        total: How many there are.
+    """
+    return (flight for index, flight in enumerate(flights) if index * count % total < count)
+
+
+def action_of(number: int, row: list[str]) -> Action:
+    """Turn one row of the table into an action.
+
+    Args:
+        number: The row's number, counted from 1.
+        row: Its columns.
+    """
+    # The names are the table's own.
+    (
+        *(year, month, day, dep_time, _, dep_delay, arr_time, sched_arr_time, arr_delay),
+        *(carrier, flight, tailnum, origin, dest, air_time, distance, hour, minute, time_hour),
+    ) = row
+    is_anonymous = tailnum == _MISSING
+    return Action(
+        key="cancelled" if dep_time == _MISSING else "departure",
+        user_key=f"anonymous-{carrier}-{flight}" if is_anonymous else tailnum,
+        is_anonymous_user=is_anonymous,
+        timestamp=datetime(
+            *(int(year), int(month), int(day), int(hour), int(minute)),
+            tzinfo=_zone(int(hour), time_hour),
+        ),
+        metadata={
+            "row": number,
+            "carrier": carrier,
+            "flight": int(flight),
+            "origin": origin,
+            "dest": dest,
+            "distance": int(distance),
+            "dep_time": _whole(dep_time),
+            "dep_delay": _whole(dep_delay),
+            "sched_arr_time": int(sched_arr_time),
+            "arr_time": _whole(arr_time),
+            "arr_delay": _whole(arr_delay),
+            "air_time": _whole(air_time),
+        },
+    )
+
+
+def _whole(text: str) -> int | None:
+    return None if text == _MISSING else int(text)
+
+
+def _zone(hour: int, time_hour: str) -> timezone:
+    """The zone in which it is `hour` at `time_hour`, which is the same hour in UTC.
+
+    So the table itself tells summer from winter, and no database of time zones is needed, which
+    a small container may not have.
+    """
+    utc_hour = int(time_hour[len("2013-01-01T") :][:2])
+    return _ZONES[(utc_hour - hour) % 24]

@@ -1,0 +1,81 @@
+"""What came of a shipment."""
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+from dataart_mp.cli.exit_code import ExitCode
+from dataart_mp.cli.failures import Failures
+from dataart_mp.stats import Stats
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """What was read, and what became of it.
+
+    Attributes:
+        stats: The client's balance.
+        lines: Lines read.
+        bad_lines: Lines that were no event.
+        seconds: From the start to the end of the delivery.
+        failures: Why records were given up on.
+        stop: Why not all was read; None: all was.
+    """
+
+    stats: Stats
+    lines: int
+    bad_lines: int
+    seconds: float
+    failures: Failures
+    stop: ExitCode | None = None
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """The worst that can be said of it."""
+        if self.stop in (ExitCode.INTERRUPTED, ExitCode.TERMINATED):
+            return self.stop
+        if self.stats.delivered != self.stats.accepted:
+            return ExitCode.NOT_DELIVERED
+        if self.bad_lines or self.stop is not None:
+            return ExitCode.BAD_INPUT
+        return ExitCode.OK
+
+    @property
+    def rate(self) -> float:
+        """Delivered events per second."""
+        return self.stats.delivered / self.seconds if self.seconds else 0.0
+
+    def as_json(self) -> dict[str, Any]:
+        """All of it, for machines."""
+        return {
+            "exit_code": int(self.exit_code),
+            "complete": self.stop is None,
+            "lines": self.lines,
+            "bad_lines": self.bad_lines,
+            **dataclasses.asdict(self.stats),
+            "seconds": round(self.seconds, 3),
+            "events_per_second": round(self.rate),
+            "failures": self.failures.as_json(),
+        }
+
+    def __str__(self) -> str:
+        """All of it, for people."""
+        return "\n".join(filter(None, [self._delivery(), self._balance(), self._lines()]))
+
+    def _delivery(self) -> str:
+        stats = self.stats
+        return (
+            f"Delivered {stats.delivered:,} of {stats.accepted:,} events in {self.seconds:.1f} s "
+            f"({self.rate:,.0f} a second): {stats.requests:,} requests, {stats.retries:,} retries, "
+            f"{stats.bytes:,} bytes."
+        )
+
+    def _balance(self) -> str:
+        if self.stats.delivered == self.stats.accepted:
+            return ""
+        return "\n".join(filter(None, [f"Not all: {self.stats}.", str(self.failures)]))
+
+    def _lines(self) -> str:
+        if not self.bad_lines:
+            return ""
+        return f"{self.bad_lines:,} of {self.lines:,} lines read were bad."

@@ -1,0 +1,154 @@
+"""For your tests: a client that keeps what it is given instead of sending it.
+
+def test_a_signup_is_recorded():
+client = RecordingClient()
+sign_up(client, "ann")
+assert client.actions[0].key == "signup"
+assert client.actions[0].metadata == {"plan": "free"}
+"""
+
+import json
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from types import TracebackType
+from typing import Any, Self
+
+from dataart_mp.errors import ClosedError
+from dataart_mp.producer.encoder import encode_action, encode_identity
+from dataart_mp.stats import Stats
+
+
+@dataclass(frozen=True)
+class Action:
+    """What a user did, as the platform would have received it.
+
+    Attributes:
+        key: What was done.
+        user_key: Who did it.
+        is_anonymous_user: Whether `user_key` stands for somebody unknown.
+        timestamp: When; aware, to the microsecond.
+        metadata: What else is known, decoded from JSON: a tuple has become a list, and so on.
+    """
+
+    key: str
+    user_key: str
+    is_anonymous_user: bool
+    timestamp: datetime
+    metadata: dict[str, Any] | None
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Who a user is, as the platform would have received it.
+
+    Attributes:
+        user_key: The user.
+        metadata: What is known of the user, decoded from JSON.
+    """
+
+    user_key: str
+    metadata: dict[str, Any] | None
+
+
+class RecordingClient:
+    """A `DataArtClient` that records. It needs no configuration, and starts and sends nothing.
+
+    Events are validated and encoded as the real client does it, so a test meets the same errors;
+    what is recorded has been through JSON and back. Any number of threads may use it.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._is_closed = False
+        self._forget()
+
+    @property
+    def actions(self) -> list[Action]:
+        """The actions so far, oldest first; a copy."""
+        with self._lock:
+            return list(self._actions)
+
+    @property
+    def identities(self) -> list[Identity]:
+        """The identities so far, oldest first; a copy."""
+        with self._lock:
+            return list(self._identities)
+
+    def emit_action(
+        self,
+        key: str,
+        user_key: str,
+        is_anonymous_user: bool = False,
+        timestamp: datetime | str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> bool:
+        """Record what a user did. See `DataArtClient.emit_action`; nothing is ever dropped.
+
+        Raises:
+            EventError: The event cannot be sent.
+            ClosedError: The client is closed.
+        """
+        self._refuse_if_closed()
+        record = encode_action(key, user_key, is_anonymous_user, timestamp, metadata)
+        fields = json.loads(record)
+        fields["timestamp"] = datetime.fromisoformat(fields["timestamp"])
+        with self._lock:
+            self._actions.append(Action(**fields))
+            self._bytes += len(record)
+        return True
+
+    def identify(self, user_key: str, metadata: Mapping[str, Any] | None = None) -> bool:
+        """Record who a user is. Returns and raises as `emit_action` does."""
+        self._refuse_if_closed()
+        record = encode_identity(user_key, metadata)
+        with self._lock:
+            self._identities.append(Identity(**json.loads(record)))
+            self._bytes += len(record)
+        return True
+
+    def flush(self, timeout: float | None = None) -> int:  # noqa: ARG002 - of the protocol
+        """Return 0: nothing is ever pending."""
+        return 0
+
+    def close(self, timeout: float | None = None) -> int:  # noqa: ARG002 - of the protocol
+        """Take no more events, and return 0. What was recorded stays."""
+        self._is_closed = True
+        return 0
+
+    def stats(self) -> Stats:
+        """Return the balance: all that was recorded counts as delivered."""
+        with self._lock:
+            count = len(self._actions) + len(self._identities)
+            return Stats(accepted=count, delivered=count, bytes=self._bytes)
+
+    def clear(self) -> None:
+        """Forget all that was recorded; a closed client stays closed."""
+        with self._lock:
+            self._forget()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        state = "closed" if self._is_closed else "open"
+        counts = f"actions {len(self._actions)} | identities {len(self._identities)}"
+        return f"<RecordingClient {state} | {counts}>"
+
+    def _forget(self) -> None:
+        self._actions: list[Action] = []
+        self._identities: list[Identity] = []
+        self._bytes = 0
+
+    def _refuse_if_closed(self) -> None:
+        if self._is_closed:
+            raise ClosedError("the client is closed; emit before close(), or make another client")
