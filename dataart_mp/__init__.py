@@ -11,8 +11,7 @@ from dataart_mp.errors import BufferFullError, ClosedError, ConfigError, DataArt
 from dataart_mp.failure import Failure
 from dataart_mp.protocol import DataArtClient
 from dataart_mp.stats import Stats
-
-__version__ = "0.1.0"
+from dataart_mp.version import __version__
 
 __all__ = [
     "BufferFullError",
@@ -26,4 +25,5 @@ __all__ = [
     "Failure",
     "HTTPOptions",
     "Stats",
+    "__version__",
 ]

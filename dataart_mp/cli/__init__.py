@@ -10,7 +10,9 @@ result, and its exit code. The demo's: archive ─► flights ─► trial (clie
 import importlib.util
 import sys
 
+# As in exit_code, which is not imported before the extra is known to be there.
 _USAGE = 2
+_INTERRUPTED = 130
 _NEEDED = ("click", "rich")
 
 
@@ -27,7 +29,10 @@ def main() -> int:
             "pip install 'dataart-mp[cli]'\n"
         )
         return _USAGE
-    # Not at the top: without the extra, this module alone can be imported.
-    from dataart_mp.cli.app import run
+    try:
+        # Not at the top: without the extra, this module alone can be imported.
+        from dataart_mp.cli.app import run
 
-    return run()
+        return run()
+    except KeyboardInterrupt:  # before a command has taken over
+        return _INTERRUPTED

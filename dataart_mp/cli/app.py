@@ -1,8 +1,9 @@
 """The group of all commands, and what a user sees when one fails."""
 
+import logging
 import os
 import sys
-from typing import Any, Final
+from typing import Any
 
 import click
 
@@ -13,9 +14,8 @@ from dataart_mp.cli.commands.ship import ship
 from dataart_mp.cli.commands.sink import sink
 from dataart_mp.cli.commands.version import version
 from dataart_mp.cli.exit_code import ExitCode
+from dataart_mp.cli.message import PROGRAM, warn
 from dataart_mp.errors import DataArtError
-
-_NAME: Final = "dataart-mp"
 
 
 class _App(click.Group):
@@ -25,7 +25,7 @@ class _App(click.Group):
         try:
             return super().invoke(ctx)
         except DataArtError as error:
-            click.echo(f"{_NAME}: {error}", err=True)
+            warn(str(error))
             ctx.exit(ExitCode.USAGE)
         except BrokenPipeError:
             _discard_output()
@@ -41,16 +41,26 @@ def _discard_output() -> None:
     os.close(nowhere)
 
 
+class _Log(logging.Handler):
+    """Tells what the client has to say as the commands do, above a progress bar too."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        # Of a traceback, what it is about and how it ended.
+        first, *rest = self.format(record).splitlines()
+        warn(f"{first} … {rest[-1]}" if rest else first)
+
+
 @click.group(
     cls=_App,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog=f"""\b
 Example:
-  {_NAME} sink &
-  {_NAME} flights --sample 3000 | DATAART_API_KEY=any {_NAME} ship --base-url http://127.0.0.1:8765 -
+  {PROGRAM} sink &
+  export DATAART_API_KEY=any DATAART_BASE_URL=http://127.0.0.1:8765
+  {PROGRAM} flights --sample 3000 | {PROGRAM} ship -
 """,
 )
-@click.version_option(__version__, prog_name=_NAME, message="%(prog)s %(version)s")
+@click.version_option(__version__, prog_name=PROGRAM, message="%(prog)s %(version)s")
 def app() -> None:
     """Ship events to the DataArt platform, or see them arrive in a local stand-in of it."""
 
@@ -61,5 +71,6 @@ for _command in (ship, sink, demo, flights, version):
 
 def run() -> int:
     """Run the command line; ends the process by SystemExit, as click does."""
-    app(prog_name=_NAME)
+    logging.getLogger("dataart_mp").addHandler(_Log(logging.WARNING))
+    app(prog_name=PROGRAM)
     return ExitCode.OK

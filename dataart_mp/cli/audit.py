@@ -74,14 +74,14 @@ class Audit:
 
     def _row_faults(self) -> Iterator[str]:
         if self.missing:
-            yield f"{len(self.missing):,} flights are missing: {_some(self.missing)}"
+            yield f"flights missing: {len(self.missing):,} ({_some(self.missing)})"
         if self.strangers:
-            yield f"{len(self.strangers):,} arrived that nobody sent: {_some(self.strangers)}"
+            yield f"arrived but never sent: {len(self.strangers):,} ({_some(self.strangers)})"
 
     def _sink_faults(self) -> Iterator[str]:
         sink = self.sink
         if sink["unexplained_doubles"]:
-            yield f"{sink['unexplained_doubles']:,} flights arrived twice without a cause"
+            yield f"doubles without a cause: {sink['unexplained_doubles']:,}"
         if sink["explained_doubles"] + sink["unexplained_doubles"] != self.doubles:
             yield f"the sink counted other doubles than {self.doubles:,}, as by rows"
         if sink["distinct_actions"] != len(self.arrivals):

@@ -45,6 +45,7 @@ class Identity(NamedTuple):
 
 _EXAMPLE: Final = '{"key": "play", "user_key": "u1"}'
 _KINDS: Final[Mapping[str, type[Action | Identity]]] = {"action": Action, "identity": Identity}
+_FIELDS: Final = {kind: frozenset(kind._fields) for kind in _KINDS.values()}
 
 
 def parse_event(line: bytes) -> Action | Identity:
@@ -56,9 +57,8 @@ def parse_event(line: bytes) -> Action | Identity:
     """
     fields = _object(line)
     kind = _kind(fields)
-    unknown = fields.keys() - frozenset(kind._fields)
-    if unknown:
-        raise _unknown_fields(kind, unknown)
+    if not fields.keys() <= _FIELDS[kind]:
+        raise _unknown_fields(kind, fields.keys() - _FIELDS[kind])
     if "user_key" not in fields:
         raise EventError("user_key: is missing", "user_key")
     if kind is Action:

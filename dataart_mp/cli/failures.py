@@ -44,4 +44,4 @@ class Failures:
         noun = cause.kind if count == 1 else plural
         status = "no answer" if cause.status is None else f"status {cause.status}"
         answer = f", {self._answers[cause]!r}" if self._answers[cause] else ""
-        return f"{count:,} {noun} {cause.reason}: {status}{answer}"
+        return f"{count:,} {noun} ({cause.reason}): {status}{answer}"

@@ -19,10 +19,12 @@ from dataart_mp.cli.event import Action
 TOTAL: Final = 336_776
 """All flights of the table."""
 
-_COLUMNS: Final = (
-    "year,month,day,dep_time,sched_dep_time,dep_delay,arr_time,sched_arr_time,arr_delay,"
-    "carrier,flight,tailnum,origin,dest,air_time,distance,hour,minute,time_hour"
-)
+_COLUMNS: Final = [
+    *("year", "month", "day", "dep_time", "sched_dep_time", "dep_delay", "arr_time"),
+    *("sched_arr_time", "arr_delay", "carrier", "flight", "tailnum", "origin", "dest"),
+    *("air_time", "distance", "hour", "minute", "time_hour"),
+]
+_SCHEDULE: Final = ("year", "month", "day", "hour", "minute")
 _MISSING: Final = "NA"
 # By the hours that New York is behind UTC: winter and summer.
 _ZONES: Final = {behind: timezone(timedelta(hours=-behind)) for behind in (4, 5)}
@@ -35,8 +37,9 @@ def read_flights(archive: Archive) -> Iterator[Action]:
         ArchiveError: The table is not the known one.
     """
     rows = archive.rows()
-    if ",".join(next(rows, [])) != _COLUMNS:
-        raise ArchiveError(f"{archive.path}: the table has other columns than {_COLUMNS}")
+    header = next(rows, [])
+    if header != _COLUMNS:
+        raise ArchiveError(f"{archive.path}: the table has the columns {header}, not {_COLUMNS}")
     number = 0
     for number, row in enumerate(rows, start=1):
         yield action_of(number, row)
@@ -62,35 +65,37 @@ def action_of(number: int, row: list[str]) -> Action:
         number: The row's number, counted from 1.
         row: Its columns.
     """
-    # The names are the table's own.
-    (
-        *(year, month, day, dep_time, _, dep_delay, arr_time, sched_arr_time, arr_delay),
-        *(carrier, flight, tailnum, origin, dest, air_time, distance, hour, minute, time_hour),
-    ) = row
-    is_anonymous = tailnum == _MISSING
+    flight = dict(zip(_COLUMNS, row, strict=True))
+    is_anonymous = flight["tailnum"] == _MISSING
     return Action(
-        key="cancelled" if dep_time == _MISSING else "departure",
-        user_key=f"anonymous-{carrier}-{flight}" if is_anonymous else tailnum,
+        key="cancelled" if flight["dep_time"] == _MISSING else "departure",
+        user_key=_nobody(flight) if is_anonymous else flight["tailnum"],
         is_anonymous_user=is_anonymous,
-        timestamp=datetime(
-            *(int(year), int(month), int(day), int(hour), int(minute)),
-            tzinfo=_zone(int(hour), time_hour),
-        ),
+        timestamp=_scheduled(flight),
         metadata={
             "row": number,
-            "carrier": carrier,
-            "flight": int(flight),
-            "origin": origin,
-            "dest": dest,
-            "distance": int(distance),
-            "dep_time": _whole(dep_time),
-            "dep_delay": _whole(dep_delay),
-            "sched_arr_time": int(sched_arr_time),
-            "arr_time": _whole(arr_time),
-            "arr_delay": _whole(arr_delay),
-            "air_time": _whole(air_time),
+            "carrier": flight["carrier"],
+            "flight": int(flight["flight"]),
+            "origin": flight["origin"],
+            "dest": flight["dest"],
+            "distance": int(flight["distance"]),
+            "dep_time": _whole(flight["dep_time"]),
+            "dep_delay": _whole(flight["dep_delay"]),
+            "sched_arr_time": int(flight["sched_arr_time"]),
+            "arr_time": _whole(flight["arr_time"]),
+            "arr_delay": _whole(flight["arr_delay"]),
+            "air_time": _whole(flight["air_time"]),
         },
     )
+
+
+def _nobody(flight: dict[str, str]) -> str:
+    return f"anonymous-{flight['carrier']}-{flight['flight']}"
+
+
+def _scheduled(flight: dict[str, str]) -> datetime:
+    year, month, day, hour, minute = (int(flight[column]) for column in _SCHEDULE)
+    return datetime(year, month, day, hour, minute, tzinfo=_zone(hour, flight["time_hour"]))
 
 
 def _whole(text: str) -> int | None:

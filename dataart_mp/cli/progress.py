@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, Protocol, Self
 
-import click
+from dataart_mp.cli.message import tell
 
 _BAR_SECONDS: Final = 0.1
 _LINE_SECONDS: Final = 2.0
@@ -114,7 +114,7 @@ class _Lines:
 
     def show(self, snapshot: Snapshot) -> None:
         seconds = time.monotonic() - self._start
-        click.echo(f"{self._title} {seconds:5.1f} s  {snapshot}", err=True)
+        tell(f"{self._title} {seconds:5.1f} s  {snapshot}")
 
     def stop(self) -> None:
         pass

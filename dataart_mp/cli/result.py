@@ -32,13 +32,12 @@ class Result:
     @property
     def exit_code(self) -> ExitCode:
         """The worst that can be said of it."""
-        if self.stop in (ExitCode.INTERRUPTED, ExitCode.TERMINATED):
-            return self.stop
+        codes = {ExitCode.OK} if self.stop is None else {self.stop}
         if self.stats.delivered != self.stats.accepted:
-            return ExitCode.NOT_DELIVERED
-        if self.bad_lines or self.stop is not None:
-            return ExitCode.BAD_INPUT
-        return ExitCode.OK
+            codes.add(ExitCode.NOT_DELIVERED)
+        if self.bad_lines:
+            codes.add(ExitCode.BAD_INPUT)
+        return next(code for code in ExitCode if code in codes)
 
     @property
     def rate(self) -> float:
@@ -60,7 +59,8 @@ class Result:
 
     def __str__(self) -> str:
         """All of it, for people."""
-        return "\n".join(filter(None, [self._delivery(), self._balance(), self._lines()]))
+        lines = [self._delivery(), self._balance(), self._pending(), self._bad_lines()]
+        return "\n".join(filter(None, lines))
 
     def _delivery(self) -> str:
         stats = self.stats
@@ -75,7 +75,10 @@ class Result:
             return ""
         return "\n".join(filter(None, [f"Not all: {self.stats}.", str(self.failures)]))
 
-    def _lines(self) -> str:
+    def _pending(self) -> str:
+        return "What is pending is left to the worker processes." if self.stats.pending else ""
+
+    def _bad_lines(self) -> str:
         if not self.bad_lines:
             return ""
         return f"{self.bad_lines:,} of {self.lines:,} lines read were bad."

@@ -5,12 +5,14 @@ argument can be read by everybody on the machine (`ps`), and stays in the shell'
 """
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar
 
 import click
 
+from dataart_mp.cli.message import warn
 from dataart_mp.config import ClientConfig
 from dataart_mp.config.environment import PREFIX, variable
 from dataart_mp.errors import ConfigError
@@ -83,17 +85,23 @@ def _read_key(file: Path) -> str:
 
 
 def _from_env(**settings: Any) -> ClientConfig:
-    """Read the environment; what it warns of is for the user to see, without a line of code."""
+    # A file can wait: it loses nothing. At the end the command itself waits for delivery, as long
+    # as it was told to; the interpreter's exit need not wait again.
+    settings |= {"overflow": "block", "block_timeout": None, "exit_timeout": 0.0}
+    with _warnings_told():
+        return ClientConfig.from_env(**settings)
+
+
+@contextmanager
+def _warnings_told() -> Iterator[None]:
+    """Show what is warned of without a line of code: it is about the user's environment."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        # A file can wait: it loses nothing. At the end the command itself waits for delivery, as
-        # long as it was told to; the interpreter's exit need not wait again.
-        config = ClientConfig.from_env(
-            **settings, overflow="block", block_timeout=None, exit_timeout=0.0
-        )
-    for warning in caught:
-        click.echo(f"dataart-mp: {warning.message}", err=True)
-    return config
+        try:
+            yield
+        finally:
+            for warning in caught:
+                warn(str(warning.message))
 
 
 def _in_words_of_the_command_line(error: ConfigError, settings: dict[str, Any]) -> ConfigError:

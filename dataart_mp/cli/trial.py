@@ -1,6 +1,6 @@
 """The demo's run: flights through a real client to a real sink, which fails on the way.
 
-    |──── a third ────|─ outage: 503 for some seconds ─|─ answers lost ─|──── the rest ────|
+|──── a third ────|─ outage: 503 for some seconds ─|─ answers lost ─|──── the rest ────|
 """
 
 import time
@@ -13,6 +13,7 @@ from dataart_mp.cli.event import Action
 from dataart_mp.cli.manifest import Manifest
 from dataart_mp.cli.progress import Snapshot
 from dataart_mp.devsink import SinkProcess
+from dataart_mp.stats import Stats
 
 LOST_ANSWERS: Final = 5
 """So many requests are accepted by the sink, which then hangs up instead of answering."""
@@ -54,12 +55,9 @@ class Trial:
             SinkError: The sink does not start.
         """
         with SinkProcess("--id-field", "row", "--keep", "1000", "--keep-requests", "1000") as sink:
-            self._ship(sink)
+            stats = self._ship(sink)
             return Audit(
-                manifest=self._manifest,
-                stats=self._stats(),
-                sink=sink.stats(),
-                arrivals=sink.ids(),
+                manifest=self._manifest, stats=stats, sink=sink.stats(), arrivals=sink.ids()
             )
 
     def look(self) -> Snapshot:
@@ -71,7 +69,7 @@ class Trial:
         text = f"{stats.delivered:,} delivered, {rate:,.0f}/s, {stats.retries:,} retries"
         return Snapshot(done=stats.delivered, total=self._total, text=text)
 
-    def _ship(self, sink: SinkProcess) -> None:
+    def _ship(self, sink: SinkProcess) -> Stats:
         config = ClientConfig(
             api_key=_API_KEY,
             base_url=sink.url,
@@ -81,13 +79,23 @@ class Trial:
             **self._settings,
         )
         self._start = time.monotonic()
-        with Client(config) as self._client:
-            self._emit_all(self._client, sink)
+        self._client = client = Client(config)
+        try:
+            self._emit_all(client, sink)
+            client.close()
+        except BaseException:
+            # Ctrl-C: nobody waits for the end of the outage.
+            client.close(0)
+            raise
         self.seconds = time.monotonic() - self._start
+        return client.stats()
 
     def _emit_all(self, client: Client, sink: SinkProcess) -> None:
-        outage_at = self._total // 3
+        bad_luck = self._total // 3 if self._outage else None
         for index, flight in enumerate(self._manifest.note(self._flights)):
-            if index == outage_at:
-                sink.set_faults(*self._faults())
+            if index == bad_luck:
+                sink.set_faults(
+                    {"kind": "status", "status": 503, "for_seconds": self._outage},
+                    {"kind": "ack_lost", "times": LOST_ANSWERS},
+                )
             client.emit_action(*flight)

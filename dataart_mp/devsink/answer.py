@@ -51,4 +51,4 @@ def faulted(rule: FaultRule, status: int) -> Answer:
     headers = [(name.lower().encode(), text.encode()) for name, text in rule.headers.items()]
     if rule.retry_after is not None:
         headers.append((b"retry-after", str(rule.retry_after).encode()))
-    return Answer(status, {"error": f"the sink was told to answer {status}"}, headers)
+    return Answer(status, {"fault": rule.kind}, headers)

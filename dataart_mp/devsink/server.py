@@ -31,12 +31,10 @@ _STOP_SECONDS: Final = 1
 
 def serve(settings: SinkSettings, on_ready: Callable[[str], object] | None) -> None:
     """Serve until SIGTERM, SIGINT or, with `until_eof`, the end of standard input."""
-    sink = Sink(settings)
-    listener = _listener(settings)
-    server = _Server(_config(settings, _app(sink)), settings, on_ready)
-    # What lives by now lives to the end: the collector need not look at it again and again.
-    gc.freeze()
-    with contextlib.closing(sink):
+    with contextlib.closing(Sink(settings)) as sink, _listener(settings) as listener:
+        server = _Server(_config(settings, _app(sink)), settings, on_ready)
+        # What lives by now lives to the end: the collector need not look at it again and again.
+        gc.freeze()
         server.run(sockets=[listener])
 
 

@@ -71,6 +71,10 @@ class Engine:
         """Why no worker can be started; None when there are some, or may be."""
         return self._supervisor.error if self._supervisor.hopeless() else None
 
+    def workers(self) -> list[int]:
+        """The process ids of the workers that live, whichever process started them."""
+        return self._supervisor.workers()
+
     def attend(self) -> None:
         """This process is about to emit: see to it that somebody delivers, and seals in time."""
         if self._wiring.report_end >= 0:

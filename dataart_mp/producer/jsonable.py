@@ -67,7 +67,7 @@ def _as_float(value: float) -> float:
 @to_jsonable.register(datetime)  # subclasses: pandas.Timestamp keeps its nanoseconds so
 @to_jsonable.register(date)
 def _as_iso(value: date) -> str | None:
-    return value.isoformat() if _is_equal_to_itself(value) else None  # pandas.NaT is not
+    return value.isoformat() if is_equal_to_itself(value) else None  # pandas.NaT is not
 
 
 @to_jsonable.register(time)
@@ -99,12 +99,13 @@ def _numpy_to_jsonable(value: Any) -> object:
 
 
 def _numpy_time_to_jsonable(value: Any, kind: str) -> object:
-    if not _is_equal_to_itself(value):
+    if not is_equal_to_itself(value):
         return None
     if kind == "m":
         raise Refused("pass its seconds: value / numpy.timedelta64(1, 's')")
     return value.astype("datetime64[us]").item()  # as precise as orjson writes it
 
 
-def _is_equal_to_itself(value: object) -> bool:
+def is_equal_to_itself(value: object) -> bool:
+    """Tell a value from the not-a-time of pandas or numpy, which equals nothing."""
     return bool(value == value)

@@ -4,6 +4,7 @@ import re
 from datetime import UTC, date, datetime
 
 from dataart_mp.errors import EventError, short_repr
+from dataart_mp.producer.jsonable import is_equal_to_itself
 
 _RFC_3339 = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2})(\.[0-9]+)?"
@@ -49,8 +50,7 @@ def _with_offset(value: datetime) -> datetime | str:
 def _aware(value: datetime) -> datetime:
     offset = value.utcoffset()
     if offset is None:
-        # A tzinfo that knows no offset makes a datetime naive, too.
-        value = (value if value.tzinfo is None else value.replace(tzinfo=None)).astimezone()
+        value = value.astimezone()
         offset = value.utcoffset()
     # Local mean times, before about 1900, have seconds, which RFC 3339 cannot say.
     is_whole_minutes = offset is not None and not offset.seconds % 60 and not offset.microseconds
@@ -58,18 +58,17 @@ def _aware(value: datetime) -> datetime:
 
 
 def _subclass_as_text(value: datetime) -> str:
-    if value != value:
+    if not is_equal_to_itself(value):
         raise _error(value, "it is no time; leave the timestamp out, or the event")
     text = value.isoformat()
     if value.utcoffset() is None:
-        text += _offset(value)
-    if _is_rfc_3339(text):
-        return text
-    return _aware(_plain(value)).isoformat()
+        text += _local_offset(value)
+    return text if _is_rfc_3339(text) else _aware(_plain(value)).isoformat()
 
 
-def _offset(value: datetime) -> str:
-    return _aware(_plain(value)).isoformat()[-len("+00:00") :]
+def _local_offset(value: datetime) -> str:
+    local = _plain(value).astimezone().replace(microsecond=0)
+    return local.isoformat().removeprefix(local.replace(tzinfo=None).isoformat())
 
 
 def _plain(value: datetime) -> datetime:

@@ -113,14 +113,16 @@ class Frame:
             | (before_failed + failed)
         )
 
-    def postpone(self, batch_end: int, due: int) -> None:
-        """Let go of the frame until `due` (epoch, ns): then any worker may try again.
+    def aim(self, batch_end: int) -> None:
+        """Say which batch is about to be sent: from what is through up to `batch_end`.
 
-        Args:
-            batch_end: where the batch ends that has just failed.
-            due: nanoseconds since the epoch, which mean the same to every process.
+        Said before, not after: should this process die after the platform took the batch, the
+        next one sends the same batch under the same key, and not a larger one under another.
         """
         self._words[self._account + BATCH_END] = batch_end
+
+    def postpone(self, due: int) -> None:
+        """Let go of the frame until `due` (epoch, ns): then any worker may try again."""
         self._words[self._account + ATTEMPTS] += 1
         self._words[self._account + DUE] = due
         self._arena.set_state(self.number, WAITING)

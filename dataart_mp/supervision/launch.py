@@ -15,12 +15,14 @@ the arena, and finds its brief in the pipe. So what the starter has accepted is 
 """
 
 import contextlib
-import marshal
+import json
 import os
 import select
+import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
@@ -30,10 +32,12 @@ from dataart_mp.supervision.wiring import Inheritance
 
 # Everything before the fork is paid twice, so there is nothing but the fork.
 _BOOTSTRAP: Final = """\
-import marshal, os, sys
-brief = marshal.load(sys.stdin.buffer)
+import os, sys
+brief = sys.stdin.buffer.read()
 if os.fork():
     os._exit(0)
+import json
+brief = json.loads(brief)
 sys.path[:] = brief["path"]
 from dataart_mp.worker.main import main
 main(brief)
@@ -41,6 +45,9 @@ main(brief)
 _READY: Final = b"ready\n"
 _TAKEN: Final = b"taken\n"
 _STATUS_BYTES: Final = 65536
+# A worker outlives its application: what ends a terminal's processes, or a service's, is not for
+# it. It goes when all is delivered, or by SIGKILL.
+_IGNORED: Final = (signal.SIGINT, signal.SIGHUP, signal.SIGTERM)
 
 
 class Launch:
@@ -56,40 +63,57 @@ class Launch:
         self.place = place
         self.ready = False
         self._text = b""
+        brief = json.dumps(_brief(inheritance, config, place)).encode()
         self.status, worker_end = os.pipe()
         os.set_blocking(self.status, False)
         try:
-            self._process = subprocess.Popen(  # noqa: S603 - nothing here is anybody's input
-                [sys.executable, "-I", "-c", _BOOTSTRAP, f"dataart_mp worker {place}"],
-                stdin=subprocess.PIPE,
-                stdout=worker_end,
-                stderr=worker_end,
-                pass_fds=tuple(asdict(inheritance).values()),
-                start_new_session=True,
-                env={k: v for k, v in os.environ.items() if not k.startswith("DATAART_")},
-            )
+            with _kept_from_child(_IGNORED):
+                self._process = subprocess.Popen(  # noqa: S603 - nothing here is anybody's input
+                    [sys.executable or "", "-I", "-c", _BOOTSTRAP, f"dataart_mp worker {place}"],
+                    stdin=subprocess.PIPE,
+                    stdout=worker_end,
+                    stderr=worker_end,
+                    pass_fds=tuple(asdict(inheritance).values()),
+                    start_new_session=True,
+                    env={k: v for k, v in os.environ.items() if not k.startswith("DATAART_")},
+                )
         except BaseException:
             os.close(self.status)
             raise
         finally:
             os.close(worker_end)
-        self._brief(inheritance, config)
-
-    def _brief(self, inheritance: Inheritance, config: ClientConfig) -> None:
         assert self._process.stdin is not None  # noqa: S101 - for the type checker
         # A worker that is dead already says why in its status.
         with contextlib.suppress(BrokenPipeError), self._process.stdin as pipe:
-            pipe.write(marshal.dumps(_brief(inheritance, config, self.place)))
+            pipe.write(brief)
 
     def reap(self, *, wait: bool) -> bool:
         """Take leave of the interpreter that forks the worker: it goes within milliseconds.
 
+        And of the dead worker, where this process is the one that adopts orphans: process 1 of a
+        container.
+
+        Args:
+            wait: whether to wait for the interpreter.
+
         Returns:
-            False when it has not gone yet.
+            False when one of them has not gone yet.
         """
         if wait:
             self._process.wait()
-        return self._process.poll() is not None
+        return self._process.poll() is not None and self._reap_adopted()
+
+    def _reap_adopted(self) -> bool:
+        try:
+            pid, _ = os.waitpid(-self._process.pid, os.WNOHANG)  # any child of the worker's group
+        except ChildProcessError:
+            return True
+        return pid != 0
+
+    def kill(self) -> None:
+        """End a worker that does not come to life; it has a process group of its own."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
 
     def read(self) -> bool:
         """Take in the news; False when the worker is gone, or never came."""
@@ -128,11 +152,33 @@ class Launch:
         self._process.returncode = 0
 
 
+def _import_path() -> list[str]:
+    """Where the application imports from; without what lies in a directory that is gone."""
+    with contextlib.suppress(FileNotFoundError):
+        return [str(Path(entry).absolute()) for entry in sys.path]
+    return [entry for entry in sys.path if Path(entry).is_absolute()]
+
+
 def _brief(inheritance: Inheritance, config: ClientConfig, place: int) -> dict[str, Any]:
     return {
-        "path": [str(Path(entry).absolute()) for entry in sys.path],
+        "path": _import_path(),
+        "signals": _IGNORED,
         "descriptors": asdict(inheritance),
         "config": config.to_wire(),
         "place": place,
+        "processes": config.num_processes,  # which may look different from within the worker
         "report_records": config.on_failure is not None,
     }
+
+
+@contextlib.contextmanager
+def _kept_from_child(signals: tuple[signal.Signals, ...]) -> Iterator[None]:
+    """A process that is started inside is born with `signals` blocked.
+
+    It would die of them until it has come to say that it ignores them.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

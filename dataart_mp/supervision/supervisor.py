@@ -26,7 +26,7 @@ class Supervisor:
     processes start for the same place, and no crowd of them at the same moment.
 
     Attributes:
-        error: why the last start failed; None once a worker got ready.
+        error: why the last start failed, in its last words; None once a worker got ready.
     """
 
     def __init__(self, queue: RecordQueue, wiring: Wiring, config: ClientConfig) -> None:
@@ -45,6 +45,11 @@ class Supervisor:
     def sentinels(self) -> list[int]:
         """Descriptors that become readable when a worker gets ready, or has gone."""
         return list(self._launches)
+
+    def workers(self) -> list[int]:
+        """The process ids of the workers that live, whoever started them."""
+        owners = (self._locks.owner(PLACES + place) for place in self._places)
+        return [owner for owner in owners if owner is not None]
 
     def secure(self, now: float) -> None:
         """Start one worker if there is none: what this process accepts must outlive it.
@@ -71,7 +76,6 @@ class Supervisor:
         alive = launch.read()
         if launch.ready and not was_ready:
             self.error = None
-            self._failures = 0
         if not alive:
             self._bury(launch, since, now)
         self._release_start()
@@ -113,7 +117,9 @@ class Supervisor:
 
     def _vacant(self) -> list[int]:
         """The places without a worker, and without one that this process is starting."""
-        starting = {launch.place for launch, _ in self._launches.values() if not launch.ready}
+        # A copy: `hopeless` is asked by any thread.
+        launches = list(self._launches.values())
+        starting = {launch.place for launch, _ in launches if not launch.ready}
         return [
             place
             for place in self._places
@@ -151,13 +157,14 @@ class Supervisor:
     def _give_up_on_the_late(self, now: float) -> None:
         for launch, since in list(self._launches.values()):
             if not launch.ready and now - since > READY_SECONDS:
+                launch.kill()
                 del self._launches[launch.status]
                 launch.close()
                 self._failed(f"it was not ready within {READY_SECONDS:.0f} seconds", now)
         self._release_start()
 
     def _failed(self, error: str, now: float) -> None:
-        self.error = error
+        self.error = error.splitlines()[-1]  # of a traceback, the error
         self._delay(now, grows=True)
         _log.error("a worker could not start: %s", error)
 

@@ -2,5 +2,6 @@
 
 Read in this order: `main` (a fresh interpreter becomes a worker), `worker` (its threads), `shipper`
 (what is done with one frame), `batch` (the body), `sender` (the request), `verdict` (what the
-answer means), `backoff` (when to try again), `report` (what the application hears of it).
+answer means), `backoff` (when to try again), `report` (what the application hears of it); and what
+the sender stands on: `proxy`, `tls`.
 """

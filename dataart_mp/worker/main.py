@@ -3,21 +3,19 @@
 import contextlib
 import os
 import signal
-from typing import Any, Final
+from collections.abc import Iterable
+from typing import Any
 
-import dataart_mp
 from dataart_mp.config import ClientConfig
 from dataart_mp.queue.locks import PLACES
 from dataart_mp.supervision.wiring import Inheritance
+from dataart_mp.version import __version__
 from dataart_mp.worker.backoff import Backoff
 from dataart_mp.worker.report import Reporter
 from dataart_mp.worker.sender import Sender
 from dataart_mp.worker.worker import Worker
 
 _STDIN, _STDOUT, _STDERR = range(3)
-# A worker outlives its application: what ends a terminal's processes, or a service's, is not for
-# it. It goes when all is delivered, or by SIGKILL.
-_IGNORED: Final = (signal.SIGINT, signal.SIGHUP, signal.SIGTERM)
 
 
 def main(brief: dict[str, Any]) -> None:
@@ -26,19 +24,20 @@ def main(brief: dict[str, Any]) -> None:
     Args:
         brief: what the starter has written to this process's standard input.
     """
-    for number in _IGNORED:
-        signal.signal(number, signal.SIG_IGN)
+    _ignore(brief["signals"])
+    for descriptor in brief["descriptors"].values():
+        os.set_inheritable(descriptor, False)  # a pool_factory may start processes
     inheritance = Inheritance(**brief["descriptors"])
     config = ClientConfig.from_wire(brief["config"])
     queue = inheritance.queue(config.flush_actions_batch_size, config.flush_interval)
     if not queue.arena.locks.acquire(PLACES + brief["place"]):
         os.write(_STDOUT, b"taken\n")
         return
-    senders = _share(config.flush_num_workers, config.num_processes, brief["place"])
+    senders = _share(config.flush_num_workers, brief["processes"], brief["place"])
     worker = Worker(
         queue=queue,
         life_end=inheritance.life_end,
-        sender=Sender(config, senders, f"dataart_mp/{dataart_mp.__version__}"),
+        sender=Sender(config, senders, f"dataart_mp/{__version__}"),
         senders=senders,
         backoff=Backoff(config.flush_backoff_ratio, config.flush_num_retries),
         reporter=Reporter(queue.arena, inheritance.report, with_records=brief["report_records"]),
@@ -46,6 +45,13 @@ def main(brief: dict[str, Any]) -> None:
     os.chdir("/")  # keep no directory of the application busy
     _say_ready()
     worker.run()
+
+
+def _ignore(signals: Iterable[int]) -> None:
+    """Never hear signals that the starter has kept from this process up to here."""
+    for number in signals:
+        signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, signals)
 
 
 def _share(workers: int, processes: int, place: int) -> int:

@@ -2,17 +2,27 @@
 
 import gzip
 import importlib
-from collections.abc import Callable
+import operator
+import time
+from collections.abc import Callable, Iterable
 from typing import Any, Final, cast
+from urllib.parse import urlsplit
 
 import urllib3
 from urllib3.exceptions import HTTPError
 
 from dataart_mp.config import ClientConfig
+from dataart_mp.config.setting import MASK
+from dataart_mp.worker.proxy import credentials, proxy_for
+from dataart_mp.worker.tls import client_context
 from dataart_mp.worker.verdict import Answer
 
 _ANSWER_BYTES: Final = 2048  # of an answer's body: enough to tell why, and bounded
 _TEXT_CHARACTERS: Final = 500
+# The time-out of a write covers all that is written by one call: a large body through a slow
+# network needs more than one.
+_PIECE_BYTES: Final = 64 * 1024
+_FIRST_FINAL_STATUS: Final = 200
 
 
 class Sender:
@@ -22,32 +32,37 @@ class Sender:
         config: where to, with which key and how.
         connections: how many requests are under way at once.
         user_agent: the client's name.
+
+    Raises:
+        ConfigError, TypeError: what the configuration names can't be used; and whatever a
+            `pool_factory` raises.
     """
 
     def __init__(self, config: ClientConfig, connections: int, user_agent: str) -> None:
         self._url = config.base_url
-        self._manager = _make_pool(config, connections)
+        self._pool = _make_pool(config, connections)
+        self._patience = config.http.read_timeout
         self._timeout = urllib3.Timeout(
             connect=config.http.connect_timeout, read=config.http.read_timeout
         )
-        self._headers = {
-            "X-API-Key": config.api_key,
-            "Content-Type": "application/json",
-            "User-Agent": user_agent,
-            **config.http.headers,
-        }
+        self._headers = _headers(config, user_agent)
         self._compress = _compressor(config.http.compression)
-        if config.http.compression is not None:
-            self._headers["Content-Encoding"] = config.http.compression
+        # Some servers quote the key that they refuse, in one encoding or the other.
+        self._secrets = {config.api_key.encode(code) for code in ("latin-1", "utf-8")}
 
     def post(self, path: str, body: bytes, key: str) -> Answer:
         """Post `body` to `path` behind the base URL; what goes wrong is an answer too."""
-        headers = {**self._headers, "Idempotency-Key": key}
+        content = self._compress(body)
+        headers = {
+            **self._headers,
+            "Content-Length": str(len(content)),
+            "Idempotency-Key": key,
+        }
         try:
-            response = self._manager.urlopen(
+            response = self._pool.urlopen(
                 "POST",
                 self._url + path,
-                body=self._compress(body),
+                body=_pieces(content),
                 headers=headers,
                 retries=False,
                 redirect=False,
@@ -56,47 +71,88 @@ class Sender:
                 timeout=self._timeout,
             )
         except (HTTPError, OSError) as error:
-            return Answer(None, f"{type(error).__name__}: {error}"[:_TEXT_CHARACTERS])
-        return Answer(response.status, _first_bytes(response), response.headers.get("Retry-After"))
+            return Answer(None, self._shown(f"{type(error).__name__}: {error}".encode()))
+        text = _first_bytes(response, time.monotonic() + self._patience)
+        return Answer(response.status, self._shown(text), response.headers.get("Retry-After"))
+
+    def _shown(self, text: bytes) -> str:
+        """The text as it may be logged: short, and without the key."""
+        for secret in self._secrets:
+            text = text.replace(secret, MASK.encode())
+        return text.decode(errors="replace")[:_TEXT_CHARACTERS]
 
 
-def _first_bytes(response: urllib3.BaseHTTPResponse) -> str:
-    """The start of the answer's body. The connection is kept only if that was all of it."""
+def _headers(config: ClientConfig, user_agent: str) -> dict[str, str]:
+    headers = urllib3.HTTPHeaderDict(
+        {
+            "X-API-Key": config.api_key,
+            "Content-Type": "application/json",
+            "User-Agent": user_agent,
+        }
+    )
+    if config.http.compression is not None:
+        headers["Content-Encoding"] = config.http.compression
+    headers.update(config.http.headers)  # a user-agent, however it is spelled, replaces ours
+    return dict(headers)
+
+
+def _pieces(content: bytes) -> bytes | Iterable[bytes]:
+    if len(content) <= _PIECE_BYTES:
+        return content
+    starts = range(0, len(content), _PIECE_BYTES)
+    return [content[start : start + _PIECE_BYTES] for start in starts]
+
+
+def _first_bytes(response: urllib3.BaseHTTPResponse, deadline: float) -> bytes:
+    """The start of the answer's body; nothing of one that breaks off, for the status alone decides.
+
+    The connection is kept only if that was all of the answer, and in time.
+    """
+    text = b""
     try:
-        text = response.read(_ANSWER_BYTES)
-        if response.read(1):
-            response.close()
-        else:
-            response.release_conn()
+        while len(text) <= _ANSWER_BYTES:
+            piece = response.read1(_ANSWER_BYTES + 1 - len(text))
+            text += piece
+            if not piece and response.status >= _FIRST_FINAL_STATUS:
+                response.release_conn()
+                return text
+            if not piece or time.monotonic() > deadline:
+                text = b""
+                break
     except (HTTPError, OSError):
-        # The status has come, and it alone decides.
-        response.close()
-        return ""
-    return text.decode(errors="replace")[:_TEXT_CHARACTERS]
+        text = b""
+    response.close()
+    return text
 
 
 def _make_pool(config: ClientConfig, connections: int) -> urllib3.PoolManager:
     if config.pool_factory is not None:
-        module, _, name = config.pool_factory.partition(":")
-        factory = getattr(importlib.import_module(module), name)
-        return cast("urllib3.PoolManager", factory(config))
-    http = config.http
+        return _own_pool(config.pool_factory, config)
+    proxy = proxy_for(config.base_url, config.http)
     settings: dict[str, Any] = {"maxsize": connections, "num_pools": 2}
-    if config.base_url.startswith("https:"):
-        settings |= {
-            "ca_certs": http.ca_file,
-            "cert_file": http.client_cert,
-            "key_file": http.client_key,
-            "key_password": http.client_key_password,
-        }
-    if http.proxy is not None:
-        return urllib3.ProxyManager(http.proxy, **_proxy_credentials(http.proxy), **settings)
-    return urllib3.PoolManager(**settings)
+    if "https" in (urlsplit(config.base_url).scheme, urlsplit(proxy or "").scheme):
+        settings["ssl_context"] = client_context(config.http)
+    if proxy is None:
+        return urllib3.PoolManager(**settings)
+    auth = credentials(proxy)
+    return urllib3.ProxyManager(
+        proxy,
+        proxy_headers=urllib3.make_headers(proxy_basic_auth=auth) if auth else None,
+        proxy_ssl_context=settings.get("ssl_context"),
+        **settings,
+    )
 
 
-def _proxy_credentials(proxy: str) -> dict[str, Any]:
-    auth = urllib3.util.parse_url(proxy).auth
-    return {"proxy_headers": urllib3.make_headers(proxy_basic_auth=auth)} if auth else {}
+def _own_pool(pool_factory: str, config: ClientConfig) -> urllib3.PoolManager:
+    module, _, name = pool_factory.partition(":")
+    factory = operator.attrgetter(name)(importlib.import_module(module))
+    pool = factory(config)
+    if not isinstance(pool, urllib3.PoolManager):
+        kind = type(pool).__name__
+        raise TypeError(
+            f"pool_factory={pool_factory!r} must make a urllib3.PoolManager, not {kind}"
+        )
+    return pool
 
 
 def _compressor(name: str | None) -> Callable[[bytes], bytes]:

@@ -41,6 +41,7 @@ class Shipper:
         batches = _batches(frame)
         while batches:
             batch = batches.pop()
+            frame.aim(batch.end)
             answer = self._post(batch, frame.attempts)
             match judge(answer, batch.count, datetime.now(UTC)):
                 case Delivered():
@@ -55,7 +56,7 @@ class Shipper:
                     attempts = frame.attempts + 1
                     delay = self._backoff.delay(attempts, after)
                     if delay is not None:
-                        frame.postpone(batch.end, time.time_ns() + int(delay * 1e9))
+                        frame.postpone(time.time_ns() + int(delay * 1e9))
                         self._reporter.retrying(answer, delay)
                         return delay
                     self._reporter.gave_up("retries exhausted", batch, answer, attempts)

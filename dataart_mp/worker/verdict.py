@@ -8,10 +8,10 @@ from typing import Final
 RETRY_AFTER_CAP: Final = 300.0
 """Seconds; a server that asks for more is tried again after this."""
 
-# Answers that may be another one next time, besides 5xx: no permission, not found, timeout, too
-# early, too many. A key that is being rotated or a route that is being deployed must not cost the
-# events in between.
-_MAY_GET_BETTER: Final = frozenset({401, 403, 404, 408, 425, 429})
+# Answers that may be another one next time, besides 5xx: no permission (nor the proxy's), not
+# found, timeout, too early, too many. A key that is being rotated or a route that is being deployed
+# must not cost the events in between.
+_MAY_GET_BETTER: Final = frozenset({401, 403, 404, 407, 408, 425, 429})
 # Bad request, content too large, unprocessable.
 _ONE_OF_THEM_IS_BAD: Final = frozenset({400, 413, 422})
 
@@ -67,6 +67,8 @@ def judge(answer: Answer, records: int, now: datetime) -> Verdict:
     match answer.status:
         case None:
             return Retry()
+        case status if status < 200:  # a word in between; the answer itself was not waited for
+            return Retry()
         case status if 200 <= status < 300:
             return Delivered()
         case status if status >= 500 or status in _MAY_GET_BETTER:
@@ -89,7 +91,7 @@ def retry_after(value: str | None, now: datetime) -> float:
         return min(float(value), RETRY_AFTER_CAP)
     try:
         moment = email.utils.parsedate_to_datetime(value)
-    except ValueError:
+    except (ValueError, OverflowError):  # of numbers in it that no date holds
         return 0.0
     seconds = (moment.replace(tzinfo=moment.tzinfo or UTC) - now).total_seconds()
     return min(max(seconds, 0.0), RETRY_AFTER_CAP)

@@ -1,11 +1,13 @@
 """A worker: sender threads that wait for the bell, and one thread that looks after all else."""
 
+import contextlib
 import math
 import os
 import select
 import threading
 import time
 import traceback
+from collections.abc import Iterator
 from typing import Final
 
 from dataart_mp.queue import RecordQueue, janitor
@@ -53,10 +55,11 @@ class Worker:
 
     def run(self) -> None:
         """Work until the client is closed, or its last producer gone, and all is settled."""
-        for number in range(self._senders):
-            threading.Thread(target=self._send, name=f"sender {number}", daemon=True).start()
-        while not self._finished():
-            self._wait(self._look())
+        with self._crash_reported():
+            for number in range(self._senders):
+                threading.Thread(target=self._send, name=f"sender {number}", daemon=True).start()
+            while not self._finished():
+                self._wait(self._look())
 
     def _finished(self) -> bool:
         return self._leaving() and self._arena.all_free()
@@ -92,15 +95,23 @@ class Worker:
 
     def _send(self) -> None:
         """One sender's life: a frame, a request, and so on."""
-        try:
+        with self._crash_reported():
             while True:
                 frame = self._queue.fetch()
                 if frame is not None:
                     delay = self._shipper.ship(frame)
                     if delay is not None or self._leaving():
                         self._news.ring()
+
+    @contextlib.contextmanager
+    def _crash_reported(self) -> Iterator[None]:
+        """End the whole process when a thread ends by an exception, and tell of it.
+
+        A sender that ended alone would leave its frame unsent and this process alive. As it is, the
+        kernel gives its frames back, and another process goes on with them.
+        """
+        try:
+            yield
         except BaseException:  # noqa: BLE001 - whatever it is
-            # A thread that ended alone would leave its frame unsent and this process alive. The
-            # whole process ends instead: the kernel gives its frames back, another one goes on.
             self._reporter.crashed(traceback.format_exc())
             os._exit(1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import sys
 import zlib
 from typing import Any
 
@@ -77,6 +78,17 @@ def test_takes_a_gzip_body_and_counts_the_bytes_as_sent(
     assert poster.post(body, headers={"Content-Encoding": "gzip"}).status == 200
     stats = witness.stats()
     assert (stats["actions"], stats["bytes"]) == (100, len(body))
+
+
+def test_takes_a_zstd_body_where_python_can_read_it(witness: SinkProcess, poster: Poster) -> None:
+    name = "compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd"
+    zstd = pytest.importorskip(name, reason=f"Python reads zstd only with {name}")
+    body = zstd.compress(json.dumps(actions(action(), action())).encode())
+    assert poster.post(body, headers={"Content-Encoding": "zstd"}).status == 200
+    assert poster.post(body[:-1], headers={"Content-Encoding": "zstd"}).status == 400
+    assert poster.post(b"plain", headers={"Content-Encoding": "zstd"}).status == 400
+    assert poster.post(body + b"x", headers={"Content-Encoding": "zstd"}).status == 400
+    assert witness.stats()["actions"] == 2
 
 
 @pytest.mark.parametrize("charset", ["; charset=utf-8", ";charset=UTF-8"])

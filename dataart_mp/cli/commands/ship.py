@@ -4,7 +4,7 @@ import dataclasses
 import json
 import time
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import Final
 
 import click
 
@@ -12,6 +12,7 @@ from dataart_mp import Client, ClientConfig
 from dataart_mp.cli.exit_code import EXIT_CODES_HELP, ExitCode
 from dataart_mp.cli.failures import Failures
 from dataart_mp.cli.line import Line
+from dataart_mp.cli.message import tell, warn
 from dataart_mp.cli.progress import Snapshot, progress
 from dataart_mp.cli.result import Result
 from dataart_mp.cli.settings import client_config, client_options
@@ -19,7 +20,6 @@ from dataart_mp.cli.shipment import Shipment
 from dataart_mp.cli.source import Source
 from dataart_mp.cli.stop_signals import StopSignals
 from dataart_mp.errors import DataArtError, EventError
-from dataart_mp.protocol import DataArtClient
 
 _EPILOG: Final = f"""\b
 Example:
@@ -38,11 +38,11 @@ A line is an action, or, without "key", an identity:
 """
 
 
-class _StopAtBadLine(Exception):
-    pass
+class _BadLineError(Exception):
+    """Ends the reading; it was told already."""
 
 
-@click.command(epilog=_EPILOG)
+@click.command(short_help="Ship the events of JSON Lines files.", epilog=_EPILOG)
 @click.argument(
     "files",
     nargs=-1,
@@ -89,9 +89,7 @@ class _Run:
         self._source = source
         self._skip = skip
         self._failures = Failures()
-        self._client: DataArtClient = Client(
-            dataclasses.replace(config, on_failure=self._failures.add)
-        )
+        self._client = Client(dataclasses.replace(config, on_failure=self._failures.add))
         self._shipment = Shipment(self._client, self._tell_bad_line)
         self._size = source.size
         self._start = time.monotonic()
@@ -111,19 +109,19 @@ class _Run:
     def _take_all(self) -> ExitCode | None:
         try:
             self._shipment.take(self._source.lines())
-        except _StopAtBadLine:
-            _tell("stopped at the bad line; --on-error skip goes on with the next")
+        except _BadLineError:
+            warn("stopped at the bad line; --on-error skip goes on with the next")
         except OSError as error:
-            _tell(f"{error.filename or 'the input'}: {error.strerror or error}")
+            warn(f"{error.filename or 'the input'}: {error.strerror or error}")
         except DataArtError as error:
-            _tell(str(error))
+            warn(str(error))
             return ExitCode.NOT_DELIVERED
         else:
             return None
         return ExitCode.BAD_INPUT
 
     def _close_in_order(self, timeout: float | None) -> None:
-        _tell("stopping: what was read is being delivered; Ctrl-C again leaves at once")
+        warn("stopping: what was read is being delivered; Ctrl-C again leaves at once")
         try:
             self._client.close(timeout)
         except KeyboardInterrupt:
@@ -140,16 +138,12 @@ class _Run:
         )
 
     def _tell_bad_line(self, line: Line, error: EventError) -> None:
-        click.echo(f"{line.place}: {error}", err=True)
+        tell(f"{line.place}: {error}")
         if not self._skip:
-            raise _StopAtBadLine
+            raise _BadLineError
 
     def _look(self) -> Snapshot:
         stats = self._client.stats()
         rate = stats.delivered / (time.monotonic() - self._start)
         text = f"{stats.delivered:,} delivered, {rate:,.0f}/s, {stats.retries:,} retries"
         return Snapshot(done=self._shipment.bytes, total=self._size, text=text)
-
-
-def _tell(message: str) -> None:
-    click.echo(f"dataart-mp: {message}", err=True)

@@ -7,17 +7,19 @@ from typing import Any, Final
 import click
 
 from dataart_mp.devsink import SinkSettings, run
+from dataart_mp.errors import DataArtError
 
 _DEFAULTS: Final = SinkSettings()
 
 
 @click.command(
+    short_help="Run a local stand-in of the platform.",
     epilog="""\b
 Examples:
   dataart-mp sink
   dataart-mp sink --port 9000 --journal events.jsonl
   curl http://127.0.0.1:8765/_sink/stats
-"""
+""",
 )
 @click.option("--host", default=_DEFAULTS.host, show_default=True, help="Address to listen on.")
 @click.option("--port", default=_DEFAULTS.port, show_default=True, help="0: any free one.")
@@ -65,11 +67,11 @@ def sink(api_key_file: Path | None, **given: Any) -> None:
         run(settings, on_ready=_tell)
     except ModuleNotFoundError as error:
         needed = f"the sink needs {error.name}: pip install 'dataart-mp[sink]'"
-        raise click.UsageError(needed) from None
+        raise DataArtError(needed) from None
     except OSError as error:
         place = error.filename or f"{settings.host}:{settings.port}"
-        reason = os.strerror(error.errno) if error.errno else error
-        raise click.UsageError(f"{place}: {reason}") from None
+        # Not error.strerror: asyncio and socket add the address, in words of their own.
+        raise DataArtError(f"{place}: {os.strerror(error.errno or 0)}") from None
 
 
 def _key(file: Path | None) -> str | None:

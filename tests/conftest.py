@@ -1,0 +1,87 @@
+"""What all tests share: a sink of their own, and applications that run as a user's would."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from dataart_mp import Client, ClientConfig
+from dataart_mp.devsink.process import SinkProcess
+
+WAIT_SECONDS = 30.0
+
+
+@pytest.fixture
+def sink() -> Iterator[SinkProcess]:
+    with SinkProcess() as process:
+        yield process
+
+
+@pytest.fixture
+def config(sink: SinkProcess) -> Callable[..., ClientConfig]:
+    """Makes a configuration that ships to the sink, and doesn't wait long for anything."""
+
+    def make(**settings: Any) -> ClientConfig:
+        defaults = {
+            "api_key": "test-key",
+            "base_url": sink.url,
+            "flush_backoff_ratio": 0.05,
+            "flush_num_workers": 4,
+            "flush_num_processes": 2,
+        }
+        return ClientConfig(**{**defaults, **settings})
+
+    return make
+
+
+@pytest.fixture
+def client(config: Callable[..., ClientConfig]) -> Iterator[Client]:
+    with Client(config()) as made:
+        yield made
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> Callable[..., "subprocess.CompletedProcess[str]"]:
+    """Runs the text of a script as an application of its own, and waits for its end."""
+
+    def run(text: str, *arguments: object, **options: Any) -> "subprocess.CompletedProcess[str]":
+        script = tmp_path / "app.py"
+        script.write_text(text)
+        return subprocess.run(
+            [sys.executable, "-X", "dev", str(script), *map(str, arguments)],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+            **options,
+        )
+
+    return run
+
+
+def wait_until(reached: Callable[[], object], seconds: float = WAIT_SECONDS) -> None:
+    """Wait for a fact; fail when it doesn't come about."""
+    deadline = time.monotonic() + seconds
+    while not reached():
+        assert time.monotonic() < deadline, f"not within {seconds} s"
+        time.sleep(0.01)
+
+
+def workers_of(client: Client) -> list[int]:
+    """The process ids of the client's workers."""
+    return client._engine.workers()
+
+
+def all_gone(pids: list[int]) -> bool:
+    """Whether none of these processes is there, not as a zombie either."""
+    return not any(psutil.pid_exists(pid) for pid in pids)
+
+
+def open_descriptors() -> int:
+    """How many descriptors this process has open."""
+    return sum(1 for _ in Path("/dev/fd").iterdir())

@@ -1,0 +1,135 @@
+"""What a user's own type checker makes of the package."""
+
+import textwrap
+from pathlib import Path
+
+import pytest
+from mypy import api
+
+PREAMBLE = """
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from dataart_mp.config import ClientConfig, HTTPOptions
+from dataart_mp.failure import Failure
+from dataart_mp.protocol import DataArtClient
+from dataart_mp.stats import Stats
+from dataart_mp.testing import RecordingClient
+
+
+def sign_up(client: DataArtClient, user: str) -> bool:
+    return client.emit_action("signup", user, metadata={"plan": "free"})
+
+
+class MyMock:
+    def emit_action(
+        self,
+        key: str,
+        user_key: str,
+        is_anonymous_user: bool = False,
+        timestamp: datetime | str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> bool:
+        return True
+
+    def identify(self, user_key: str, metadata: Mapping[str, Any] | None = None) -> bool:
+        return True
+
+    def flush(self, timeout: float | None = None) -> int:
+        return 0
+
+    def close(self, timeout: float | None = None) -> int:
+        return 0
+
+    def stats(self) -> Stats:
+        return Stats()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        return None
+"""
+
+RIGHT = """
+sign_up(RecordingClient(), "ann")
+sign_up(MyMock(), "ann")
+
+with RecordingClient() as recording:
+    sign_up(recording, "ann")
+    key: str = recording.actions[0].key
+
+
+def on_failure(failure: Failure) -> None:
+    print(failure.reason)
+
+
+config = ClientConfig(
+    "key",
+    flush_interval=timedelta(seconds=5),
+    block_timeout=5,
+    http=HTTPOptions(ca_file=Path("ca.pem"), headers={"X-Team": "ads"}),
+    on_failure=on_failure,
+)
+interval: float = config.flush_interval
+patience: float | None = config.block_timeout
+workers: int = config.flush_num_workers
+authorities: str | None = config.http.ca_file
+"""
+
+WRONG = [
+    ("sign_up(object(), 'ann')", "arg-type"),
+    ("sign_up(MyMock, 'ann')", "arg-type"),
+    ("RecordingClient().emit_action(5, 'ann')", "arg-type"),
+    ("RecordingClient().emit_action('signup', 'ann', timestamp=5)", "arg-type"),
+    ("RecordingClient().identify('ann', ['plan'])", "arg-type"),
+    ("ClientConfig()", "call-arg"),
+    ("ClientConfig('key', 'https://host')", "call-arg"),
+    ("ClientConfig('key', flush_interval='5')", "arg-type"),
+    ("ClientConfig('key', flush_num_workers=1.5)", "arg-type"),
+    ("ClientConfig('key', overflow='explode')", "arg-type"),
+    ("ClientConfig('key', flush_num_wrokers=1)", "call-arg"),
+    ("ClientConfig('key').flush_interval = 5.0", "misc"),
+    ("HTTPOptions(compression='br')", "arg-type"),
+]
+
+
+@pytest.fixture
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    # One for all tests of this file: reading the standard library's stubs is what takes long.
+    return tmp_path_factory.getbasetemp() / "mypy"
+
+
+def check(code: str, directory: Path, cache: Path) -> list[str]:
+    """Type-check a user's module as strictly as mypy can; return its complaints."""
+    module = directory / "user.py"
+    module.write_text(PREAMBLE + textwrap.dedent(code))
+    flags = ["--strict", "--no-error-summary", "--config-file="]
+    output, error, _ = api.run([*flags, "--cache-dir", str(cache), str(module)])
+    assert not error
+    return output.splitlines()
+
+
+def test_a_mock_of_one_s_own_and_a_recording_client_pass_for_a_dataart_client(
+    tmp_path: Path, cache: Path
+) -> None:
+    assert check(RIGHT, tmp_path, cache) == []
+
+
+def test_each_wrong_line_is_found_and_no_other(tmp_path: Path, cache: Path) -> None:
+    complaints = check("\n".join(line for line, _ in WRONG), tmp_path, cache)
+    first = PREAMBLE.count("\n") + 1
+    found = {
+        (int(complaint.split(":")[1]) - first, complaint.rpartition("[")[2].rstrip("]"))
+        for complaint in complaints
+        if ": error:" in complaint
+    }
+    assert found == {(index, code) for index, (_, code) in enumerate(WRONG)}

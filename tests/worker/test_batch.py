@@ -1,0 +1,128 @@
+"""A batch puts on the wire, byte for byte, what the platform's protocol says."""
+
+import itertools
+import json
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dataart_mp.producer.encoder import encode_action, encode_identity
+from dataart_mp.worker.batch import ENVELOPE_BYTES, Batch, batch_of
+
+SENT = datetime(2021, 5, 4, 10, 11, 13, 5, tzinfo=UTC)
+MOMENT = datetime(2021, 5, 4, 12, 11, 12, 123456, tzinfo=timezone(timedelta(hours=2)))
+
+ACTION = (
+    b'{"key":"bought","user_key":"ann","is_anonymous_user":true,'
+    b'"timestamp":"2021-05-04T12:11:12.123456+02:00","metadata":{"price":9.5,"note":"a\\nb"}}'
+)
+BARE_ACTION = (
+    b'{"key":"left","user_key":"bob","is_anonymous_user":false,'
+    b'"timestamp":"2021-05-04T12:11:12.123456+02:00","metadata":null}'
+)
+
+
+def records(*lengths: int) -> bytes:
+    return b"".join(b'"%s"\n' % (b"x" * length) for length in lengths)
+
+
+def batch(content: bytes) -> Batch:
+    return batch_of("arena-3-1", False, 0, content, whole=True)
+
+
+def test_a_body_of_actions_is_what_the_protocol_says() -> None:
+    content = encode_action("bought", "ann", True, MOMENT, {"price": 9.5, "note": "a\nb"})
+    content += encode_action("left", "bob", False, MOMENT, None)
+    assert batch(content).path == "/events/send-actions"
+    assert batch(content).body(SENT) == (
+        b'{"timestamp":"2021-05-04T10:11:13.000005+00:00","actions":['
+        + (ACTION + b"," + BARE_ACTION)
+        + b"]}"
+    )
+
+
+def test_a_single_action_is_still_in_a_list() -> None:
+    content = encode_action("left", "bob", False, MOMENT, None)
+    body = json.loads(batch(content).body(SENT))
+    assert body["actions"] == [json.loads(BARE_ACTION)]
+
+
+def test_a_body_of_an_identity_is_what_the_protocol_says() -> None:
+    content = encode_identity("ann", {"plan": "free", "age": 7})
+    identity = Batch("key", True, 0, content)
+    assert identity.path == "/users/identify"
+    assert identity.body(SENT) == b'{"user_key":"ann","metadata":{"plan":"free","age":7}}'
+    assert Batch("key", True, 0, encode_identity("bob", None)).body(SENT) == (
+        b'{"user_key":"bob","metadata":null}'
+    )
+
+
+def test_a_whole_second_has_no_fraction_and_still_an_offset() -> None:
+    body = json.loads(batch(b"1\n").body(SENT.replace(microsecond=0)))
+    assert body["timestamp"] == "2021-05-04T10:11:13+00:00"
+
+
+@given(
+    st.datetimes(timezones=st.just(UTC)),
+    st.lists(st.integers(min_value=0, max_value=50), min_size=1, max_size=30),
+)
+def test_a_body_is_never_longer_than_its_records_and_the_envelope(
+    now: datetime, lengths: list[int]
+) -> None:
+    content = records(*lengths)
+    assert len(batch(content).body(now)) <= len(content) + ENVELOPE_BYTES
+
+
+def test_the_envelope_is_no_larger_than_needed() -> None:
+    now = datetime.max.replace(tzinfo=UTC)
+    assert len(batch(b"1\n").body(now)) == len(b"1\n") + ENVELOPE_BYTES - 1
+
+
+@given(st.lists(st.integers(min_value=0, max_value=9), min_size=2, max_size=40))
+def test_halves_hold_all_records_in_order_and_differ_by_one_at_most(lengths: list[int]) -> None:
+    whole = batch(records(*lengths))
+    first, second = whole.halves()
+    assert first.content + second.content == whole.content
+    assert (first.start, first.end, second.end) == (whole.start, second.start, whole.end)
+    assert 0 <= second.count - first.count <= 1
+    assert first.is_identity is second.is_identity is False
+
+
+@given(st.lists(st.integers(min_value=0, max_value=9), min_size=1, max_size=40))
+def test_splitting_goes_down_to_each_record_alone_and_no_two_parts_share_a_key(
+    lengths: list[int],
+) -> None:
+    parts = list(all_parts(batch(records(*lengths))))
+    singles = sorted((part for part in parts if part.count == 1), key=start)
+    assert b"".join(part.content for part in singles) == records(*lengths)
+    assert len({part.key for part in parts}) == len(parts) == 2 * len(lengths) - 1
+
+
+def test_a_part_has_the_same_key_however_it_was_come_by() -> None:
+    whole = batch(records(1, 2, 3, 4))
+    (_, last), content = whole.halves(), whole.content
+    by_halves = last.halves()[1]
+    by_progress = batch_of("arena-3-1", False, by_halves.start, content[by_halves.start :])
+    assert by_progress == by_halves
+    assert by_halves.key == "arena-3-1+15-22"
+
+
+def test_the_whole_of_a_frame_has_the_key_of_the_frame() -> None:
+    assert batch(records(1, 2)).key == "arena-3-1"
+
+
+def test_a_key_fits_into_a_header() -> None:
+    keys = [part.key for part in all_parts(batch(records(*range(20))))]
+    assert all(key.isascii() and key.isprintable() and " " not in key for key in keys)
+
+
+def all_parts(whole: Batch) -> Any:
+    yield whole
+    if whole.count > 1:
+        yield from itertools.chain.from_iterable(map(all_parts, whole.halves()))
+
+
+def start(part: Batch) -> int:
+    return part.start

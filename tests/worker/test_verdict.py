@@ -1,0 +1,134 @@
+"""Every answer has exactly one verdict, and no `Retry-After` can surprise."""
+
+from datetime import UTC, datetime
+from email.utils import format_datetime
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from dataart_mp.worker.verdict import (
+    RETRY_AFTER_CAP,
+    Answer,
+    Delivered,
+    Rejected,
+    Retry,
+    Split,
+    Verdict,
+    judge,
+    retry_after,
+)
+
+NOW = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC)
+
+# What is not here is rejected.
+RETRIED = {*range(100, 200), 401, 403, 404, 407, 408, 425, 429, *range(500, 600)}
+DELIVERED = set(range(200, 300))
+SPLIT = {400, 413, 422}
+
+
+def verdict_on(status: int | None, records: int) -> Verdict:
+    return judge(Answer(status), records, NOW)
+
+
+@pytest.mark.parametrize("status", range(100, 600))
+def test_each_status_has_its_verdict(status: int) -> None:
+    alone: Verdict = Rejected()
+    if status in DELIVERED:
+        alone = Delivered()
+    elif status in RETRIED:
+        alone = Retry()
+    assert verdict_on(status, 1) == alone
+    assert verdict_on(status, 20) == (Split() if status in SPLIT else alone)
+
+
+def test_no_answer_is_retried() -> None:
+    assert verdict_on(None, 1) == verdict_on(None, 20) == Retry()
+
+
+def test_two_records_are_split_and_one_is_not() -> None:
+    assert verdict_on(413, 2) == Split()
+    assert verdict_on(413, 1) == Rejected()
+
+
+def test_a_redirect_is_not_followed_for_it_would_carry_the_key_away() -> None:
+    assert {type(verdict_on(status, 1)) for status in range(300, 400)} == {Rejected}
+
+
+@pytest.mark.parametrize("status", [429, 503, 500, 404])
+def test_retry_after_is_honoured_whatever_the_reason_to_wait(status: int) -> None:
+    assert judge(Answer(status, retry_after="7"), 1, NOW) == Retry(7.0)
+
+
+def test_retry_after_means_nothing_to_what_is_delivered_split_or_rejected() -> None:
+    verdicts = [judge(Answer(status, retry_after="7"), 2, NOW) for status in (200, 413, 405)]
+    assert verdicts == [Delivered(), Split(), Rejected()]
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        (None, 0.0),
+        ("0", 0.0),
+        ("7", 7.0),
+        (" 7 ", 7.0),
+        ("007", 7.0),
+        ("300", 300.0),
+        ("301", RETRY_AFTER_CAP),
+        ("9" * 20, RETRY_AFTER_CAP),
+        ("9" * 400, RETRY_AFTER_CAP),  # more than a float holds
+        ("9" * 5000, RETRY_AFTER_CAP),  # more than int() takes
+        ("Thu, 01 Jan 2026 12:00:30 GMT", 30.0),
+        ("Thu, 01 Jan 2026 14:00:30 +0200", 30.0),
+        ("Thu, 01 Jan 2026 12:00:30 -0000", 30.0),
+        ("Thursday, 01-Jan-26 12:00:30 GMT", 30.0),  # RFC 850, which RFC 9110 still wants read
+        ("Thu Jan  1 12:00:30 2026", 30.0),  # asctime, as well
+        ("Thu, 01 Jan 2026 11:59:59 GMT", 0.0),
+        ("Thu, 01 Jan 1970 00:00:00 GMT", 0.0),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", RETRY_AFTER_CAP),
+        ("Fri, 31 Dec 9999 23:59:59 -2359", RETRY_AFTER_CAP),
+        ("Mon, 01 Jan 0001 00:00:00 +2359", 0.0),
+    ],
+)
+def test_retry_after_is_seconds_or_a_date_and_capped(value: str | None, seconds: float) -> None:
+    assert retry_after(value, NOW) == seconds
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *("", " ", "-1", "-9999", "+5", "1.5", "1e3", "soon", "5, 10", "5; 10", "0x10", "nan"),
+        *("inf", "²", "Thu", "Thu, 32 Jan 2026 12:00:30 GMT", "Thu, 01 Jan 2026 25:00:00 GMT"),
+        "Thu, 01 Jan 2026 12:00:30 +9999",
+        "Thu, 01 Jan 99999 12:00:30 GMT",
+    ],
+)
+def test_a_retry_after_that_makes_no_sense_asks_for_nothing(value: str) -> None:
+    assert retry_after(value, NOW) == 0.0
+
+
+@given(
+    st.lists(
+        st.sampled_from(
+            [
+                *("Wed,", "21", "Oct", "2015", "07:28:00", "GMT", "+0000", "-0000", "-", "+"),
+                *(":", ".", ",", "0", "7.8.9", "a:b", "\t", "(", "99999999999999999999"),
+                *("+99999999999999999999", "-99999999999999999999", "1" * 400, "\x00", "é"),
+            ]
+        ),
+        max_size=8,
+    ).map(" ".join)
+    | st.text(max_size=40)
+)
+@example("Wed, 21 Oct 2015 07:28:00 +999999999999999999")
+@example("Wed, 21 Oct 99999999999999999999 07:28:00 GMT")
+def test_no_retry_after_of_a_hostile_server_raises(value: str) -> None:
+    """It would end the worker, and the next one, which would send the same batch."""
+    assert 0.0 <= retry_after(value, NOW) <= RETRY_AFTER_CAP
+
+
+@given(st.datetimes(min_value=datetime(1000, 1, 1), timezones=st.just(UTC)))
+def test_every_date_that_http_can_write_is_understood(moment: datetime) -> None:
+    moment = moment.replace(microsecond=0)
+    expected = min(max((moment - NOW).total_seconds(), 0.0), RETRY_AFTER_CAP)
+    assert retry_after(format_datetime(moment, usegmt=True), NOW) == expected

@@ -1,0 +1,221 @@
+"""Servers that answer in ways no decent server does, and a small proxy; all on loopback."""
+
+import contextlib
+import socket
+import ssl
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from dataart_mp.worker.sender import Sender
+
+KEY = "sk-7c1f-very-secret"
+PATIENCE_SECONDS = 20.0
+
+
+@dataclass(frozen=True)
+class Request:
+    """One request as it came."""
+
+    line: str
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def path(self) -> str:
+        return self.line.split(" ")[1]
+
+
+class Peer:
+    """The server's side of one connection."""
+
+    def __init__(self, connection: socket.socket, number: int, server: "RawServer") -> None:
+        self.socket = connection
+        self.number = number
+        self._server = server
+        self._read = b""
+
+    def head(self) -> str | None:
+        """Read a request up to its body; None when the client has hung up."""
+        while b"\r\n\r\n" not in self._read:
+            piece = self.socket.recv(65536)
+            if not piece:
+                return None
+            self._read += piece
+        head, _, self._read = self._read.partition(b"\r\n\r\n")
+        return head.decode("latin-1")
+
+    def request(self) -> Request | None:
+        """Read a request, and remember it; None when the client has hung up."""
+        head = self.head()
+        if head is None:
+            return None
+        line, *fields = head.split("\r\n")
+        names = [field.partition(":")[0].strip().lower() for field in fields]
+        assert len(names) == len(set(names)), f"a header was sent twice: {names}"
+        headers = dict(zip(names, (field.partition(":")[2].strip() for field in fields)))
+        length = int(headers.get("content-length", "0"))
+        while len(self._read) < length:
+            piece = self.socket.recv(65536)
+            if not piece:
+                return None
+            self._read += piece
+        body, self._read = self._read[:length], self._read[length:]
+        request = Request(line, headers, body)
+        self._server.requests.append(request)
+        return request
+
+    def send(self, text: bytes) -> None:
+        self.socket.sendall(text)
+
+    def answer(self, status: int = 200, body: bytes = b"", *fields: str) -> None:
+        lines = [f"HTTP/1.1 {status} Whatever", f"Content-Length: {len(body)}", *fields, "", ""]
+        self.send("\r\n".join(lines).encode("latin-1") + body)
+
+    def answer_all(self, status: int = 200, body: bytes = b"", *fields: str) -> None:
+        """Answer every request on this connection the same."""
+        while self.request() is not None:
+            self.answer(status, body, *fields)
+
+    def switch_to_tls(self, context: ssl.SSLContext) -> None:
+        self.socket = context.wrap_socket(self.socket, server_side=True)
+
+
+Handle = Callable[[Peer], None]
+
+
+class RawServer:
+    """Gives each connection to `handle`, in a thread of its own, and closes it afterwards."""
+
+    def __init__(
+        self, handle: Handle, *, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1"
+    ) -> None:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self._listener = socket.create_server((host, 0), family=family, backlog=128)
+        self._handle = handle
+        self._tls = tls
+        self._threads: list[threading.Thread] = []
+        self._open: set[socket.socket] = set()
+        self._stopped = False
+        self.host = f"[{host}]" if ":" in host else host
+        self.port: int = self._listener.getsockname()[1]
+        self.connections = 0
+        self.requests: list[Request] = []
+        self.errors: list[BaseException] = []
+        self._start(self._accept)
+
+    @property
+    def url(self) -> str:
+        scheme = "http" if self._tls is None else "https"
+        return f"{scheme}://{self.host}:{self.port}"
+
+    def close(self) -> None:
+        self._stopped = True
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        for connection in list(self._open):
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+        for thread in self._threads:
+            thread.join(PATIENCE_SECONDS)
+            assert not thread.is_alive()
+        self._listener.close()
+        for error in self.errors:
+            raise error
+
+    def _start(self, work: Callable[[], None]) -> None:
+        thread = threading.Thread(target=work)
+        self._threads.append(thread)
+        thread.start()
+
+    def _accept(self) -> None:
+        while not self._stopped:
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return
+            self.connections += 1
+            connection.settimeout(PATIENCE_SECONDS)
+            self._open.add(connection)
+            peer = Peer(connection, self.connections, self)
+            self._start(lambda peer=peer, raw=connection: self._serve(peer, raw))  # type: ignore[misc]
+
+    def _serve(self, peer: Peer, raw: socket.socket) -> None:
+        try:
+            if self._tls is not None:
+                peer.switch_to_tls(self._tls)
+            self._handle(peer)
+        except OSError:
+            pass  # the client has gone, or refuses our certificate
+        except BaseException as error:  # noqa: BLE001 - for the test to see
+            self.errors.append(error)
+        finally:
+            self._open.discard(raw)
+            peer.socket.close()
+            raw.close()
+
+
+class Serve(Protocol):
+    """The fixture `serve`."""
+
+    def __call__(self, handle: Handle, **options: Any) -> RawServer: ...
+
+
+class SenderTo(Protocol):
+    """The fixture `sender_to`."""
+
+    def __call__(self, url: str, *, settings: dict[str, Any] = ..., **http: Any) -> Sender: ...
+
+
+def refused_port() -> int:
+    """A port on loopback that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+    return port
+
+
+def proxy_handler(targets: dict[str, int]) -> Handle:
+    """A forwarding HTTP proxy that finds `host:port` of the table on loopback."""
+
+    def handle(peer: Peer) -> None:
+        while (request := peer.request()) is not None:
+            method, target, _ = request.line.split(" ")
+            authority = target if method == "CONNECT" else target.split("/")[2]
+            with socket.create_connection(("127.0.0.1", targets[authority])) as upstream:
+                upstream.settimeout(PATIENCE_SECONDS)
+                if method == "CONNECT":
+                    peer.send(b"HTTP/1.1 200 Connection established\r\n\r\n")
+                    _tunnel(peer.socket, upstream)
+                    return
+                _forward(request, upstream)
+                peer.send(_whole_answer(upstream))
+
+    return handle
+
+
+def _forward(request: Request, upstream: socket.socket) -> None:
+    method, target, version = request.line.split(" ")
+    path = "/" + target.split("/", 3)[3]
+    fields = [f"{name}: {value}" for name, value in request.headers.items()]
+    head = "\r\n".join([f"{method} {path} {version}", *fields, "connection: close", "", ""])
+    upstream.sendall(head.encode("latin-1") + request.body)
+
+
+def _whole_answer(upstream: socket.socket) -> bytes:
+    return b"".join(iter(lambda: upstream.recv(65536), b""))
+
+
+def _tunnel(one: socket.socket, other: socket.socket) -> None:
+    def copy(source: socket.socket, target: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while piece := source.recv(65536):
+                target.sendall(piece)
+        for end in (source, target):
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+    back = threading.Thread(target=copy, args=(other, one))
+    back.start()
+    copy(one, other)
+    back.join(PATIENCE_SECONDS)
