@@ -20,7 +20,7 @@ from dataart_mp.queue import RecordQueue, janitor
 
 RECORD: Final = b'{"key":"button-clicked","user_key":"user-12345678","metadata":{"n":1}}'.ljust(181)
 LINE: Final = RECORD + b"\n"
-RECORDS: Final = 50_000
+RECORDS: Final = 20_000
 REPETITIONS: Final = 5
 TRIALS: Final = 10
 PATIENCE: Final = 5.0

@@ -44,10 +44,15 @@ class Bell:
             except BlockingIOError:  # somebody uses `wait` on this bell
                 self._poll(None)
 
-    def wait(self, timeout: float | None) -> bool:
-        """Wait at most `timeout` seconds (None: no limit) for a ring; False when none came."""
+    def wait(self, timeout: float | None) -> int | None:
+        """Wait at most `timeout` seconds (None: no limit) for a ring.
+
+        Returns:
+            Its number; None when none came, or when another listener was quicker.
+        """
         os.set_blocking(self.listening, False)
-        return self._poll(timeout) and self._read(_RING_BYTES)
+        ring = self._read(_RING_BYTES) if self._poll(timeout) else b""
+        return int.from_bytes(ring, "little") if ring else None
 
     def rings_pending(self) -> bool:
         """Whether rings are there that nobody has heard yet."""
@@ -58,11 +63,11 @@ class Bell:
         os.set_blocking(self.listening, False)
         self._read(_RING_BYTES * 1024)
 
-    def _read(self, size: int) -> bool:
+    def _read(self, size: int) -> bytes:
         try:
-            return bool(os.read(self.listening, size))
+            return os.read(self.listening, size)
         except BlockingIOError:  # another listener was quicker
-            return False
+            return b""
 
     def _poll(self, timeout: float | None) -> bool:
         poll = select.poll()

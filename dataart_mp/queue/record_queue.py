@@ -400,13 +400,10 @@ class RecordQueue(_Queue):
                     record, reading = self._unread.popleft()
                     self._handed.append(reading)
                     return record
-                frame = self._claim_any()
-                if frame is not None:
-                    self._read(frame)
-                elif deadline.over():
+                frame = self._claim_next(deadline)
+                if frame is None:
                     raise queue.Empty
-                else:
-                    self.work.wait(deadline.at_most(_LOOK_SECONDS))
+                self._read(frame)
 
     def task_done(self) -> None:
         """Say that a record which `get` returned is done with.
@@ -499,12 +496,24 @@ class RecordQueue(_Queue):
             )
         self.after_fork()
 
-    def _claim_any(self) -> Frame | None:
+    def _claim_next(self, deadline: "_Deadline") -> Frame | None:
+        """The frame that was sealed first, as the rings tell; None when the time is over."""
+        while True:
+            if self._open and not self.work.rings_pending():
+                self.seal()
+            number = self.work.wait(deadline.at_most(_LOOK_SECONDS))
+            frame = self._claim_unheard() if number is None else Frame.claim(self.arena, number)
+            if frame is not None:
+                return frame
+            if number is None and deadline.over():
+                return None
+
+    def _claim_unheard(self) -> Frame | None:
+        """A frame whose ring got lost."""
         for number in self.arena.all_in(READY):
             frame = Frame.claim(self.arena, number)
             if frame is not None:
                 return frame
-        self.seal()
         return None
 
     def _all_done(self) -> bool:

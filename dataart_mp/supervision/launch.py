@@ -33,7 +33,7 @@ from dataart_mp.supervision.wiring import Inheritance
 # Everything before the fork is paid twice, so there is nothing but the fork.
 _BOOTSTRAP: Final = """\
 import os, sys
-brief = sys.stdin.buffer.read()
+brief = sys.stdin.buffer.readline()
 if os.fork():
     os._exit(0)
 import json
@@ -63,7 +63,9 @@ class Launch:
         self.place = place
         self.ready = False
         self._text = b""
-        brief = json.dumps(_brief(inheritance, config, place)).encode()
+        # One line, and no end of file to wait for: a child that the application forks right now
+        # may hold the pipe open for long.
+        brief = json.dumps(_brief(inheritance, config, place)).encode() + b"\n"
         self.status, worker_end = os.pipe()
         os.set_blocking(self.status, False)
         try:

@@ -110,13 +110,15 @@ def _first_bytes(response: urllib3.BaseHTTPResponse, deadline: float) -> bytes:
     """
     text = b""
     try:
-        while len(text) <= _ANSWER_BYTES:
+        # After a word in between (1xx) the answer itself is still to come: left on a connection
+        # that is kept, it would be taken for the answer to the next request.
+        while response.status >= _FIRST_FINAL_STATUS and len(text) <= _ANSWER_BYTES:
             piece = response.read1(_ANSWER_BYTES + 1 - len(text))
-            text += piece
-            if not piece and response.status >= _FIRST_FINAL_STATUS:
+            if not piece:
                 response.release_conn()
                 return text
-            if not piece or time.monotonic() > deadline:
+            text += piece
+            if time.monotonic() > deadline:
                 text = b""
                 break
     except (HTTPError, OSError):

@@ -32,7 +32,7 @@ def sender_to() -> Iterator[SenderTo]:
 
     def make(url: str, *, settings: dict[str, Any] = {}, **http: Any) -> Sender:  # noqa: B006
         options = HTTPOptions(**{"connect_timeout": 5.0, "read_timeout": 5.0, **http})
-        config = ClientConfig(KEY, base_url=url, http=options, **settings)
+        config = ClientConfig(**{"api_key": KEY, "base_url": url, "http": options, **settings})
         senders.append(Sender(config, 4, "dataart_mp/test"))
         return senders[-1]
 
