@@ -22,8 +22,8 @@ RECORD: Final = b'{"key":"button-clicked","user_key":"user-12345678","metadata":
 LINE: Final = RECORD + b"\n"
 RECORDS: Final = 20_000
 REPETITIONS: Final = 5
-TRIALS: Final = 10
-PATIENCE: Final = 5.0
+TRIALS: Final = 5
+PATIENCE: Final = 2.0
 END: Final = b"end\n"
 
 Queue: TypeAlias = "multiprocessing.queues.JoinableQueue[bytes] | RecordQueue"

@@ -1,10 +1,10 @@
 """For your tests: a client that keeps what it is given instead of sending it.
 
-def test_a_signup_is_recorded():
-client = RecordingClient()
-sign_up(client, "ann")
-assert client.actions[0].key == "signup"
-assert client.actions[0].metadata == {"plan": "free"}
+    def test_a_signup_is_recorded():
+        client = RecordingClient()
+        sign_up(client, "ann")
+        assert client.actions[0].key == "signup"
+        assert client.actions[0].metadata == {"plan": "free"}
 """
 
 import json

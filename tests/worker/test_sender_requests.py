@@ -149,17 +149,15 @@ def test_the_same_body_compresses_to_the_same_bytes(serve: Serve, sender_to: Sen
     not (importlib.util.find_spec("zstandard") or importlib.util.find_spec("_zstd")),
     reason="no zstd here",
 )
-def test_zstd_makes_the_body_small_and_says_so(
-    serve: Serve, platform: SinkProcess, sender_to: SenderTo
-) -> None:
+def test_zstd_makes_the_body_small_and_says_so(serve: Serve, sender_to: SenderTo) -> None:
     server = serve(lambda peer: peer.answer_all())
     sender_to(server.url, compression="zstd").post(ACTIONS, BODY * 50, "k")
     (request,) = server.requests
-    assert request.body.startswith(b"\x28\xb5\x2f\xfd")
-    assert len(request.body) < len(BODY) * 10
+    name = "compression.zstd" if importlib.util.find_spec("_zstd") else "zstandard"
+    assert importlib.import_module(name).decompress(request.body) == BODY * 50
+    assert len(request.body) < len(BODY) * 5
     assert request.headers["content-encoding"] == "zstd"
-    assert sender_to(platform.url, compression="zstd").post(ACTIONS, BODY, "k").status == 200
-    assert platform.stats()["actions"] == 1
+    assert request.headers["content-length"] == str(len(request.body))
 
 
 # A pool of one's own

@@ -198,8 +198,9 @@ def _forward(request: Request, upstream: socket.socket) -> None:
     method, target, version = request.line.split(" ")
     path = "/" + target.split("/", 3)[3]
     fields = [f"{name}: {value}" for name, value in request.headers.items()]
-    head = "\r\n".join([f"{method} {path} {version}", *fields, "connection: close", "", ""])
+    head = "\r\n".join([f"{method} {path} {version}", *fields, "", ""])
     upstream.sendall(head.encode("latin-1") + request.body)
+    upstream.shutdown(socket.SHUT_WR)  # so that the answer ends with the connection
 
 
 def _whole_answer(upstream: socket.socket) -> bytes:

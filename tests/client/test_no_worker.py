@@ -1,0 +1,63 @@
+"""No worker can be started: it is said why, and nothing hangs."""
+
+import logging
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from conftest import wait_until
+
+from dataart_mp import BufferFullError, Client, ClientConfig
+
+Configure = Callable[..., ClientConfig]
+TINY: dict[str, Any] = {"flush_buffer_size": 2, "flush_actions_batch_size": 1}
+BROKEN: dict[str, Any] = {**TINY, "pool_factory": "a_module_that_is_not_there:make"}
+
+
+def fill(client: Client) -> None:
+    for _ in range(2):
+        client.emit_action("tick", "ann")
+
+
+def test_emit_raises_with_the_workers_own_error_instead_of_hanging(config: Configure) -> None:
+    client = Client(config(**BROKEN))
+    fill(client)
+    with pytest.raises(BufferFullError, match="No module named 'a_module_that_is_not_there'"):
+        client.emit_action("tick", "ann")
+    assert client.flush() == 2
+    assert client.close() == 2
+    assert client.stats().pending == 2
+
+
+def test_drop_goes_on_dropping_when_no_worker_can_start(config: Configure) -> None:
+    client = Client(config(**BROKEN, overflow="drop"))
+    fill(client)
+    assert client.emit_action("tick", "ann") is False
+    assert client.close(0) == 2
+    assert client.stats().dropped == {"buffer full": 1}
+    assert client.stats().balanced
+
+
+def test_an_interpreter_that_does_not_run_is_reported_with_its_own_words(
+    config: Configure, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    caplog.set_level(logging.ERROR, "dataart_mp")
+    client = Client(config(**TINY))
+    client.emit_action("tick", "ann")
+    wait_until(lambda: "could not start" in caplog.text)
+    assert client.close(0) == 1
+
+
+def test_workers_are_tried_again_and_deliver_what_waited(
+    config: Configure, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.ERROR, "dataart_mp")
+    with monkeypatch.context() as broken:
+        broken.setattr(sys, "executable", "/bin/false")
+        client = Client(config(**TINY))
+        fill(client)
+        wait_until(lambda: "could not start" in caplog.text)
+    wait_until(lambda: client.stats().delivered == 2)
+    assert client.close(20) == 0

@@ -1,0 +1,519 @@
+"""Every record of a frame ends in exactly one account, whatever the platform answers."""
+
+import json
+import math
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from worker_servers import SenderTo, refused_port
+
+from dataart_mp.devsink.process import SinkProcess
+from dataart_mp.producer.encoder import encode_action, encode_identity
+from dataart_mp.queue import Frame, RecordQueue, janitor
+from dataart_mp.queue.arena import FREE, READY, SENDING, WAITING
+from dataart_mp.queue.frame import due_at, wake
+from dataart_mp.stats import Stats
+from dataart_mp.worker import shipper as shipper_module
+from dataart_mp.worker.backoff import Backoff
+from dataart_mp.worker.report import Reporter
+from dataart_mp.worker.sender import Sender
+from dataart_mp.worker.shipper import Shipper
+
+pytest_plugins = ["worker_fixtures"]
+
+RATIO = 5.0
+MINUTE_NS = 60_000_000_000
+
+
+class Bench:
+    """A queue, and a worker's parts put together by hand: the test is the thread that sends."""
+
+    def __init__(self, sender: Sender, *, frames: int = 2, retries: int = 3) -> None:
+        self.queue = RecordQueue(frames, 64 * 1024, records=10_000)
+        self._report_end, self._report = os.pipe()
+        os.set_blocking(self._report_end, False)  # noqa: FBT003
+        self.reporter = Reporter(self.queue.arena, self._report, with_records=True)
+        self.shipper = Shipper(self.queue, sender, Backoff(RATIO, retries), self.reporter)
+
+    def put(self, *keys: str) -> None:
+        """Actions with these keys make a frame that is READY."""
+        for number, key in enumerate(keys):
+            self.queue.append(encode_action(key, "ann", False, None, {"_id": number}))
+        self.queue.seal()
+
+    def put_identity(self) -> None:
+        self.queue.append_alone(encode_identity("ann", {"plan": "free"}))
+
+    def claim(self) -> Frame:
+        frame = Frame.claim(self.queue.arena, self.queue.arena.find(READY))
+        assert frame is not None
+        return frame
+
+    def ship(self) -> float | None:
+        return self.shipper.ship(self.claim())
+
+    def wake(self) -> None:
+        """Let the time pass that the one waiting frame has to wait."""
+        (frame,) = self.queue.arena.all_in(WAITING)
+        assert wake(self.queue.arena, frame, due_at(self.queue.arena, frame))
+
+    def reports(self) -> list[dict[str, Any]]:
+        try:
+            text = os.read(self._report_end, 1 << 20)
+        except BlockingIOError:
+            return []
+        return [json.loads(line) for line in text.splitlines() if line]
+
+    def failures(self) -> list[dict[str, Any]]:
+        return [report for report in self.reports() if report["report"] == "failure"]
+
+    def settled(self) -> Stats:
+        """The balance; nothing is pending any more, and every frame is as good as new."""
+        arena, stats = self.queue.arena, self.queue.stats()
+        assert stats.balanced
+        assert stats.pending == 0
+        assert arena.all_free()
+        for frame in range(arena.frames):
+            assert not arena.content(frame, 0, arena.capacity + 1).strip(b"\0")
+            assert arena.locks.owner(frame) is None
+        return stats
+
+    def close(self) -> None:
+        self.queue.close()
+        os.close(self._report_end)
+        os.close(self._report)
+
+
+@pytest.fixture
+def bench(platform: SinkProcess, sender_to: SenderTo) -> Iterator[Callable[..., Bench]]:
+    benches: list[Bench] = []
+
+    def make(url: str | None = None, **options: Any) -> Bench:
+        benches.append(Bench(sender_to(url or platform.url), **options))
+        return benches[-1]
+
+    yield make
+    for made in benches:
+        assert made.queue.stats().balanced
+        made.close()
+
+
+def accounts(stats: Stats) -> tuple[int, int, int, int]:
+    return stats.accepted, stats.delivered, stats.rejected, stats.failed
+
+
+def numbers(sink: SinkProcess) -> list[int]:
+    return [event["metadata"]["_id"] for event in sink.events()]
+
+
+def keys_sent(sink: SinkProcess) -> list[str]:
+    return [request["idempotency_key"] for request in sink.requests()]
+
+
+# All goes well
+
+
+def test_a_frame_is_one_request_and_settled(platform: SinkProcess, bench: Any) -> None:
+    work = bench()
+    work.put(*["tick"] * 20)
+    assert work.ship() is None
+    stats = work.settled()
+    assert accounts(stats) == (20, 20, 0, 0)
+    (request,) = platform.requests()
+    assert (stats.requests, stats.retries, stats.bytes) == (1, 0, request["bytes"])
+    assert numbers(platform) == list(range(20))
+
+
+def test_an_identity_is_one_request_and_settled(platform: SinkProcess, bench: Any) -> None:
+    work = bench()
+    work.put_identity()
+    assert work.ship() is None
+    assert accounts(work.settled()) == (1, 1, 0, 0)
+    assert platform.identities() == [{"user_key": "ann", "metadata": {"plan": "free"}}]
+
+
+def test_a_frame_that_is_used_again_gets_another_key(platform: SinkProcess, bench: Any) -> None:
+    work = bench(frames=1)
+    for _ in range(3):
+        work.put("tick")
+        work.ship()
+    assert len(set(keys_sent(platform))) == 3
+    assert accounts(work.settled()) == (3, 3, 0, 0)
+
+
+# Splitting
+
+
+@pytest.mark.parametrize("status", [400, 413, 422])
+@pytest.mark.parametrize("place", [0, 21, 63])
+def test_one_bad_record_is_found_in_logarithmic_time_and_the_others_arrive(
+    platform: SinkProcess, bench: Any, status: int, place: int
+) -> None:
+    platform.set_faults({"kind": "refuse", "match": {"key": "bad"}, "status": status})
+    work = bench()
+    work.put(*["good"] * place, "bad", *["good"] * (63 - place))
+    assert work.ship() is None
+    stats = work.settled()
+    assert accounts(stats) == (64, 63, 1, 0)
+    assert stats.requests == 1 + 2 * math.log2(64)
+    assert numbers(platform) == [number for number in range(64) if number != place]
+    (failure,) = work.failures()
+    assert (failure["reason"], failure["status"], failure["count"]) == ("rejected", status, 1)
+    assert json.loads(failure["records"])["metadata"] == {"_id": place}
+    assert failure["attempts"] == 1
+
+
+def test_several_bad_records_are_found_and_each_reported(
+    platform: SinkProcess, bench: Any
+) -> None:
+    platform.set_faults({"kind": "refuse", "match": {"key": "bad"}})
+    work = bench()
+    bad = {0, 1, 17, 49, 50, 99}
+    work.put(*("bad" if number in bad else "good" for number in range(100)))
+    assert work.ship() is None
+    assert accounts(work.settled()) == (100, 94, 6, 0)
+    found = [json.loads(failure["records"])["metadata"]["_id"] for failure in work.failures()]
+    assert found == sorted(bad)
+    assert platform.stats()["by_key"] == {"good": 94}
+
+
+def test_a_frame_of_bad_records_only_ends_too(platform: SinkProcess, bench: Any) -> None:
+    platform.set_faults({"kind": "status", "status": 400})
+    work = bench()
+    work.put(*["bad"] * 33)
+    assert work.ship() is None
+    stats = work.settled()
+    assert accounts(stats) == (33, 0, 33, 0)
+    assert stats.requests == 2 * 33 - 1
+
+
+def test_a_body_that_is_too_large_is_sent_in_parts_that_are_not(
+    platform: SinkProcess, bench: Any
+) -> None:
+    platform.set_faults({"kind": "refuse_bytes", "over": 2000})
+    work = bench()
+    work.put(*["tick"] * 100)
+    assert work.ship() is None
+    assert accounts(work.settled()) == (100, 100, 0, 0)
+    assert numbers(platform) == list(range(100))
+    assert not work.failures()
+
+
+def test_a_record_that_alone_is_too_large_is_rejected(platform: SinkProcess, bench: Any) -> None:
+    platform.set_faults({"kind": "refuse_bytes", "over": 1000})
+    work = bench()
+    work.put("small", "x" * 2000, "small")
+    assert work.ship() is None
+    assert accounts(work.settled()) == (3, 2, 1, 0)
+    assert [failure["status"] for failure in work.failures()] == [413]
+
+
+def test_no_two_parts_that_are_sent_share_a_key(platform: SinkProcess, bench: Any) -> None:
+    platform.set_faults({"kind": "refuse", "match": {"key": "bad"}})
+    work = bench()
+    work.put(*["good"] * 10, "bad", *["good"] * 10)
+    work.ship()
+    assert max(Counter(keys_sent(platform)).values()) == 1
+    assert platform.stats()["reused_keys"] == 0
+
+
+@pytest.mark.parametrize("status", [405, 409, 410, 302])
+def test_what_no_split_can_mend_is_rejected_whole(
+    platform: SinkProcess, bench: Any, status: int
+) -> None:
+    platform.set_faults({"kind": "status", "status": status})
+    work = bench()
+    work.put(*["tick"] * 20)
+    assert work.ship() is None
+    stats = work.settled()
+    assert (accounts(stats), stats.requests) == ((20, 0, 20, 0), 1)
+    (failure,) = work.failures()
+    assert (failure["count"], failure["kind"]) == (20, "action")
+
+
+def test_a_bad_identity_is_rejected(platform: SinkProcess, bench: Any) -> None:
+    platform.set_faults({"kind": "status", "status": 400, "path": "identities"})
+    work = bench()
+    work.put_identity()
+    assert work.ship() is None
+    assert accounts(work.settled()) == (1, 0, 1, 0)
+    (failure,) = work.failures()
+    assert (failure["kind"], failure["reason"]) == ("identity", "rejected")
+
+
+# Retrying
+
+
+def test_a_failed_batch_waits_in_the_queue_and_is_sent_again_as_it_was(
+    platform: SinkProcess, bench: Any
+) -> None:
+    platform.set_faults({"kind": "status", "status": 503, "times": 2})
+    work = bench()
+    work.put(*["tick"] * 20)
+    assert work.ship() == RATIO
+    assert work.queue.stats().pending == 20
+    (waiting,) = work.queue.arena.all_in(WAITING)
+    assert work.queue.arena.locks.owner(waiting) is None, "any worker may go on with it"
+    work.wake()
+    assert work.ship() == 2 * RATIO
+    work.wake()
+    assert work.ship() is None
+    stats = work.settled()
+    assert accounts(stats) == (20, 20, 0, 0)
+    assert (stats.requests, stats.retries) == (3, 2)
+    assert len(set(keys_sent(platform))) == 1
+    assert not work.failures()
+
+
+def test_it_does_not_wake_before_its_time(
+    platform: SinkProcess, bench: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 1_700_000_000_000_000_000
+    monkeypatch.setattr(shipper_module.time, "time_ns", lambda: now)
+    platform.set_faults({"kind": "status", "status": 503, "times": 1})
+    work = bench()
+    work.put("tick")
+    work.ship()
+    assert not wake(work.queue.arena, 0, now + int(RATIO * 1e9) - 1)
+    assert wake(work.queue.arena, 0, now + int(RATIO * 1e9))
+    assert not wake(work.queue.arena, 0, now + MINUTE_NS), "and only once"
+    assert work.ship() is None
+
+
+def test_the_delay_is_no_shorter_than_the_platform_asks(
+    platform: SinkProcess, bench: Any
+) -> None:
+    platform.set_faults({"kind": "status", "status": 429, "retry_after": 40, "times": 1})
+    work = bench()
+    work.put("tick")
+    assert work.ship() == 40.0
+    work.wake()
+    work.ship()
+
+
+def test_the_application_hears_that_delivery_fails_but_not_for_every_batch(
+    platform: SinkProcess, bench: Any
+) -> None:
+    platform.set_faults({"kind": "status", "status": 503})
+    work = bench(frames=3)
+    for _ in range(3):
+        work.put("tick")
+        work.ship()
+    (report,) = work.reports()
+    assert (report["report"], report["status"], report["delay"]) == ("retrying", 503, RATIO)
+
+
+def test_when_retries_are_exhausted_it_is_counted_and_reported(
+    platform: SinkProcess, bench: Any
+) -> None:
+    platform.set_faults({"kind": "status", "status": 500})
+    work = bench(retries=2)
+    work.put(*["tick"] * 5)
+    assert work.ship() == RATIO
+    work.wake()
+    assert work.ship() == 2 * RATIO
+    work.wake()
+    assert work.ship() is None
+    stats = work.settled()
+    assert accounts(stats) == (5, 0, 0, 5)
+    assert (stats.requests, stats.retries) == (3, 2)
+    (failure,) = work.failures()
+    assert (failure["reason"], failure["status"]) == ("retries exhausted", 500)
+    assert (failure["attempts"], failure["count"]) == (3, 5)
+    assert len(failure["records"].splitlines()) == 5
+
+
+def test_without_retries_the_first_failure_is_the_last(
+    platform: SinkProcess, bench: Any
+) -> None:
+    platform.set_faults({"kind": "disconnect"})
+    work = bench(retries=0)
+    work.put("tick")
+    assert work.ship() is None
+    assert accounts(work.settled()) == (1, 0, 0, 1)
+    (failure,) = work.failures()
+    assert (failure["status"], failure["attempts"]) == (None, 1)
+
+
+def test_a_platform_that_is_down_costs_no_record(bench: Any) -> None:
+    work = bench(f"http://127.0.0.1:{refused_port()}")
+    work.put("tick")
+    assert work.ship() == RATIO
+    assert work.queue.stats().pending == 1
+
+
+def test_an_answer_that_got_lost_makes_a_double_with_the_same_key(
+    platform: SinkProcess, bench: Any
+) -> None:
+    """The platform can tell it, and so can the sink."""
+    platform.set_faults({"kind": "ack_lost", "times": 1})
+    work = bench()
+    work.put(*["tick"] * 20)
+    assert work.ship() == RATIO
+    work.wake()
+    assert work.ship() is None
+    work.settled()
+    stats = platform.stats()
+    assert (stats["explained_doubles"], stats["unexplained_doubles"]) == (20, 0)
+
+
+# Splitting and retrying
+
+
+def test_progress_survives_a_wait_and_the_cut_and_the_keys_stay_the_same(
+    platform: SinkProcess, bench: Any
+) -> None:
+    platform.set_faults(
+        {"kind": "status", "status": 413, "times": 1},
+        {"kind": "status", "status": 503, "match": {"key": "late"}, "times": 2},
+    )
+    work = bench()
+    work.put(*["early"] * 8, *["late"] * 8)
+    assert work.ship() == RATIO
+    stats = work.queue.stats()
+    assert (stats.pending, stats.requests) == (16, 3), "a frame is settled as a whole"
+    work.wake()
+    assert work.ship() == 2 * RATIO
+    work.wake()
+    assert work.ship() is None
+    assert accounts(work.settled()) == (16, 16, 0, 0)
+    whole, early, *late = keys_sent(platform)
+    assert len({whole, early, *late}) == 3
+    assert len(late) == 3
+    assert numbers(platform) == list(range(16)), "what was through is not sent again"
+
+
+def test_a_first_half_that_has_to_wait_is_sent_alone_again(
+    platform: SinkProcess, bench: Any
+) -> None:
+    platform.set_faults(
+        {"kind": "status", "status": 413, "times": 1},
+        {"kind": "status", "status": 503, "match": {"key": "early"}, "times": 1},
+    )
+    work = bench()
+    work.put(*["early"] * 8, *["late"] * 8)
+    assert work.ship() == RATIO
+    work.wake()
+    assert work.ship() is None
+    assert accounts(work.settled()) == (16, 16, 0, 0)
+    assert [request["count"] for request in platform.requests()] == [16, 8, 8, 8]
+    _, first, again, _ = keys_sent(platform)
+    assert first == again
+
+
+def test_each_part_has_all_its_tries(platform: SinkProcess, bench: Any) -> None:
+    platform.set_faults(
+        {"kind": "status", "status": 413, "times": 1}, {"kind": "status", "status": 503}
+    )
+    work = bench(retries=1)
+    work.put("early", "late")
+    delays = [work.ship()]
+    while delays[-1] is not None:
+        work.wake()
+        delays.append(work.ship())
+    assert delays == [RATIO, RATIO, None]
+    stats = work.settled()
+    assert accounts(stats) == (2, 0, 0, 2)
+    assert (stats.requests, stats.retries) == (5, 2)
+    assert [failure["attempts"] for failure in work.failures()] == [2, 2]
+
+
+def test_what_was_rejected_and_what_failed_is_not_forgotten_over_a_wait(
+    platform: SinkProcess, bench: Any
+) -> None:
+    platform.set_faults(
+        {"kind": "refuse", "match": {"key": "bad"}},
+        {"kind": "status", "status": 503, "match": {"key": "down"}},
+    )
+    work = bench(retries=1)
+    work.put("good", "bad", "down", "good")
+    delay = work.ship()
+    while delay is not None:
+        work.wake()
+        delay = work.ship()
+    stats = work.settled()
+    assert stats.rejected == 1
+    assert stats.delivered + stats.failed == 3
+    assert stats.delivered == len(platform.events())
+
+
+def test_a_batch_that_is_cut_short_by_a_death_is_cut_the_same_again(
+    platform: SinkProcess, bench: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The worker dies after the platform took the third request, and before it knew."""
+    platform.set_faults({"kind": "refuse", "match": {"key": "bad"}})
+    work = bench()
+    work.put("bad", *["good"] * 15)
+    frame = work.claim()
+    monkeypatch.setattr(work.shipper, "_sender", _Mortal(work.shipper._sender, life=6))
+    with pytest.raises(SystemExit):
+        work.shipper.ship(frame)
+    monkeypatch.undo()
+    work.queue.arena.locks.release(frame.number)  # which the kernel does
+    assert work.queue.arena.state(frame.number) == SENDING
+    assert janitor.sweep(work.queue.arena) == [frame.number]
+    assert work.ship() is None
+    assert accounts(work.settled()) == (16, 15, 1, 0)
+    stats = platform.stats()
+    assert stats["distinct_actions"] == 15
+    assert stats["unexplained_doubles"] == 0
+    assert stats["explained_doubles"] > 0
+    assert stats["reused_keys"] == 0
+
+
+@pytest.mark.parametrize("life", range(1, 10))
+def test_a_death_after_any_request_loses_nothing_and_makes_no_double_that_has_no_cause(
+    platform: SinkProcess, bench: Any, monkeypatch: pytest.MonkeyPatch, life: int
+) -> None:
+    platform.set_faults({"kind": "refuse_bytes", "over": 500})
+    work = bench()
+    work.put(*["tick"] * 16)
+    frame = work.claim()
+    monkeypatch.setattr(work.shipper, "_sender", _Mortal(work.shipper._sender, life))
+    with pytest.raises(SystemExit):
+        work.shipper.ship(frame)
+    monkeypatch.undo()
+    work.queue.arena.locks.release(frame.number)
+    janitor.sweep(work.queue.arena)
+    assert work.ship() is None
+    assert accounts(work.settled()) == (16, 16, 0, 0)
+    stats = platform.stats()
+    assert (stats["distinct_actions"], stats["unexplained_doubles"]) == (16, 0)
+    assert stats["explained_doubles"] <= 8
+
+
+def test_a_frame_that_nobody_holds_can_be_sent_by_another_worker(
+    platform: SinkProcess, bench: Any, sender_to: SenderTo
+) -> None:
+    platform.set_faults({"kind": "status", "status": 503, "times": 1})
+    work = bench()
+    work.put(*["tick"] * 3)
+    work.ship()
+    work.wake()
+    other = Shipper(work.queue, sender_to(platform.url), Backoff(RATIO, 3), work.reporter)
+    assert other.ship(work.claim()) is None
+    assert accounts(work.settled()) == (3, 3, 0, 0)
+    assert len(set(keys_sent(platform))) == 1
+
+
+def test_free_is_free(bench: Any) -> None:
+    work = bench()
+    assert [work.queue.arena.state(frame) for frame in (0, 1)] == [FREE, FREE]
+
+
+class _Mortal:
+    """A sender whose process dies when the answer to one of its requests has come."""
+
+    def __init__(self, sender: Sender, life: int) -> None:
+        self._sender = sender
+        self._life = life
+
+    def post(self, path: str, body: bytes, key: str) -> Any:
+        answer = self._sender.post(path, body, key)
+        self._life -= 1
+        if not self._life:
+            raise SystemExit
+        return answer
