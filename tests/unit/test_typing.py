@@ -13,6 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from dataart_mp.client import Client
 from dataart_mp.config import ClientConfig, HTTPOptions
 from dataart_mp.failure import Failure
 from dataart_mp.protocol import DataArtClient
@@ -79,6 +80,8 @@ config = ClientConfig(
     http=HTTPOptions(ca_file=Path("ca.pem"), headers={"X-Team": "ads"}),
     on_failure=on_failure,
 )
+with Client(config) as client:
+    sign_up(client, "ann")
 interval: float = config.flush_interval
 patience: float | None = config.block_timeout
 workers: int = config.flush_num_workers

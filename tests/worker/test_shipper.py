@@ -13,7 +13,7 @@ from worker_servers import SenderTo, refused_port
 from dataart_mp.devsink.process import SinkProcess
 from dataart_mp.producer.encoder import encode_action, encode_identity
 from dataart_mp.queue import Frame, RecordQueue, janitor
-from dataart_mp.queue.arena import FREE, READY, SENDING, WAITING
+from dataart_mp.queue.arena import READY, SENDING, WAITING
 from dataart_mp.queue.frame import due_at, wake
 from dataart_mp.stats import Stats
 from dataart_mp.worker import shipper as shipper_module
@@ -497,11 +497,6 @@ def test_a_frame_that_nobody_holds_can_be_sent_by_another_worker(
     assert other.ship(work.claim()) is None
     assert accounts(work.settled()) == (3, 3, 0, 0)
     assert len(set(keys_sent(platform))) == 1
-
-
-def test_free_is_free(bench: Any) -> None:
-    work = bench()
-    assert [work.queue.arena.state(frame) for frame in (0, 1)] == [FREE, FREE]
 
 
 class _Mortal:
