@@ -24,6 +24,7 @@ RECORDS: Final = 20_000
 REPETITIONS: Final = 5
 TRIALS: Final = 5
 PATIENCE: Final = 2.0
+MARK: Final = b"mark\n"
 END: Final = b"end\n"
 
 Queue: TypeAlias = "multiprocessing.queues.JoinableQueue[bytes] | RecordQueue"
@@ -90,52 +91,69 @@ def survival() -> None:
     print(f"\nof {TRIALS} trials, how many deliver all that was put, within {PATIENCE:.0f} s")
     print(f"  {'':32} {'multiprocessing.JoinableQueue':>30} {'RecordQueue':>14}")
     for name, trial in trials.items():
-        survived = [sum(trial(make()) for _ in range(TRIALS)) for make in (plain, ours)]
+        survived = [sum(_in_time(trial, make) for _ in range(TRIALS)) for make in (plain, ours)]
         print(f"  {name:32} {survived[0]:>30} {survived[1]:>14}")
+
+
+def _in_time(trial: Callable[[Queue], bool], make: Callable[[], Queue]) -> bool:
+    """Run the trial in a process group of its own: with a plain queue even `put` may hang."""
+    pid = os.fork()
+    if not pid:
+        os.setpgid(0, 0)
+        os._exit(0 if trial(make()) else 1)
+    deadline = time.monotonic() + 2 * PATIENCE
+    while time.monotonic() < deadline:
+        ended, status = os.waitpid(pid, os.WNOHANG)
+        if ended:
+            return status == 0
+        time.sleep(0.01)
+    os.killpg(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    return False
 
 
 def _idle_consumer_killed(queue: Queue) -> bool:
     with _child(_consume, queue) as victim:
         time.sleep(0.2)  # by now it waits in get()
         _kill(victim)
-        queue.put(LINE)
-        return _arrives(queue, 1)
+    return _deliver(queue, lambda: queue.put(MARK), 1)
 
 
 def _busy_producer_killed(queue: Queue) -> bool:
     with _child(_produce, queue) as victim:
         time.sleep(0.05)
         _kill(victim)
-    _janitor(queue)
-    for _ in range(5):
-        queue.put(LINE)
-    return _arrives(queue, 5)
+    return _deliver(queue, lambda: queue.put(MARK), 1)
 
 
 def _forked_child_puts(queue: Queue) -> bool:
     queue.put(LINE)  # from here on a plain queue has a feeder thread, which no fork takes along
     time.sleep(0.05)
-    pid = os.fork()
-    if not pid:
-        for _ in range(5):
-            queue.put(LINE)
-        os._exit(0)
-    os.waitpid(pid, 0)
-    _janitor(queue)
-    return _arrives(queue, 6)
+
+    def put_in_child() -> None:
+        pid = os.fork()
+        if not pid:
+            for _ in range(5):
+                queue.put(MARK)
+            os._exit(0)
+        os.waitpid(pid, 0)
+
+    return _deliver(queue, put_in_child, 5)
 
 
-def _arrives(queue: Queue, count: int) -> bool:
-    """Whether a fresh consumer gets so many records."""
+def _deliver(queue: Queue, put: Callable[[], None], count: int) -> bool:
+    """Whether a fresh consumer gets the `count` marked records that `put` puts."""
     got = context.Value("i", 0, lock=False)
 
     def consume() -> None:
         while True:
-            queue.get()
+            got.value += queue.get() == MARK
             queue.task_done()
-            got.value += 1
 
+    _janitor(queue)
     with _child(consume):
+        put()
+        _janitor(queue)
         deadline = time.monotonic() + PATIENCE
         while got.value < count and time.monotonic() < deadline:
             time.sleep(0.01)

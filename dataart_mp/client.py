@@ -41,6 +41,9 @@ class Client:
 
     Args:
         config: where to, with which key and how.
+
+    Raises:
+        ConfigError: there is no Python interpreter for workers to run in.
     """
 
     def __init__(self, config: ClientConfig) -> None:

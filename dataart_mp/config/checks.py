@@ -95,6 +95,18 @@ def readable_file(field: str, value: object) -> str:
     return path
 
 
+def directory(field: str, value: object) -> str:
+    """Check the path of a directory, which need not be there yet; kept as absolute text."""
+    if not isinstance(value, str | os.PathLike) or not isinstance(os.fspath(value), str):
+        raise config_error(field, value, "must be the path of a directory; pass a str or a Path")
+    if not os.fspath(value) or "\0" in os.fspath(value):
+        raise config_error(field, value, "must be a path without NUL, and not empty")
+    path = Path(value).absolute()
+    if path.exists() and not path.is_dir():
+        raise config_error(field, value, "is no directory; remove the file, or name another path")
+    return str(path)
+
+
 def import_string(field: str, value: object) -> str:
     """Check the syntax of "package.module:callable"; nothing is imported here."""
     if not isinstance(value, str):

@@ -10,12 +10,14 @@ from typing import Any, Literal, Self
 
 from dataart_mp.config import environment
 from dataart_mp.config.checks import (
+    OptionalFile,
     OptionalSeconds,
     OptionalText,
     OptionalWhole,
     Seconds,
     Text,
     Whole,
+    directory,
     import_string,
     optional,
     seconds,
@@ -86,6 +88,9 @@ class ClientConfig:
             count it, or `"raise"` BufferFullError.
         block_timeout: Seconds that `"block"` waits before it raises BufferFullError; None waits
             as long as it takes.
+        spool_dir: Directory in which the buffer is a file, made if it isn't there. Then what was
+            accepted outlives even the death of all processes: the next client with the same
+            directory delivers it.
         exit_timeout: Seconds that the interpreter's exit waits for delivery. What is pending
             then is delivered by the worker processes, which live on.
         http: How requests travel.
@@ -110,6 +115,7 @@ class ClientConfig:
     max_request_bytes: Whole = Whole(128 * 1024, whole(1024, 16 * 1024 * 1024 - 1))
     overflow: OverflowSetting = OverflowSetting("block", _overflow)
     block_timeout: OptionalSeconds = OptionalSeconds(None, optional(seconds(or_zero=True)))
+    spool_dir: OptionalFile = OptionalFile(None, optional(directory))
     exit_timeout: Seconds = Seconds(5.0, seconds(or_zero=True))
     http: HTTP = HTTP(HTTPOptions(), _http)
     on_failure: OptionalCallback = OptionalCallback(None, optional(_callback))

@@ -63,6 +63,7 @@ CLIENT_PARSERS: Mapping[str, Parser] = {
     "max_request_bytes": _whole,
     "overflow": str,
     "block_timeout": _number,
+    "spool_dir": str,
     "exit_timeout": _number,
     "pool_factory": str,
 }

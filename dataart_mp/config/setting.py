@@ -1,7 +1,9 @@
 """A field of a frozen dataclass that checks what it is given and keeps it in one form.
 
-flush_interval: Setting[float | timedelta, float] = Setting(5.0, seconds())
-                        given              kept            default, check
+    flush_interval: Setting[float | timedelta, float] = Setting(5.0, seconds())
+                            given              kept            default, check
+
+A type checker sees what may be given, and what is kept.
 """
 
 from collections.abc import Callable

@@ -3,12 +3,18 @@
 import time
 from collections.abc import Sequence
 from multiprocessing import reduction
+from pathlib import Path
 from typing import Any, Final
 
 from dataart_mp.config import ClientConfig
 from dataart_mp.producer.listener import Listener
 from dataart_mp.producer.watch import Watch
 from dataart_mp.queue import RecordQueue
+from dataart_mp.queue.arena import Arena
+from dataart_mp.queue.bell import Bell
+from dataart_mp.queue.spool import Spool, remove
+from dataart_mp.supervision import interpreter
+from dataart_mp.supervision.heritage import Heritage, spool_of
 from dataart_mp.supervision.supervisor import Supervisor
 from dataart_mp.supervision.wiring import Wiring
 
@@ -26,45 +32,56 @@ class Engine:
         config: the client's.
         queue: where its records go.
         wiring: what ties it to the workers.
+        spool: where to look for what dead clients have left behind; None: nowhere.
     """
 
-    def __init__(self, config: ClientConfig, queue: RecordQueue, wiring: Wiring) -> None:
+    def __init__(
+        self, config: ClientConfig, queue: RecordQueue, wiring: Wiring, spool: Spool | None = None
+    ) -> None:
         self.queue = queue
         self._config = config
         self._wiring = wiring
         self._supervisor = Supervisor(queue, wiring, config)
+        self._heritage = Heritage(spool, config, wiring.report)
         self._watch: Watch | None = None
         self._listener: Listener | None = None
         queue.companion = self
 
     @classmethod
     def make(cls, config: ClientConfig, capacity: int) -> "Engine":
-        """A new queue, nobody at work on it yet.
+        """A new queue, nobody at work on it yet; but on what dead clients left in the spool.
 
         Args:
             config: the client's.
             capacity: bytes of records that a frame holds.
+
+        Raises:
+            ConfigError: there is no Python interpreter for workers to run in, or the spool's
+                directory cannot be used.
         """
-        queue = RecordQueue(
-            config.flush_buffer_size,
-            capacity,
-            records=config.flush_actions_batch_size,
-            interval=config.flush_interval,
-        )
-        return cls(config, queue, Wiring.lay())
+        interpreter.find()  # rather now than at the first event, which would have been accepted
+        spool = spool_of(config)
+        arena = (Arena if spool is None else spool).create(config.flush_buffer_size, capacity)
+        records, interval = config.flush_actions_batch_size, config.flush_interval
+        queue = RecordQueue.attach(arena, Bell.make(), Bell.make(), records, interval)
+        engine = cls(config, queue, Wiring.lay(), spool)
+        if spool is not None:
+            engine.enter_upon_heritage()
+        return engine
 
     @classmethod
-    def inherit(cls, config: ClientConfig, descriptors: tuple[Any, Sequence[Any]]) -> "Engine":
+    def inherit(cls, config: ClientConfig, descriptors: tuple[Any, ...]) -> "Engine":
         """The engine of a spawned child, from what `descriptors` gave."""
-        queue, ends = descriptors
+        queue, path, ends = descriptors
+        queue.arena.named(path)
         life_end, life, report = (end.detach() for end in ends)
         return cls(config, queue, Wiring(life_end, life, -1, report))
 
-    def descriptors(self) -> tuple[RecordQueue, Sequence[Any]]:
+    def descriptors(self) -> tuple[RecordQueue, Path | None, Sequence[Any]]:
         """What a child that is being spawned inherits."""
         wiring = self._wiring
         ends = (wiring.life_end, wiring.life, wiring.report)
-        return self.queue, [reduction.DupFd(end) for end in ends]
+        return self.queue, self.queue.arena.path, [reduction.DupFd(end) for end in ends]
 
     @property
     def error(self) -> str | None:
@@ -75,13 +92,26 @@ class Engine:
         """The process ids of the workers that live, whichever process started them."""
         return self._supervisor.workers()
 
+    def enter_upon_heritage(self) -> None:
+        """Deliver what dead clients have left in the spool, and what others will leave there."""
+        now = time.monotonic()
+        self._heritage.look(now)
+        for supervisor in self._heritage.supervisors:
+            supervisor.secure(now)
+        self._start_threads()
+
     def attend(self) -> None:
         """This process is about to emit: see to it that somebody delivers, and seals in time."""
-        if self._wiring.report_end >= 0:
-            self._listener = Listener(self._wiring.report_end, self._config.on_failure)
+        self.queue.arena.locks.announce()
         self._supervisor.secure(time.monotonic())
-        self._watch = Watch(self.queue, self._supervisor)
-        self._watch.start()
+        self._start_threads()
+
+    def _start_threads(self) -> None:
+        if self._wiring.report_end >= 0 and self._listener is None:
+            self._listener = Listener(self._wiring.report_end, self._config.on_failure)
+        if self._watch is None:
+            self._watch = Watch(self.queue, self._supervisor, self._heritage)
+            self._watch.start()
 
     def forked(self) -> None:
         """Rebuild what a fork breaks; the threads, and the workers' reports, are the parent's."""
@@ -93,6 +123,7 @@ class Engine:
             self._listener = None
         self._wiring.stop_reading()
         self._supervisor.forked()
+        self._heritage.forked()
 
     def hopeless(self) -> bool:
         """Whether no worker can be started."""
@@ -112,6 +143,9 @@ class Engine:
         if self._listener is not None and not self._listener.stop(_STOP_SECONDS):
             stopped = False
         self._supervisor.dismiss()
+        self._heritage.leave()
+        if self.queue.arena.closed and self.queue.arena.all_free():
+            remove(self.queue.arena)
         self.queue.close()
         if stopped:  # else a thread still looks at them
             self._wiring.cut()

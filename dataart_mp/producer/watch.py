@@ -12,6 +12,7 @@ from typing import Final
 
 from dataart_mp.queue.bell import Bell
 from dataart_mp.queue.record_queue import RecordQueue
+from dataart_mp.supervision.heritage import Heritage
 from dataart_mp.supervision.supervisor import Supervisor
 
 # A worker that somebody else started, and that died, is missed at the latest after this time.
@@ -24,11 +25,13 @@ class Watch:
     Args:
         queue: the queue whose frames it seals.
         supervisor: starts the queue's workers.
+        heritage: what was taken over from dead clients, and has workers, too.
     """
 
-    def __init__(self, queue: RecordQueue, supervisor: Supervisor) -> None:
+    def __init__(self, queue: RecordQueue, supervisor: Supervisor, heritage: Heritage) -> None:
         self._queue = queue
         self._supervisor = supervisor
+        self._heritage = heritage
         self._enough = Bell.make()
         self._stopped = False
         self._thread = threading.Thread(target=self._watch, name="dataart_mp watch", daemon=True)
@@ -59,14 +62,18 @@ class Watch:
         with contextlib.suppress(ValueError):  # the queue was closed under way
             while not self._stopped:
                 now = time.monotonic()
-                self._supervisor.tend(now)
-                self._wait(min(_LOOK_SECONDS, self._queue.seal_due(now)))
+                self._heritage.look(now)
+                supervisors = [self._supervisor, *self._heritage.supervisors]
+                for supervisor in supervisors:
+                    supervisor.tend(now)
+                self._wait(min(_LOOK_SECONDS, self._queue.seal_due(now)), supervisors)
 
-    def _wait(self, seconds: float) -> None:
+    def _wait(self, seconds: float, supervisors: list[Supervisor]) -> None:
+        """Wait until a worker gets ready or dies, until the end, or until the time is over."""
+        listeners = {fd: each for each in supervisors for fd in each.sentinels}
         poll = select.poll()
-        sentinels = self._supervisor.sentinels
-        for fd in (self._enough.listening, *sentinels):
+        for fd in (self._enough.listening, *listeners):
             poll.register(fd, select.POLLIN)
-        ready = {fd for fd, _ in poll.poll(math.ceil(seconds * 1000))}
-        for sentinel in ready.intersection(sentinels):
-            self._supervisor.hear(sentinel, time.monotonic())
+        for fd, _ in poll.poll(math.ceil(seconds * 1000)):
+            if fd in listeners:
+                listeners[fd].hear(fd, time.monotonic())

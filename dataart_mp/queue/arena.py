@@ -28,6 +28,7 @@ import os
 import struct
 import tempfile
 import uuid
+from pathlib import Path
 from typing import Final
 
 from dataart_mp.queue.locks import RecordLocks
@@ -58,6 +59,8 @@ _VERSION: Final = 1
 _HEADER: Final = struct.Struct("=8sQ16sQQQ")  # magic, version, id, frames, capacity, stride
 _CLOSED_WORD: Final = 16  # word numbers in the header, clear of what _HEADER holds
 _WANTED_WORD: Final = 17
+_MOST_FRAMES: Final = 1_000_000
+_MOST_CAPACITY: Final = (1 << 24) - 1  # as many as the word PROGRESS can tell
 _PAGE: Final = max(4096, mmap.PAGESIZE)
 
 
@@ -65,19 +68,41 @@ def _pages(size: int) -> int:
     return -(-size // _PAGE) * _PAGE
 
 
+MAPPED_HERE: Final[set[Path]] = set()
+"""The files of this process's arenas. It must open none of them a second time: closing it again
+would drop all its locks."""
+
+
+class ArenaError(Exception):
+    """A file does not hold an arena that can be used.
+
+    Attributes:
+        reason: one word: foreign, newer, corrupt or truncated.
+    """
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(reason, message)
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return str(self.args[1])
+
+
 class Arena:
     """The mapping and where things lie in it. Knows bytes, and nothing of who may write them.
 
     Args:
         fd: descriptor of the file that holds the arena; the arena closes it.
+
+    Attributes:
+        path: where the file is, if a path leads to it.
     """
 
     def __init__(self, fd: int) -> None:
         self.fd = fd
+        self.path: Path | None = None
         header = os.pread(fd, _HEADER.size, 0)
-        magic, version, identity, *sizes = _HEADER.unpack(header)
-        if (magic, version) != (_MAGIC, _VERSION):
-            raise ValueError(f"not an arena of layout {_VERSION}: {header[:16]!r}")
+        _, _, identity, *sizes = _HEADER.unpack(header)
         self.frames: int
         self.capacity: int
         self.stride: int
@@ -89,19 +114,51 @@ class Arena:
         self.locks = RecordLocks(fd)
 
     @classmethod
-    def create(cls, frames: int, capacity: int) -> "Arena":
-        """A new arena in memory that no path leads to: it goes when its last process has gone.
+    def create(cls, frames: int, capacity: int, fd: int | None = None) -> "Arena":
+        """A new arena.
 
         Args:
             frames: how many frames.
             capacity: bytes of content one frame can hold. Untouched pages cost no memory.
+            fd: an empty file to lie in, whose room on the disk is reserved; None is memory that
+                no path leads to, and that goes when its last process has gone.
+
+        Raises:
+            OSError: the disk has no room for it.
         """
-        fd = _nameless_file()
-        stride = _pages(capacity + 1)  # at least one NUL behind the content ends it
-        os.ftruncate(fd, cls._frames_offset(frames) + frames * stride)
+        size = cls.size(frames, capacity)
+        if fd is None:
+            fd = _nameless_file()
+            os.ftruncate(fd, size)
+        else:
+            _reserve(fd, size)
         identity = uuid.uuid4().bytes
-        os.pwrite(fd, _HEADER.pack(_MAGIC, _VERSION, identity, frames, capacity, stride), 0)
+        sizes = frames, capacity, _stride(capacity)
+        os.pwrite(fd, _HEADER.pack(_MAGIC, _VERSION, identity, *sizes), 0)
         return cls(fd)
+
+    @classmethod
+    def size(cls, frames: int, capacity: int) -> int:
+        """The bytes that an arena takes."""
+        return cls._frames_offset(frames) + frames * _stride(capacity)
+
+    @classmethod
+    def reopen(cls, fd: int) -> "tuple[Arena, bool]":
+        """The arena in a file that may have come to harm.
+
+        Returns:
+            The arena, and whether its file is whole. What a file has lost is zeros now.
+
+        Raises:
+            ArenaError: the file is no arena, or not of this layout.
+            OSError: the disk has no room for what is missing.
+        """
+        frames, capacity = _check_header(os.pread(fd, _HEADER.size, 0))
+        size = cls.size(frames, capacity)
+        whole = os.fstat(fd).st_size >= size
+        if not whole:
+            _reserve(fd, size)
+        return cls(fd), whole
 
     @staticmethod
     def _frames_offset(frames: int) -> int:
@@ -114,6 +171,12 @@ class Arena:
         self._states_end = self._states + frames
         self._accounts_word = (self._states + _pages(frames)) // WORD
         self._frames = self._frames_offset(frames)
+
+    def named(self, path: Path | None) -> None:
+        """Know which path leads to the arena."""
+        self.path = path
+        if path is not None:
+            MAPPED_HERE.add(path)
 
     # Frames
 
@@ -192,9 +255,50 @@ class Arena:
 
     def close(self) -> None:
         """Unmap the memory and close the file; with it go all locks of this process."""
+        if self.path is not None:
+            MAPPED_HERE.discard(self.path)
         self.words.release()
         self.memory.close()
-        os.close(self.fd)
+        self.locks.close()
+        fd, self.fd = self.fd, -1  # the number may soon be another file's
+        if fd >= 0:  # else this is the second call, after an interrupted one
+            os.close(fd)
+
+
+def _stride(capacity: int) -> int:
+    return _pages(capacity + 1)  # at least one NUL behind the content ends it
+
+
+def _check_header(header: bytes) -> tuple[int, int]:
+    """The numbers of frames and of bytes that a frame holds.
+
+    Raises:
+        ArenaError: it is not the header of an arena of this layout.
+    """
+    if len(header) < _HEADER.size:
+        raise ArenaError("truncated", f"only {len(header)} bytes of its header are there")
+    magic, version, _, frames, capacity, stride = _HEADER.unpack(header)
+    if magic != _MAGIC:
+        raise ArenaError("foreign", f"it begins with {magic!r}, and not with {_MAGIC!r}")
+    if version > _VERSION:
+        raise ArenaError(
+            "newer",
+            f"its layout is {version}, this release knows {_VERSION}: use the release that made it",
+        )
+    known = 1 <= frames <= _MOST_FRAMES and 1 <= capacity <= _MOST_CAPACITY
+    if not known or stride != _stride(capacity):
+        raise ArenaError("corrupt", f"{frames} frames of {capacity} bytes every {stride} make none")
+    return frames, capacity
+
+
+def _reserve(fd: int, size: int) -> None:
+    """Make the file so large, with room on the disk: a store without room would be SIGBUS."""
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(fd, 0, size)
+        return
+    chunk = bytes(1 << 20)  # macOS has no such call; writing has the same effect
+    for start in range(os.fstat(fd).st_size, size, len(chunk)):
+        os.pwrite(fd, chunk[: size - start], start)
 
 
 def _nameless_file() -> int:

@@ -27,8 +27,9 @@ class Bell:
 
     def ring(self, number: int = 0) -> bool:
         """Wake one listener and tell it `number`; False when the pipe is full of rings."""
+        ring = number.to_bytes(_RING_BYTES, "little")
         try:
-            return os.write(self.ringing, number.to_bytes(_RING_BYTES, "little")) == _RING_BYTES
+            return os.write(self.ringing, ring) == _RING_BYTES
         except BlockingIOError:
             return False
 
@@ -76,5 +77,9 @@ class Bell:
 
     def close(self) -> None:
         """Close both ends, in this process."""
-        os.close(self.listening)
-        os.close(self.ringing)
+        fd, self.listening = self.listening, -1  # the number may soon be another file's
+        if fd >= 0:  # else this is the second call, after an interrupted one
+            os.close(fd)
+        fd, self.ringing = self.ringing, -1
+        if fd >= 0:
+            os.close(fd)

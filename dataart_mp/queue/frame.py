@@ -46,7 +46,7 @@ MAX_CAPACITY: Final = (1 << 24) - 1
 class Frame:
     """A frame in SENDING that one thread of this process owns."""
 
-    __slots__ = ("_account", "_arena", "_words", "number")
+    __slots__ = ("__weakref__", "_account", "_arena", "_words", "number")
 
     def __init__(self, arena: Arena, number: int) -> None:
         self.number = number
@@ -57,13 +57,16 @@ class Frame:
     @classmethod
     def claim(cls, arena: Arena, number: int) -> "Frame | None":
         """Take a frame that is READY; None when it isn't, or when another was quicker."""
-        if arena.state(number) != READY or not arena.locks.acquire(number):
+        if arena.state(number) != READY:
+            return None
+        frame = cls(arena, number)
+        if not arena.locks.acquire(number, frame):
             return None
         if arena.state(number) != READY:
             arena.locks.release(number)
             return None
         arena.set_state(number, SENDING)
-        return cls(arena, number)
+        return frame
 
     @property
     def key(self) -> str:

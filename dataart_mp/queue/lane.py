@@ -47,26 +47,34 @@ class Lane:
 
     __slots__ = ("__weakref__", "_arena", "_records", "claim", "due", "limit", "position", "room")
 
-    def __init__(self, arena: Arena, frame: int, records: int, due: float) -> None:
+    claim: Claim
+    position: int
+    limit: int
+
+    def __init__(self, arena: Arena, records: int, due: float) -> None:
         self._arena = arena
-        self.claim = (frame, arena.generation(frame))
-        self.position = arena.base(frame)
-        self.limit = self.position + arena.capacity
         self._records = self.room = records
         self.due = due
 
     @classmethod
     def open(cls, arena: Arena, kind: int, records: int, due: float) -> "Lane | None":
         """Claim the lowest free frame, so that few pages are ever touched; None when none is."""
+        lane = cls(arena, records, due)
         frame = arena.find(FREE)
         while frame >= 0:
-            if arena.locks.acquire(frame):
+            if arena.locks.acquire(frame, lane):
                 if arena.state(frame) == FREE:
                     _open_account(arena, frame, kind)
-                    return cls(arena, frame, records, due)
+                    lane._begin(frame)
+                    return lane
                 arena.locks.release(frame)
             frame = arena.find(FREE, frame + 1)
         return None
+
+    def _begin(self, frame: int) -> None:
+        self.claim = (frame, self._arena.generation(frame))
+        self.position = self._arena.base(frame)
+        self.limit = self.position + self._arena.capacity
 
     def seal(self) -> bool:
         """Hand the frame to the workers; False when it is empty and became free again."""

@@ -47,8 +47,10 @@ class Ledger:
 
     def _claim(self) -> int:
         for number in range(ROW_COUNT):
+            row = self._arena.row(number)
+            # Said before it is taken, and of rows that others are about to take: `total` must
+            # see no gap below a row that counts.
+            self._arena.words[row + USED] = 1
             if self._arena.locks.acquire(ROWS + number):
-                row = self._arena.row(number)
-                self._arena.words[row + USED] = 1
                 return row
         raise RuntimeError(f"more than {ROW_COUNT} threads count events at once; emit from fewer")

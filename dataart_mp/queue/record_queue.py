@@ -9,13 +9,20 @@ No call on the path of a record takes a lock of Python's. A thread that appends 
 of the pool* and puts it back; whoever comes meanwhile (another thread, a signal handler,
 `__del__`) finds the pool empty and opens a lane of its own. Nothing can deadlock, and a child
 forked in the middle just starts with an empty pool.
+
+An exception (Ctrl-C) may hit between any two steps. Then nobody knows the lane any more, or the
+frame that was being fetched: the locks tell (`RecordLocks.lost`), and the next one who seals or
+fetches gives it back by what is in it, as if its process had died.
 """
 
 import contextlib
 import multiprocessing.queues
 import os
 import queue
+import sys
+import threading
 import time
+import traceback
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -23,7 +30,7 @@ from multiprocessing import context, reduction
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from dataart_mp.errors import ClosedError, EventError
-from dataart_mp.queue import guard
+from dataart_mp.queue import guard, janitor
 from dataart_mp.queue.arena import (
     ACTIONS,
     FILLING,
@@ -36,12 +43,14 @@ from dataart_mp.queue.arena import (
 )
 from dataart_mp.queue.balance import balance, pending_in
 from dataart_mp.queue.bell import Bell
-from dataart_mp.queue.frame import Frame
-from dataart_mp.queue.lane import Claim, Lane, salvage
+from dataart_mp.queue.frame import MAX_CAPACITY, MAX_RECORDS, Frame
+from dataart_mp.queue.lane import Claim, Lane
 from dataart_mp.queue.ledger import Ledger
 from dataart_mp.stats import Stats
 
 if TYPE_CHECKING:
+    from types import FrameType
+
     _Queue = multiprocessing.queues.Queue[bytes]
 else:
     _Queue = multiprocessing.queues.Queue
@@ -54,6 +63,11 @@ _WANTED_NS: Final = 1_000_000_000
 _IN_USE_SECONDS: Final = 0.01
 # How long `close` waits for other threads to leave the queue.
 _LEAVE_SECONDS: Final = 1.0
+# How long a thread waits while another one is making the process ready for the queue's use.
+_PREPARE_SECONDS: Final = 1.0
+# How long `flush` waits for a lane in the hands of a call that it has itself interrupted.
+_INTERRUPTED_SECONDS: Final = 0.5
+_TURN_SECONDS: Final = 0.001
 
 
 class Companion(Protocol):
@@ -102,6 +116,11 @@ class RecordQueue(_Queue):
         interval: float = 5.0,
     ) -> None:
         # Not super().__init__(): it makes semaphores, which are what a death orphans.
+        if frames < 1 or not 1 <= capacity <= MAX_CAPACITY or not 1 <= records <= MAX_RECORDS:
+            raise ValueError(
+                f"{frames} frames of {capacity} bytes and {records} records: make each 1 or more, "
+                f"with at most {MAX_CAPACITY} bytes and {MAX_RECORDS} records"
+            )
         work, room = Bell.make(), Bell.make()
         self._assemble(Arena.create(frames, capacity), work, room, records, interval)
 
@@ -126,28 +145,38 @@ class RecordQueue(_Queue):
         self._interval = interval
         self._memory = arena.memory
         self._closed = False
-        self._inside: list[None] = []
+        self._released = False
         self._start_afresh()
+        self._arm()
         _queues.add(self)
 
     def _start_afresh(self) -> None:
         """What a process has for itself; a forked child gets it anew."""
-        self._guard = guard.arm()
+        self._inside: list[weakref.ref[_Visitor]] = []
         self._lanes: list[Lane] = []
         self._open: dict[Claim, weakref.ref[Lane]] = {}
         self._sealed: dict[int, int] = {}
         self._unread: deque[tuple[bytes, _Reading]] = deque()
         self._handed: deque[_Reading] = deque()
-        self._unattended: list[None] = [None]
-        self._seal_lost_turn: list[None] = [None]
+        self._unattended = True
+        self._attending: dict[None, tuple[int, object]] = {}
+
+    def _arm(self) -> None:
+        self._to_adopt: list[None] = [None]
+        self._guard: guard.ForkGuard = guard.arm()
 
     def after_fork(self) -> None:
         """In a forked child: lanes, locks and threads of the parent stay with the parent."""
+        for lane in self.arena.locks.holders():
+            if isinstance(lane, Lane):
+                lane.limit = -1  # an append that the fork has interrupted must find no room there
         self.arena.locks.forget()
         self.ledger.forget()
-        self._inside.clear()
         self._start_afresh()
-        self.companion.forked()
+        try:
+            self.companion.forked()
+        finally:
+            self._arm()  # last: until then this child's other threads keep away from the lanes
 
     # Producers
 
@@ -165,35 +194,47 @@ class RecordQueue(_Queue):
         """
         if not self._guard[0]:
             self._reconsider()
+        lane: Lane | None
         try:
-            lane = self._lanes.pop()  # from here to the end the lane is nobody else's
-        except IndexError:
-            lane = self._open_lane(ACTIONS, self._records, timeout)
-        position = lane.position
-        end = position + len(record)
-        if end > lane.limit:
-            lane = self._exchange(lane, record, timeout)
+            try:
+                lane = self._lanes.pop()  # from here to the end the lane is nobody else's
+            except IndexError:
+                lane = self._open_lane(ACTIONS, self._records, timeout)
             position = lane.position
             end = position + len(record)
-        self._memory[position:end] = record
-        lane.position = end
-        lane.room -= 1
-        if lane.room:
-            self._lanes.append(lane)
-        else:
-            self._seal(lane)
+            if end > lane.limit:
+                lane = self._exchange(lane, record, timeout)
+                position = lane.position
+                end = position + len(record)
+            self._memory[position:end] = record
+            lane.position = end
+            lane.room -= 1
+            if lane.room:
+                self._lanes.append(lane)
+            else:
+                self._seal(lane)
+        except BaseException as error:
+            lane = None
+            self._let_go(error)
+            raise
 
     def append_alone(self, record: bytes, timeout: float | None = None) -> None:
         """Give one identity a frame of its own, and to the workers at once; else as `append`."""
         if not self._guard[0]:
             self._reconsider()
         self._check_size(record)
-        lane = self._open_lane(IDENTITY, 1, timeout)
-        end = lane.position + len(record)
-        self._memory[lane.position : end] = record
-        lane.position = end
-        lane.room -= 1
-        self._seal(lane)
+        lane: Lane | None
+        try:
+            lane = self._open_lane(IDENTITY, 1, timeout)
+            end = lane.position + len(record)
+            self._memory[lane.position : end] = record
+            lane.position = end
+            lane.room -= 1
+            self._seal(lane)
+        except BaseException as error:
+            lane = None
+            self._let_go(error)
+            raise
 
     def seal_due(self, now: float) -> float:
         """Seal the lanes whose oldest record has waited long enough.
@@ -205,23 +246,15 @@ class RecordQueue(_Queue):
             Seconds until this has to be called again. A lane that is opened meanwhile is due
             later than that, so nobody has to wake the caller.
         """
-        wait = self._interval
-        for claim, lane in self._lanes_open():
-            if lane is None:
-                self._seal_lost(claim)
-            elif lane.due > now:
-                wait = min(wait, lane.due - now)
-            elif not self._take_and_seal(lane):
-                wait = min(wait, _IN_USE_SECONDS)
-        return wait
+        self._check_process()
+        with self._visit():
+            return self._seal_those_due(now)
 
     def seal(self) -> None:
         """Seal what this process has open, except what a thread is writing to right now."""
-        for claim, lane in self._lanes_open():
-            if lane is None:
-                self._seal_lost(claim)
-            else:
-                self._take_and_seal(lane)
+        self._check_process()
+        with self._visit():
+            self._seal_all()
 
     def flush(self, timeout: float | None = None) -> int:
         """Wait until all that this process has put before the call is settled.
@@ -233,19 +266,23 @@ class RecordQueue(_Queue):
             How many of those records are still pending: 0 is all settled.
         """
         self._check_process()
-        left = [*self._sealed.items(), *(claim for claim, _ in self._lanes_open())]
+        # The open ones are listed first: what is sealed in between stands in both lists.
+        written = [claim for claim, _ in self._lanes_open()]
+        left = [*written, *self._sealed.copy().items()]
+        # The call that we have interrupted can't go on before we return.
+        patience = _Deadline(_INTERRUPTED_SECONDS if _has_interrupted_an_append() else None)
 
         def all_settled() -> bool:
+            written[:] = [claim for claim in written if claim in self._open]
+            if written:  # a thread was writing to it before
+                self._seal_all()
             while left and self._is_settled(left[-1]):
                 left.pop()
-            if left and left[-1] in self._open:  # a thread was writing to it before
-                self.seal()
-            return not left
+            return not left or (left[-1] in self._open and patience.over())
 
         with self._visit():
-            self.seal()
-            if self._wait_for(all_settled, timeout):
-                return 0
+            self._seal_all()
+            self._wait_for(all_settled, timeout)
             waiting = (claim for claim in left if not self._is_settled(claim))
             return sum(pending_in(self.arena, frame) for frame, _ in waiting)
 
@@ -256,8 +293,10 @@ class RecordQueue(_Queue):
         except EventError:
             self._lanes.append(lane)
             raise
-        self._seal(lane)
-        return self._open_lane(ACTIONS, self._records, timeout)
+        while lane.position + len(record) > lane.limit:
+            self._seal(lane)
+            lane = self._open_lane(ACTIONS, self._records, timeout)
+        return lane
 
     def _check_size(self, record: bytes) -> None:
         if len(record) > self.arena.capacity:
@@ -267,75 +306,98 @@ class RecordQueue(_Queue):
             )
 
     def _open_lane(self, kind: int, records: int, timeout: float | None) -> Lane:
-        with self._visit():
+        visitor = _Visitor()
+        try:  # `with self._visit()`, at half its price
+            self._inside.append(weakref.ref(visitor))
             if self._unattended:
                 self._attend()
-            if self.arena.closed:
-                raise ClosedError(
-                    f"{self!r} takes no more records: put before close(), or make another"
-                )
-            lane = self._try_open(kind, records)
-            if lane is None and (timeout is None or timeout > 0):
-                found: list[Lane] = []
-                self._wait_for(lambda: self._found_room(kind, records, found), timeout)
-                lane = found[0] if found else None
-            if lane is None:
-                raise queue.Full
-            return lane
+            return self._try_open(kind, records) or self._await_room(kind, records, timeout)
+        finally:
+            self._leave(visitor)
+
+    def _await_room(self, kind: int, records: int, timeout: float | None) -> Lane:
+        found: list[Lane] = []
+        if timeout is None or timeout > 0:
+            self._wait_for(lambda: self._found_room(kind, records, found), timeout)
+        if not found:
+            raise queue.Full
+        return found[0]
 
     def _try_open(self, kind: int, records: int) -> Lane | None:
         lane = Lane.open(self.arena, kind, records, time.monotonic() + self._interval)
         if lane is not None:
             self._open[lane.claim] = weakref.ref(lane)
+        if self.arena.closed or self._closed:
+            # Asked after the frame was taken: a worker that leaves sees it, or we see the end.
+            if lane is not None:
+                self._seal(lane)
+            raise self._closed_error()
         return lane
 
     def _found_room(self, kind: int, records: int, found: list[Lane]) -> bool:
-        if self.arena.closed or self._closed:
-            raise ClosedError(
-                f"{self!r} takes no more records: put before close(), or make another"
-            )
+        if kind == ACTIONS:  # what another thread has put back will do
+            with contextlib.suppress(IndexError):
+                found.append(self._lanes.pop())
+                return True
         lane = self._try_open(kind, records)
         if lane is not None:
             found.append(lane)
         return lane is not None
 
     def _attend(self) -> None:
-        try:
-            self._unattended.pop()
-        except IndexError:  # another thread was quicker
-            return
-        self.companion.attend()
+        """Let the companion attend, once; whoever comes meanwhile waits for it."""
+        me = (threading.get_ident(), object())
+        deadline = _Deadline(_PREPARE_SECONDS)
+        while self._unattended and not deadline.over():
+            try:
+                attending = self._attending.setdefault(None, me)
+                if attending is me:
+                    self.companion.attend()
+                    self._unattended = False
+            finally:
+                if self._attending.get(None) is me:
+                    del self._attending[None]
+            if attending[0] == me[0]:  # done, or we have interrupted it and it waits for us
+                return
+            time.sleep(_TURN_SECONDS)
 
     def _seal(self, lane: Lane) -> None:
         frame, generation = lane.claim
+        if not self.arena.locks.is_held_by(frame, lane):
+            return  # a fork has interrupted the append: in the child, the lane is the parent's
         self._sealed[frame] = generation
-        full = lane.seal()
-        self._open.pop(lane.claim, None)
-        if full:
+        if lane.seal():
             self.work.ring(frame)
+        self._open.pop(lane.claim, None)  # last: `close` waits for it
 
-    def _seal_lost(self, claim: Claim) -> None:
-        """Seal a lane that no thread has any more: an exception (Ctrl-C) hit between two steps."""
-        try:
-            self._seal_lost_turn.pop()
-        except IndexError:  # another thread is at it
-            return
-        try:
-            if self._open.pop(claim, None) is not None:
-                self._sealed[claim[0]] = claim[1]
-                self._finish_lost(claim)
-        finally:
-            self._seal_lost_turn.append(None)
+    def _seal_all(self) -> None:
+        self._recover()
+        for _, lane in self._lanes_open():
+            if lane is not None:
+                self._take_and_seal(lane)
 
-    def _finish_lost(self, claim: Claim) -> None:
-        frame, generation = claim
-        if not self.arena.locks.holds(frame) or self.arena.generation(frame) != generation:
-            return  # all of its sealing was done but the last step
-        if self.arena.state(frame) == FILLING:
-            salvage(self.arena, frame)
-        else:
-            self.arena.locks.release(frame)
-        self.work.ring(frame)
+    def _seal_those_due(self, now: float) -> float:
+        self._recover()
+        wait = self._interval
+        for _, lane in self._lanes_open():
+            if lane is None:
+                wait = min(wait, _IN_USE_SECONDS)
+            elif lane.due > now:
+                wait = min(wait, lane.due - now)
+            elif not self._take_and_seal(lane):
+                wait = min(wait, _IN_USE_SECONDS)
+        return wait
+
+    def _recover(self) -> None:
+        """Give back what an exception (Ctrl-C), between two steps, took out of every hand."""
+        for frame in janitor.recover(self.arena):
+            self.work.ring(frame)
+        lost = self.arena.locks.lost()
+        for claim, lane in self._lanes_open():
+            frame, generation = claim
+            if lane is None and frame not in lost:
+                self._sealed[frame] = max(generation, self._sealed.get(frame, 0))
+                self._open.pop(claim, None)
 
     def _take_and_seal(self, lane: Lane) -> bool:
         try:
@@ -346,7 +408,8 @@ class RecordQueue(_Queue):
         return True
 
     def _lanes_open(self) -> list[tuple[Claim, Lane | None]]:
-        return [(claim, lane()) for claim, lane in list(self._open.items())]
+        # A copy, made in one step: a signal handler or `__del__` may come and open another.
+        return [(claim, lane()) for claim, lane in self._open.copy().items()]
 
     def _is_settled(self, claim: Claim) -> bool:
         frame, generation = claim
@@ -411,12 +474,14 @@ class RecordQueue(_Queue):
         Raises:
             ValueError: called more often than `get`.
         """
-        try:
-            reading = self._handed.popleft()
-        except IndexError:
-            raise ValueError("task_done() called too many times") from None
-        if reading.is_last():
-            self.settle(reading.frame)
+        self._check_process()
+        with self._visit():
+            try:
+                reading = self._handed.popleft()
+            except IndexError:
+                raise ValueError("task_done() called too many times") from None
+            if reading.is_last():
+                self.settle(reading.frame)
 
     def join(self) -> None:
         """Wait until all records that anybody has put are done with."""
@@ -436,6 +501,7 @@ class RecordQueue(_Queue):
 
     def full(self) -> bool:
         """Whether `put` would have to wait."""
+        self._check_process()
         return not self._lanes and self.arena.find(FREE) < 0
 
     def join_thread(self) -> None:
@@ -446,18 +512,17 @@ class RecordQueue(_Queue):
 
     def close(self) -> None:
         """Use the queue no more in this process; what it has put goes its way."""
-        if self._closed:
+        if self._released:
             return
-        self._check_process()
-        with contextlib.suppress(ValueError):
-            self.seal()
-        self._closed = True
+        first = not self._closed  # else another thread is at it, or was interrupted
+        if first:
+            self._check_process()
+            self._closed = True
         self._guard = (0,)
         _queues.discard(self)
-        if self._everybody_left():
-            self.arena.close()
-            self.work.close()
-            self.room.close()
+        with self._visit() as me:
+            if first:
+                self._await_departures(me)
 
     # The whole
 
@@ -491,26 +556,35 @@ class RecordQueue(_Queue):
     def _reconsider(self) -> None:
         """The guard is down: the queue is closed, or this is a forked child."""
         if self._closed:
-            raise ClosedError(
-                f"{self!r} takes no more records: put before close(), or make another"
-            )
-        self.after_fork()
+            raise self._closed_error()
+        try:
+            self._to_adopt.pop()
+        except IndexError:  # another thread of the child is at it
+            deadline = _Deadline(_PREPARE_SECONDS)
+            while not self._guard[0] and not deadline.over():
+                time.sleep(_TURN_SECONDS)
+        if not self._guard[0]:
+            self.after_fork()
+
+    def _closed_error(self) -> ClosedError:
+        return ClosedError(f"{self!r} takes no more records: put before close(), or make another")
 
     def _claim_next(self, deadline: "_Deadline") -> Frame | None:
         """The frame that was sealed first, as the rings tell; None when the time is over."""
-        while True:
+        while not self._closed:
             if self._open and not self.work.rings_pending():
-                self.seal()
+                self._seal_all()
             number = self.work.wait(deadline.at_most(_LOOK_SECONDS))
             frame = self._claim_unheard() if number is None else Frame.claim(self.arena, number)
             if frame is not None:
                 return frame
             if number is None and deadline.over():
                 return None
+        raise self._closed_error()
 
     def _claim_unheard(self) -> Frame | None:
-        """A frame whose ring got lost."""
-        for number in self.arena.all_in(READY):
+        """A frame whose ring got lost, or whose owner has died."""
+        for number in self.arena.all_in(READY) or janitor.sweep(self.arena):
             frame = Frame.claim(self.arena, number)
             if frame is not None:
                 return frame
@@ -518,7 +592,7 @@ class RecordQueue(_Queue):
 
     def _all_done(self) -> bool:
         if self._open:
-            self.seal()
+            self._seal_all()
         return self.arena.all_free()
 
     def _read(self, frame: Frame) -> None:
@@ -527,8 +601,11 @@ class RecordQueue(_Queue):
             for start, end in frame.spans()
             for record in frame.content(start, end).splitlines(keepends=True)
         ]
+        if not records:  # whoever had it before died on the last step
+            self.settle(frame)
+            return
         reading = _Reading(frame, len(records))
-        self._unread.extend((record, reading) for record in records)
+        self._unread.extend([(record, reading) for record in records])
 
     def _wait_for(self, reached: Callable[[], bool], timeout: float | None) -> bool:
         """Look at each ring of the bell whether `reached()`; False when the time is over."""
@@ -539,23 +616,66 @@ class RecordQueue(_Queue):
                 return True
             if deadline.over() or self.companion.hopeless():
                 return False
+            if self._closed:
+                raise self._closed_error()
             self.room.wait(deadline.at_most(_LOOK_SECONDS))
 
     @contextlib.contextmanager
-    def _visit(self) -> Iterator[None]:
-        """Inside, the descriptors stay open: `close` waits for its visitors."""
-        self._inside.append(None)
+    def _visit(self) -> "Iterator[_Visitor]":
+        """Inside, the descriptors stay open: who leaves a closed queue last closes them."""
+        visitor = _Visitor()
         try:
-            yield
+            self._inside.append(weakref.ref(visitor))
+            yield visitor
+        except BaseException as error:
+            self._let_go(error)
+            raise
         finally:
-            self._inside.pop()
+            self._leave(visitor)
 
-    def _everybody_left(self) -> bool:
+    def _leave(self, visitor: "_Visitor") -> None:
+        known = weakref.ref(visitor)
+        if known in self._inside:  # else a fork has interrupted the visit, and this is the child
+            self._inside.remove(known)
+        if self._closed:
+            self._release()
+
+    def _let_go(self, error: BaseException) -> None:
+        """Part with what the frames of a traceback refer to.
+
+        Somebody may keep it (a REPL does), and a lane that is in nobody's hands must be lost to
+        be found.
+        """
+        traceback.clear_frames(error.__traceback__)
+        if self._closed and isinstance(error, OSError | ValueError):
+            raise self._closed_error() from error
+
+    def _await_departures(self, me: "_Visitor") -> None:
+        """Wait for the other threads to put back their lanes, and to leave."""
         deadline = _Deadline(_LEAVE_SECONDS)
-        while self._inside and not deadline.over():
+        self._seal_all()
+        while (self._visitors() - {me} or self._open) and not deadline.over():
             self.room.ring()
-            time.sleep(0.001)
-        return not self._inside
+            time.sleep(_TURN_SECONDS)
+            self._seal_all()
+
+    def _visitors(self) -> "set[_Visitor]":
+        visitors = (visitor() for visitor in self._inside.copy())
+        return {visitor for visitor in visitors if visitor is not None}
+
+    def _release(self) -> None:
+        """Close what a closed queue holds, when the last one has left."""
+        if not self._visitors():
+            self.arena.close()
+            self.work.close()
+            self.room.close()
+            self._released = True
+
+
+class _Visitor:
+    """Stands for a call that is under way, and is gone with it, however the call ends."""
+
+    __slots__ = ("__weakref__",)
 
 
 class _Reading:
@@ -590,6 +710,22 @@ class _Deadline:
 
 def _limit(block: bool, timeout: float | None) -> float | None:
     return timeout if block else 0.0
+
+
+# What holds a lane in a local variable while it runs.
+_HOLDING: Final = (
+    RecordQueue.append.__code__,
+    RecordQueue.append_alone.__code__,
+    RecordQueue._take_and_seal.__code__,
+)
+
+
+def _has_interrupted_an_append() -> bool:
+    """Whether this thread is in the middle of one: a signal handler, or `__del__`, is calling."""
+    frame: FrameType | None = sys._getframe()
+    while frame is not None and frame.f_code not in _HOLDING:
+        frame = frame.f_back
+    return frame is not None
 
 
 _queues: weakref.WeakSet[RecordQueue] = weakref.WeakSet()

@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from dataart_mp.config import ClientConfig
+from dataart_mp.supervision import interpreter
 from dataart_mp.supervision.wiring import Inheritance
 
 # Everything before the fork is paid twice, so there is nothing but the fork.
@@ -59,25 +60,28 @@ class Launch:
         ready: whether the worker has said that it works.
     """
 
-    def __init__(self, inheritance: Inheritance, config: ClientConfig, place: int) -> None:
+    def __init__(
+        self, inheritance: Inheritance, config: ClientConfig, place: int, file: Path | None
+    ) -> None:
+        python = interpreter.find()
         self.place = place
         self.ready = False
         self._text = b""
         # One line, and no end of file to wait for: a child that the application forks right now
         # may hold the pipe open for long.
-        brief = json.dumps(_brief(inheritance, config, place)).encode() + b"\n"
+        brief = json.dumps(_brief(inheritance, config, place, file)).encode() + b"\n"
         self.status, worker_end = os.pipe()
         os.set_blocking(self.status, False)
         try:
             with _kept_from_child(_IGNORED):
                 self._process = subprocess.Popen(  # noqa: S603 - nothing here is anybody's input
-                    [sys.executable or "", "-I", "-c", _BOOTSTRAP, f"dataart_mp worker {place}"],
+                    [python, "-I", "-c", _BOOTSTRAP, f"dataart_mp worker {place}"],
                     stdin=subprocess.PIPE,
                     stdout=worker_end,
                     stderr=worker_end,
                     pass_fds=tuple(asdict(inheritance).values()),
                     start_new_session=True,
-                    env={k: v for k, v in os.environ.items() if not k.startswith("DATAART_")},
+                    env=_environment(),
                 )
         except BaseException:
             os.close(self.status)
@@ -161,13 +165,22 @@ def _import_path() -> list[str]:
     return [entry for entry in sys.path if Path(entry).is_absolute()]
 
 
-def _brief(inheritance: Inheritance, config: ClientConfig, place: int) -> dict[str, Any]:
+def _environment() -> dict[str, str]:
+    """The application's, without our settings, the API key among them; the brief has those."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("DATAART_")}
+    return {**kept, interpreter.GUARD: "1"}
+
+
+def _brief(
+    inheritance: Inheritance, config: ClientConfig, place: int, file: Path | None
+) -> dict[str, Any]:
     return {
         "path": _import_path(),
         "signals": _IGNORED,
         "descriptors": asdict(inheritance),
         "config": config.to_wire(),
         "place": place,
+        "file": None if file is None else str(file),
         "processes": config.num_processes,  # which may look different from within the worker
         "report_records": config.on_failure is not None,
     }

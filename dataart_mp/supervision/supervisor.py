@@ -5,6 +5,7 @@ import time
 from typing import Final
 
 from dataart_mp.config import ClientConfig
+from dataart_mp.errors import ConfigError
 from dataart_mp.queue.locks import PLACES, STARTER
 from dataart_mp.queue.record_queue import RecordQueue
 from dataart_mp.supervision.launch import Launch
@@ -132,10 +133,11 @@ class Supervisor:
     def _start(self, places: list[int], now: float) -> None:
         try:
             for place in places:
-                launch = Launch(self._inheritance, self._config, place)
+                launch = Launch(self._inheritance, self._config, place, self._arena.path)
                 self._launches[launch.status] = (launch, now)
                 self._unreaped.append(launch)
-        except OSError as error:  # no interpreter, no process, no memory, no descriptor
+        # No interpreter any more, no process, no memory, no descriptor.
+        except (ConfigError, OSError) as error:
             self._failed(f"{type(error).__name__}: {error}", now)
         self._release_start()
 

@@ -4,10 +4,12 @@ import contextlib
 import os
 import signal
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 from dataart_mp.config import ClientConfig
 from dataart_mp.queue.locks import PLACES
+from dataart_mp.supervision.interpreter import GUARD
 from dataart_mp.supervision.wiring import Inheritance
 from dataart_mp.version import __version__
 from dataart_mp.worker.backoff import Backoff
@@ -25,11 +27,13 @@ def main(brief: dict[str, Any]) -> None:
         brief: what the starter has written to this process's standard input.
     """
     _ignore(brief["signals"])
+    os.environ.pop(GUARD, None)  # a pool_factory may start an application that ships, too
     for descriptor in brief["descriptors"].values():
         os.set_inheritable(descriptor, False)  # a pool_factory may start processes
     inheritance = Inheritance(**brief["descriptors"])
     config = ClientConfig.from_wire(brief["config"])
     queue = inheritance.queue(config.flush_actions_batch_size, config.flush_interval)
+    queue.arena.named(Path(brief["file"]) if brief["file"] else None)
     if not queue.arena.locks.acquire(PLACES + brief["place"]):
         os.write(_STDOUT, b"taken\n")
         return

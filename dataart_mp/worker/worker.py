@@ -14,6 +14,7 @@ from dataart_mp.queue import RecordQueue, janitor
 from dataart_mp.queue.arena import READY, WAITING
 from dataart_mp.queue.bell import Bell
 from dataart_mp.queue.frame import due_at, wake
+from dataart_mp.queue.spool import remove
 from dataart_mp.worker.backoff import Backoff
 from dataart_mp.worker.report import Reporter
 from dataart_mp.worker.sender import Sender
@@ -60,6 +61,7 @@ class Worker:
                 threading.Thread(target=self._send, name=f"sender {number}", daemon=True).start()
             while not self._finished():
                 self._wait(self._look())
+        remove(self._arena)
 
     def _finished(self) -> bool:
         return self._leaving() and self._arena.all_free()

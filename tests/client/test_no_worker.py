@@ -1,7 +1,6 @@
 """No worker can be started: it is said why, and nothing hangs."""
 
 import logging
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -9,6 +8,7 @@ import pytest
 from conftest import wait_until
 
 from dataart_mp import BufferFullError, Client, ClientConfig
+from dataart_mp.supervision import interpreter
 
 Configure = Callable[..., ClientConfig]
 TINY: dict[str, Any] = {"flush_buffer_size": 2, "flush_actions_batch_size": 1}
@@ -42,7 +42,7 @@ def test_drop_goes_on_dropping_when_no_worker_can_start(config: Configure) -> No
 def test_an_interpreter_that_does_not_run_is_reported_with_its_own_words(
     config: Configure, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(sys, "executable", "/bin/false")
+    monkeypatch.setattr(interpreter, "find", lambda: "/bin/false")
     caplog.set_level(logging.ERROR, "dataart_mp")
     client = Client(config(**TINY))
     client.emit_action("tick", "ann")
@@ -55,7 +55,7 @@ def test_workers_are_tried_again_and_deliver_what_waited(
 ) -> None:
     caplog.set_level(logging.ERROR, "dataart_mp")
     with monkeypatch.context() as broken:
-        broken.setattr(sys, "executable", "/bin/false")
+        broken.setattr(interpreter, "find", lambda: "/bin/false")
         client = Client(config(**TINY))
         fill(client)
         wait_until(lambda: "could not start" in caplog.text)

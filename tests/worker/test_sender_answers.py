@@ -218,7 +218,7 @@ def test_a_server_that_never_accepts_costs_the_connect_timeout(sender_to: Sender
         with contextlib.ExitStack() as stack:
             for _ in range(4):  # until the queue of connections is full
                 waiting = stack.enter_context(socket.socket())
-                waiting.setblocking(False)  # noqa: FBT003
+                waiting.setblocking(False)
                 waiting.connect_ex(("127.0.0.1", port))
             started = time.monotonic()
             answer = post(sender_to(f"http://127.0.0.1:{port}", connect_timeout=0.3))

@@ -3,6 +3,7 @@
 import base64
 import ssl
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -49,9 +50,7 @@ def secure_server(serve: Serve, authority: trustme.CA) -> RawServer:
 @pytest.fixture
 def proxy(serve: Serve, platform_server: RawServer, secure_server: RawServer) -> RawServer:
     """A proxy that alone knows where the platform is."""
-    return serve(
-        proxy_handler({NAME: platform_server.port, f"{NAME}:443": secure_server.port})
-    )
+    return serve(proxy_handler({NAME: platform_server.port, f"{NAME}:443": secure_server.port}))
 
 
 @pytest.fixture
@@ -163,7 +162,7 @@ def test_what_a_proxy_refuses_is_tried_again(
     proxy = serve(lambda peer: peer.answer_all(status, b"not through me"))
     url = proxy.url.replace("://", "://ann:proxy-password@")
     answer = post(sender_to(f"{scheme}://{NAME}", proxy=url))
-    assert isinstance(judge(answer, 20, _now()), Retry)
+    assert isinstance(judge(answer, 20, datetime.now(UTC)), Retry)
     assert answer.status == (status if scheme == "http" else None)
     assert str(status) in answer.text or answer.status
     assert "proxy-password" not in answer.text
@@ -182,9 +181,7 @@ def test_a_proxy_that_is_down_is_named_but_not_its_password(
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
-def test_a_proxy_that_hangs_costs_a_timeout(
-    serve: Serve, sender_to: SenderTo, scheme: str
-) -> None:
+def test_a_proxy_that_hangs_costs_a_timeout(serve: Serve, sender_to: SenderTo, scheme: str) -> None:
     def handle(peer: Peer) -> None:
         while peer.request():
             pass
@@ -293,9 +290,3 @@ def test_a_proxy_that_speaks_another_protocol_is_refused_at_the_start(
 )
 def test_credentials_are_what_stands_before_the_host(proxy: str, heard: str | None) -> None:
     assert credentials(proxy) == heard
-
-
-def _now() -> Any:
-    import datetime
-
-    return datetime.datetime.now(datetime.UTC)

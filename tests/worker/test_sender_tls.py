@@ -148,8 +148,11 @@ def test_a_client_certificate_is_shown(
     own_certificate.cert_chain_pems[0].write_to_path(tmp_path / "cert.pem")
     own_certificate.private_key_pem.write_to_path(tmp_path / "key.pem")
     own_certificate.private_key_and_cert_chain_pem.write_to_path(tmp_path / "both.pem")
-    both = {"client_cert": tmp_path / "both.pem"}
-    apart = {"client_cert": tmp_path / "cert.pem", "client_key": tmp_path / "key.pem"}
+    both: dict[str, Any] = {"client_cert": tmp_path / "both.pem"}
+    apart: dict[str, Any] = {
+        "client_cert": tmp_path / "cert.pem",
+        "client_key": tmp_path / "key.pem",
+    }
     for files in (both, apart):
         answer = post(sender_to(demanding.url, ca_file=ca_file, **files))
         assert (answer.status, "shop.example" in answer.text) == (200, True)
@@ -199,8 +202,9 @@ def test_a_file_that_holds_something_else_is_refused_at_the_start_and_named(
 ) -> None:
     path = tmp_path / "nonsense.pem"
     path.write_text("-----BEGIN NONSENSE-----\n")
+    files: dict[str, Any] = {field: path}
     with pytest.raises(ConfigError, match=rf"{field}=.*nonsense\.pem"):
-        sender_to("https://127.0.0.1:9", **{field: path})
+        sender_to("https://127.0.0.1:9", **files)
 
 
 def test_certificates_do_not_matter_to_plain_http(

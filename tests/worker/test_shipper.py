@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -16,7 +17,6 @@ from dataart_mp.queue import Frame, RecordQueue, janitor
 from dataart_mp.queue.arena import READY, SENDING, WAITING
 from dataart_mp.queue.frame import due_at, wake
 from dataart_mp.stats import Stats
-from dataart_mp.worker import shipper as shipper_module
 from dataart_mp.worker.backoff import Backoff
 from dataart_mp.worker.report import Reporter
 from dataart_mp.worker.sender import Sender
@@ -34,7 +34,7 @@ class Bench:
     def __init__(self, sender: Sender, *, frames: int = 2, retries: int = 3) -> None:
         self.queue = RecordQueue(frames, 64 * 1024, records=10_000)
         self._report_end, self._report = os.pipe()
-        os.set_blocking(self._report_end, False)  # noqa: FBT003
+        os.set_blocking(self._report_end, False)
         self.reporter = Reporter(self.queue.arena, self._report, with_records=True)
         self.shipper = Shipper(self.queue, sender, Backoff(RATIO, retries), self.reporter)
 
@@ -166,9 +166,7 @@ def test_one_bad_record_is_found_in_logarithmic_time_and_the_others_arrive(
     assert failure["attempts"] == 1
 
 
-def test_several_bad_records_are_found_and_each_reported(
-    platform: SinkProcess, bench: Any
-) -> None:
+def test_several_bad_records_are_found_and_each_reported(platform: SinkProcess, bench: Any) -> None:
     platform.set_faults({"kind": "refuse", "match": {"key": "bad"}})
     work = bench()
     bad = {0, 1, 17, 49, 50, 99}
@@ -272,7 +270,7 @@ def test_it_does_not_wake_before_its_time(
     platform: SinkProcess, bench: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = 1_700_000_000_000_000_000
-    monkeypatch.setattr(shipper_module.time, "time_ns", lambda: now)
+    monkeypatch.setattr(time, "time_ns", lambda: now)
     platform.set_faults({"kind": "status", "status": 503, "times": 1})
     work = bench()
     work.put("tick")
@@ -283,9 +281,7 @@ def test_it_does_not_wake_before_its_time(
     assert work.ship() is None
 
 
-def test_the_delay_is_no_shorter_than_the_platform_asks(
-    platform: SinkProcess, bench: Any
-) -> None:
+def test_the_delay_is_no_shorter_than_the_platform_asks(platform: SinkProcess, bench: Any) -> None:
     platform.set_faults({"kind": "status", "status": 429, "retry_after": 40, "times": 1})
     work = bench()
     work.put("tick")
@@ -326,9 +322,7 @@ def test_when_retries_are_exhausted_it_is_counted_and_reported(
     assert len(failure["records"].splitlines()) == 5
 
 
-def test_without_retries_the_first_failure_is_the_last(
-    platform: SinkProcess, bench: Any
-) -> None:
+def test_without_retries_the_first_failure_is_the_last(platform: SinkProcess, bench: Any) -> None:
     platform.set_faults({"kind": "disconnect"})
     work = bench(retries=0)
     work.put("tick")

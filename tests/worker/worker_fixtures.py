@@ -11,6 +11,7 @@ from dataart_mp import ClientConfig, HTTPOptions
 from dataart_mp.devsink.process import SinkProcess
 from dataart_mp.worker.sender import Sender
 
+
 @pytest.fixture
 def serve() -> Iterator[Serve]:
     """Starts servers that do what the test says."""

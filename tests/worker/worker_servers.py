@@ -52,9 +52,11 @@ class Peer:
         if head is None:
             return None
         line, *fields = head.split("\r\n")
-        names = [field.partition(":")[0].strip().lower() for field in fields]
-        assert len(names) == len(set(names)), f"a header was sent twice: {names}"
-        headers = dict(zip(names, (field.partition(":")[2].strip() for field in fields)))
+        pairs = [
+            (name.lower(), value.strip()) for name, _, value in (f.partition(":") for f in fields)
+        ]
+        headers = dict(pairs)
+        assert len(headers) == len(pairs), f"a header was sent twice: {pairs}"
         length = int(headers.get("content-length", "0"))
         while len(self._read) < length:
             piece = self.socket.recv(65536)
@@ -80,6 +82,7 @@ class Peer:
 
     def switch_to_tls(self, context: ssl.SSLContext) -> None:
         self.socket = context.wrap_socket(self.socket, server_side=True)
+        self._server.open.add(self.socket)
 
 
 Handle = Callable[[Peer], None]
@@ -96,7 +99,7 @@ class RawServer:
         self._handle = handle
         self._tls = tls
         self._threads: list[threading.Thread] = []
-        self._open: set[socket.socket] = set()
+        self.open: set[socket.socket] = set()
         self._stopped = False
         self.host = f"[{host}]" if ":" in host else host
         self.port: int = self._listener.getsockname()[1]
@@ -114,7 +117,7 @@ class RawServer:
         self._stopped = True
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
-        for connection in list(self._open):
+        for connection in list(self.open):
             with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
         for thread in self._threads:
@@ -137,7 +140,7 @@ class RawServer:
                 return
             self.connections += 1
             connection.settimeout(PATIENCE_SECONDS)
-            self._open.add(connection)
+            self.open.add(connection)
             peer = Peer(connection, self.connections, self)
             self._start(lambda peer=peer, raw=connection: self._serve(peer, raw))  # type: ignore[misc]
 
@@ -151,7 +154,7 @@ class RawServer:
         except BaseException as error:  # noqa: BLE001 - for the test to see
             self.errors.append(error)
         finally:
-            self._open.discard(raw)
+            self.open -= {raw, peer.socket}
             peer.socket.close()
             raw.close()
 

@@ -1,0 +1,62 @@
+"""Repair: makes of what is readable in a damaged arena frames that can be sent.
+
+Only for an arena that nobody uses. A frame that cannot be what its account says is made one in
+FILLING: then the janitor goes by its content alone, as for a producer that died.
+"""
+
+from dataart_mp.queue.arena import (
+    ACTIONS,
+    COUNT,
+    FILLING,
+    FREE,
+    IDENTITY,
+    KIND,
+    LENGTH,
+    OPENING,
+    READY,
+    SENDING,
+    SETTLED,
+    WAITING,
+    Arena,
+)
+
+_SEALED = (READY, SENDING, WAITING)
+
+
+def repair(arena: Arena) -> int:
+    """Mend the frames that came to harm.
+
+    Returns:
+        How many did.
+    """
+    broken = [frame for frame in range(arena.frames) if not _is_sound(arena, frame)]
+    for frame in broken:
+        _open_again(arena, frame)
+    return len(broken)
+
+
+def _is_sound(arena: Arena, frame: int) -> bool:
+    state = arena.state(frame)
+    if state == FREE:
+        return not any(arena.content(frame, 0, 1))  # a free frame is all zeros
+    if state in (FILLING, SETTLED):
+        return True
+    words, account = arena.words, arena.account(frame)
+    count, length, kind = (words[account + word] for word in (COUNT, LENGTH, KIND))
+    if state not in _SEALED or kind not in (ACTIONS, IDENTITY) or not 0 < length <= arena.capacity:
+        return False
+    content = arena.content(frame, 0, length)
+    return content.endswith(b"\n") and content.count(b"\n") == count and b"\0" not in content
+
+
+def _open_again(arena: Arena, frame: int) -> None:
+    words, account = arena.words, arena.account(frame)
+    for word in range(COUNT, OPENING):
+        words[account + word] = 0
+    words[account + KIND] = _kind_by_content(arena, frame)
+    arena.set_state(frame, FILLING)
+
+
+def _kind_by_content(arena: Arena, frame: int) -> int:
+    """An identity begins with its user's key, an action with its own."""
+    return IDENTITY if arena.content(frame, 0, 11) == b'{"user_key"' else ACTIONS

@@ -1,0 +1,407 @@
+"""The conductor: carries out a plan, then puts everything right again and has it audited.
+
+It is the processes' ancestor whatever dies in between (a "subreaper"), so none can get out of its
+sight, and none is left when it has gone.
+"""
+
+import ctypes
+import heapq
+import itertools
+import os
+import random
+import signal
+import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+from typing import Final
+
+from chaos.application import Brief
+from chaos.audit import Audit, Promise, lines
+from chaos.family import ENTRIES, Family
+from chaos.incident import Incident
+from chaos.leaks import Leaks
+from chaos.plan import Plan, Strike
+from chaos.procfs import born, command, descendants
+from chaos.roll import Roll
+from chaos.station import Station
+from chaos.summary import Summary
+from chaos.victim import Victim
+
+from dataart_mp.devsink.process import SinkError
+
+_PR_SET_CHILD_SUBREAPER: Final = 36
+_TICK_SECONDS: Final = 0.02
+_LOOK_SECONDS: Final = 0.5
+_READY_SECONDS: Final = 30.0
+# Longer than any call of the client may take, with all that may be stopped meanwhile.
+_HUNG_SECONDS: Final = 45.0
+# A worker that cannot live is started anew after up to 30 s; then it has to deliver.
+_CALM_SECONDS: Final = 120.0
+_SPARE_SECONDS: Final = 240.0
+
+
+class Conductor:
+    """One run.
+
+    Args:
+        plan: what to do.
+        folder: an empty one, for all that is written.
+    """
+
+    def __init__(self, plan: Plan, folder: Path) -> None:
+        self._plan = plan
+        self._folder = folder
+        self._run = f"{random.getrandbits(32):08x}"
+        for name in ("logs", "outcomes", "troubles", "journals", "tmp"):
+            (folder / name).mkdir()
+        self._leaks = Leaks(folder / "tmp")
+        applications = int(plan.seconds) * 2 + 4 * plan.applications
+        self._roll = Roll.create(folder / "roll", applications * ENTRIES)
+        self._station = Station(folder / "journals")
+        self._families: list[Family] = []
+        self._later: list[tuple[float, int, Callable[[], object]]] = []
+        self._order = itertools.count()
+        self._look_at = 0.0
+        self._stopped: dict[Victim, float] = {}
+        self._condemned: set[Victim] = set()
+        self._incidents: list[Incident] = []
+        self._hung: set[tuple[int, float]] = set()
+        self._kills: Counter[str] = Counter()
+        self._stops: Counter[str] = Counter()
+        self._endings: Counter[str] = Counter()
+        self._sink: Counter[str] = Counter()
+        self._summary = Summary(plan.seed, plan.seconds)
+
+    def run(self) -> Summary:
+        """Carry out the plan.
+
+        Returns:
+            What came of it.
+        """
+        _adopt_orphans()
+        try:
+            self._station.start()
+            self._storm()
+            self._calm()
+            self._station.close()
+            self._reckon()
+        finally:
+            self._end_all()
+        return self._summary
+
+    # The storm
+
+    def _storm(self) -> None:
+        self._begin(self._plan.applications)
+        start = time.monotonic()
+        for strike in self._plan.strikes():
+            self._pass_time(start + strike.at)
+            self._strike(strike)
+        self._pass_time(start + self._plan.seconds)
+
+    def _pass_time(self, until: float) -> None:
+        """Do what is due until then."""
+        while (now := time.monotonic()) < until:
+            while self._later and self._later[0][0] <= now:
+                heapq.heappop(self._later)[2]()
+            if now >= self._look_at:
+                self._look_at = now + _LOOK_SECONDS
+                self._look()
+                self._begin(self._plan.applications)
+            time.sleep(_TICK_SECONDS)
+
+    def _in(self, seconds: float, work: Callable[[], object]) -> None:
+        heapq.heappush(self._later, (time.monotonic() + seconds, next(self._order), work))
+
+    def _begin(self, wanted: int) -> None:
+        """Start applications, until so many are there that were not told to end."""
+        serving = sum(1 for f in self._families if f.parent_alive and not f.retired)
+        for _ in range(serving, wanted):
+            number = len(self._families)
+            brief = Brief(
+                run=self._run,
+                number=number,
+                cast=asdict(self._plan.cast(number)),
+                url=self._station.url,
+                folder=str(self._folder),
+                first_entry=number * ENTRIES,
+                last_entry=(number + 1) * ENTRIES,
+                seconds=self._plan.seconds + _SPARE_SECONDS,
+            )
+            self._families.append(Family(brief, self._roll, self._environment()))
+
+    def _environment(self) -> dict[str, str]:
+        here = str(Path(__file__).parents[1])
+        path = os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH"), here]))
+        kept = {name: text for name, text in os.environ.items() if not name.startswith("DATAART_")}
+        return {**kept, "PYTHONPATH": path, "TMPDIR": str(self._folder / "tmp")}
+
+    # Strikes
+
+    def _strike(self, strike: Strike) -> None:
+        dice = random.Random(strike.seed)
+        match strike.kind:
+            case "kill sink":
+                self._end_sink("killed", signal.SIGKILL, strike.seconds)
+            case "restart sink":
+                self._end_sink("restarted", signal.SIGTERM, 0.0)
+            case "stop sink":
+                self._stop_sink(strike.seconds)
+            case "sink fault":
+                self._set_fault(strike)
+            case _:
+                families = [f for f in self._families if f.ready and not f.over and f.processes()]
+                if families:
+                    family = families[int(strike.pick * len(families))]
+                    self._strike_family(strike, family, dice)
+
+    def _strike_family(self, strike: Strike, family: Family, dice: random.Random) -> None:
+        match strike.kind:
+            case "kill worker":
+                self._kill(family, _some(dice, family.workers(), 1))
+            case "kill all workers":
+                self._kill(family, family.workers())
+            case "kill producer":
+                self._kill(family, _some(dice, _in_role("producer", family), 1))
+            case "kill parent":
+                self._kill(family, _in_role("parent", family))
+            case "kill several":
+                processes = family.processes()
+                self._kill(family, _some(dice, processes, dice.randint(2, 6)))
+            case "stop worker":
+                self._stop(family, _some(dice, family.workers(), 1), strike.seconds)
+            case "stop producer":
+                self._stop(family, _some(dice, _in_role("producer", family), 1), strike.seconds)
+            case "stop parent":
+                self._stop(family, _in_role("parent", family), strike.seconds)
+            case "retire parent":
+                if not family.retired and family.parent_alive:
+                    self._endings[family.cast.ending] += 1
+                    family.retire()
+
+    def _kill(self, family: Family, victims: list[Victim]) -> None:
+        """Kill them at the same moment, but for the last that holds what was accepted."""
+        left = set(family.holders()) - self._condemned
+        hit: list[Victim] = []
+        for victim in victims:
+            if self._plan.spare_a_holder and left <= {victim}:
+                continue
+            left.discard(victim)
+            hit.append(victim)
+        for victim in hit:
+            if victim.hit(signal.SIGKILL):
+                self._condemned.add(victim)
+                self._stopped.pop(victim, None)
+                self._kills[victim.role] += 1
+                if victim.role == "worker":
+                    self._note_incident("worker killed", 0.0, family.senders_a_worker)
+
+    def _stop(self, family: Family, victims: list[Victim], seconds: float) -> None:
+        for victim in victims:
+            if victim not in self._stopped and victim.hit(signal.SIGSTOP):
+                self._stopped[victim] = time.monotonic()
+                self._stops[victim.role] += 1
+                self._in(seconds, lambda victim=victim: self._continue(victim))  # type: ignore[misc]
+                if victim.role == "worker":
+                    self._note_incident("worker stopped", seconds, family.senders_a_worker)
+
+    def _continue(self, victim: Victim) -> None:
+        if self._stopped.pop(victim, None) is not None:
+            victim.hit(signal.SIGCONT)
+
+    def _end_sink(self, how: str, number: signal.Signals, seconds: float) -> None:
+        if self._station.up:
+            self._sink[how] += 1
+            self._note_incident(f"sink {how}", seconds, self._senders())
+            self._station.end(number)
+            self._in(seconds, self._station.start)
+
+    def _stop_sink(self, seconds: float) -> None:
+        if self._station.up:
+            self._sink["stopped"] += 1
+            self._note_incident("sink stopped", seconds, self._senders())
+            self._station.stop()
+            self._in(seconds, self._station.go_on)
+
+    def _set_fault(self, strike: Strike) -> None:
+        if self._station.up and strike.fault is not None:
+            kind = strike.fault["kind"]
+            self._sink[kind] += 1
+            if kind == "ack_lost":
+                self._note_incident(
+                    kind, strike.fault.get("for_seconds", 60.0), strike.fault["times"]
+                )
+            with suppress(SinkError):  # too slow just now
+                self._station.set_fault(strike.fault)
+
+    def _senders(self) -> int:
+        """How many requests may be under way."""
+        return sum(f.cast.settings["flush_num_workers"] for f in self._families if not f.over)
+
+    def _note_incident(self, kind: str, seconds: float, requests: int) -> None:
+        now = time.time()
+        self._incidents.append(Incident(kind, now, now + seconds, requests))
+
+    # Looking around
+
+    def _look(self) -> None:
+        for family in self._families:
+            if not family.over:
+                self._look_at_family(family)
+        self._reap()
+
+    def _look_at_family(self, family: Family) -> None:
+        family.look()
+        if family.parent_alive or family.processes():
+            self._look_for_the_hung(family)
+        elif not family.descendants_holding_the_arena(os.getpid()):
+            family.over = True
+            self._settle(family)
+
+    def _look_for_the_hung(self, family: Family) -> None:
+        now = time.monotonic()
+        for victim, lanes in family.emitting():
+            for lane in lanes:
+                since = lane.busy_since
+                if since is not None and now - since > _HUNG_SECONDS:
+                    self._report_hung(family, victim, (lane.producer, since))
+
+    def _report_hung(self, family: Family, victim: Victim, call: tuple[int, float]) -> None:
+        if call not in self._hung:
+            self._hung.add(call)
+            victim.hit(signal.SIGUSR1)  # writes its stacks into the log
+            self._summary.hung += 1
+            self._blame(f"application {family.number}: a call of {victim} does not return")
+
+    def _settle(self, family: Family) -> None:
+        """All its processes have gone: say what became of its records."""
+        for complaint in family.complaints():
+            self._blame(complaint)
+        stats = family.stats()
+        family.accepted = stats.accepted
+        self._summary.retries += stats.retries
+        leaks = self._summary.leaks
+        leaks["frames"] = leaks.get("frames", 0) + family.busy_frames()
+        family.close()
+
+    def _reap(self) -> None:
+        """Bury the orphans that we have adopted."""
+        own = {family.pid for family in self._families}
+        if self._station.alive:
+            own.add(self._station.pid)
+        for pid in descendants(os.getpid()):
+            if pid not in own and born(pid) is None:
+                with suppress(ChildProcessError):
+                    os.waitpid(pid, os.WNOHANG)
+
+    def _blame(self, fault: str) -> None:
+        self._summary.faults.append(fault)
+
+    # The calm after it
+
+    def _calm(self) -> None:
+        """Put all right, end all, and wait until all have gone."""
+        start = time.monotonic()
+        self._later.clear()
+        self._station.heal()
+        for victim in list(self._stopped):
+            self._continue(victim)
+        self._roll.call_it_a_day()
+        for family in self._families:
+            family.retire()
+        while any(not family.over for family in self._families):
+            if time.monotonic() > start + _CALM_SECONDS:
+                break
+            self._look()
+            time.sleep(_TICK_SECONDS)
+        self._summary.drained = time.monotonic() - start
+        for family in self._families:
+            if not family.over:
+                self._blame_survivors(family)
+
+    def _blame_survivors(self, family: Family) -> None:
+        for victim in family.producers():
+            victim.hit(signal.SIGUSR1)
+        left = family.processes()
+        self._summary.hung += max(1, len(left))
+        self._blame(f"application {family.number} does not end: {family.stats()}, {left}")
+        for pid in family.descendants_holding_the_arena(os.getpid()):
+            self._blame(f"  {pid}: {command(pid)}")
+        time.sleep(1.0)
+        self._settle(family)
+
+    # The reckoning
+
+    def _reckon(self) -> None:
+        summary = self._summary
+        summary.applications = len(self._families)
+        summary.producers = sum(family.processes_seen for family in self._families)
+        summary.workers = sum(family.workers_seen for family in self._families)
+        summary.kills, summary.stops = dict(self._kills), dict(self._stops)
+        summary.endings, summary.sink = dict(self._endings), dict(self._sink)
+        for trouble in sorted((self._folder / "troubles").iterdir()):
+            self._blame(f"{trouble}: {trouble.read_text().strip().splitlines()[-1]}")
+        self._audit()
+        self._roll.close()
+        self._reap()
+        processes, files = self._leaks.processes(), self._leaks.files()
+        summary.faults += [f"leaked: {each}" for each in [*processes, *files]]
+        summary.leaks["processes"] = len(processes)
+        summary.leaks["files"] = len(files)
+        summary.leaks["descriptors"] = self._leaks.descriptors()
+
+    def _audit(self) -> None:
+        summary = self._summary
+        promises: dict[int, Promise] = {}
+        for family in self._families:
+            for lane in family.lanes():
+                promises[lane.producer] = Promise(lane.noted, *lane.settled)
+                summary.accepted += lane.noted
+                summary.refused += lane.refused
+                summary.emitted += lane.noted + lane.refused + (lane.busy_since is not None)
+        audit = Audit(self._run, promises, self._incidents)
+        for line in lines(self._station.journals()):
+            audit.take(line)
+        findings = audit.findings()
+        summary.requests = findings.requests
+        summary.arrived = findings.arrived
+        summary.identities = findings.identities
+        summary.unnoted = findings.unnoted
+        summary.repeated_requests = dict(findings.repeated_requests)
+        summary.explained_doubles = findings.explained_doubles
+        summary.unexplained_doubles = findings.unexplained_doubles
+        summary.lost = findings.lost
+        summary.faults += findings.faults
+        for family in self._families:
+            arrived = audit.arrived_of(lane.producer for lane in family.lanes())
+            if arrived != family.accepted:
+                self._blame(
+                    f"application {family.number}: the arena has {family.accepted} accepted, the "
+                    f"sink {arrived} arrived"
+                )
+
+    def _end_all(self) -> None:
+        """Leave no process behind, whatever happened here."""
+        with suppress(SinkError):
+            self._station.close()
+        for pid in descendants(os.getpid()):
+            birth = born(pid)
+            if birth is not None:
+                Victim(pid, birth, "left over").hit(signal.SIGKILL)
+
+
+def _in_role(role: str, family: Family) -> list[Victim]:
+    return [victim for victim in family.producers() if victim.role == role]
+
+
+def _some(dice: random.Random, victims: list[Victim], count: int) -> list[Victim]:
+    return dice.sample(victims, min(count, len(victims)))
+
+
+def _adopt_orphans() -> None:
+    """Whoever loses its parent below this process becomes its child."""
+    if ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0):
+        raise OSError(ctypes.get_errno(), "prctl")

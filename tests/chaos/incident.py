@@ -1,0 +1,30 @@
+"""Incidents: what was done to the run that may have made a request arrive twice."""
+
+from dataclasses import dataclass
+from typing import Final
+
+_SLACK_SECONDS: Final = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Incident:
+    """One strike after which requests may rightly be sent again, though they had arrived.
+
+    Attributes:
+        kind: what was done.
+        since: when it began (epoch, seconds).
+        until: when it was over.
+        requests: how many requests may have been under way, and so may arrive twice, at most.
+    """
+
+    kind: str
+    since: float
+    until: float
+    requests: int
+
+    def may_explain(self, first: float, again: float) -> bool:
+        """Whether it lies between a request's first arrival and its next.
+
+        It may be over a moment before the first: what was on its way then arrived a little later.
+        """
+        return self.since <= again and self.until + _SLACK_SECONDS >= first

@@ -1,0 +1,313 @@
+"""With `spool_dir`, what was accepted outlives even the death of all processes."""
+
+import logging
+import os
+import resource
+import signal
+import stat
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from conftest import all_gone, open_descriptors, wait_until, workers_of
+
+from dataart_mp import Client, ClientConfig, ConfigError
+from dataart_mp.devsink.process import SinkProcess
+from dataart_mp.queue.arena import ArenaError
+from dataart_mp.queue.locks import RecordLocks
+
+Configure = Callable[..., ClientConfig]
+App = Callable[..., "subprocess.CompletedProcess[str]"]
+
+SMALL = {"flush_buffer_size": 200, "max_request_bytes": 8192}
+
+EMIT_AND_DIE = """
+import os, signal, sys, time
+from dataart_mp import Client, ClientConfig
+
+first, count = int(sys.argv[3]), int(sys.argv[4])
+client = Client(
+    ClientConfig("k", base_url=sys.argv[1], spool_dir=sys.argv[2], flush_buffer_size=200,
+                 max_request_bytes=8192, flush_backoff_ratio=0.05, flush_num_retries=1000,
+                 flush_num_processes=1)
+)
+for number in range(first, first + count):
+    client.emit_action("tick", "ann", metadata={"_id": number})
+while not client._engine.workers():
+    time.sleep(0.01)
+for worker in client._engine.workers():
+    os.kill(worker, signal.SIGKILL)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.fixture
+def spool(tmp_path: Path) -> Path:
+    return tmp_path / "spool"
+
+
+@pytest.fixture
+def dead(app: App, sink: SinkProcess, spool: Path) -> Path:
+    """A spool in which an application and its workers, all killed, have left 95 events."""
+    sink.set_faults({"kind": "status", "status": 503})
+    app(EMIT_AND_DIE, sink.url, spool, 0, 95)
+    sink.clear_faults()
+    (arena,) = spool.iterdir()
+    with arena.open("r+b") as file:
+        locks = RecordLocks(file.fileno())
+        wait_until(lambda: not locks.anybody())  # it takes a moment to die
+    return arena
+
+
+def test_the_next_client_delivers_what_all_killed_processes_left(
+    config: Configure, sink: SinkProcess, spool: Path, dead: Path
+) -> None:
+    with Client(config(spool_dir=spool, **SMALL)) as client:
+        sink.wait_for(lambda stats: stats["actions"] >= 95)
+        client.emit_action("tick", "ann", metadata={"_id": 95})
+        wait_until(lambda: not dead.exists())
+    assert sink.ids() == dict.fromkeys(range(96), 1)
+    assert list(spool.iterdir()) == []
+
+
+def test_several_heirs_at_once_deliver_everything_once(
+    app: App, sink: SinkProcess, spool: Path, dead: Path
+) -> None:
+    heir = """
+import sys
+from dataart_mp import Client, ClientConfig
+client = Client(ClientConfig("k", base_url=sys.argv[1], spool_dir=sys.argv[2],
+                             flush_buffer_size=10, max_request_bytes=8192))
+client.identify("heir")
+client.close()
+"""
+    heirs = [subprocess.Popen([sys.executable, "-c", heir, sink.url, str(spool)]) for _ in range(6)]
+    assert [process.wait(30) for process in heirs] == [0] * 6
+    sink.wait_for(lambda stats: stats["actions"] >= 95 and stats["identities"] == 6)
+    wait_until(lambda: not list(spool.iterdir()))
+    assert sink.ids() == dict.fromkeys(range(95), 1)
+
+
+def test_an_heir_that_dies_too_leaves_it_to_the_next(
+    app: App, config: Configure, sink: SinkProcess, spool: Path, dead: Path
+) -> None:
+    sink.set_faults({"kind": "status", "status": 503})
+    app(EMIT_AND_DIE, sink.url, spool, 95, 5)
+    sink.clear_faults()
+    with Client(config(spool_dir=spool, **SMALL)):
+        sink.wait_for(lambda stats: stats["distinct_ids"] == 100)
+        wait_until(lambda: len(list(spool.iterdir())) == 1)
+    assert set(sink.ids()) == set(range(100))
+    assert sink.stats()["unexplained_doubles"] == 0
+    assert list(spool.iterdir()) == []
+
+
+def test_a_client_in_use_is_not_inherited(
+    config: Configure, sink: SinkProcess, spool: Path
+) -> None:
+    sink.set_faults({"kind": "hang"})
+    with Client(config(spool_dir=spool, **SMALL)) as one:
+        one.emit_action("tick", "ann", metadata={"_id": 1})
+        pid = os.fork()
+        if not pid:
+            with Client(config(spool_dir=spool, **SMALL)) as other:
+                other.emit_action("tick", "ann", metadata={"_id": 2})
+                sink.clear_faults()
+            os._exit(0)
+        assert os.waitpid(pid, 0)[1] == 0
+        assert one.flush(20) == 0
+    assert sink.ids() == {1: 1, 2: 1}
+
+
+def test_two_clients_of_one_process_share_a_spool(
+    config: Configure, sink: SinkProcess, spool: Path
+) -> None:
+    with Client(config(spool_dir=spool, **SMALL)) as one:
+        one.emit_action("tick", "ann", metadata={"_id": 1})
+        with Client(config(spool_dir=spool, **SMALL)) as other:
+            other.emit_action("tick", "ann", metadata={"_id": 2})
+        one.emit_action("tick", "ann", metadata={"_id": 3})
+        assert one.flush(20) == 0
+        assert one.stats().delivered == 2
+    assert sink.ids() == {1: 1, 2: 1, 3: 1}
+
+
+def test_nothing_is_left_of_a_client_that_was_closed(config: Configure, spool: Path) -> None:
+    descriptors = open_descriptors()
+    client = Client(config(spool_dir=spool, **SMALL))
+    (arena,) = spool.iterdir()
+    assert stat.S_IMODE(arena.stat().st_mode) == 0o600
+    assert stat.S_IMODE(spool.stat().st_mode) == 0o700
+    client.emit_action("tick", "ann")
+    workers = workers_of(client)
+    assert client.close(20) == 0
+    wait_until(lambda: all_gone(workers))
+    assert list(spool.iterdir()) == []
+    assert open_descriptors() == descriptors
+
+
+def test_nothing_is_left_when_the_application_ends_without_close(
+    app: App, sink: SinkProcess, spool: Path
+) -> None:
+    text = EMIT_AND_DIE[: EMIT_AND_DIE.index("while not")]
+    assert app(text, sink.url, spool, 0, 50).returncode == 0
+    sink.wait_for(lambda stats: stats["actions"] == 50)
+    wait_until(lambda: not list(spool.iterdir()))
+
+
+def test_what_waits_for_its_next_try_waits_across_the_restart(
+    config: Configure, sink: SinkProcess, spool: Path, dead: Path
+) -> None:
+    """The heir sends the same batches under the same keys."""
+    before = {request["idempotency_key"] for request in sink.requests()}
+    with Client(config(spool_dir=spool, **SMALL)):
+        sink.wait_for(lambda stats: stats["actions"] >= 95)
+    after = [r["idempotency_key"] for r in sink.requests() if r["status"] == 200]
+    assert before <= set(after)
+    assert len(after) == len(set(after)) == 5
+
+
+@contextmanager
+def file_size_limit(size: int) -> Iterator[None]:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_disk_without_room_is_refused_at_the_start(config: Configure, spool: Path) -> None:
+    """Later it would be SIGBUS. A limit on the file's size makes posix_fallocate fail alike."""
+    with (
+        file_size_limit(1 << 20),
+        pytest.raises(ConfigError, match=r"spool_dir=.*no room for the [\d,]+ bytes"),
+    ):
+        Client(config(spool_dir=spool))
+    assert list(spool.iterdir()) == []
+
+
+def test_a_full_file_system_is_refused_at_the_start(config: Configure, tmp_path: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root may mount a small file system")
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m,mode=700", "none", str(tmp_path)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("this system does not let root mount")
+    try:
+        with pytest.raises(ConfigError, match="No space left"):
+            Client(config(spool_dir=tmp_path))
+        assert list(tmp_path.iterdir()) == []
+    finally:
+        subprocess.run(["umount", str(tmp_path)], check=True)
+
+
+@pytest.mark.parametrize("mode", [0o777, 0o770])
+def test_a_directory_that_others_may_write_to_is_refused(
+    config: Configure, spool: Path, mode: int
+) -> None:
+    spool.mkdir()
+    spool.chmod(mode)
+    with pytest.raises(ConfigError, match="chmod 700"):
+        Client(config(spool_dir=spool))
+
+
+def test_a_file_in_the_place_of_the_directory_is_refused(config: Configure, spool: Path) -> None:
+    spool.write_text("")
+    with pytest.raises(ConfigError, match="is no directory"):
+        config(spool_dir=spool)
+
+
+def damage_magic(arena: Path) -> None:
+    _overwrite(arena, 0, b"SQLite format 3\0")
+
+
+def damage_version(arena: Path) -> None:
+    _overwrite(arena, 8, (99).to_bytes(8, "little"))
+
+
+def damage_sizes(arena: Path) -> None:
+    _overwrite(arena, 32, b"\xff" * 24)
+
+
+def damage_length(arena: Path) -> None:
+    os.truncate(arena, 10)
+
+
+def _overwrite(path: Path, at: int, data: bytes) -> None:
+    with path.open("r+b") as file:
+        file.seek(at)
+        file.write(data)
+
+
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        (damage_magic, "foreign"),
+        (damage_version, "newer"),
+        (damage_sizes, "corrupt"),
+        (damage_length, "truncated"),
+    ],
+)
+def test_a_file_that_cannot_be_understood_is_set_aside_with_a_message(
+    config: Configure,
+    spool: Path,
+    dead: Path,
+    caplog: pytest.LogCaptureFixture,
+    damage: Callable[[Path], None],
+    reason: str,
+) -> None:
+    damage(dead)
+    content = dead.read_bytes()
+    with Client(config(spool_dir=spool, **SMALL)) as client:
+        assert repr(client).startswith("<Client open")
+    aside = dead.with_name(f"{dead.name}.{reason}")
+    assert aside.read_bytes() == content
+    assert f"{dead} set aside as {aside.name}" in caplog.text
+
+
+def test_what_is_readable_in_a_damaged_file_is_delivered(
+    config: Configure,
+    sink: SinkProcess,
+    spool: Path,
+    dead: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Its end is cut off, and with it the last two of five frames; one account is nonsense."""
+    caplog.set_level(logging.WARNING, "dataart_mp")
+    start = dead.stat().st_size - 200 * 8192
+    os.truncate(dead, start + 3 * 8192)
+    accounts = start - 40960
+    _overwrite(dead, accounts + 8, b"\xff" * 16)
+    with Client(config(spool_dir=spool, **SMALL)):
+        sink.wait_for(lambda stats: stats["actions"] >= 60)
+        wait_until(lambda: not dead.exists())
+    assert "was damaged; 2 frames mended" in caplog.text
+    assert sink.ids() == dict.fromkeys(range(60), 1)
+
+
+def test_an_arena_error_survives_its_reason() -> None:
+    error = ArenaError("newer", "its layout is 2")
+    assert (error.reason, str(error)) == ("newer", "its layout is 2")
+
+
+def test_a_thread_that_emits_while_another_client_inherits_is_not_disturbed(
+    config: Configure, sink: SinkProcess, spool: Path, dead: Path
+) -> None:
+    with Client(config(spool_dir=spool, **SMALL)) as client:
+
+        def emit() -> None:
+            for number in range(1000, 2000):
+                client.emit_action("tick", "ann", metadata={"_id": number})
+
+        thread = threading.Thread(target=emit)
+        thread.start()
+        with Client(config(spool_dir=spool, **SMALL)):
+            thread.join()
+        assert client.flush(20) == 0
+        sink.wait_for(lambda stats: stats["actions"] >= 1095)
+    assert set(sink.ids().values()) == {1}
+    assert signal.getsignal(signal.SIGBUS) is signal.SIG_DFL

@@ -1,0 +1,72 @@
+"""Something happens between any two bytecodes of the queue's code: Ctrl-C, a signal handler, a fork.
+
+A signal handler runs, and raises, only where the interpreter looks for signals: after a call, at
+the start of a function, at the end of a loop. Here it happens before every single bytecode, which
+is more than any interpreter does.
+"""
+
+import itertools
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import FrameType
+from typing import Any, NoReturn
+
+import dataart_mp.queue
+
+_CODE = str(Path(dataart_mp.queue.__file__).parent)
+
+
+def ctrl_c() -> NoReturn:
+    raise KeyboardInterrupt
+
+
+class Interruption:
+    """Lets `deed` happen in this thread, once, before the `at`-th bytecode of the queue's code."""
+
+    def __init__(self, at: int, deed: Callable[[], object]) -> None:
+        self._left = at
+        self._deed = deed
+        self.happened = False
+
+    def __enter__(self) -> "Interruption":
+        sys.settrace(self._enter)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        sys.settrace(None)
+
+    def _enter(self, frame: FrameType, event: str, argument: Any) -> Any:
+        if not frame.f_code.co_filename.startswith(_CODE):
+            return None
+        frame.f_trace_opcodes = True
+        frame.f_trace_lines = False
+        return self._step
+
+    def _step(self, frame: FrameType, event: str, argument: Any) -> Any:
+        if event == "opcode" and not self.happened:
+            self._left -= 1
+            if self._left < 0:
+                self.happened = True
+                sys.settrace(None)
+                self._deed()
+        return self._step
+
+
+def everywhere(
+    step: int = 1,
+) -> Iterator[Callable[[Callable[[], object]], Interruption]]:
+    """Makers of an interruption: at the first bytecode, the second, until none is that late."""
+    for at in itertools.count(0, step):
+        made: list[Interruption] = []
+
+        def make(
+            deed: Callable[[], object], at: int = at, made: list[Interruption] = made
+        ) -> Interruption:
+            made.append(Interruption(at, deed))
+            return made[0]
+
+        yield make
+        if not made[0].happened:
+            assert at > step, "there was no step at all"
+            return

@@ -1,0 +1,386 @@
+"""Exceptions and re-entrance at any point: nothing that was returned for is lost, nothing hangs."""
+
+import contextlib
+import gc
+import itertools
+import os
+import random
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from typing import NoReturn
+
+import pytest
+from queue_interrupts import Interruption, ctrl_c, everywhere
+from queue_tools import (
+    Slate,
+    audit,
+    descriptors,
+    drain,
+    fork,
+    in_a_child,
+    kill,
+    number_of,
+    queue_of,
+    reap,
+    record,
+)
+
+from dataart_mp.errors import ClosedError
+from dataart_mp.queue import RecordQueue, janitor, record_queue
+
+LATE = 1e9  # in seconds, monotonic: everything is due by then
+
+
+def append_five(queue: RecordQueue, returned: list[int]) -> None:
+    """Opens lanes, fills one by its count, exchanges one that has no room, leaves one open."""
+    for number, width in enumerate([0, 0, 0, 40, 40]):
+        queue.append(record(number, width))
+        returned.append(number)
+
+
+def append_identities(queue: RecordQueue, returned: list[int]) -> None:
+    for number in range(2):
+        queue.append_alone(record(number))
+        returned.append(number)
+
+
+def append_and_seal(queue: RecordQueue, returned: list[int]) -> None:
+    for number in range(2):
+        queue.append(record(number))
+        returned.append(number)
+        queue.seal()
+
+
+def append_and_seal_due(queue: RecordQueue, returned: list[int]) -> None:
+    queue.append(record(0))
+    returned.append(0)
+    queue.seal_due(LATE)
+
+
+def append_and_flush(queue: RecordQueue, returned: list[int]) -> None:
+    queue.append(record(0))
+    returned.append(0)
+    queue.flush(0)
+
+
+def append_and_count(queue: RecordQueue, returned: list[int]) -> None:
+    queue.append(record(0))
+    returned.append(0)
+    queue.stats()
+    queue.qsize()
+
+
+WAYS = [
+    append_five,
+    append_identities,
+    append_and_seal,
+    append_and_seal_due,
+    append_and_flush,
+    append_and_count,
+]
+ways = pytest.mark.parametrize("work", WAYS, ids=lambda work: work.__name__)
+
+
+@ways
+def test_ctrl_c_at_any_point_loses_nothing_that_append_returned_for(
+    work: Callable[[RecordQueue, list[int]], None],
+) -> None:
+    """Nor does it leak a frame, although the traceback is kept, as a REPL keeps it."""
+    for interrupted_by in everywhere():
+        with queue_of(records=3) as queue:
+            returned: list[int] = []
+            kept: list[BaseException] = []
+            with interrupted_by(ctrl_c):
+                try:
+                    work(queue, returned)
+                except KeyboardInterrupt as error:
+                    kept.append(error)
+            queue.append(record(9))
+            numbers = audit(queue)
+            assert len(numbers) == len(set(numbers)), "none twice"
+            extra = set(numbers) - {*returned, 9}
+            assert {*returned, 9} <= set(numbers), "none lost"
+            assert extra <= {len(returned)}, "at most the one under way"
+
+
+def test_a_queue_of_one_frame_survives_ctrl_c_at_any_point() -> None:
+    """With no frame to spare, a leaked one would block the next append for ever."""
+    for interrupted_by in everywhere():
+        with queue_of(1, records=3) as queue:
+            returned: list[int] = []
+            with interrupted_by(ctrl_c), suppress(KeyboardInterrupt):
+                append_and_seal_due(queue, returned)
+            first = drain(queue)
+            queue.append(record(9), timeout=5)
+            assert {*returned, 9} <= set(first + audit(queue)) <= {0, 9}
+
+
+def test_ctrl_c_at_any_point_of_get_and_task_done_loses_no_record() -> None:
+    for interrupted_by in everywhere(step=3):
+        with queue_of(records=2) as queue:
+            for number in range(3):
+                queue.put(record(number))
+            done: list[int] = []
+            kept: list[BaseException] = []
+            with interrupted_by(ctrl_c):
+                try:
+                    while True:
+                        done.append(number_of(queue.get(block=False)))
+                        queue.task_done()
+                except KeyboardInterrupt as error:
+                    kept.append(error)
+                except record_queue.queue.Empty:
+                    pass
+            queue._handed.clear()  # as if their threads had ended
+            queue._unread.clear()
+            assert set(done) | set(audit(queue)) == {0, 1, 2}
+
+
+def test_ctrl_c_at_any_point_of_a_sweep_leaves_the_rest_to_the_next_one() -> None:
+    for interrupted_by in everywhere(step=2):
+        with queue_of(records=3) as queue:
+            for first in (0, 2):
+
+                def die_with_two(first: int = first) -> None:
+                    for number in (first, first + 1):
+                        queue.append(record(number))
+
+                assert in_a_child(die_with_two) == 0
+            with interrupted_by(ctrl_c), suppress(KeyboardInterrupt):
+                janitor.sweep(queue.arena)
+            assert sorted(audit(queue)) == [0, 1, 2, 3]
+            others = fork(lambda: None if janitor.sweep(queue.arena) == [] else os.abort())
+            assert reap(others) == 0
+
+
+def test_ctrl_c_at_any_point_of_close_leaves_the_rest_of_it_to_the_next_close() -> None:
+    before = descriptors()
+    for interrupted_by in everywhere(step=2):
+        queue = RecordQueue(2, 64, records=3)
+        queue.append(record(0))
+        with interrupted_by(ctrl_c), suppress(KeyboardInterrupt):
+            queue.close()
+        queue.close()
+        assert repr(queue) == "<RecordQueue closed>"
+    leaked = descriptors() - before
+    assert len(leaked) <= 3, "but those hit between the two bytecodes that take and close one"
+    for descriptor in leaked:
+        os.close(int(descriptor.split()[0]))
+
+
+def test_an_interrupted_start_of_the_companion_is_made_up_for() -> None:
+    """Ctrl-C in the very first append must not leave a process whose records nobody fetches."""
+
+    class Starter(record_queue.Nobody):
+        started = 0
+
+        def attend(self) -> None:
+            if not self.started:
+                self.started = 1
+                raise KeyboardInterrupt
+            self.started = 2
+
+    with queue_of() as queue:
+        queue.companion = starter = Starter()
+        with pytest.raises(KeyboardInterrupt):
+            queue.append(record(0))
+        queue.append(record(1))
+        assert starter.started == 2
+        assert audit(queue) == [1]
+
+
+def test_others_wait_until_the_companion_attends() -> None:
+    """No record is accepted before somebody is there who outlives this process."""
+    attending, go_on = threading.Event(), threading.Event()
+
+    class Slow(record_queue.Nobody):
+        done = 0
+
+        def attend(self) -> None:
+            attending.set()
+            assert go_on.wait(10)
+            self.done += 1
+
+    with queue_of() as queue:
+        queue.companion = slow = Slow()
+        seen: list[int] = []
+
+        def emit() -> None:
+            queue.append(record(0))
+            seen.append(slow.done)
+
+        threads = [threading.Thread(target=emit) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+            assert attending.wait(10)
+        time.sleep(0.05)
+        assert seen == []
+        go_on.set()
+        for thread in threads:
+            thread.join()
+        assert seen == [1, 1]
+
+
+@ways
+def test_a_signal_handler_may_append_at_any_point(
+    work: Callable[[RecordQueue, list[int]], None],
+) -> None:
+    for interrupted_by in everywhere():
+        with queue_of(6, records=3) as queue:
+            returned: list[int] = []
+            with interrupted_by(lambda queue=queue: queue.append(record(9))) as interruption:
+                work(queue, returned)
+            assert sorted(audit(queue)) == returned + [9] * interruption.happened
+
+
+def test_a_signal_handler_may_do_anything_else_at_any_point_of_an_append() -> None:
+    for deed in ("seal", "stats", "qsize", "__repr__"):
+        for interrupted_by in everywhere(step=2):
+            with queue_of(6, records=3) as queue:
+                returned: list[int] = []
+                with interrupted_by(getattr(queue, deed)):
+                    append_five(queue, returned)
+                assert sorted(audit(queue)) == returned
+
+
+def settle_for_ever(queue: RecordQueue) -> None:
+    while True:
+        frame = queue.fetch()
+        if frame is not None:
+            queue.settle(frame)
+        for number in janitor.sweep(queue.arena):
+            queue.work.ring(number)
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(record_queue, "_INTERRUPTED_SECONDS", 0.02)
+    monkeypatch.setattr(record_queue, "_LOOK_SECONDS", 0.005)
+    monkeypatch.setattr(record_queue, "_LEAVE_SECONDS", 0.02)
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_signal_handler_may_flush_at_any_point_of_an_append_and_does_not_hang() -> None:
+    """The usual handler of SIGTERM: it can't wait for the very call that it has interrupted."""
+    for interrupted_by in everywhere(step=5):
+        with queue_of(6, records=3) as queue:
+            worker = fork(lambda queue=queue: settle_for_ever(queue))
+            left: list[int] = []
+            with interrupted_by(lambda queue=queue, left=left: left.append(queue.flush())):
+                append_five(queue, [])
+            assert queue.flush(10) == 0
+            assert left == [] or left[0] <= 3, "what is in the interrupted frame is still pending"
+            stats = queue.stats()
+            assert (stats.accepted, stats.delivered) == (5, 5)
+            kill(worker)
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_signal_handler_may_close_at_any_point_of_an_append() -> None:
+    """What append had returned for is in the arena; what it had not raises ValueError."""
+    too_late = 3
+    returned = Slate()
+    for at in itertools.count(0, 3):
+        with queue_of(6, records=3) as queue:
+
+            def child(queue: RecordQueue = queue, at: int = at) -> None:
+                before = descriptors()
+                with Interruption(at, queue.close) as interruption, suppress(ValueError):
+                    for number, width in enumerate([0, 0, 0, 40, 40]):
+                        queue.append(record(number, width))
+                        returned.mark(number)
+                if not interruption.happened:
+                    os._exit(too_late)
+                with pytest.raises(ClosedError):
+                    queue.append(record(9))
+                assert len(before - descriptors()) == 5
+
+            # In a child: its parent has the arena still, and sees what became of the records.
+            ended = in_a_child(child)
+            numbers = audit(queue)
+            assert len(numbers) == len(set(numbers))
+            assert returned.marked() <= set(numbers) <= {*returned.marked(), len(returned.marked())}
+            returned.wipe()
+        if ended == too_late:
+            assert at
+            return
+        assert ended == 0, f"at {at}"
+
+
+class Emitter:
+    """Emits when it is collected, in a cycle, so that nobody knows when."""
+
+    def __init__(self, queue: RecordQueue, number: int) -> None:
+        self._queue = queue
+        self._number = number
+        self._cycle = self
+
+    def __del__(self) -> None:
+        self._queue.append(record(self._number))
+
+
+def test_a_finalizer_may_append_while_an_append_is_under_way() -> None:
+    thresholds = gc.get_threshold()
+    with queue_of(200, 4096, records=100) as queue:
+        gc.set_threshold(5)
+        try:
+            for number in range(0, 6000, 2):
+                Emitter(queue, number)
+                queue.append(record(number + 1))
+        finally:
+            gc.set_threshold(*thresholds)
+        gc.collect()
+        assert sorted(audit(queue)) == [*range(6000)]
+
+
+@contextlib.contextmanager
+def bombarded(handler: Callable[[int, object], object]) -> Iterator[None]:
+    """Inside, this process gets SIGUSR1 every now and then, some thousand times a second."""
+    target = os.getpid()
+
+    def bombard() -> None:
+        chance = random.Random(7)
+        while os.getppid() == target:
+            os.kill(target, signal.SIGUSR1)
+            time.sleep(chance.random() * 4e-4)
+
+    before = signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    gun = fork(bombard)
+    try:
+        signal.signal(signal.SIGUSR1, handler)
+        yield
+    finally:
+        signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+        kill(gun)
+        signal.signal(signal.SIGUSR1, before)
+
+
+def hit(number: int, frame: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def test_a_bombardment_with_ctrl_c_loses_nothing_and_leaks_nothing() -> None:
+    with queue_of(300, 1024, records=20) as queue:
+        returned: list[int] = []
+        hits = 0
+        number = 0
+        end = time.monotonic() + 1.5
+        while time.monotonic() < end and number < 5000:
+            try:
+                with bombarded(hit):
+                    while time.monotonic() < end and number < 5000:
+                        try:
+                            number += 1
+                            queue.append(record(number))
+                            returned.append(number)
+                        except KeyboardInterrupt:
+                            hits += 1
+            except KeyboardInterrupt:  # it hit the test itself
+                continue
+        numbers = audit(queue)
+        assert hits > 50
+        assert len(numbers) == len(set(numbers))
+        assert set(returned) <= set(numbers) <= set(range(number + 1))

@@ -1,0 +1,290 @@
+"""A worker works as long as somebody may need it, delivers what is left, and goes."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import psutil
+import pytest
+from conftest import wait_until
+from worker_crew import Crew, gone
+from worker_servers import refused_port
+
+from dataart_mp import ClientConfig
+from dataart_mp.devsink.process import SinkProcess
+from dataart_mp.queue.arena import FILLING, READY, SENDING, WAITING
+from dataart_mp.worker.backoff import Backoff
+from dataart_mp.worker.report import Reporter
+from dataart_mp.worker.worker import Worker
+
+pytest_plugins = ["worker_fixtures"]
+
+MakeCrew = Callable[..., Crew]
+
+
+@pytest.fixture
+def crew(platform: SinkProcess) -> Iterator[MakeCrew]:
+    """A crew whose workers are there."""
+    crews: list[Crew] = []
+
+    def make(**settings: Any) -> Crew:
+        defaults: dict[str, Any] = {
+            "base_url": platform.url,
+            "flush_num_processes": 1,
+            "flush_buffer_size": 8,
+            "flush_backoff_ratio": 0.2,
+        }
+        crews.append(Crew(ClientConfig("key", **{**defaults, **settings})))
+        crews[-1].tend_until(crews[-1].all_ready)
+        return crews[-1]
+
+    yield make
+    for made in crews:
+        made.close()
+
+
+def leave(crew: Crew) -> None:
+    """Die, as far as workers can tell: nothing is closed, but no producer is left."""
+    crew.wiring.hang_up()
+
+
+def worker_of(crew: Crew) -> int:
+    (worker,) = crew.places
+    assert worker is not None
+    return worker
+
+
+def states(crew: Crew, state: int) -> list[int]:
+    return crew.queue.arena.all_in(state)
+
+
+# Staying
+
+
+def test_it_stays_while_a_producer_lives_though_there_is_nothing_to_do(crew: MakeCrew) -> None:
+    work = crew()
+    worker = worker_of(work)
+    time.sleep(1.2)  # more than one look
+    assert not gone(worker)
+    assert psutil.Process(worker).cpu_times().user < 1
+
+
+def test_it_stays_while_any_process_holds_the_pipe_of_life(
+    crew: MakeCrew, platform: SinkProcess
+) -> None:
+    """A forked child may emit when its parent is dead."""
+    work = crew()
+    worker = worker_of(work)
+    child = subprocess.Popen(
+        [sys.executable, "-c", "input()"],
+        stdin=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        pass_fds=[work.wiring.life],
+    )
+    leave(work)
+    time.sleep(0.3)
+    assert not gone(worker)
+    work.emit("tick")
+    platform.wait_for(lambda stats: stats["actions"] == 1)
+    child.communicate(b"\n")
+    wait_until(lambda: gone(worker))
+
+
+def test_it_takes_next_to_no_time_when_idle(crew: MakeCrew) -> None:
+    worker = psutil.Process(worker_of(crew(flush_num_workers=16)))
+    before = sum(worker.cpu_times()[:2])
+    time.sleep(1)
+    assert sum(worker.cpu_times()[:2]) - before < 0.1
+
+
+# Leaving
+
+
+def test_it_leaves_at_once_when_the_client_is_closed_and_all_is_settled(crew: MakeCrew) -> None:
+    work = crew()
+    worker = worker_of(work)
+    work.emit("tick")
+    wait_until(lambda: work.delivered() == 1)
+    work.queue.arena.close_for_good()
+    leave(work)
+    wait_until(lambda: gone(worker), 1)
+
+
+def test_it_leaves_soon_when_the_client_is_closed_but_others_still_hold_on(
+    crew: MakeCrew,
+) -> None:
+    work = crew()
+    worker = worker_of(work)
+    work.queue.arena.close_for_good()
+    wait_until(lambda: gone(worker), 3)
+
+
+def test_every_worker_leaves(crew: MakeCrew) -> None:
+    work = crew(flush_num_processes=3)
+    workers = [pid for pid in work.places if pid is not None]
+    assert len(workers) == 3
+    work.emit(*["tick"] * 20)
+    leave(work)
+    wait_until(lambda: all(map(gone, workers)))
+    assert work.delivered() == 20
+
+
+def test_before_it_leaves_it_delivers_what_waits_for_another_try(
+    crew: MakeCrew, platform: SinkProcess
+) -> None:
+    platform.set_faults({"kind": "status", "status": 503, "times": 3})
+    work = crew()
+    worker = worker_of(work)
+    work.emit("tick")
+    wait_until(lambda: states(work, WAITING))
+    leave(work)
+    wait_until(lambda: gone(worker))
+    stats = work.queue.stats()
+    assert (stats.delivered, stats.retries, stats.pending) == (1, 3, 0)
+
+
+def test_before_it_leaves_it_gives_up_on_what_cannot_be_delivered(crew: MakeCrew) -> None:
+    work = crew(base_url=f"http://127.0.0.1:{refused_port()}", flush_num_retries=1)
+    worker = worker_of(work)
+    work.emit("tick")
+    leave(work)
+    wait_until(lambda: gone(worker))
+    stats = work.queue.stats()
+    assert (stats.failed, stats.requests, stats.balanced) == (1, 2, True)
+
+
+FILL = """
+import os, sys
+from dataart_mp.queue.arena import Arena
+from dataart_mp.queue.lane import Lane
+arena = Arena(int(sys.argv[1]))
+for torn in (False, True):
+    lane = Lane.open(arena, 0, 20, 0.0)
+    text = sys.argv[2].encode() + b"\\n"
+    if torn:
+        text += b'{"key":"torn'
+    arena.memory[lane.position:lane.position + len(text)] = text
+os._exit(0)
+"""
+
+
+def test_before_it_leaves_it_delivers_what_dead_producers_left_open(
+    crew: MakeCrew, platform: SinkProcess
+) -> None:
+    """Without the record that a death has torn: that one was never accepted."""
+    work = crew()
+    worker = worker_of(work)
+    record = (
+        '{"key":"left","user_key":"ann","is_anonymous_user":false,'
+        '"timestamp":"2021-05-04T10:11:12Z","metadata":null}'
+    )
+    fd = work.queue.arena.fd
+    subprocess.run([sys.executable, "-c", FILL, str(fd), record], pass_fds=[fd], check=True)
+    leave(work)
+    wait_until(lambda: gone(worker))
+    assert not states(work, FILLING)
+    assert platform.stats()["by_key"] == {"left": 2}
+    assert (work.delivered(), work.queue.stats().pending) == (2, 0)
+
+
+# Missing nothing
+
+
+def test_a_frame_whose_bell_got_lost_is_found(crew: MakeCrew, platform: SinkProcess) -> None:
+    work = crew()
+    work.queue.work.ring = lambda number=0: True  # type: ignore[method-assign]
+    work.emit("tick")
+    assert states(work, READY) == [0]
+    platform.wait_for(lambda stats: stats["actions"] == 1, 5)
+
+
+def test_rings_for_nothing_do_no_harm(crew: MakeCrew, platform: SinkProcess) -> None:
+    work = crew()
+    for _ in range(3):
+        for number in range(8):
+            work.queue.work.ring(number)
+    work.emit("tick")
+    platform.wait_for(lambda stats: stats["actions"] == 1)
+
+
+def test_what_a_killed_worker_was_sending_is_sent_by_another(
+    crew: MakeCrew, platform: SinkProcess
+) -> None:
+    platform.set_faults({"kind": "hang"})
+    work = crew(flush_num_processes=2, flush_num_workers=2)
+    victim, _ = work.places
+    assert victim is not None
+    work.emit(*["tick"] * 20)
+    work.emit(*["tock"] * 20)
+    platform.wait_for(lambda stats: stats["in_flight"] == 2)
+    assert len(states(work, SENDING)) == 2
+    os.kill(victim, signal.SIGKILL)
+    platform.clear_faults()
+    wait_until(lambda: work.delivered() == 40)
+    assert platform.stats()["unexplained_doubles"] == 0
+
+
+def test_a_batch_that_waits_holds_no_sender(crew: MakeCrew, platform: SinkProcess) -> None:
+    """Where the Go client stops sending when as many batches fail as it has workers."""
+    platform.set_faults({"kind": "status", "status": 503, "match": {"key": "bad"}})
+    work = crew(flush_num_workers=1, flush_backoff_ratio=60.0)
+    for _ in range(4):
+        work.emit("bad")
+    wait_until(lambda: len(states(work, WAITING)) == 4)
+    work.emit("good")
+    platform.wait_for(lambda stats: stats["by_key"] == {"good": 1})
+
+
+# Crashing
+
+
+class _Exited(BaseException):
+    pass
+
+
+@pytest.fixture
+def worker(crew: MakeCrew, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Worker, Crew]]:
+    """A worker in this very process, whose exit is an exception."""
+
+    def exit_instead(code: int) -> None:
+        raise _Exited(code)
+
+    monkeypatch.setattr(os, "_exit", exit_instead)
+    work = crew()
+    reporter = Reporter(work.queue.arena, work.wiring.report, with_records=True)
+    backoff = Backoff(1.0, 1)
+    sender: Any = None
+    made = Worker(work.queue, work.wiring.life_end, sender, 0, backoff, reporter)
+    yield made, work
+    made._news.close()
+
+
+@pytest.mark.parametrize("thread", ["_look", "_send"])
+def test_a_crash_is_reported_whatever_thread_it_is_in(
+    worker: tuple[Worker, Crew], monkeypatch: pytest.MonkeyPatch, thread: str
+) -> None:
+    made, work = worker
+
+    def crash() -> None:
+        raise RuntimeError("a bug of ours")
+
+    monkeypatch.setattr(made, "_look", crash)
+    monkeypatch.setattr(work.queue, "fetch", crash)
+    with pytest.raises(_Exited):
+        made.run() if thread == "_look" else made._send()
+    report = os.read(work.wiring.report_end, 65536)
+    assert b'"crash"' in report
+    assert b"RuntimeError: a bug of ours" in report
+
+
+def test_it_ends_without_a_word_when_it_may(worker: tuple[Worker, Crew]) -> None:
+    made, work = worker
+    work.queue.arena.close_for_good()
+    made.run()
+    with contextlib.suppress(BlockingIOError):
+        assert not os.read(work.wiring.report_end, 65536)

@@ -1,0 +1,126 @@
+"""An application's side of supervision, put together by hand: the test is the watching thread."""
+
+import contextlib
+import logging
+import os
+import select
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+
+from dataart_mp import ClientConfig
+from dataart_mp.producer.encoder import encode_action
+from dataart_mp.queue import RecordQueue
+from dataart_mp.queue.locks import PLACES
+from dataart_mp.supervision.launch import Launch
+from dataart_mp.supervision.supervisor import Supervisor
+from dataart_mp.supervision.wiring import Inheritance, Wiring
+
+SECONDS = 30.0
+log = logging.getLogger("dataart_mp")
+
+
+class Crew:
+    """A queue, its wiring, and a supervisor that does what the test's clock says."""
+
+    def __init__(self, config: ClientConfig) -> None:
+        self.config = config
+        self.queue = RecordQueue(
+            config.flush_buffer_size, 64 * 1024, records=config.flush_actions_batch_size
+        )
+        self.wiring = Wiring.lay()
+        self.supervisor = Supervisor(self.queue, self.wiring, config)
+
+    # What an application does
+
+    def emit(self, *keys: str) -> None:
+        for number, key in enumerate(keys):
+            self.queue.append(encode_action(key, "ann", False, None, {"_id": number}), 0)
+        self.queue.seal()
+
+    def tend_until(self, reached: Callable[[], object], seconds: float = SECONDS) -> None:
+        """Be the watching thread until a fact comes about."""
+        deadline = time.monotonic() + seconds
+        while not reached():
+            assert time.monotonic() < deadline, f"not within {seconds} s"
+            self.supervisor.tend(time.monotonic())
+            self.hear(time.monotonic(), 0.01)
+
+    def hear(self, now: float, wait: float = 0.0) -> None:
+        """Take in what the workers have to say by now."""
+        poll = select.poll()
+        for fd in self.supervisor.sentinels:
+            poll.register(fd, select.POLLIN)
+        for fd, _ in poll.poll(wait * 1000):
+            self.supervisor.hear(fd, now)
+
+    def hear_until(self, reached: Callable[[], object], now: float) -> None:
+        """Only listen, at a moment of the test's own clock, until a fact comes about."""
+        deadline = time.monotonic() + SECONDS
+        while not reached():
+            assert time.monotonic() < deadline, f"not within {SECONDS} s"
+            self.hear(now, 0.01)
+
+    # What a test wants to know
+
+    @property
+    def places(self) -> list[int | None]:
+        """Who has each place."""
+        count = self.config.num_processes
+        return [self.queue.arena.locks.owner(PLACES + place) for place in range(count)]
+
+    @property
+    def launches(self) -> list[Launch]:
+        return [launch for launch, _ in self.supervisor._launches.values()]
+
+    def all_ready(self) -> bool:
+        return None not in self.places and all(launch.ready for launch in self.launches)
+
+    def inheritance(self) -> Inheritance:
+        return Inheritance.of(self.queue, self.wiring)
+
+    def delivered(self) -> int:
+        return self.queue.stats().delivered
+
+    # The end
+
+    def close(self) -> None:
+        """As an application's close; then see to it that nobody is left, whatever the test did."""
+        workers = [pid for pid in self.places if pid is not None]
+        self.queue.arena.close_for_good()
+        if self.wiring.life >= 0:
+            self.wiring.hang_up()
+        for launch in self.launches:
+            launch.kill()
+        for pid in workers:
+            if psutil.pid_exists(pid):
+                os.kill(pid, 9)
+        self.supervisor.await_departure(SECONDS)
+        self.supervisor.dismiss()
+        self.queue.close()
+        self.wiring.cut()
+
+
+def proc(pid: int, name: str) -> str:
+    """A file of /proc, with its NULs as spaces."""
+    return Path(f"/proc/{pid}/{name}").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+
+
+def descriptors(pid: int) -> dict[int, str]:
+    """What each descriptor of a process is."""
+    held: dict[int, str] = {}
+    for entry in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # that of this very listing
+            held[int(entry.name)] = str(entry.readlink())
+    return held
+
+
+def gone(pid: int) -> bool:
+    """Whether a process has ended, and is at least no zombie of ours: init may take its time."""
+    try:
+        process = psutil.Process(pid)
+        return process.status() == psutil.STATUS_ZOMBIE and process.ppid() != os.getpid()
+    except psutil.NoSuchProcess:
+        return True
