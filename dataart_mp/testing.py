@@ -5,6 +5,8 @@
         sign_up(client, "ann")
         assert client.actions[0].key == "signup"
         assert client.actions[0].metadata == {"plan": "free"}
+
+What is under test takes a `dataart_mp.DataArtClient`, which this one is.
 """
 
 import json

@@ -77,6 +77,24 @@ def workers_of(client: Client) -> list[int]:
     return client._engine.workers()
 
 
+def arena_of(pid: int) -> str:
+    """Which arena a worker has mapped: the inode of its file."""
+    return _arenas(pid).pop()
+
+
+def holders(arena: str) -> set[int]:
+    """The processes that have an arena mapped."""
+    return {pid for pid in psutil.pids() if arena in _arenas(pid)}
+
+
+def _arenas(pid: int) -> set[str]:
+    try:
+        lines = Path(f"/proc/{pid}/maps").read_text().splitlines()
+    except OSError:  # it has gone
+        return set()
+    return {line.split()[4] for line in lines if "memfd:dataart_mp" in line}
+
+
 def all_gone(pids: list[int]) -> bool:
     """Whether none of these processes is there, not as a zombie either."""
     return not any(psutil.pid_exists(pid) for pid in pids)

@@ -38,6 +38,7 @@ OptionalCallback = Setting[OnFailure | None, OnFailure | None]
 HTTP = Setting[HTTPOptions, HTTPOptions]
 
 DEFAULT_BASE_URL = "https://src.datartproject.com"
+LEAST_PROCESSES_BY_DEFAULT = 2
 MOST_PROCESSES_BY_DEFAULT = 4
 """More processes than this rarely help: the platform or the network is the limit by then."""
 
@@ -170,12 +171,14 @@ class ClientConfig:
     def num_processes(self) -> int:
         """How many worker processes there are: `flush_num_processes`, or as many as make sense.
 
-        That is one for each CPU that this process may use, but no more than 4 and no more than
+        That is one for each CPU that this process may use, but at least 2, so that one is left
+        when one is killed together with the application; no more than 4, and no more than
         `flush_num_workers`.
         """
         if self.flush_num_processes is not None:
             return self.flush_num_processes
-        return min(MOST_PROCESSES_BY_DEFAULT, available_cpus(), self.flush_num_workers)
+        wanted = max(LEAST_PROCESSES_BY_DEFAULT, available_cpus())
+        return min(MOST_PROCESSES_BY_DEFAULT, wanted, self.flush_num_workers)
 
     def without_callbacks(self) -> Self:
         """Return the same without `on_failure`: it can be pickled whatever that was."""

@@ -458,15 +458,7 @@ class RecordQueue(_Queue):
         self._check_process()
         deadline = _Deadline(_limit(block, timeout))
         with self._visit():
-            while True:
-                with contextlib.suppress(IndexError):
-                    record, reading = self._unread.popleft()
-                    self._handed.append(reading)
-                    return record
-                frame = self._claim_next(deadline)
-                if frame is None:
-                    raise queue.Empty
-                self._read(frame)
+            return self._get(deadline)
 
     def task_done(self) -> None:
         """Say that a record which `get` returned is done with.
@@ -476,12 +468,7 @@ class RecordQueue(_Queue):
         """
         self._check_process()
         with self._visit():
-            try:
-                reading = self._handed.popleft()
-            except IndexError:
-                raise ValueError("task_done() called too many times") from None
-            if reading.is_last():
-                self.settle(reading.frame)
+            self._task_done()
 
     def join(self) -> None:
         """Wait until all records that anybody has put are done with."""
@@ -568,6 +555,25 @@ class RecordQueue(_Queue):
 
     def _closed_error(self) -> ClosedError:
         return ClosedError(f"{self!r} takes no more records: put before close(), or make another")
+
+    def _get(self, deadline: "_Deadline") -> bytes:
+        while True:
+            with contextlib.suppress(IndexError):
+                record, reading = self._unread.popleft()
+                self._handed.append(reading)
+                return record
+            frame = self._claim_next(deadline)
+            if frame is None:
+                raise queue.Empty
+            self._read(frame)
+
+    def _task_done(self) -> None:
+        try:
+            reading = self._handed.popleft()
+        except IndexError:
+            raise ValueError("task_done() called too many times") from None
+        if reading.is_last():
+            self.settle(reading.frame)
 
     def _claim_next(self, deadline: "_Deadline") -> Frame | None:
         """The frame that was sealed first, as the rings tell; None when the time is over."""

@@ -84,6 +84,10 @@ class Inheritance:
             report=wiring.report,
         )
 
+    def wiring(self) -> Wiring:
+        """What a worker needs of the wiring to start another one."""
+        return Wiring(self.life_end, -1, -1, self.report)
+
     def queue(self, records: int, interval: float) -> RecordQueue:
         """The queue, in the process that was born with these."""
         return RecordQueue.attach(

@@ -4,12 +4,14 @@ import contextlib
 import os
 import signal
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from dataart_mp.config import ClientConfig
 from dataart_mp.queue.locks import PLACES
 from dataart_mp.supervision.interpreter import GUARD
+from dataart_mp.supervision.supervisor import Supervisor
 from dataart_mp.supervision.wiring import Inheritance
 from dataart_mp.version import __version__
 from dataart_mp.worker.backoff import Backoff
@@ -31,13 +33,16 @@ def main(brief: dict[str, Any]) -> None:
     for descriptor in brief["descriptors"].values():
         os.set_inheritable(descriptor, False)  # a pool_factory may start processes
     inheritance = Inheritance(**brief["descriptors"])
-    config = ClientConfig.from_wire(brief["config"])
+    # The number of processes is the starter's: from here the CPUs may look different.
+    config = replace(
+        ClientConfig.from_wire(brief["config"]), flush_num_processes=brief["processes"]
+    )
     queue = inheritance.queue(config.flush_actions_batch_size, config.flush_interval)
     queue.arena.named(Path(brief["file"]) if brief["file"] else None)
     if not queue.arena.locks.acquire(PLACES + brief["place"]):
         os.write(_STDOUT, b"taken\n")
         return
-    senders = _share(config.flush_num_workers, brief["processes"], brief["place"])
+    senders = _share(config.flush_num_workers, config.num_processes, brief["place"])
     worker = Worker(
         queue=queue,
         life_end=inheritance.life_end,
@@ -45,6 +50,7 @@ def main(brief: dict[str, Any]) -> None:
         senders=senders,
         backoff=Backoff(config.flush_backoff_ratio, config.flush_num_retries),
         reporter=Reporter(queue.arena, inheritance.report, with_records=brief["report_records"]),
+        supervisor=Supervisor(queue, inheritance.wiring(), config),
     )
     os.chdir("/")  # keep no directory of the application busy
     _say_ready()

@@ -15,6 +15,7 @@ from dataart_mp.queue.arena import READY, WAITING
 from dataart_mp.queue.bell import Bell
 from dataart_mp.queue.frame import due_at, wake
 from dataart_mp.queue.spool import remove
+from dataart_mp.supervision.supervisor import Supervisor
 from dataart_mp.worker.backoff import Backoff
 from dataart_mp.worker.report import Reporter
 from dataart_mp.worker.sender import Sender
@@ -34,6 +35,7 @@ class Worker:
         senders: how many threads post at once.
         backoff: when a failed batch is tried again.
         reporter: tells the application.
+        supervisor: replaces the other workers, when no producer is left to do it.
     """
 
     def __init__(
@@ -44,12 +46,14 @@ class Worker:
         senders: int,
         backoff: Backoff,
         reporter: Reporter,
+        supervisor: Supervisor,
     ) -> None:
         self._queue = queue
         self._arena = queue.arena
         self._life_end = life_end
         self._senders = senders
         self._reporter = reporter
+        self._supervisor = supervisor
         self._shipper = Shipper(queue, sender, backoff, reporter)
         self._orphaned = False
         self._news = Bell.make()
@@ -75,14 +79,20 @@ class Worker:
         poll.register(self._news.listening, select.POLLIN)
         if not self._orphaned:
             poll.register(self._life_end, select.POLLIN)
-        ready = [fd for fd, _ in poll.poll(math.ceil(seconds * 1000))]
-        if self._news.listening in ready:
-            self._news.silence()
-        if self._life_end in ready:
-            self._orphaned = True
+        for status in self._supervisor.sentinels:
+            poll.register(status, select.POLLIN)
+        for fd, _ in poll.poll(math.ceil(seconds * 1000)):
+            if fd == self._news.listening:
+                self._news.silence()
+            elif fd == self._life_end:
+                self._orphaned = True
+            else:
+                self._supervisor.hear(fd, time.monotonic())
 
     def _look(self) -> float:
         """Look through the states for what no bell has told; the seconds until the next look."""
+        if self._orphaned:
+            self._supervisor.tend(time.monotonic())
         now = time.time_ns()
         awake = [frame for frame in self._arena.all_in(WAITING) if wake(self._arena, frame, now)]
         for frame in awake + janitor.sweep(self._arena):

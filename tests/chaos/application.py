@@ -21,7 +21,6 @@ from typing import Any, Final
 from chaos.plan import READ_TIMEOUT, Cast
 from chaos.producer import Producer, Surroundings, end_with_troubles, with_troubles
 from chaos.roll import Roll
-
 from dataart_mp import Client, ClientConfig, HTTPOptions
 
 _LOOK_SECONDS: Final = 0.05

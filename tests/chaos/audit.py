@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import orjson
+
 from chaos import event
 from chaos.incident import Incident
 

@@ -29,7 +29,6 @@ from chaos.roll import Roll
 from chaos.station import Station
 from chaos.summary import Summary
 from chaos.victim import Victim
-
 from dataart_mp.devsink.process import SinkError
 
 _PR_SET_CHILD_SUBREAPER: Final = 36

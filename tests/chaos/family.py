@@ -19,7 +19,6 @@ from chaos.plan import Cast
 from chaos.procfs import born, descendants, holders
 from chaos.roll import Entry, Lane, Roll
 from chaos.victim import Victim
-
 from dataart_mp import Stats
 from dataart_mp.queue.arena import FREE, Arena
 from dataart_mp.queue.balance import balance

@@ -13,7 +13,6 @@ from typing import Final, NoReturn
 
 from chaos.event import KEY, identifier, metadata
 from chaos.roll import THREADS, Entry, Lane, Roll
-
 from dataart_mp import BufferFullError, Client, ClosedError
 
 Way = str

@@ -6,7 +6,6 @@ from typing import Any
 
 from chaos.procfs import born
 from chaos.victim import Victim
-
 from dataart_mp.devsink.process import SinkProcess
 
 

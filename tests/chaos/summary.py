@@ -81,10 +81,11 @@ class Summary:
 
     def __str__(self) -> str:
         lines = [
-            f"seed {self.seed}, {self.seconds:.0f} s of strikes, all gone {self.drained:.1f} s later",
+            f"seed {self.seed}: {self.seconds:.0f} s of strikes, and all gone after "
+            f"{self.drained:.1f} s more",
             f"  events    {self.emitted:,} emitted, {self.accepted:,} accepted, "
-            f"{self.refused:,} refused; {self.arrived:,} arrived ({self.unnoted:,} of them unnoted, "
-            f"{self.identities:,} identities)",
+            f"{self.refused:,} refused; {self.arrived:,} arrived "
+            f"({self.unnoted:,} of them unnoted, {self.identities:,} identities)",
             f"  processes {self.applications} applications, {self.producers} producers, "
             f"{self.workers} workers",
             f"  killed    {_counts(self.kills)}; the sink: {_counts(self.sink)}",

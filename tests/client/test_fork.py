@@ -157,6 +157,31 @@ print(client.flush(20), *client._engine.workers(), flush=True)
     wait_until(lambda: all_gone(workers))
 
 
+def test_a_forked_child_replaces_workers_that_die_when_the_parent_is_gone(
+    app: App, sink: SinkProcess
+) -> None:
+    text = """
+import os, signal, sys, time
+from dataart_mp import Client, ClientConfig
+client = Client(ClientConfig("k", base_url=sys.argv[1]))
+client.emit_action("parent", "ann")
+client.flush()
+if os.fork():
+    os.kill(os.getpid(), signal.SIGKILL)
+while os.getppid() == int(sys.argv[2]):
+    time.sleep(0.01)
+time.sleep(0.2)
+client.emit_action("child", "ann")
+client.flush()
+for worker in client._engine.workers():
+    os.kill(worker, signal.SIGKILL)
+client.emit_action("child", "ann")
+print(client.flush(20), flush=True)
+"""
+    assert app(text, sink.url, os.getpid()).stdout == "0\n"
+    assert sink.stats()["by_key"] == {"parent": 1, "child": 2}
+
+
 CHILD = """
 def child(client, first):
     for number in range(first, first + 5):

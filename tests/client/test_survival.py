@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import all_gone, open_descriptors, wait_until, workers_of
+from conftest import all_gone, arena_of, holders, open_descriptors, wait_until, workers_of
 
 from dataart_mp import Client, ClientConfig
 from dataart_mp.devsink.process import SinkProcess
@@ -133,6 +133,29 @@ os.kill(os.getpid(), signal.SIGKILL)
     app(PREAMBLE.replace("flush_back", "flush_num_processes=2, flush_back") + text, "k", sink.url)
     stats = sink.wait_for(lambda stats: stats["distinct_ids"] == 3001)
     assert stats["unexplained_doubles"] == 0
+
+
+def test_a_worker_is_replaced_by_a_sibling_when_no_producer_is_left(
+    app: App, sink: SinkProcess
+) -> None:
+    sink.set_faults({"kind": "status", "status": 503})
+    text = """
+emit(300)
+while len(client._engine.workers()) < 2:
+    time.sleep(0.01)
+print(*client._engine.workers(), flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    preamble = PREAMBLE.replace("flush_back", "flush_num_retries=1000, flush_back")
+    one, other = map(int, app(preamble + text, "k", sink.url).stdout.split())
+    os.kill(one, signal.SIGKILL)
+    sink.wait_for(lambda stats: stats["connections"] > 0)
+    arena = arena_of(other)
+    wait_until(lambda: len(holders(arena) - {one, other}) == 1)
+    os.kill(other, signal.SIGKILL)
+    sink.clear_faults()
+    arrived(sink, 300)
+    wait_until(lambda: not holders(arena))
 
 
 def test_workers_leave_when_the_client_is_closed(config: Configure) -> None:

@@ -1,4 +1,4 @@
-"""Something happens between any two bytecodes of the queue's code: Ctrl-C, a signal handler, a fork.
+"""Something happens between two bytecodes of the queue's code: Ctrl-C, a handler, a fork.
 
 A signal handler runs, and raises, only where the interpreter looks for signals: after a call, at
 the start of a function, at the end of a loop. Here it happens before every single bytecode, which

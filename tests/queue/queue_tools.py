@@ -5,7 +5,6 @@ process that lives on, gives back what the dead have left (`audit`), and looks a
 """
 
 import contextlib
-import gc
 import json
 import mmap
 import os
@@ -149,7 +148,6 @@ def audit(queue: RecordQueue) -> list[int]:
 def assert_clean(queue: RecordQueue) -> None:
     """No frame is in use, or owned, or holds a byte of what it held."""
     arena = queue.arena
-    gc.collect()
     states = [arena.state(frame) for frame in range(arena.frames)]
     assert states == [FREE] * arena.frames, "a frame leaked"
     owners = [arena.locks.owner(frame) for frame in range(arena.frames)]

@@ -10,6 +10,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
+from queue import Empty
 from typing import NoReturn
 
 import pytest
@@ -132,7 +134,7 @@ def test_ctrl_c_at_any_point_of_get_and_task_done_loses_no_record() -> None:
                         queue.task_done()
                 except KeyboardInterrupt as error:
                     kept.append(error)
-                except record_queue.queue.Empty:
+                except Empty:
                     pass
             queue._handed.clear()  # as if their threads had ended
             queue._unread.clear()
@@ -231,7 +233,7 @@ def test_a_signal_handler_may_append_at_any_point(
     for interrupted_by in everywhere():
         with queue_of(6, records=3) as queue:
             returned: list[int] = []
-            with interrupted_by(lambda queue=queue: queue.append(record(9))) as interruption:
+            with interrupted_by(partial(queue.append, record(9))) as interruption:
                 work(queue, returned)
             assert sorted(audit(queue)) == returned + [9] * interruption.happened
 
@@ -267,9 +269,13 @@ def test_a_signal_handler_may_flush_at_any_point_of_an_append_and_does_not_hang(
     """The usual handler of SIGTERM: it can't wait for the very call that it has interrupted."""
     for interrupted_by in everywhere(step=5):
         with queue_of(6, records=3) as queue:
-            worker = fork(lambda queue=queue: settle_for_ever(queue))
+            worker = fork(partial(settle_for_ever, queue))
             left: list[int] = []
-            with interrupted_by(lambda queue=queue, left=left: left.append(queue.flush())):
+
+            def flush(queue: RecordQueue = queue, left: list[int] = left) -> None:
+                left.append(queue.flush())
+
+            with interrupted_by(flush):
                 append_five(queue, [])
             assert queue.flush(10) == 0
             assert left == [] or left[0] <= 3, "what is in the interrupted frame is still pending"

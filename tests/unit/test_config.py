@@ -566,9 +566,9 @@ def test_changing_the_wire_form_does_not_change_the_configuration() -> None:
 
 
 @pytest.mark.parametrize(
-    ("cpus", "workers", "expected"), [(1, 16, 1), (2, 16, 2), (64, 16, 4), (64, 3, 3)]
+    ("cpus", "workers", "expected"), [(1, 16, 2), (2, 16, 2), (64, 16, 4), (64, 3, 3), (64, 1, 1)]
 )
-def test_processes_are_chosen_from_cpus_and_workers_but_no_more_than_four(
+def test_processes_are_chosen_from_cpus_and_workers_and_are_two_to_four(
     cpus: int, workers: int, expected: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(client_config_module, "available_cpus", lambda: cpus)

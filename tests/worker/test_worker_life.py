@@ -259,7 +259,7 @@ def worker(crew: MakeCrew, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Wo
     reporter = Reporter(work.queue.arena, work.wiring.report, with_records=True)
     backoff = Backoff(1.0, 1)
     sender: Any = None
-    made = Worker(work.queue, work.wiring.life_end, sender, 0, backoff, reporter)
+    made = Worker(work.queue, work.wiring.life_end, sender, 0, backoff, reporter, work.supervisor)
     yield made, work
     made._news.close()
 
