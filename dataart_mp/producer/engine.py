@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from dataart_mp.config import ClientConfig
+from dataart_mp.producer import uwsgi
 from dataart_mp.producer.listener import Listener
 from dataart_mp.producer.watch import Watch
 from dataart_mp.queue import RecordQueue
@@ -107,6 +108,10 @@ class Engine:
         self._start_threads()
 
     def _start_threads(self) -> None:
+        if uwsgi.is_master():
+            for supervisor in (self._supervisor, *self._heritage.supervisors):
+                supervisor.dismiss()  # nobody here would ever let others start workers
+            return
         if self._wiring.report_end >= 0 and self._listener is None:
             self._listener = Listener(self._wiring.report_end, self._config.on_failure)
         if self._watch is None:

@@ -16,6 +16,8 @@ fetches gives it back by what is in it, as if its process had died.
 """
 
 import contextlib
+import functools
+import itertools
 import multiprocessing.queues
 import os
 import queue
@@ -283,7 +285,7 @@ class RecordQueue(_Queue):
         with self._visit():
             self._seal_all()
             self._wait_for(all_settled, timeout)
-            waiting = (claim for claim in left if not self._is_settled(claim))
+            waiting = {claim for claim in left if not self._is_settled(claim)}
             return sum(pending_in(self.arena, frame) for frame, _ in waiting)
 
     def _exchange(self, lane: Lane, record: bytes, timeout: float | None) -> Lane:
@@ -308,17 +310,19 @@ class RecordQueue(_Queue):
     def _open_lane(self, kind: int, records: int, timeout: float | None) -> Lane:
         visitor = _Visitor()
         try:  # `with self._visit()`, at half its price
-            self._inside.append(weakref.ref(visitor))
+            self._inside.append(weakref.ref(visitor, self._inside.remove))
             if self._unattended:
                 self._attend()
             return self._try_open(kind, records) or self._await_room(kind, records, timeout)
         finally:
-            self._leave(visitor)
+            del visitor
+            if self._closed:
+                self._release()
 
     def _await_room(self, kind: int, records: int, timeout: float | None) -> Lane:
         found: list[Lane] = []
         if timeout is None or timeout > 0:
-            self._wait_for(lambda: self._found_room(kind, records, found), timeout)
+            self._wait_for(functools.partial(self._found_room, kind, records, found), timeout)
         if not found:
             raise queue.Full
         return found[0]
@@ -507,9 +511,9 @@ class RecordQueue(_Queue):
             self._closed = True
         self._guard = (0,)
         _queues.discard(self)
-        with self._visit() as me:
+        with self._visit():
             if first:
-                self._await_departures(me)
+                self._await_departures()
 
     # The whole
 
@@ -602,16 +606,15 @@ class RecordQueue(_Queue):
         return self.arena.all_free()
 
     def _read(self, frame: Frame) -> None:
-        records = [
-            record
-            for start, end in frame.spans()
-            for record in frame.content(start, end).splitlines(keepends=True)
-        ]
+        # No comprehensions: before 3.12 their frames hold `frame` in a way that `_let_go` can't undo.
+        records: list[bytes] = []
+        for start, end in frame.spans():
+            records += frame.content(start, end).splitlines(keepends=True)
         if not records:  # whoever had it before died on the last step
             self.settle(frame)
             return
         reading = _Reading(frame, len(records))
-        self._unread.extend([(record, reading) for record in records])
+        self._unread.extend(zip(records, itertools.repeat(reading), strict=False))
 
     def _wait_for(self, reached: Callable[[], bool], timeout: float | None) -> bool:
         """Look at each ring of the bell whether `reached()`; False when the time is over."""
@@ -627,24 +630,19 @@ class RecordQueue(_Queue):
             self.room.wait(deadline.at_most(_LOOK_SECONDS))
 
     @contextlib.contextmanager
-    def _visit(self) -> "Iterator[_Visitor]":
+    def _visit(self) -> Iterator[None]:
         """Inside, the descriptors stay open: who leaves a closed queue last closes them."""
         visitor = _Visitor()
         try:
-            self._inside.append(weakref.ref(visitor))
-            yield visitor
+            self._inside.append(weakref.ref(visitor, self._inside.remove))
+            yield
         except BaseException as error:
             self._let_go(error)
             raise
         finally:
-            self._leave(visitor)
-
-    def _leave(self, visitor: "_Visitor") -> None:
-        known = weakref.ref(visitor)
-        if known in self._inside:  # else a fork has interrupted the visit, and this is the child
-            self._inside.remove(known)
-        if self._closed:
-            self._release()
+            del visitor
+            if self._closed:
+                self._release()
 
     def _let_go(self, error: BaseException) -> None:
         """Part with what the frames of a traceback refer to.
@@ -656,22 +654,18 @@ class RecordQueue(_Queue):
         if self._closed and isinstance(error, OSError | ValueError):
             raise self._closed_error() from error
 
-    def _await_departures(self, me: "_Visitor") -> None:
-        """Wait for the other threads to put back their lanes, and to leave."""
+    def _await_departures(self) -> None:
+        """Wait, as the last visitor, for the others to put back their lanes and to leave."""
         deadline = _Deadline(_LEAVE_SECONDS)
         self._seal_all()
-        while (self._visitors() - {me} or self._open) and not deadline.over():
+        while (len(self._inside) > 1 or self._open) and not deadline.over():
             self.room.ring()
             time.sleep(_TURN_SECONDS)
             self._seal_all()
 
-    def _visitors(self) -> "set[_Visitor]":
-        visitors = (visitor() for visitor in self._inside.copy())
-        return {visitor for visitor in visitors if visitor is not None}
-
     def _release(self) -> None:
         """Close what a closed queue holds, when the last one has left."""
-        if not self._visitors():
+        if not self._inside:
             self.arena.close()
             self.work.close()
             self.room.close()
@@ -679,7 +673,7 @@ class RecordQueue(_Queue):
 
 
 class _Visitor:
-    """Stands for a call that is under way, and is gone with it, however the call ends."""
+    """Stands for a call that is under way; it leaves the queue by being gone, however it ends."""
 
     __slots__ = ("__weakref__",)
 

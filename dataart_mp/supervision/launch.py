@@ -1,6 +1,6 @@
 """A launch: a fresh interpreter on its way to being a worker.
 
-    starter ── Popen ──► python -I -c ── fork ──► exit (the starter reaps it)
+    starter ── spawn ──► python -I -c ── fork ──► exit (the starter reaps it)
                                            └──► worker ── "ready" on the status pipe
                                                           end of file on it: the worker is gone
 
@@ -10,19 +10,21 @@ worker nobody's child: no zombie, and no surprise for an application that waits 
 What the worker has to know, the API key included, comes through its standard input: nothing stands
 in its arguments or its environment.
 
+The start is `posix_spawn` and not `subprocess`, which waits for the end of file on a pipe that any
+child forked by the application just then, a server's worker say, keeps open for all its life.
+
 Once a launch is made it needs its starter no more: the new process has a session of its own, holds
 the arena, and finds its brief in the pipe. So what the starter has accepted is safe from here on.
 """
 
 import contextlib
+import itertools
 import json
 import os
 import select
 import signal
-import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
@@ -46,6 +48,9 @@ main(brief)
 _READY: Final = b"ready\n"
 _TAKEN: Final = b"taken\n"
 _STATUS_BYTES: Final = 65536
+_STREAMS: Final = 3  # standard input, output and error
+# What Python ignores, and a fresh interpreter decides on for itself.
+_DEFAULT: Final = (signal.SIGPIPE, signal.SIGXFSZ)
 # A worker outlives its application: what ends a terminal's processes, or a service's, is not for
 # it. It goes when all is delivered, or by SIGKILL.
 _IGNORED: Final = (signal.SIGINT, signal.SIGHUP, signal.SIGTERM)
@@ -57,6 +62,7 @@ class Launch:
     Attributes:
         status: a descriptor that becomes readable when there is news for `read`.
         place: the worker's place.
+        pid: the process id of the interpreter, and with it the worker's process group.
         ready: whether the worker has said that it works.
     """
 
@@ -67,31 +73,35 @@ class Launch:
         self.place = place
         self.ready = False
         self._text = b""
-        # One line, and no end of file to wait for: a child that the application forks right now
-        # may hold the pipe open for long.
-        brief = json.dumps(_brief(inheritance, config, place, file)).encode() + b"\n"
+        self._interpreter_left = False
+        brief = _brief(config, place, file)
         self.status, worker_end = os.pipe()
         os.set_blocking(self.status, False)
+        worker_start, our_end = os.pipe()
+        numbers = _numbers((*asdict(inheritance).values(), worker_start, worker_end))
+        brief["descriptors"] = {name: numbers[fd] for name, fd in asdict(inheritance).items()}
         try:
-            with _kept_from_child(_IGNORED):
-                self._process = subprocess.Popen(  # noqa: S603 - nothing here is anybody's input
-                    [python, "-I", "-c", _BOOTSTRAP, f"dataart_mp worker {place}"],
-                    stdin=subprocess.PIPE,
-                    stdout=worker_end,
-                    stderr=worker_end,
-                    pass_fds=tuple(asdict(inheritance).values()),
-                    start_new_session=True,
-                    env=_environment(),
-                )
+            self.pid = os.posix_spawn(
+                python,
+                [python, "-I", "-c", _BOOTSTRAP, f"dataart_mp worker {place}"],
+                _environment(),
+                file_actions=_inherit(numbers, worker_start, worker_end),
+                setsid=True,
+                # It would die of them until it has come to say that it ignores them.
+                setsigmask=_IGNORED,
+                setsigdef=_DEFAULT,
+            )
         except BaseException:
             os.close(self.status)
+            os.close(our_end)
             raise
         finally:
+            os.close(worker_start)
             os.close(worker_end)
-        assert self._process.stdin is not None  # noqa: S101 - for the type checker
-        # A worker that is dead already says why in its status.
-        with contextlib.suppress(BrokenPipeError), self._process.stdin as pipe:
-            pipe.write(brief)
+        # One line, and no end of file to wait for: a child that the application forks right now
+        # may hold the pipe open for long. A worker that is dead already says why in its status.
+        with contextlib.suppress(BrokenPipeError), os.fdopen(our_end, "wb") as pipe:
+            pipe.write(json.dumps(brief).encode() + b"\n")
 
     def reap(self, *, wait: bool) -> bool:
         """Take leave of the interpreter that forks the worker: it goes within milliseconds.
@@ -105,21 +115,15 @@ class Launch:
         Returns:
             False when one of them has not gone yet.
         """
-        if wait:
-            self._process.wait()
-        return self._process.poll() is not None and self._reap_adopted()
-
-    def _reap_adopted(self) -> bool:
-        try:
-            pid, _ = os.waitpid(-self._process.pid, os.WNOHANG)  # any child of the worker's group
-        except ChildProcessError:
-            return True
-        return pid != 0
+        if not self._interpreter_left:
+            self._interpreter_left = _reap(self.pid, 0 if wait else os.WNOHANG)
+        # Then any child of the worker's group.
+        return self._interpreter_left and _reap(-self.pid, os.WNOHANG)
 
     def kill(self) -> None:
         """End a worker that does not come to life; it has a process group of its own."""
         with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
+            os.killpg(self.pid, signal.SIGKILL)
 
     def read(self) -> bool:
         """Take in the news; False when the worker is gone, or never came."""
@@ -153,10 +157,6 @@ class Launch:
         """Forget the worker; it lives on."""
         os.close(self.status)
 
-    def disown(self) -> None:
-        """In a forked child: it is the parent's to reap."""
-        self._process.returncode = 0
-
 
 def _import_path() -> list[str]:
     """Where the application imports from; without what lies in a directory that is gone."""
@@ -171,13 +171,10 @@ def _environment() -> dict[str, str]:
     return {**kept, interpreter.GUARD: "1"}
 
 
-def _brief(
-    inheritance: Inheritance, config: ClientConfig, place: int, file: Path | None
-) -> dict[str, Any]:
+def _brief(config: ClientConfig, place: int, file: Path | None) -> dict[str, Any]:
     return {
         "path": _import_path(),
         "signals": _IGNORED,
-        "descriptors": asdict(inheritance),
         "config": config.to_wire(),
         "place": place,
         "file": None if file is None else str(file),
@@ -186,14 +183,30 @@ def _brief(
     }
 
 
-@contextlib.contextmanager
-def _kept_from_child(signals: tuple[signal.Signals, ...]) -> Iterator[None]:
-    """A process that is started inside is born with `signals` blocked.
-
-    It would die of them until it has come to say that it ignores them.
-    """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+def _reap(pid: int, options: int) -> bool:
+    """Whether it has gone: a child, or with a negative number any child of that group."""
     try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        return os.waitpid(pid, options)[0] != 0
+    except ChildProcessError:  # no child of ours, or the application reaps whatever it finds
+        return True
+
+
+def _numbers(descriptors: tuple[int, ...]) -> dict[int, int]:
+    """The number that each of these gets in the new process.
+
+    None that one of them has here, so that none is overwritten before it is copied; and none of the
+    standard streams', which an application that has closed its own may have given to any of these.
+    """
+    free = (number for number in itertools.count(_STREAMS) if number not in descriptors)
+    return dict(zip(descriptors, free, strict=False))
+
+
+def _inherit(
+    numbers: dict[int, int], start: int, end: int
+) -> list[tuple[int, int, int] | tuple[int, int]]:
+    """What a new process does to have these under their numbers, and two of them as its streams."""
+    copies = [*numbers.items(), (numbers[start], 0), (numbers[end], 1), (numbers[end], 2)]
+    return [
+        *((os.POSIX_SPAWN_DUP2, *copy) for copy in copies),
+        *((os.POSIX_SPAWN_CLOSE, numbers[fd]) for fd in (start, end)),
+    ]

@@ -101,8 +101,6 @@ class Supervisor:
 
     def forked(self) -> None:
         """In a forked child: the parent's workers are the parent's to watch."""
-        for launch in self._unreaped:
-            launch.disown()
         self._forget()
 
     def _forget(self) -> None:

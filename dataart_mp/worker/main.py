@@ -3,7 +3,7 @@
 import contextlib
 import os
 import signal
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from dataart_mp.worker.sender import Sender
 from dataart_mp.worker.worker import Worker
 
 _STDIN, _STDOUT, _STDERR = range(3)
+_MOST_DESCRIPTORS = 65536
 
 
 def main(brief: dict[str, Any]) -> None:
@@ -29,6 +30,7 @@ def main(brief: dict[str, Any]) -> None:
         brief: what the starter has written to this process's standard input.
     """
     _ignore(brief["signals"])
+    _close_all_but(brief["descriptors"].values())
     os.environ.pop(GUARD, None)  # a pool_factory may start an application that ships, too
     for descriptor in brief["descriptors"].values():
         os.set_inheritable(descriptor, False)  # a pool_factory may start processes
@@ -55,6 +57,18 @@ def main(brief: dict[str, Any]) -> None:
     os.chdir("/")  # keep no directory of the application busy
     _say_ready()
     worker.run()
+
+
+def _close_all_but(kept: Collection[int]) -> None:
+    """Keep nothing open that the application passes on to any child: a listening socket, say."""
+    try:
+        open_ones = [int(entry.name) for entry in Path("/dev/fd").iterdir()]
+    except OSError:  # no /proc
+        open_ones = list(range(_MOST_DESCRIPTORS))
+    for fd in open_ones:
+        if fd > _STDERR and fd not in kept:
+            with contextlib.suppress(OSError):  # that of this very listing
+                os.close(fd)
 
 
 def _ignore(signals: Iterable[int]) -> None:

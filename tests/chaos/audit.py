@@ -165,13 +165,13 @@ class Audit:
         if before != content:
             self._findings.blame(f"two requests with the key {key}: {_about(entry)}")
             return None
-        return self._incident(first, again)
+        return self._incident(key, first, again)
 
-    def _incident(self, first: float, again: float) -> str | None:
+    def _incident(self, key: str, first: float, again: float) -> str | None:
         """The latest incident between two arrivals that can explain one more request."""
         for number in range(len(self._incidents) - 1, -1, -1):
             incident = self._incidents[number]
-            if self._left[number] and incident.may_explain(first, again):
+            if self._left[number] and incident.may_explain(key, first, again):
                 self._left[number] -= 1
                 self._findings.repeated_requests[incident.kind] += 1
                 return incident.kind

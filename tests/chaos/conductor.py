@@ -39,6 +39,7 @@ _READY_SECONDS: Final = 30.0
 _HUNG_SECONDS: Final = 45.0
 # A worker that cannot live is started anew after up to 30 s; then it has to deliver.
 _CALM_SECONDS: Final = 120.0
+_BUSY_SECONDS: Final = 0.05
 _SPARE_SECONDS: Final = 240.0
 
 
@@ -164,12 +165,21 @@ class Conductor:
             case "kill all workers":
                 self._kill(family, family.workers())
             case "kill producer":
-                self._kill(family, _some(dice, _in_role("producer", family), 1))
+                self._kill(
+                    family, _in_a_call(family) or _some(dice, _in_role("producer", family), 1)
+                )
             case "kill parent":
                 self._kill(family, _in_role("parent", family))
             case "kill several":
                 processes = family.processes()
                 self._kill(family, _some(dice, processes, dice.randint(2, 6)))
+            case "kill all but one":
+                spared = dice.choice(family.holders() or [None])
+                processes = [*family.newborns(), *family.processes()]
+                self._kill(family, [victim for victim in processes if victim != spared])
+            case "kill newborn":
+                self._kill(family, family.workers())
+                self._in(dice.uniform(0.0, 0.4), lambda: self._kill(family, family.newborns()))
             case "stop worker":
                 self._stop(family, _some(dice, family.workers(), 1), strike.seconds)
             case "stop producer":
@@ -179,6 +189,7 @@ class Conductor:
             case "retire parent":
                 if not family.retired and family.parent_alive:
                     self._endings[family.cast.ending] += 1
+                    self._chronicle(f"application {family.number}: {family.cast.ending}")
                     family.retire()
 
     def _kill(self, family: Family, victims: list[Victim]) -> None:
@@ -190,22 +201,28 @@ class Conductor:
                 continue
             left.discard(victim)
             hit.append(victim)
+        self._chronicle(f"application {family.number}: kill {hit}, left {left}")
         for victim in hit:
             if victim.hit(signal.SIGKILL):
                 self._condemned.add(victim)
                 self._stopped.pop(victim, None)
                 self._kills[victim.role] += 1
                 if victim.role == "worker":
-                    self._note_incident("worker killed", 0.0, family.senders_a_worker)
+                    self._note_incident(
+                        "worker killed", 0.0, family.senders_a_worker, family.arena_id
+                    )
 
     def _stop(self, family: Family, victims: list[Victim], seconds: float) -> None:
+        self._chronicle(f"application {family.number}: stop {victims} for {seconds:.1f} s")
         for victim in victims:
             if victim not in self._stopped and victim.hit(signal.SIGSTOP):
                 self._stopped[victim] = time.monotonic()
                 self._stops[victim.role] += 1
                 self._in(seconds, lambda victim=victim: self._continue(victim))  # type: ignore[misc]
                 if victim.role == "worker":
-                    self._note_incident("worker stopped", seconds, family.senders_a_worker)
+                    self._note_incident(
+                        "worker stopped", seconds, family.senders_a_worker, family.arena_id
+                    )
 
     def _continue(self, victim: Victim) -> None:
         if self._stopped.pop(victim, None) is not None:
@@ -240,9 +257,16 @@ class Conductor:
         """How many requests may be under way."""
         return sum(f.cast.settings["flush_num_workers"] for f in self._families if not f.over)
 
-    def _note_incident(self, kind: str, seconds: float, requests: int) -> None:
+    def _note_incident(self, kind: str, seconds: float, requests: int, arena: str = "") -> None:
+        self._chronicle(f"{kind} for {seconds:.1f} s {arena}")
         now = time.time()
-        self._incidents.append(Incident(kind, now, now + seconds, requests))
+        self._incidents.append(Incident(kind, now, now + seconds, requests, arena))
+
+    def _chronicle(self, text: str) -> None:
+        """Write down what happens: for whoever looks for the cause of a fault."""
+        now = time.time()
+        with (self._folder / "chronicle").open("a") as chronicle:
+            chronicle.write(f"{now:.6f} {text}\n")
 
     # Looking around
 
@@ -277,6 +301,7 @@ class Conductor:
 
     def _settle(self, family: Family) -> None:
         """All its processes have gone: say what became of its records."""
+        self._chronicle(f"application {family.number}: all gone, {family.stats()}")
         for complaint in family.complaints():
             self._blame(complaint)
         stats = family.stats()
@@ -309,12 +334,13 @@ class Conductor:
         for victim in list(self._stopped):
             self._continue(victim)
         self._roll.call_it_a_day()
-        for family in self._families:
-            family.retire()
         while any(not family.over for family in self._families):
             if time.monotonic() > start + _CALM_SECONDS:
                 break
             self._look()
+            for family in self._families:
+                if family.ready:  # one that is just starting is to be seen first
+                    family.retire()
             time.sleep(_TICK_SECONDS)
         self._summary.drained = time.monotonic() - start
         for family in self._families:
@@ -394,6 +420,17 @@ class Conductor:
 
 def _in_role(role: str, family: Family) -> list[Victim]:
     return [victim for victim in family.producers() if victim.role == role]
+
+
+def _in_a_call(family: Family) -> list[Victim]:
+    """A producer that is emitting at this moment, if one comes by soon."""
+    deadline = time.monotonic() + _BUSY_SECONDS
+    emitting = family.emitting()
+    while time.monotonic() < deadline:
+        for victim, lanes in emitting:
+            if victim.role == "producer" and any(lane.busy_since for lane in lanes):
+                return [victim]
+    return []
 
 
 def _some(dice: random.Random, victims: list[Victim], count: int) -> list[Victim]:

@@ -90,6 +90,11 @@ class Family:
         return self._parent.pid
 
     @property
+    def arena_id(self) -> str:
+        """With which all of its Idempotency-Keys begin."""
+        return "" if self._arena is None else self._arena.id
+
+    @property
     def senders_a_worker(self) -> int:
         """How many requests a worker has under way, at most."""
         settings = self.cast.settings
@@ -127,6 +132,13 @@ class Family:
         """
         orderly = [victim for victim, entry in self._signed() if entry.orderly]
         return [*orderly, *self.workers()]
+
+    def newborns(self) -> list[Victim]:
+        """Whoever has the arena open and is none of the others yet: workers that are starting."""
+        known = {victim.pid for victim in self.processes()}
+        found = set(self.descendants_holding_the_arena(os.getpid())) - known
+        births = {pid: born(pid) for pid in sorted(found)}
+        return [Victim(pid, birth, "newborn") for pid, birth in births.items() if birth]
 
     def workers(self) -> list[Victim]:
         """Those whose place is taken, by the kernel's word."""

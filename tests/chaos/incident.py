@@ -15,16 +15,19 @@ class Incident:
         since: when it began (epoch, seconds).
         until: when it was over.
         requests: how many requests may have been under way, and so may arrive twice, at most.
+        arena: whose requests; none is named where all are concerned.
     """
 
     kind: str
     since: float
     until: float
     requests: int
+    arena: str = ""
 
-    def may_explain(self, first: float, again: float) -> bool:
-        """Whether it lies between a request's first arrival and its next.
+    def may_explain(self, key: str, first: float, again: float) -> bool:
+        """Whether it lies between the first arrival of a request with this key and its next.
 
         It may be over a moment before the first: what was on its way then arrived a little later.
         """
-        return self.since <= again and self.until + _SLACK_SECONDS >= first
+        concerned = key.startswith(self.arena)
+        return concerned and self.since <= again and self.until + _SLACK_SECONDS >= first

@@ -164,7 +164,9 @@ class _Emitter:
                 self._client.identify(identifier(self._run, producer, number), carried)
             else:
                 self._client.emit_action(KEY, f"user {producer}", metadata=carried)
-        except BufferFullError:
+        except BufferFullError as error:
+            if "no worker can start" not in str(error):  # it has waited for room for very long
+                raise
             lane.refuse()
         else:
             lane.note(number)

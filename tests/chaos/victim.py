@@ -19,6 +19,9 @@ class Victim:
     born: int
     role: str
 
+    def __repr__(self) -> str:
+        return f"{self.role} {self.pid}"
+
     @property
     def alive(self) -> bool:
         """Whether it is there, and not as a zombie."""

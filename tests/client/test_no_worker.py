@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -39,23 +40,38 @@ def test_drop_goes_on_dropping_when_no_worker_can_start(config: Configure) -> No
     assert client.stats().balanced
 
 
+@pytest.fixture
+def broken_python(tmp_path: Path) -> str:
+    """An interpreter that says something, and ends."""
+    path = tmp_path / "python"
+    path.write_text("#!/bin/sh\necho 'no such encoding' >&2; exit 1\n")
+    path.chmod(0o755)
+    return str(path)
+
+
 def test_an_interpreter_that_does_not_run_is_reported_with_its_own_words(
-    config: Configure, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    config: Configure,
+    broken_python: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(interpreter, "find", lambda: "/bin/false")
+    monkeypatch.setattr(interpreter, "find", lambda: broken_python)
     caplog.set_level(logging.ERROR, "dataart_mp")
     client = Client(config(**TINY))
     client.emit_action("tick", "ann")
-    wait_until(lambda: "could not start" in caplog.text)
+    wait_until(lambda: "could not start: no such encoding" in caplog.text)
     assert client.close(0) == 1
 
 
 def test_workers_are_tried_again_and_deliver_what_waited(
-    config: Configure, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    config: Configure,
+    broken_python: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.ERROR, "dataart_mp")
     with monkeypatch.context() as broken:
-        broken.setattr(interpreter, "find", lambda: "/bin/false")
+        broken.setattr(interpreter, "find", lambda: broken_python)
         client = Client(config(**TINY))
         fill(client)
         wait_until(lambda: "could not start" in caplog.text)

@@ -2,9 +2,11 @@
 
 A signal handler runs, and raises, only where the interpreter looks for signals: after a call, at
 the start of a function, at the end of a loop. Here it happens before every single bytecode, which
-is more than any interpreter does.
+is more than any interpreter does. Spared are the bytecodes by which it unwinds its own stack of
+exceptions: one more there leaves it in disorder.
 """
 
+import dis
 import itertools
 import sys
 from collections.abc import Callable, Iterator
@@ -14,6 +16,8 @@ from typing import Any, NoReturn
 
 import dataart_mp.queue
 
+_LOOKING = {"CALL", "CALL_FUNCTION_EX", "CALL_KW", "JUMP_BACKWARD", "RESUME"}
+_UNWINDING = {"COPY", "POP_EXCEPT", "PUSH_EXC_INFO", "RERAISE"}
 _CODE = str(Path(dataart_mp.queue.__file__).parent)
 
 
@@ -22,11 +26,19 @@ def ctrl_c() -> NoReturn:
 
 
 class Interruption:
-    """Lets `deed` happen in this thread, once, before the `at`-th bytecode of the queue's code."""
+    """Lets `deed` happen in this thread, once, before the `at`-th bytecode of the queue's code.
 
-    def __init__(self, at: int, deed: Callable[[], object]) -> None:
+    Args:
+        at: how many bytecodes go before.
+        deed: what happens.
+        real: count, and hit, only where the interpreter really looks for signals.
+    """
+
+    def __init__(self, at: int, deed: Callable[[], object], *, real: bool = False) -> None:
         self._left = at
         self._deed = deed
+        self._real = real
+        self._looks = False
         self.happened = False
 
     def __enter__(self) -> "Interruption":
@@ -45,7 +57,10 @@ class Interruption:
 
     def _step(self, frame: FrameType, event: str, argument: Any) -> Any:
         if event == "opcode" and not self.happened:
-            self._left -= 1
+            name = dis.opname[frame.f_code.co_code[frame.f_lasti]]
+            hits = self._looks if self._real else name not in _UNWINDING
+            self._looks = name in _LOOKING
+            self._left -= hits
             if self._left < 0:
                 self.happened = True
                 sys.settrace(None)
@@ -54,7 +69,7 @@ class Interruption:
 
 
 def everywhere(
-    step: int = 1,
+    step: int = 1, *, real: bool = False
 ) -> Iterator[Callable[[Callable[[], object]], Interruption]]:
     """Makers of an interruption: at the first bytecode, the second, until none is that late."""
     for at in itertools.count(0, step):
@@ -63,7 +78,7 @@ def everywhere(
         def make(
             deed: Callable[[], object], at: int = at, made: list[Interruption] = made
         ) -> Interruption:
-            made.append(Interruption(at, deed))
+            made.append(Interruption(at, deed, real=real))
             return made[0]
 
         yield make

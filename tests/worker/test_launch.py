@@ -8,7 +8,9 @@ import subprocess
 import sys
 import textwrap
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +51,7 @@ def launch(crew: Crew) -> Iterator[Callable[..., Launch]]:
     def start(place: int = 0, **settings: Any) -> Launch:
         defaults = {"api_key": KEY, "base_url": crew.config.base_url}
         config = ClientConfig(**{**defaults, **settings})
-        launches.append(Launch(crew.inheritance(), config, place))
+        launches.append(Launch(crew.inheritance(), config, place, None))
         return launches[-1]
 
     yield start
@@ -81,7 +83,7 @@ def test_no_secret_stands_in_the_arguments_or_the_environment(
     monkeypatch.setenv("DATAART_HTTP_PROXY", "http://ann:proxy-secret@127.0.0.1:9")
     monkeypatch.setenv("UNRELATED", "kept")
     started = launch(http=SECRETS)
-    starting = started._process.pid
+    starting = started.pid
     seen = [proc(starting, "cmdline"), proc(starting, "environ")]
     worker = worker_of(crew, started)
     seen += [proc(worker, "cmdline"), proc(worker, "environ")]
@@ -117,7 +119,7 @@ def test_it_ignores_it_from_its_first_moment(crew: Crew, launch: Any) -> None:
     started = launch()
     for _ in range(50):
         for number in IGNORED:
-            os.killpg(started._process.pid, number)
+            os.killpg(started.pid, number)
         time.sleep(0.002)
     until_ready(started)
     assert None not in crew.places
@@ -138,11 +140,11 @@ def test_the_starter_hears_signals_as_before(crew: Crew, launch: Any) -> None:
 def test_it_has_a_session_of_its_own_and_is_nobodys_child(crew: Crew, launch: Any) -> None:
     started = launch()
     worker = worker_of(crew, started)
-    assert os.getsid(worker) == started._process.pid != os.getsid(0)
+    assert os.getsid(worker) == started.pid != os.getsid(0)
     assert os.getpgid(worker) != os.getpgid(0)
     assert psutil.Process(worker).ppid() != os.getpid()
     wait_until(lambda: started.reap(wait=False))
-    assert not psutil.pid_exists(started._process.pid)
+    assert not psutil.pid_exists(started.pid)
     with pytest.raises(ChildProcessError):
         os.waitpid(worker, os.WNOHANG)
 
@@ -159,22 +161,19 @@ def test_it_holds_no_descriptor_of_the_application_but_those_it_needs(
     crew: Crew, launch: Any, tmp_path: Path
 ) -> None:
     """Neither open files and sockets, nor the end of a pipe that somebody waits to be closed."""
-    wiring, queue = crew.wiring, crew.queue
-    bells = (queue.work.listening, queue.work.ringing, queue.room.listening, queue.room.ringing)
-    needed = {queue.arena.fd, *bells, wiring.life_end, wiring.report}
     with (tmp_path / "open").open("w") as file, inheritable(file.fileno()):
         started = launch()
         worker = worker_of(crew, started)
-    held = descriptors(worker)
+    held, ours = descriptors(worker), descriptors(os.getpid())
     assert {held.pop(stream) for stream in (0, 1, 2)} == {"/dev/null"}
-    ours = descriptors(os.getpid())
-    assert {fd: held.pop(fd, None) for fd in needed} == {fd: ours[fd] for fd in needed}
-    rest = list(held.values())
-    rest.remove(ours[started.status])
-    rest.remove(ours[queue.arena.fd])  # the mapping's
-    assert len(rest) == 2, "the ends of its own bell"
-    assert not set(rest) & set(ours.values())
-    assert _access(worker, wiring.life_end) == os.O_RDONLY, "`life` ends when all producers have"
+    needed = [ours[fd] for fd in asdict(crew.inheritance()).values()]
+    needed += [ours[started.status], ours[crew.queue.arena.fd]]  # the mapping has one, too
+    rest = Counter(held.values()) - Counter(needed)
+    assert not Counter(needed) - Counter(held.values())
+    assert list(rest.values()) == [2], "the ends of its own bell"
+    assert not rest.keys() & set(ours.values())
+    life = [fd for fd, what in held.items() if what == ours[crew.wiring.life]]
+    assert [_access(worker, fd) for fd in life] == [os.O_RDONLY], "it ends when all producers have"
 
 
 def test_what_a_pool_factory_starts_inherits_nothing(
@@ -269,9 +268,9 @@ def test_the_senders_are_shared_by_what_the_starter_counted(
     crew: Crew, launch: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Inside the worker the number of processes may look different: it has its own CPUs."""
-    monkeypatch.setattr("dataart_mp.config.client_config.available_cpus", lambda: 1)
+    monkeypatch.setattr("dataart_mp.config.client_config.available_cpus", lambda: 3)
     worker = worker_of(crew, launch(flush_num_workers=6))
-    wait_until(lambda: psutil.Process(worker).num_threads() == 7)
+    wait_until(lambda: psutil.Process(worker).num_threads() == 1 + 6 // 3)
 
 
 @pytest.mark.parametrize(("place", "senders"), [(0, 3), (1, 2), (2, 2)])
@@ -282,6 +281,32 @@ def test_the_senders_of_all_places_add_up(
     worker = crew.queue.arena.locks.owner(PLACES + place)
     assert worker is not None
     wait_until(lambda: psutil.Process(worker).num_threads() == senders + 1)
+
+
+CLOSED = """
+import os, sys
+for stream in map(int, sys.argv[2]):
+    os.close(stream)
+from dataart_mp import Client, ClientConfig
+client = Client(ClientConfig("key", base_url=sys.argv[1], flush_num_processes=1))
+client.emit_action("tick", "ann")
+os._exit(client.close(20))
+"""
+
+
+@pytest.mark.parametrize("streams", ["0", "1", "2", "01", "02", "12", "012"])
+def test_an_application_that_has_closed_its_standard_streams_has_workers_like_any_other(
+    platform: SinkProcess, streams: str
+) -> None:
+    """The numbers of the streams are then those of the arena, or of a pipe."""
+    done = subprocess.run(
+        [sys.executable, "-c", CLOSED, platform.url, streams],
+        stdin=subprocess.DEVNULL,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0
+    assert platform.stats()["actions"] == 1
 
 
 # Failing

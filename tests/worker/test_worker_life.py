@@ -192,6 +192,25 @@ def test_before_it_leaves_it_delivers_what_dead_producers_left_open(
     assert (work.delivered(), work.queue.stats().pending) == (2, 0)
 
 
+def test_the_last_worker_finds_help_when_no_producer_is_left_to_start_any(
+    crew: MakeCrew, platform: SinkProcess
+) -> None:
+    platform.set_faults({"kind": "hang"})
+    work = crew(flush_num_processes=2, flush_num_workers=2)
+    victim, survivor = work.places
+    assert victim is not None
+    work.emit(*["tick"] * 20)
+    leave(work)
+    os.kill(victim, signal.SIGKILL)
+    wait_until(lambda: work.places[0] not in (victim, None))
+    helper, _ = work.places
+    assert helper is not None
+    assert survivor is not None
+    platform.clear_faults()
+    wait_until(lambda: gone(helper) and gone(survivor))
+    assert (work.delivered(), work.queue.stats().pending) == (20, 0)
+
+
 # Missing nothing
 
 

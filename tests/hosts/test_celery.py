@@ -1,0 +1,122 @@
+"""Under Celery, whose workers are daemonic: `multiprocessing` would refuse them children."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hosted import CLIENT, Host, StartHost
+
+pytest.importorskip("celery", reason="celery has no release for this interpreter")
+pytest_plugins = ["host_fixtures"]
+
+TASKS = (
+    CLIENT
+    + """
+import time
+from pathlib import Path
+from celery import Celery
+
+app = Celery("tasks", broker="filesystem://")
+app.conf.update(
+    broker_transport_options={"data_folder_in": "letters", "data_folder_out": "letters",
+                              "control_folder": "control"},
+    worker_prefetch_multiplier=1,
+    broker_connection_retry_on_startup=True,
+    worker_max_tasks_per_child=int(os.environ.get("TASKS_PER_CHILD", 1000)),
+    worker_cancel_long_running_tasks_on_connection_loss=False,
+)
+
+@app.task
+def tick(number):
+    emit(number)
+    Path("done", str(number)).write_text(str(os.getpid()))
+
+@app.task(time_limit=1)
+def hang(number):
+    tick(number)
+    time.sleep(1000)
+"""
+)
+SEND = "from tasks import tick, hang\nfor n in range({0}, {1}): {2}.delay(n)"
+
+
+class Celery:
+    """A worker of Celery's, and its application's folder."""
+
+    def __init__(self, host: Host, folder: Path) -> None:
+        self.host = host
+        self._folder = folder
+
+    def run(self, task: str, *numbers: int) -> dict[int, str]:
+        """Have these tasks done; who has done each."""
+        first, end = numbers[0], numbers[-1] + 1
+        subprocess.run(
+            [sys.executable, "-c", SEND.format(first, end, task)],
+            cwd=self._folder,
+            env={"SINK_URL": self.host.sink.url, "FLUSH_INTERVAL": "1"},
+            timeout=30,
+            check=True,
+        )
+        done = {number: self._folder / "done" / str(number) for number in numbers}
+        self.host.until(
+            lambda: all(file.exists() and file.read_text() for file in done.values()), "all tasks"
+        )
+        return {number: file.read_text() for number, file in done.items()}
+
+
+StartCelery = Callable[..., Celery]
+
+
+@pytest.fixture
+def celery(host: StartHost, tmp_path: Path) -> StartCelery:
+    """Starts a worker of Celery's with two processes, and waits until it works."""
+
+    def start(**options: str) -> Celery:
+        for folder in ("letters", "control", "done"):
+            (tmp_path / folder).mkdir()
+        worker = ("worker", "--pool", "prefork", "--concurrency", "2", "--loglevel", "INFO")
+        quiet = ("--without-gossip", "--without-mingle", "--without-heartbeat")
+        command = (sys.executable, "-m", "celery", "--app", "tasks", *worker, *quiet)
+        started = host({"tasks.py": TASKS}, *command, **options)
+        started.until(lambda: "ready." in started.log, "ready")
+        return Celery(started, tmp_path)
+
+    return start
+
+
+def test_every_event_of_every_task_arrives(celery: StartCelery) -> None:
+    worker = celery()
+    done = worker.run("tick", *range(30))
+    assert str(worker.host.process.pid) not in done.values()
+    worker.host.arrived(done)
+    assert worker.host.stop() == 0
+    worker.host.arrived(done)
+
+
+def test_what_is_not_sent_when_celery_is_told_to_end_arrives(celery: StartCelery) -> None:
+    worker = celery(flush_interval=1000, TASKS_PER_CHILD="5")
+    done = worker.run("tick", *range(23))
+    assert len(set(done.values())) > 3, "processes were recycled"
+    assert worker.host.stop() == 0
+    worker.host.arrived(done)
+
+
+def test_a_task_that_is_killed_for_its_time_limit_leaves_its_events(celery: StartCelery) -> None:
+    worker = celery(flush_interval=1000)
+    done = worker.run("hang", 0) | worker.run("tick", *range(1, 5))
+    worker.host.until(lambda: "Hard time limit" in worker.host.log, "the time limit")
+    assert worker.host.stop() == 0
+    worker.host.arrived(done)
+
+
+def test_celery_killed_as_a_whole_loses_no_event(celery: StartCelery) -> None:
+    worker = celery(flush_interval=1000)
+    done = worker.run("tick", *range(10))
+    for pid in worker.host.others():
+        os.kill(pid, signal.SIGKILL)
+    worker.host.ends()
+    worker.host.arrived(done)
