@@ -58,14 +58,21 @@ class Interruption:
     def _step(self, frame: FrameType, event: str, argument: Any) -> Any:
         if event == "opcode" and not self.happened:
             name = dis.opname[frame.f_code.co_code[frame.f_lasti]]
-            hits = self._looks if self._real else name not in _UNWINDING
+            hits = name not in _UNWINDING and (self._looks or not self._real)
             self._looks = name in _LOOKING
             self._left -= hits
-            if self._left < 0:
+            if hits and self._left < 0:
                 self.happened = True
                 sys.settrace(None)
                 self._deed()
         return self._step
+
+
+def is_inside(frame: FrameType | None) -> bool:
+    """Whether the queue's code is at work in this frame, or called it."""
+    while frame is not None and not frame.f_code.co_filename.startswith(_CODE):
+        frame = frame.f_back
+    return frame is not None
 
 
 def everywhere(
