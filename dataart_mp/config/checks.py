@@ -82,7 +82,7 @@ def boolean(field: str, value: object) -> bool:
 
 
 def readable_file(field: str, value: object) -> str:
-    """Check the path of a file that this process can read; kept as text."""
+    """Check the path of a file that this process can read; kept as absolute text."""
     if not isinstance(value, str | os.PathLike):
         raise config_error(field, value, "must be the path of a file; pass a str or a Path")
     path = os.fspath(value)
@@ -92,7 +92,7 @@ def readable_file(field: str, value: object) -> str:
         raise config_error(field, value, "there is no such file; correct the path")
     if not os.access(path, os.R_OK):
         raise config_error(field, value, "cannot be read; give this process the right to read it")
-    return path
+    return str(Path(path).absolute())  # worker processes have another working directory
 
 
 def directory(field: str, value: object) -> str:

@@ -44,13 +44,21 @@ def _compression(field: str, value: object) -> Compression:
     if value == "zstd":
         if _has_zstd():
             return "zstd"
-        raise config_error(field, value, 'needs Python 3.14 or `pip install zstandard`; or "gzip"')
+        remedy = 'needs Python 3.14, or `pip install "dataart-mp[zstd]"`; or use "gzip"'
+        raise config_error(field, value, remedy)
     raise config_error(field, value, 'must be None, "gzip" or "zstd"')
 
 
 def _has_zstd() -> bool:
     # _zstd: what compression.zstd of Python 3.14 stands on, when it was built with it.
-    return any(importlib.util.find_spec(name) for name in ("_zstd", "zstandard"))
+    return importlib.util.find_spec("_zstd") is not None or _has_backport()
+
+
+def _has_backport() -> bool:
+    try:
+        return importlib.util.find_spec("backports.zstd") is not None
+    except ModuleNotFoundError:  # there is not even a package `backports`
+        return False
 
 
 def _password(field: str, value: object) -> str:

@@ -66,7 +66,7 @@ class Listener:
             if not more:  # every writing end is closed
                 poll.unregister(self._report_end)
         for what, tally in self._tallies.items():
-            self._tell(tally.rest(), what)
+            self._tell(tally.rest(), what, "see above")
 
     def _hear(self) -> bool:
         """Take in what is there; False when nothing is, or nobody writes any more."""
@@ -80,12 +80,16 @@ class Listener:
         return bool(chunk)
 
     def _take(self, report: dict[str, Any]) -> None:
+        if report["unheard"]:
+            _log.error(
+                "%d reports of workers were not heard: on_failure is too slow", report["unheard"]
+            )
         match report["report"]:
             case "failure":
                 self._take_failure(report)
             case "retrying":
                 _log.warning(
-                    "delivery fails (%s, %s); trying again in %.1f s",
+                    "delivery fails (%s, %r); trying again in %.1f s",
                     _status(report["status"]),
                     report["answer"],
                     report["delay"],
@@ -94,9 +98,10 @@ class Listener:
                 _log.error("a worker crashed: %s", report["text"])
 
     def _take_failure(self, report: dict[str, Any]) -> None:
-        what = f"{report['reason']}: {_status(report['status'])}, {report['answer']}"
+        # Not by the answer's text: a platform may put a request's id in it, and no two are alike.
+        what = f"{report['reason']}, {_status(report['status'])}"
         tally = self._tallies.setdefault(what, Tally(_TELL_SECONDS))
-        self._tell(tally.add(report["count"], time.monotonic()), what)
+        self._tell(tally.add(report["count"], time.monotonic()), what, report["answer"])
         if self._on_failure is None:
             return
         try:
@@ -104,9 +109,9 @@ class Listener:
         except Exception:  # noqa: BLE001 - it is the application's code
             _log.exception("on_failure raised; delivery goes on")
 
-    def _tell(self, records: int, what: str) -> None:
+    def _tell(self, records: int, what: str, answer: str) -> None:
         if records:
-            _log.error("%d records not delivered, %s", records, what)
+            _log.error("%d records not delivered: %s, %r", records, what, answer)
 
 
 def _parsed(lines: list[bytes]) -> Iterator[dict[str, Any]]:

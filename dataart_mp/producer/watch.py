@@ -3,7 +3,7 @@
 It seals frames when their time has come, and sees to it that workers are there.
 """
 
-import contextlib
+import logging
 import math
 import select
 import threading
@@ -14,6 +14,8 @@ from dataart_mp.queue.bell import Bell
 from dataart_mp.queue.record_queue import RecordQueue
 from dataart_mp.supervision.heritage import Heritage
 from dataart_mp.supervision.supervisor import Supervisor
+
+_log = logging.getLogger("dataart_mp")
 
 # A worker that somebody else started, and that died, is missed at the latest after this time.
 _LOOK_SECONDS: Final = 1.0
@@ -59,14 +61,21 @@ class Watch:
         self._enough.close()
 
     def _watch(self) -> None:
-        with contextlib.suppress(ValueError):  # the queue was closed under way
-            while not self._stopped:
-                now = time.monotonic()
-                self._heritage.look(now)
-                supervisors = [self._supervisor, *self._heritage.supervisors]
-                for supervisor in supervisors:
-                    supervisor.tend(now)
-                self._wait(min(_LOOK_SECONDS, self._queue.seal_due(now)), supervisors)
+        while not self._stopped:
+            try:
+                self._look_after_all()
+            except Exception:  # noqa: BLE001 - without a watch nothing would be sealed in time
+                if not self._stopped:  # else the queue was closed under way
+                    _log.exception("watching over the queue failed; trying again")
+                    self._enough.wait(_LOOK_SECONDS)
+
+    def _look_after_all(self) -> None:
+        now = time.monotonic()
+        self._heritage.look(now)
+        supervisors = [self._supervisor, *self._heritage.supervisors]
+        for supervisor in supervisors:
+            supervisor.tend(now)
+        self._wait(min(_LOOK_SECONDS, self._queue.seal_due(now)), supervisors)
 
     def _wait(self, seconds: float, supervisors: list[Supervisor]) -> None:
         """Wait until a worker gets ready or dies, until the end, or until the time is over."""

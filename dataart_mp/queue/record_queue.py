@@ -606,7 +606,8 @@ class RecordQueue(_Queue):
         return self.arena.all_free()
 
     def _read(self, frame: Frame) -> None:
-        # No comprehensions: before 3.12 their frames hold `frame` in a way that `_let_go` can't undo.
+        # No comprehensions: before 3.12 theirs are frames that hold `frame`, and `_let_go` can't
+        # undo that.
         records: list[bytes] = []
         for start, end in frame.spans():
             records += frame.content(start, end).splitlines(keepends=True)

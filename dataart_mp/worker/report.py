@@ -37,6 +37,7 @@ class Reporter:
         self._fd = fd
         self._with_records = with_records
         self._silent_until = 0.0
+        self._unheard = 0
         self._retrying_again_at = 0.0
 
     def gave_up(self, reason: str, batch: Batch, answer: Answer, attempts: int) -> None:
@@ -73,7 +74,14 @@ class Reporter:
         self._report({"report": "crash", "text": text})
 
     def _report(self, report: dict[str, Any]) -> bool:
-        """Write one report; False when nobody reads."""
+        """Write one report, and how many before it were not heard; False when nobody reads."""
+        unheard = self._unheard
+        heard = self._try_to_report({**report, "unheard": unheard})
+        # Not exact between threads; what is exact are the counters in the arena.
+        self._unheard = self._unheard - unheard if heard else self._unheard + 1
+        return heard
+
+    def _try_to_report(self, report: dict[str, Any]) -> bool:
         if time.monotonic() < self._silent_until:
             return False
         line = b"\n" + json.dumps(report).encode() + b"\n"

@@ -173,5 +173,5 @@ def _zstd() -> Callable[[bytes], bytes]:
     try:
         module = importlib.import_module("compression.zstd")  # in the library from Python 3.14
     except ImportError:
-        module = importlib.import_module("zstandard")
+        module = importlib.import_module("backports.zstd")  # the same for older ones
     return cast("Callable[[bytes], bytes]", module.compress)

@@ -60,6 +60,7 @@ def test_only_the_api_key_is_needed_and_the_rest_has_the_documented_defaults() -
         "max_request_bytes": 128 * 1024,
         "overflow": "block",
         "block_timeout": None,
+        "spool_dir": None,
         "exit_timeout": 5.0,
         "http": HTTPOptions(),
         "on_failure": None,
@@ -467,7 +468,7 @@ def test_gzip_needs_nothing_else() -> None:
     assert HTTPOptions(compression="gzip").compression == "gzip"
 
 
-@pytest.mark.parametrize("present", ["_zstd", "zstandard"])
+@pytest.mark.parametrize("present", ["_zstd", "backports.zstd"])
 def test_zstd_is_accepted_where_either_library_is(
     present: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -477,7 +478,7 @@ def test_zstd_is_accepted_where_either_library_is(
 
 def test_zstd_is_refused_with_a_remedy_where_no_library_is(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    assert "pip install zstandard" in str(http_refusal(compression="zstd"))
+    assert 'pip install "dataart-mp[zstd]"' in str(http_refusal(compression="zstd"))
 
 
 @pytest.mark.parametrize("value", ["br", "GZIP", True, ["gzip"]])

@@ -114,7 +114,7 @@ def test_the_log_tells_what_was_given_up_with_or_without_a_callback(
     listen(None)
     give_up(reporter, "one", "two")
     wait_until(log)
-    assert log()[0].startswith("2 records not delivered, rejected: status 400, bad")
+    assert log()[0].startswith("2 records not delivered: rejected, status 400, 'bad")
 
 
 def test_the_log_is_not_flooded_and_forgets_no_record(
@@ -138,7 +138,7 @@ def test_an_outage_and_a_crash_are_told(
     reporter.crashed("Traceback: oh dear")
     wait_until(lambda: len(log()) == 2)
     assert log() == [
-        "delivery fails (status 503, down); trying again in 5.0 s",
+        "delivery fails (status 503, 'down'); trying again in 5.0 s",
         "a worker crashed: Traceback: oh dear",
     ]
 
