@@ -213,10 +213,13 @@ class Client:
 
     def _at_exit(self) -> None:
         """Give the workers a last chance while this process lives; after it they go on alone."""
-        if self._left is None and os.getpid() == self._maker:
+        if self._left is not None:
+            return
+        if os.getpid() == self._maker:
             self._queue.flush(self.config.exit_timeout)
-        elif self._left is None:
+        else:
             self._queue.seal()
+        self._engine.take_leave()
 
 
 _clients: weakref.WeakSet[Client] = weakref.WeakSet()

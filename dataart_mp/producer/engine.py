@@ -134,6 +134,10 @@ class Engine:
         """Whether no worker can be started."""
         return self._supervisor.hopeless()
 
+    def take_leave(self) -> None:
+        """This process may be the last: see to it that somebody delivers what is left."""
+        self._supervisor.take_leave(time.monotonic())
+
     def stop(self, *, wait: bool) -> None:
         """Leave the rest to the workers, and close what this process holds.
 
@@ -142,6 +146,7 @@ class Engine:
                 leave at once, and can be waited for.
         """
         stopped = self._watch is None or self._watch.stop(_STOP_SECONDS)
+        self.take_leave()
         self._wiring.hang_up()
         if wait and stopped:
             self._supervisor.await_departure(_STOP_SECONDS)

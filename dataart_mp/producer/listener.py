@@ -3,6 +3,7 @@
 It has a thread of its own, because `on_failure` is the application's code and may take its time.
 """
 
+import contextlib
 import json
 import logging
 import os
@@ -13,6 +14,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from dataart_mp.failure import Failure
+from dataart_mp.producer import threads
 from dataart_mp.producer.tally import Tally
 from dataart_mp.queue.bell import Bell
 
@@ -34,24 +36,28 @@ class Listener:
         self._report_end = report_end
         self._on_failure = on_failure
         self._enough = Bell.make()
+        self._forgotten = False
         self._unfinished = b""
         self._tallies: dict[str, Tally] = {}
         self._thread = threading.Thread(
             target=self._listen, name="dataart_mp listener", daemon=True
         )
-        self._thread.start()
+        self._signals = threads.current_mask()
+        # A process that is about to end hears no more reports; the counters are what is true.
+        with contextlib.suppress(RuntimeError):
+            threads.start(self._thread)
 
     def stop(self, seconds: float) -> bool:
         """Hear what is there, then stop; False when that takes longer than `seconds`."""
         self._enough.ring()
-        self._thread.join(seconds)
-        if self._thread.is_alive():
+        if not threads.join(self._thread, seconds):  # or it is `on_failure` that closes the client
             return False
         self._enough.close()
         return True
 
     def forget(self) -> None:
         """In a forked child: the thread, and the reports, are the parent's."""
+        self._forgotten = True
         self._enough.close()
 
     def _listen(self) -> None:
@@ -60,6 +66,8 @@ class Listener:
         poll.register(self._enough.listening, select.POLLIN)
         while True:
             ready = [fd for fd, _ in poll.poll()]
+            if self._forgotten:
+                threads.stay_away()
             more = self._report_end in ready and self._hear()
             if self._enough.listening in ready and not more:
                 break
@@ -105,7 +113,8 @@ class Listener:
         if self._on_failure is None:
             return
         try:
-            self._on_failure(_failure(report))
+            with threads.with_mask(self._signals):  # for processes that it starts
+                self._on_failure(_failure(report))
         except Exception:  # noqa: BLE001 - it is the application's code
             _log.exception("on_failure raised; delivery goes on")
 

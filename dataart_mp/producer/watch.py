@@ -10,6 +10,7 @@ import threading
 import time
 from typing import Final
 
+from dataart_mp.producer import threads
 from dataart_mp.queue.bell import Bell
 from dataart_mp.queue.record_queue import RecordQueue
 from dataart_mp.supervision.heritage import Heritage
@@ -35,13 +36,13 @@ class Watch:
         self._supervisor = supervisor
         self._heritage = heritage
         self._enough = Bell.make()
-        self._stopped = False
+        self._stopped = self._forgotten = False
         self._thread = threading.Thread(target=self._watch, name="dataart_mp watch", daemon=True)
 
     def start(self) -> None:
         """Start the thread; where none can be started any more, at least start the workers."""
         try:
-            self._thread.start()
+            threads.start(self._thread)
         except RuntimeError:  # the interpreter is shutting down
             self._supervisor.tend(time.monotonic())
 
@@ -49,15 +50,15 @@ class Watch:
         """End the thread; False when that takes longer than `seconds`."""
         self._stopped = True
         self._enough.ring()
-        if self._thread.ident is not None and self._thread is not threading.current_thread():
-            self._thread.join(seconds)
-            if self._thread.is_alive():
-                return False
+        itself = self._thread is threading.current_thread()  # where the client is collected
+        if not itself and not threads.join(self._thread, seconds):
+            return False
         self._enough.close()
         return True
 
     def forget(self) -> None:
         """In a forked child: the thread is the parent's."""
+        self._forgotten = self._stopped = True
         self._enough.close()
 
     def _watch(self) -> None:
@@ -68,6 +69,8 @@ class Watch:
                 if not self._stopped:  # else the queue was closed under way
                     _log.exception("watching over the queue failed; trying again")
                     self._enough.wait(_LOOK_SECONDS)
+        if self._forgotten:
+            threads.stay_away()
 
     def _look_after_all(self) -> None:
         now = time.monotonic()
@@ -84,5 +87,5 @@ class Watch:
         for fd in (self._enough.listening, *listeners):
             poll.register(fd, select.POLLIN)
         for fd, _ in poll.poll(math.ceil(seconds * 1000)):
-            if fd in listeners:
+            if fd in listeners and not self._stopped:
                 listeners[fd].hear(fd, time.monotonic())

@@ -360,7 +360,7 @@ class RecordQueue(_Queue):
                     self._unattended = False
             finally:
                 if self._attending.get(None) is me:
-                    del self._attending[None]
+                    self._attending.pop(None, None)
             if attending[0] == me[0]:  # done, or we have interrupted it and it waits for us
                 return
             time.sleep(_TURN_SECONDS)
@@ -426,7 +426,13 @@ class RecordQueue(_Queue):
 
     def fetch(self) -> Frame | None:
         """Wait for the bell and claim the frame it names; None when another was quicker."""
-        return Frame.claim(self.arena, self.work.listen())
+        number = self.work.listen()
+        frame = Frame.claim(self.arena, number)
+        if frame is None and self.arena.state(number) == READY:
+            # Somebody has its lock for as long as it takes to see that it isn't FREE (any more).
+            time.sleep(_TURN_SECONDS)
+            frame = Frame.claim(self.arena, number)
+        return frame
 
     def settle(self, frame: Frame) -> None:
         """Give back a frame all of whose records are through, and tell whoever waits for it."""
@@ -508,10 +514,10 @@ class RecordQueue(_Queue):
         first = not self._closed  # else another thread is at it, or was interrupted
         if first:
             self._check_process()
+        with self._visit():  # before anybody sees that it is closed: we are the last to leave
             self._closed = True
-        self._guard = (0,)
-        _queues.discard(self)
-        with self._visit():
+            self._guard = (0,)
+            _queues.discard(self)
             if first:
                 self._await_departures()
 

@@ -17,6 +17,9 @@ READY_SECONDS: Final = 30.0
 """A worker that has not said "ready" by then is given up."""
 _FIRST_DELAY: Final = 0.1
 _LONGEST_DELAY: Final = 30.0
+# How long the end of a process waits for a thread of its own that is just starting a worker.
+_LEAVE_SECONDS: Final = 1.0
+_TURN_SECONDS: Final = 0.001
 _LIVED_SECONDS: Final = 10.0  # a worker that lived so long did not die of its start
 
 
@@ -57,8 +60,20 @@ class Supervisor:
 
         Takes a millisecond: the worker is not ready yet, but it needs this process no more.
         """
-        if len(self._vacant()) == len(self._places) and self._locks.acquire(STARTER):
+        if self._deserted() and self._locks.acquire(STARTER):
             self._start(self._vacant()[:1], now)
+
+    def take_leave(self, now: float) -> None:
+        """See to it, before this process ends, that somebody delivers what is left."""
+        deadline = now + _LEAVE_SECONDS
+        while self._deserted() and not self._arena.all_free() and now < deadline:
+            self.secure(now)
+            if not self._locks.holds(STARTER):
+                break  # another process is just starting one, or none can be started
+            time.sleep(_TURN_SECONDS)  # a thread of this process is
+            now = time.monotonic()
+        for launch in list(self._unreaped):
+            launch.reap(wait=True)  # or else a zombie stays with whoever adopts it
 
     def tend(self, now: float) -> None:
         """Start what is missing, unless it is too early or somebody else is at it."""
@@ -83,7 +98,7 @@ class Supervisor:
 
     def hopeless(self) -> bool:
         """Whether no worker is there and the last start failed."""
-        return self.error is not None and len(self._vacant()) == len(self._places)
+        return self.error is not None and self._deserted()
 
     def await_departure(self, seconds: float) -> None:
         """Wait until the workers that this process started have gone, but not longer."""
@@ -125,8 +140,13 @@ class Supervisor:
             if place not in starting and self._locks.owner(PLACES + place) is None
         ]
 
+    def _deserted(self) -> bool:
+        """Whether no worker is there, and none that this process is starting."""
+        return len(self._vacant()) == len(self._places)
+
     def _starting(self) -> bool:
-        return any(not launch.ready for launch, _ in self._launches.values())
+        # A copy: at the end of the process, two threads start workers.
+        return any(not launch.ready for launch, _ in list(self._launches.values()))
 
     def _start(self, places: list[int], now: float) -> None:
         try:

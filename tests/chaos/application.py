@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from chaos.chronicle import Chronicle
 from chaos.plan import READ_TIMEOUT, Cast
 from chaos.producer import Producer, Surroundings, end_with_troubles, with_troubles
 from chaos.roll import Roll
@@ -76,6 +77,7 @@ class Application:
             run=brief.run,
             until=time.monotonic() + brief.seconds,
             troubles=folder / "troubles",
+            chronicle=Chronicle(folder),
         )
         self._next_entry = brief.first_entry + 1
         self._children: set[int] = set()
@@ -100,6 +102,7 @@ class Application:
             case "close early":
                 self._end_before_the_others()
             case "exit early":
+                self._around.parent.farewell()
                 sys.exit(0)
 
     def _emit_beside(self) -> None:
@@ -140,15 +143,22 @@ class Application:
         self._around.parent.tell_to_leave()
         self._end_emitter()
         self._wait_until(self._childless, "its producers have ended")
-        left = self._client.close(_CLOSE_SECONDS)
+        left = self._close()
         self._note_outcome(left=left, stats=asdict(self._client.stats()))
 
     def _end_before_the_others(self) -> None:
         """Close while others emit: they get a ClosedError, and end."""
-        left = self._client.close(_CLOSE_SECONDS)
+        left = self._close()
         self._end_emitter()
         self._wait_until(self._childless, "its producers have ended")
         self._note_outcome(left=left)
+
+    def _close(self) -> int:
+        self._around.parent.farewell()
+        self._around.chronicle.tell("closes")
+        left = self._client.close(_CLOSE_SECONDS)
+        self._around.chronicle.tell(f"closed, {self._client.stats()}")
+        return left
 
     def _note_outcome(self, **facts: Any) -> None:
         self._around.roll.close()

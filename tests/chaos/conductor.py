@@ -20,6 +20,7 @@ from typing import Final
 
 from chaos.application import Brief
 from chaos.audit import Audit, Promise, lines
+from chaos.chronicle import Chronicle
 from chaos.family import ENTRIES, Family
 from chaos.incident import Incident
 from chaos.leaks import Leaks
@@ -57,6 +58,7 @@ class Conductor:
         self._run = f"{random.getrandbits(32):08x}"
         for name in ("logs", "outcomes", "troubles", "journals", "tmp"):
             (folder / name).mkdir()
+        self._chronicle = Chronicle(folder)
         self._leaks = Leaks(folder / "tmp")
         applications = int(plan.seconds) * 2 + 4 * plan.applications
         self._roll = Roll.create(folder / "roll", applications * ENTRIES)
@@ -189,7 +191,7 @@ class Conductor:
             case "retire parent":
                 if not family.retired and family.parent_alive:
                     self._endings[family.cast.ending] += 1
-                    self._chronicle(f"application {family.number}: {family.cast.ending}")
+                    self._chronicle.tell(f"application {family.number}: {family.cast.ending}")
                     family.retire()
 
     def _kill(self, family: Family, victims: list[Victim]) -> None:
@@ -201,7 +203,7 @@ class Conductor:
                 continue
             left.discard(victim)
             hit.append(victim)
-        self._chronicle(f"application {family.number}: kill {hit}, left {left}")
+        self._chronicle.tell(f"application {family.number}: kill {hit}, left {left}")
         for victim in hit:
             if victim.hit(signal.SIGKILL):
                 self._condemned.add(victim)
@@ -213,7 +215,7 @@ class Conductor:
                     )
 
     def _stop(self, family: Family, victims: list[Victim], seconds: float) -> None:
-        self._chronicle(f"application {family.number}: stop {victims} for {seconds:.1f} s")
+        self._chronicle.tell(f"application {family.number}: stop {victims} for {seconds:.1f} s")
         for victim in victims:
             if victim not in self._stopped and victim.hit(signal.SIGSTOP):
                 self._stopped[victim] = time.monotonic()
@@ -258,15 +260,9 @@ class Conductor:
         return sum(f.cast.settings["flush_num_workers"] for f in self._families if not f.over)
 
     def _note_incident(self, kind: str, seconds: float, requests: int, arena: str = "") -> None:
-        self._chronicle(f"{kind} for {seconds:.1f} s {arena}")
+        self._chronicle.tell(f"{kind} for {seconds:.1f} s {arena}")
         now = time.time()
         self._incidents.append(Incident(kind, now, now + seconds, requests, arena))
-
-    def _chronicle(self, text: str) -> None:
-        """Write down what happens: for whoever looks for the cause of a fault."""
-        now = time.time()
-        with (self._folder / "chronicle").open("a") as chronicle:
-            chronicle.write(f"{now:.6f} {text}\n")
 
     # Looking around
 
@@ -301,7 +297,7 @@ class Conductor:
 
     def _settle(self, family: Family) -> None:
         """All its processes have gone: say what became of its records."""
-        self._chronicle(f"application {family.number}: all gone, {family.stats()}")
+        self._chronicle.tell(f"application {family.number}: all gone, {family.stats()}")
         for complaint in family.complaints():
             self._blame(complaint)
         stats = family.stats()

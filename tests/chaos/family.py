@@ -128,7 +128,8 @@ class Family:
     def holders(self) -> list[Victim]:
         """The processes each of which is enough for all that was accepted to arrive.
 
-        Not a producer that vanishes when it likes: its death is no more the conductor's to time.
+        Not one that vanishes when it likes, or is ending: it may be gone with those that are killed
+        at the same moment.
         """
         orderly = [victim for victim, entry in self._signed() if entry.orderly]
         return [*orderly, *self.workers()]

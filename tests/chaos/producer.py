@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NoReturn
 
+from chaos.chronicle import Chronicle
 from chaos.event import KEY, identifier, metadata
 from chaos.roll import THREADS, Entry, Lane, Roll
 from dataart_mp import BufferFullError, Client, ClosedError
@@ -39,6 +40,7 @@ class Surroundings:
         run: the name of the run.
         until: when (monotonic) the last of them is to end, whatever happens.
         troubles: the folder for what they did not expect.
+        chronicle: where they say when they come and go.
     """
 
     client: Client
@@ -47,6 +49,7 @@ class Surroundings:
     run: str
     until: float
     troubles: Path
+    chronicle: Chronicle
 
 
 class Producer:
@@ -77,6 +80,7 @@ class Producer:
     def live(self) -> NoReturn:
         """In a forked process: emit, and end."""
         self._entry.sign(orderly=self._way != "vanish")
+        self._around.chronicle.tell(f"begins, entry {self._entry.number}")
         others = [
             threading.Thread(target=self._emit_from, args=(thread,))
             for thread in range(1, self._threads)
@@ -133,6 +137,8 @@ class Producer:
         end_with_troubles(self._around.troubles, successor.live)
 
     def _end(self) -> NoReturn:
+        self._entry.farewell()
+        self._around.chronicle.tell(self._way)
         if self._way == "close":
             lane = self._entry.lane(0)
             lane.begin()

@@ -20,6 +20,7 @@ from chaos.procfs import born
 THREADS: Final = 4
 """The most threads of a process that emit."""
 
+_DYING_SECONDS: Final = 0.2
 _ENTRIES_AT: Final = 8
 _PID, _BORN, _ORDERLY, _LEAVE = range(4)
 _LANES_AT: Final = 4
@@ -79,11 +80,20 @@ class Entry:
         """Say who writes here from now on.
 
         Args:
-            orderly: whether this process, unless killed, ends through the interpreter's exit.
+            orderly: whether this process, unless killed, says `farewell` before it ends.
         """
         self._words[self._at + _BORN] = born(os.getpid()) or 0
         self._words[self._at + _ORDERLY] = orderly
         self._words[self._at + _PID] = os.getpid()
+
+    def farewell(self) -> None:
+        """Say that this process is about to end.
+
+        Others that were killed up to now are dead when it returns: then only what this process finds
+        counts, and not whether it is the last at this very moment.
+        """
+        self._words[self._at + _ORDERLY] = False
+        time.sleep(_DYING_SECONDS)
 
     @property
     def pid(self) -> int:
@@ -97,7 +107,7 @@ class Entry:
 
     @property
     def orderly(self) -> bool:
-        """Whether the process does not vanish by its own decision."""
+        """Whether the process does not end just now, nor without a word."""
         return bool(self._words[self._at + _ORDERLY])
 
     @property

@@ -65,6 +65,7 @@ class Host:
         **environment: str,
     ) -> None:
         self.sink = sink
+        self.folder = folder
         self.port = port
         self._mark = uuid.uuid4().hex
         self._log = folder / "host.log"

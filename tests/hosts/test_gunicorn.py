@@ -71,9 +71,12 @@ def test_every_event_of_every_worker_arrives(
     server.arrived(answered | later)
 
 
-def test_an_event_of_the_master_and_those_of_its_workers_arrive_once(gunicorn: Gunicorn) -> None:
+@pytest.mark.parametrize("kind", ["sync", "gevent"])
+def test_an_event_of_the_master_and_those_of_its_workers_arrive_once(
+    gunicorn: Gunicorn, kind: str
+) -> None:
     """Emitting at import time starts threads and shippers before the fork."""
-    server = gunicorn("--preload", EMIT_AT_IMPORT="yes")
+    server = gunicorn("--preload", "--worker-class", kind, EMIT_AT_IMPORT="yes")
     answered = server.emit(range(50))
     assert len(answered) == 50
     server.arrived([*answered, 1_000_000 + server.process.pid])

@@ -62,14 +62,17 @@ TEARS: list[Tear] = [
 
 
 class Fate:
-    """Counts the steps of this process, and kills it before a certain one."""
+    """Counts the steps of this process, and kills it before a certain one.
+
+    With a tear, the copies of bytes are all that counts: only in one of them it can die.
+    """
 
     def __init__(self, fatal: int, tear: Tear = nothing) -> None:
         self._left = fatal
         self._tear = tear
 
     def step(self) -> None:
-        if self._is_fatal():
+        if self._tear is nothing and self._is_fatal():
             die()
 
     def store(self, target: Any, start: int, data: bytes) -> None:

@@ -32,12 +32,16 @@ class Interruption:
         at: how many bytecodes go before.
         deed: what happens.
         real: count, and hit, only where the interpreter really looks for signals.
+        within: count, and hit, only in this function; "" is all of them.
     """
 
-    def __init__(self, at: int, deed: Callable[[], object], *, real: bool = False) -> None:
+    def __init__(
+        self, at: int, deed: Callable[[], object], *, real: bool = False, within: str = ""
+    ) -> None:
         self._left = at
         self._deed = deed
         self._real = real
+        self._within = within
         self._looks = False
         self.happened = False
 
@@ -59,6 +63,7 @@ class Interruption:
         if event == "opcode" and not self.happened:
             name = dis.opname[frame.f_code.co_code[frame.f_lasti]]
             hits = name not in _UNWINDING and (self._looks or not self._real)
+            hits = hits and self._within in (frame.f_code.co_name, "")
             self._looks = name in _LOOKING
             self._left -= hits
             if hits and self._left < 0:
@@ -76,7 +81,7 @@ def is_inside(frame: FrameType | None) -> bool:
 
 
 def everywhere(
-    step: int = 1, *, real: bool = False
+    step: int = 1, *, real: bool = False, within: str = ""
 ) -> Iterator[Callable[[Callable[[], object]], Interruption]]:
     """Makers of an interruption: at the first bytecode, the second, until none is that late."""
     for at in itertools.count(0, step):
@@ -85,7 +90,7 @@ def everywhere(
         def make(
             deed: Callable[[], object], at: int = at, made: list[Interruption] = made
         ) -> Interruption:
-            made.append(Interruption(at, deed, real=real))
+            made.append(Interruption(at, deed, real=real, within=within))
             return made[0]
 
         yield make

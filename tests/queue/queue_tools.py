@@ -13,6 +13,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NoReturn
 
 from dataart_mp.queue import Frame, RecordQueue, janitor
 from dataart_mp.queue.arena import FREE, READY, WAITING
@@ -130,6 +131,20 @@ def drain(queue: RecordQueue) -> list[int]:
         for frame in frames:
             numbers += [number_of(line) for line in lines_of(frame)]
             queue.settle(frame)
+
+
+def serve(queue: RecordQueue, delivered: Slate | None = None) -> NoReturn:
+    """Be a worker, until somebody kills this process."""
+    while True:
+        for number in janitor.sweep(queue.arena):
+            queue.work.ring(number)
+        heard = queue.work.wait(0.002)
+        for frame in claim_all(queue) if heard is None else [Frame.claim(queue.arena, heard)]:
+            if frame is not None:
+                if delivered is not None:
+                    for line in lines_of(frame):
+                        delivered.mark(number_of(line))
+                queue.settle(frame)
 
 
 def audit(queue: RecordQueue) -> list[int]:

@@ -189,8 +189,7 @@ def leave_behind(queue: RecordQueue) -> None:
     """One frame of each kind that the dead leave."""
 
     def settle_and_die() -> None:
-        # The lock (2 steps), SENDING, four totals, SETTLED; then in the middle of the wipe.
-        Fate(8, tail).rule(queue)
+        Fate(0, tail).rule(queue)  # in the middle of the wipe, the only copy of a settlement
         (frame,) = claim_all(queue)
         queue.settle(frame)
 

@@ -28,6 +28,7 @@ from queue_tools import (
     queue_of,
     reap,
     record,
+    serve,
 )
 
 from dataart_mp.errors import ClosedError
@@ -255,15 +256,6 @@ def test_a_signal_handler_may_do_anything_else_at_any_point_of_an_append() -> No
                 assert sorted(audit(queue)) == returned
 
 
-def settle_for_ever(queue: RecordQueue) -> None:
-    while True:
-        frame = queue.fetch()
-        if frame is not None:
-            queue.settle(frame)
-        for number in janitor.sweep(queue.arena):
-            queue.work.ring(number)
-
-
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(record_queue, "_INTERRUPTED_SECONDS", 0.02)
@@ -276,7 +268,7 @@ def test_a_signal_handler_may_flush_at_any_point_of_an_append_and_does_not_hang(
     """The usual handler of SIGTERM: it can't wait for the very call that it has interrupted."""
     for interrupted_by in everywhere(real=True):
         with queue_of(6, records=3) as queue:
-            worker = fork(partial(settle_for_ever, queue))
+            worker = fork(partial(serve, queue))
             left: list[int] = []
 
             def flush(queue: RecordQueue = queue, left: list[int] = left) -> None:

@@ -1,0 +1,75 @@
+"""Threads in the application's process: they hear no signal, and hold up no end of it.
+
+A signal to the process goes to any thread that does not block it. A thread of ours that blocked
+none would take what the application has its own threads block, to wait for it (`sigwait`) or to
+finish something first, and the process would die of it.
+
+In an interpreter that takes itself apart no thread runs but the one that does it. It would wait for
+ever for another one's start, and in vain for its end.
+"""
+
+import contextlib
+import signal
+import sys
+import threading
+from collections.abc import Iterator, Set
+from typing import Final
+
+# What a thread has done itself, such as SIGSEGV, is not to be blocked.
+_OWN: Final = {signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGABRT}
+_SIGNALS: Final = signal.valid_signals() - _OWN
+
+
+def start(thread: threading.Thread) -> None:
+    """Start a thread that hears no signal: it is born with the mask of this one.
+
+    Not the thread itself sets its mask: under gevent it is no thread, and its mask is everybody's.
+
+    Raises:
+        RuntimeError: No thread can be started any more: the interpreter is shutting down.
+    """
+    if sys.is_finalizing():  # before Python 3.12 nothing but a hang would tell
+        raise RuntimeError("can't start a thread at interpreter shutdown")
+    with _mask(signal.SIG_BLOCK, _SIGNALS):
+        thread.start()
+
+
+def join(thread: threading.Thread, seconds: float) -> bool:
+    """Wait until a thread has ended; False when it has not, or when that cannot be waited for."""
+    if thread.ident is None:
+        return True
+    if thread is threading.current_thread() or sys.is_finalizing():
+        return False
+    try:
+        thread.join(seconds)
+    except AssertionError:  # gevent's loop, where the collector may find a client, cannot wait
+        return False
+    return not thread.is_alive()
+
+
+def stay_away() -> None:
+    """Never return: this is a forked child, and not the thread but its copy.
+
+    gevent's threads are greenlets, which a fork takes along. `threading` has forgotten them by
+    then, and would complain of their end.
+    """
+    threading.Event().wait()
+
+
+def current_mask() -> Set[int]:
+    """The signals that this thread blocks."""
+    return signal.pthread_sigmask(signal.SIG_BLOCK, ())
+
+
+def with_mask(signals: Set[int]) -> contextlib.AbstractContextManager[None]:
+    """Inside, this thread, and what it starts, blocks these signals and no others."""
+    return _mask(signal.SIG_SETMASK, signals)
+
+
+@contextlib.contextmanager
+def _mask(how: signal.Sigmasks, signals: Set[int]) -> Iterator[None]:
+    before = signal.pthread_sigmask(how, signals)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -1,0 +1,304 @@
+"""However an application is started: a client needs no guard and no file."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hosted import CLIENT, Host, StartHost
+
+pytest_plugins = ["host_fixtures"]
+
+Script = Callable[..., Host]
+
+
+# Where the code comes from
+
+
+def test_a_script_without_a_guard_runs_once_under_the_spawn_start_method(script: Script) -> None:
+    """`multiprocessing` would have each of its children run the script again."""
+    app = script(
+        """
+import multiprocessing
+multiprocessing.set_start_method("spawn")
+print("started")
+for number in range(50):
+    emit(number)
+"""
+    )
+    assert app.ends() == 0
+    app.arrived(range(50))
+    assert app.log == "started\n"
+
+
+def test_a_program_from_standard_input(host: StartHost, tmp_path: Path) -> None:
+    """`python < app.py`: its workers must not read the rest of it."""
+    (tmp_path / "app.py").write_text(CLIENT + "for number in range(50): emit(number)\nprint('end')")
+    with (tmp_path / "app.py").open() as file:
+        app = host({}, sys.executable, "-X", "dev", stdin=file.fileno())
+    assert app.ends() == 0
+    app.arrived(range(50))
+    assert app.log == "end\n"
+
+
+def test_a_program_from_the_command_line(host: StartHost) -> None:
+    text = CLIENT + "for number in range(50): emit(number)"
+    app = host({}, sys.executable, "-X", "dev", "-c", text)
+    assert app.ends() == 0
+    app.arrived(range(50))
+    assert app.log == ""
+
+
+def test_a_module_of_a_package(host: StartHost, tmp_path: Path) -> None:
+    (tmp_path / "package").mkdir()
+    files = {
+        "package/__init__.py": CLIENT,
+        "package/__main__.py": "from package import emit\nfor number in range(50): emit(number)",
+    }
+    app = host(files, sys.executable, "-X", "dev", "-m", "package")
+    assert app.ends() == 0
+    app.arrived(range(50))
+    assert app.log == ""
+
+
+TERMINAL = "import pty, sys; sys.exit(pty.spawn(sys.argv[1:]))"
+
+
+def test_an_interactive_session(host: StartHost) -> None:
+    """Ctrl-C at the prompt goes to all processes of the terminal, and to no worker."""
+    command = (sys.executable, "-c", TERMINAL, sys.executable, "-X", "dev", "-q")
+    basic = {"PYTHON_BASIC_REPL": "1", "TERM": "dumb"}
+    session = host({"app.py": CLIENT}, *command, stdin=subprocess.PIPE, **basic)
+
+    def types(text: str) -> None:
+        assert session.process.stdin is not None
+        session.process.stdin.write(text.encode())
+        session.process.stdin.flush()
+
+    session.until(lambda: ">>>" in session.log, "the prompt")
+    types("from app import *\n")
+    types("emit(1)\n")
+    session.arrived([1])
+    before = {process.pid for process in session.shippers()}
+    types("\x03")
+    session.until(lambda: "KeyboardInterrupt" in session.log, "the interrupt")
+    types("emit(2)\n")
+    session.arrived([1, 2])
+    assert before <= {process.pid for process in session.shippers()}
+    types("emit(3)\n")
+    types("client\n")
+    session.until(lambda: "<Client open | accepted 3" in session.log, "the client's repr")
+    types("\x04")
+    assert session.ends() == 0
+    session.arrived([1, 2, 3])
+
+
+# Processes of `multiprocessing`
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_a_pool_of_daemonic_processes(script: Script, method: str) -> None:
+    """They may have no children of `multiprocessing`, and end without `atexit`."""
+    app = script(
+        f"""
+import multiprocessing
+if __name__ == "__main__":
+    with multiprocessing.get_context({method!r}).Pool(3) as pool:  # which ends in `terminate`
+        pool.map(emit, range(40), chunksize=5)
+    pool = multiprocessing.get_context({method!r}).Pool(2, maxtasksperchild=4)
+    pool.map(emit, range(40, 60), chunksize=1)
+    pool.close()
+    pool.join()
+""",
+        flush_interval=1000,
+    )
+    assert app.ends() == 0
+    app.arrived(range(60))
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_a_daemonic_process_that_is_ended_with_its_parent(script: Script, method: str) -> None:
+    app = script(
+        f"""
+import multiprocessing, time
+
+def work(connection):
+    emit(2)
+    connection.send("emitted")
+    time.sleep(1000)
+
+if __name__ == "__main__":
+    context = multiprocessing.get_context({method!r})
+    here, there = context.Pipe()
+    emit(1)
+    context.Process(target=work, args=(there,), daemon=True).start()
+    here.recv()
+    emit(3)
+""",
+        flush_interval=1000,
+    )
+    assert app.ends() == 0
+    app.arrived([1, 2, 3])
+
+
+def test_a_process_that_is_forked_while_workers_start_holds_up_nobody(script: Script) -> None:
+    """A fork just then inherits whatever descriptors the start needs, and keeps them open."""
+    app = script(
+        """
+import os, signal, threading, time
+
+def fork():
+    pid = os.fork()
+    if not pid:
+        signal.pause()
+    children.append(pid)
+
+children = []
+threads = [threading.Thread(target=lambda: [fork() for _ in range(40)]) for _ in range(2)]
+for thread in threads:
+    thread.start()
+emit(1)
+for thread in threads:
+    thread.join()
+emit(2)
+while client.stats().delivered < 2:
+    time.sleep(0.01)
+for child in children:
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+print(client.close(10))
+"""
+    )
+    assert app.ends() == 0
+    app.arrived([1, 2])
+    assert "\n0\n" in f"\n{app.log}"
+
+
+# Signals of the application
+
+
+def test_a_signal_that_the_application_has_blocked_is_not_taken_by_our_threads(
+    script: Script,
+) -> None:
+    """It may wait for it, as here, or have something to finish first."""
+    app = script(
+        """
+import signal, threading
+client.emit_action("starts threads", "ann")
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+assert threading.active_count() > 1
+print("ready", flush=True)
+print(signal.sigwait([signal.SIGTERM]).name, flush=True)
+emit(1)
+"""
+    )
+    app.until(lambda: "ready" in app.log, "ready")
+    assert app.stop() == 0
+    assert "SIGTERM" in app.log
+    app.arrived([1])
+
+
+def test_on_failure_may_start_processes_that_hear_signals(script: Script) -> None:
+    app = script(
+        """
+import dataclasses, subprocess, sys, threading
+done = threading.Event()
+
+def on_failure(failure):
+    code = "import signal; print(signal.pthread_sigmask(signal.SIG_BLOCK, []))"
+    subprocess.run([sys.executable, "-c", code], check=True)
+    done.set()
+
+other = Client(dataclasses.replace(client.config, on_failure=on_failure, flush_num_retries=0,
+               base_url="http://127.0.0.1:9"))
+other.emit_action("lost", "ann")
+other.flush(10)
+assert done.wait(10)
+other.close()
+"""
+    )
+    assert app.ends() == 0
+    assert "set()" in app.log
+
+
+# What no worker can be started in
+
+
+FROZEN = """
+import sys
+sys.frozen = True
+sys.executable = sys.argv[1]
+try:
+    import app
+except Exception as error:
+    print(f"{type(error).__name__}: {error}")
+"""
+
+
+def test_a_frozen_application_is_refused_before_it_starts_itself_again(
+    host: StartHost, tmp_path: Path
+) -> None:
+    bundle = tmp_path / "bundle"
+    bundle.write_text(f"#!/bin/sh\ntouch {tmp_path}/started\n")
+    bundle.chmod(0o700)
+    files = {"app.py": CLIENT, "frozen.py": FROZEN}
+    app = host(files, sys.executable, "frozen.py", str(bundle))
+    app.process.wait(20)
+    assert app.log.startswith(f"ConfigError: {bundle} is a frozen application")
+    assert "multiprocessing.set_executable" in app.log
+    assert not (tmp_path / "started").exists()
+
+
+def test_a_program_that_was_mistaken_for_a_python_starts_no_further_ones(
+    host: StartHost, tmp_path: Path
+) -> None:
+    """The worst case: its name says Python, and it runs the application whatever its arguments."""
+    fake = tmp_path / "python-app"
+    runs = tmp_path / "runs"
+    fake.write_text(f"#!/bin/sh\necho run >>{runs}\nexec {sys.executable} app.py 2>>errors\n")
+    fake.chmod(0o700)
+    text = textwrap.dedent(
+        """
+        import time
+        emit(1)
+        time.sleep(1)
+        """
+    )
+    head = f"import sys; sys.executable = {str(fake)!r}\n"
+    app = host({"app.py": head + CLIENT + text}, sys.executable, "app.py")
+    app.until(runs.exists, "the first mistaken start")
+    app.process.wait(20)
+    app.until(lambda: not app.family(), "nobody left")
+    assert "the application itself" in (tmp_path / "errors").read_text()
+    assert runs.read_text().count("run") < 20, "it is tried again, ever more slowly"
+    assert app.process.returncode == 0
+
+
+def test_a_daemon_without_standard_streams(host: StartHost, tmp_path: Path) -> None:
+    """`python app.py <&- >&- 2>&-`: what is opened next gets the numbers 0, 1 and 2."""
+    (tmp_path / "app.py").write_text(CLIENT + "for number in range(50): emit(number)")
+    app = host({}, "sh", "-c", f"exec {sys.executable} app.py <&- >&- 2>&-")
+    assert app.ends() == 0
+    app.arrived(range(50))
+
+
+def test_ctrl_c_in_the_middle_of_a_start_leaves_a_worker_that_works(script: Script) -> None:
+    app = script(
+        """
+import time
+try:
+    emit(1)
+    print("emitted", flush=True)
+    time.sleep(1000)
+except KeyboardInterrupt:
+    emit(2)
+"""
+    )
+    app.until(lambda: "emitted" in app.log, "a first event")
+    os.killpg(app.process.pid, signal.SIGINT)
+    assert app.ends() == 0
+    app.arrived([1, 2])
