@@ -336,7 +336,7 @@ def run(examples: int, steps: int) -> None:
 
 
 def test_the_queue_agrees_with_a_simple_model_whatever_dies() -> None:
-    run(60, 40)
+    run(40, 40)
 
 
 @pytest.mark.soak
