@@ -89,8 +89,8 @@ class Entry:
     def farewell(self) -> None:
         """Say that this process is about to end.
 
-        Others that were killed up to now are dead when it returns: then only what this process finds
-        counts, and not whether it is the last at this very moment.
+        Others that were killed up to now are dead when it returns: then it counts what this process
+        finds, and not whether it is the last at this very moment.
         """
         self._words[self._at + _ORDERLY] = False
         time.sleep(_DYING_SECONDS)
