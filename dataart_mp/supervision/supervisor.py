@@ -53,7 +53,9 @@ class Supervisor:
     def workers(self) -> list[int]:
         """The process ids of the workers that live, whoever started them."""
         owners = (self._locks.owner(PLACES + place) for place in self._places)
-        return [owner for owner in owners if owner is not None]
+        # The kernel says 0 of one that is just dying, or lives beyond our namespace; as the number
+        # of a process to signal, that would be our own group.
+        return [owner for owner in owners if owner]
 
     def secure(self, now: float) -> None:
         """Start one worker if there is none: what this process accepts must outlive it.

@@ -89,8 +89,13 @@ class Audit:
         self._promises = promises
         self._incidents = incidents
         self._left = [incident.requests for incident in incidents]
+        # What concerns one client alone is not to use up what may explain another's; of those, the
+        # latest is the cause.
+        self._by_concern = sorted(
+            range(len(incidents)), key=lambda number: (not incidents[number].arena, -number)
+        )
         self._seen = {producer: bytearray(p.noted + 2) for producer, p in promises.items()}
-        self._requests: dict[str, tuple[bytes, float]] = {}
+        self._requests: dict[str, _Request] = {}
         self._findings = Findings()
 
     def take(self, line: bytes) -> None:
@@ -154,28 +159,49 @@ class Audit:
 
     def _explanation(self, entry: dict[str, Any], line: bytes) -> str | None:
         """Why this request came again; None when it came for the first time, or for no reason."""
-        key, again = entry["idempotency_key"], entry["time"]
-        content = blake2b(line[line.index(b'"items":') :], digest_size=16).digest()
+        key = entry["idempotency_key"]
         if key is None:
             self._findings.blame(f"a request without Idempotency-Key: {_about(entry)}")
             return None
-        before, first = self._requests.setdefault(key, (content, again))
-        if first == again and before is content:
+        content = blake2b(line[line.index(b'"items":') :], digest_size=16).digest()
+        before = self._requests.get(key)
+        if before is None:
+            unanswered = entry["status"] is None
+            self._requests[key] = _Request(content, entry["time"], unanswered)
             return None
-        if before != content:
+        if before.content != content:
             self._findings.blame(f"two requests with the key {key}: {_about(entry)}")
             return None
-        return self._incident(key, first, again)
+        explanation = self._reason(key, before, entry["time"])
+        before.unanswered = entry["status"] is None
+        if explanation is not None:
+            self._findings.repeated_requests[explanation] += 1
+        return explanation
 
-    def _incident(self, key: str, first: float, again: float) -> str | None:
-        """The latest incident between two arrivals that can explain one more request."""
-        for number in range(len(self._incidents) - 1, -1, -1):
+    def _reason(self, key: str, before: "_Request", again: float) -> str | None:
+        if before.unanswered:
+            return "ack_lost"
+        for number in self._by_concern:
             incident = self._incidents[number]
-            if self._left[number] and incident.may_explain(key, first, again):
+            if self._left[number] and incident.may_explain(key, before.first, again):
                 self._left[number] -= 1
-                self._findings.repeated_requests[incident.kind] += 1
                 return incident.kind
         return None
+
+
+@dataclass(slots=True)
+class _Request:
+    """A request that has arrived.
+
+    Attributes:
+        content: a digest of its items.
+        first: when it arrived for the first time (epoch, seconds).
+        unanswered: whether the sink was told not to answer when it arrived last.
+    """
+
+    content: bytes
+    first: float
+    unanswered: bool
 
 
 def lines(journals: Iterable[Path]) -> Iterator[bytes]:

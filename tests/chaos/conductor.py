@@ -246,12 +246,7 @@ class Conductor:
 
     def _set_fault(self, strike: Strike) -> None:
         if self._station.up and strike.fault is not None:
-            kind = strike.fault["kind"]
-            self._sink[kind] += 1
-            if kind == "ack_lost":
-                self._note_incident(
-                    kind, strike.fault.get("for_seconds", 60.0), strike.fault["times"]
-                )
+            self._sink[strike.fault["kind"]] += 1
             with suppress(SinkError):  # too slow just now
                 self._station.set_fault(strike.fault)
 

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 from hosted import CLIENT, Host, StartHost
 
@@ -79,6 +80,7 @@ def test_what_a_worker_has_not_sent_when_it_is_told_to_end_arrives(
 def test_an_event_of_the_master_hangs_no_worker(uwsgi: UWSGI, hooks: list[str]) -> None:
     """Emitting at import time must start no thread: a worker forked beside one would hang."""
     server = uwsgi("--processes", "6", *hooks, EMIT_AT_IMPORT="yes")
+    assert psutil.Process(server.process.pid).num_threads() == 1
     answered = server.emit(range(60), at_once=6)
     assert len(answered) == 60
     server.arrived(answered, attempted=[*answered, 1_000_000 + server.process.pid])

@@ -78,7 +78,7 @@ class Fate:
     def store(self, target: Any, start: int, data: bytes) -> None:
         """Copy bytes, or part of them."""
         if self._is_fatal():
-            for part in self._tear(len(data)):
+            for part in self._tear(len(data)) if data else []:
                 at = slice(start + part.start, start + part.stop)
                 target[at] = data[part]
             die()
