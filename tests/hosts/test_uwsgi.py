@@ -51,12 +51,11 @@ def uwsgi(host: StartHost, port: int) -> UWSGI:
     return start
 
 
-@pytest.mark.parametrize("lazy", [[], ["--lazy-apps"]], ids=["fork", "lazy-apps"])
-@pytest.mark.parametrize("threads", [[], ["--threads", "2"]], ids=["", "threads"])
-def test_every_event_of_every_worker_arrives(
-    uwsgi: UWSGI, lazy: list[str], threads: list[str]
-) -> None:
-    server = uwsgi(*lazy, *threads)
+@pytest.mark.parametrize(
+    "how", [[], ["--lazy-apps"], ["--threads", "2"]], ids=["fork", "lazy-apps", "threads"]
+)
+def test_every_event_of_every_worker_arrives(uwsgi: UWSGI, how: list[str]) -> None:
+    server = uwsgi(*how)
     answered: dict[int, str] = {}
     while len(set(answered.values())) < 2:  # both workers have emitted
         answered |= server.emit(range(len(answered), len(answered) + 30))
