@@ -8,6 +8,7 @@ from typing import Final
 from chaos.procfs import born, command, descendants
 
 _SHARED_MEMORY: Final = Path("/dev/shm")
+_OUR_NAME: Final = "dataart"
 
 
 class Leaks:
@@ -37,7 +38,9 @@ class Leaks:
         return [f"{pid}: {command(pid)}" for pid in found if born(pid) is not None]
 
     def _all_files(self) -> set[str]:
-        return set(_files_in(self._temporary)) | set(_files_in(_SHARED_MEMORY))
+        # Others on this machine make shared memory, too.
+        shared = {path for path in _files_in(_SHARED_MEMORY) if _OUR_NAME in path}
+        return shared | set(_files_in(self._temporary))
 
 
 def _files_in(folder: Path) -> Iterator[str]:
