@@ -26,12 +26,12 @@ new one.
 import mmap
 import os
 import struct
-import tempfile
 import uuid
 from pathlib import Path
 from typing import Final
 
 from dataart_mp.queue.locks import RecordLocks
+from dataart_mp.queue.nameless import nameless_file
 
 FREE: Final = 0  # a new arena is all zeros, so it is all free
 FILLING: Final = 1
@@ -128,7 +128,7 @@ class Arena:
         """
         size = cls.size(frames, capacity)
         if fd is None:
-            fd = _nameless_file()
+            fd = nameless_file()
             os.ftruncate(fd, size)
         else:
             _reserve(fd, size)
@@ -299,11 +299,3 @@ def _reserve(fd: int, size: int) -> None:
     chunk = bytes(1 << 20)  # macOS has no such call; writing has the same effect
     for start in range(os.fstat(fd).st_size, size, len(chunk)):
         os.pwrite(fd, chunk[: size - start], start)
-
-
-def _nameless_file() -> int:
-    # memfd is not bound by the size of /dev/shm, which a container limits to 64 MB.
-    if hasattr(os, "memfd_create"):
-        return os.memfd_create("dataart_mp", os.MFD_CLOEXEC)
-    with tempfile.TemporaryFile(prefix="dataart_mp") as file:
-        return os.dup(file.fileno())

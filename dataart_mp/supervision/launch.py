@@ -13,8 +13,9 @@ in its arguments or its environment.
 The start is `posix_spawn` and not `subprocess`, which waits for the end of file on a pipe that any
 child forked by the application just then, a server's worker say, keeps open for all its life.
 
-Once a launch is made it needs its starter no more: the new process has a session of its own, holds
-the arena, and finds its brief in the pipe. So what the starter has accepted is safe from here on.
+A launch needs its starter no more from the moment that the new process exists: it has a session of
+its own, holds the arena, and finds its brief, a nameless file, written before it was started. So
+what the starter has accepted is safe from here on, and so is what a dead sibling has left.
 """
 
 import contextlib
@@ -30,13 +31,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from dataart_mp.config import ClientConfig
+from dataart_mp.queue.nameless import nameless_file
 from dataart_mp.supervision import interpreter
 from dataart_mp.supervision.wiring import Inheritance
 
 # Everything before the fork is paid twice, so there is nothing but the fork.
 _BOOTSTRAP: Final = """\
 import os, sys
-brief = sys.stdin.buffer.readline()
+brief = sys.stdin.buffer.read()
 if os.fork():
     os._exit(0)
 import json
@@ -74,18 +76,18 @@ class Launch:
         self.ready = False
         self._text = b""
         self._interpreter_left = False
-        brief = _brief(config, place, file)
+        brief = nameless_file()
         self.status, worker_end = os.pipe()
         os.set_blocking(self.status, False)
-        worker_start, our_end = os.pipe()
-        numbers = _numbers((*asdict(inheritance).values(), worker_start, worker_end))
-        brief["descriptors"] = {name: numbers[fd] for name, fd in asdict(inheritance).items()}
+        numbers = _numbers((*asdict(inheritance).values(), brief, worker_end))
+        descriptors = {name: numbers[fd] for name, fd in asdict(inheritance).items()}
         try:
+            _write(brief, {**_brief(config, place, file), "descriptors": descriptors})
             self.pid = os.posix_spawn(
                 python,
                 [python, "-I", "-c", _BOOTSTRAP, f"dataart_mp worker {place}"],
                 _environment(),
-                file_actions=_inherit(numbers, worker_start, worker_end),
+                file_actions=_inherit(numbers, brief, worker_end),
                 setsid=True,
                 # It would die of them until it has come to say that it ignores them.
                 setsigmask=_IGNORED,
@@ -93,15 +95,10 @@ class Launch:
             )
         except BaseException:
             os.close(self.status)
-            os.close(our_end)
             raise
         finally:
-            os.close(worker_start)
+            os.close(brief)
             os.close(worker_end)
-        # One line, and no end of file to wait for: a child that the application forks right now
-        # may hold the pipe open for long. A worker that is dead already says why in its status.
-        with contextlib.suppress(BrokenPipeError), os.fdopen(our_end, "wb") as pipe:
-            pipe.write(json.dumps(brief).encode() + b"\n")
 
     def reap(self, *, wait: bool) -> bool:
         """Take leave of the interpreter that forks the worker: it goes within milliseconds.
@@ -181,6 +178,12 @@ def _brief(config: ClientConfig, place: int, file: Path | None) -> dict[str, Any
         "processes": config.num_processes,  # which may look different from within the worker
         "report_records": config.on_failure is not None,
     }
+
+
+def _write(file: int, brief: dict[str, Any]) -> None:
+    with os.fdopen(os.dup(file), "wb") as writing:
+        writing.write(json.dumps(brief).encode())
+    os.lseek(file, 0, os.SEEK_SET)  # where its reader begins, too: they share the position
 
 
 def _reap(pid: int, options: int) -> bool:
