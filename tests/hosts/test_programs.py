@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import textwrap
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -82,8 +83,15 @@ def test_an_interactive_session(host: StartHost) -> None:
     types("emit(1)\n")
     session.arrived([1])
     before = {process.pid for process in session.shippers()}
-    types("\x03")
-    session.until(lambda: "KeyboardInterrupt" in session.log, "the interrupt")
+
+    def interrupted() -> bool:
+        # As a person would, again when nothing happens: the terminal flushes at Ctrl-C what was
+        # just written, and readline notices a signal that comes right before its `select` late.
+        types("\x03")
+        time.sleep(0.5)
+        return "KeyboardInterrupt" in session.log
+
+    session.until(interrupted, "the interrupt")
     types("emit(2)\n")
     session.arrived([1, 2])
     assert before <= {process.pid for process in session.shippers()}
