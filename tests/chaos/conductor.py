@@ -209,9 +209,10 @@ class Conductor:
                 self._condemned.add(victim)
                 self._stopped.pop(victim, None)
                 self._kills[victim.role] += 1
-                if victim.role == "worker":
+                # One that was seen as a newborn may be a worker by now, and have sent something.
+                if victim.role in ("worker", "newborn"):
                     self._note_incident(
-                        "worker killed", 0.0, family.senders_a_worker, family.arena_id
+                        f"{victim.role} killed", 0.0, family.senders_a_worker, family.arena_id
                     )
 
     def _stop(self, family: Family, victims: list[Victim], seconds: float) -> None:

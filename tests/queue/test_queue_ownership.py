@@ -1,6 +1,5 @@
 """Who owns a frame is known by the kernel alone: real processes, and real `kill -9`."""
 
-import itertools
 import os
 import random
 import signal
@@ -175,20 +174,23 @@ def test_a_row_that_nobody_counts_in_yet_hides_no_row_behind_it() -> None:
 # Under load
 
 
+SPAN = 60_000  # numbers for each producer
+
+
 def emit_for_ever(queue: RecordQueue, returned: Slate, first: int) -> None:
-    for number in itertools.count(first):
+    for number in range(first, first + SPAN):  # beyond it, numbers are another producer's
         queue.append(record(number))
         returned.mark(number)
+    signal.pause()
 
 
 def storm(seconds: float, seed: int) -> None:
     """Producers and workers are killed at random moments, in random order, while they are busy."""
-    span = 60_000  # of numbers for each producer
     lives = 1_000
-    returned, delivered = Slate(span * 120), Slate(span * 120)
+    returned, delivered = Slate(SPAN * 120), Slate(SPAN * 120)
     chance = random.Random(seed)
     with queue_of(12, 400, records=7) as queue:
-        starts = iter(range(0, span * 120, span))
+        starts = iter(range(0, SPAN * 120, SPAN))
         producers = {next(starts): 0 for _ in range(2)}
         producers = {
             first: fork(partial(emit_for_ever, queue, returned, first)) for first in producers
