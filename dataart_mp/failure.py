@@ -9,8 +9,8 @@ class Failure:
     """Records that will not be delivered, and why.
 
     Attributes:
-        reason: In words, such as `"rejected"` (the platform refuses these records whenever they
-            are sent) or `"retries exhausted"`.
+        reason: In words: `"rejected"` (the platform refuses these records whenever they are
+            sent), `"retries exhausted"`, or `"delivery_timeout over"`.
         kind: What the records are.
         records: The decoded events, as they stood in the request.
         status: HTTP status of the last answer; None when there was no answer.

@@ -10,6 +10,7 @@ from typing import Any, Literal, Self
 
 from dataart_mp.config import environment
 from dataart_mp.config.checks import (
+    Flag,
     OptionalFile,
     OptionalSeconds,
     OptionalText,
@@ -17,6 +18,7 @@ from dataart_mp.config.checks import (
     Seconds,
     Text,
     Whole,
+    boolean,
     directory,
     import_string,
     optional,
@@ -30,9 +32,11 @@ from dataart_mp.config.url import platform_url
 from dataart_mp.errors import ConfigError
 from dataart_mp.failure import Failure
 
+Backoff = Literal["linear", "exponential"]
 Overflow = Literal["block", "drop", "raise"]
 OnFailure = Callable[[Failure], object]
 
+BackoffSetting = Setting[Backoff, Backoff]
 OverflowSetting = Setting[Overflow, Overflow]
 OptionalCallback = Setting[OnFailure | None, OnFailure | None]
 HTTP = Setting[HTTPOptions, HTTPOptions]
@@ -41,6 +45,14 @@ DEFAULT_BASE_URL = "https://src.datartproject.com"
 LEAST_PROCESSES_BY_DEFAULT = 2
 MOST_PROCESSES_BY_DEFAULT = 4
 """More processes than this rarely help: the platform or the network is the limit by then."""
+
+
+def _backoff(field: str, value: object) -> Backoff:
+    if value == "linear":
+        return "linear"
+    if value == "exponential":
+        return "exponential"
+    raise config_error(field, value, 'must be "linear" or "exponential"')
 
 
 def _overflow(field: str, value: object) -> Overflow:
@@ -81,6 +93,11 @@ class ClientConfig:
             `num_processes`.
         flush_num_retries: Tries after the first.
         flush_backoff_ratio: Seconds to wait per try made: 5, 10, 15 with 5.
+        backoff: How the delays grow: `"linear"`, or `"exponential"` (5, 10, 20 with 5); to 300
+            seconds at most.
+        backoff_jitter: Whether each delay is lengthened by a random part, up to a quarter of it.
+        delivery_timeout: Seconds after a batch's first try in which all others must begin; None
+            sets no limit but `flush_num_retries`.
         flush_actions_batch_size: Actions that make a request.
         flush_interval: Age in seconds at which the oldest waiting action is sent, with all that
             wait with it.
@@ -111,6 +128,9 @@ class ClientConfig:
     flush_num_processes: OptionalWhole = OptionalWhole(None, optional(whole(1, 4096)))
     flush_num_retries: Whole = Whole(3, whole(0, 1_000_000))
     flush_backoff_ratio: Seconds = Seconds(5.0, seconds())
+    backoff: BackoffSetting = BackoffSetting("linear", _backoff)
+    backoff_jitter: Flag = Flag(True, boolean)
+    delivery_timeout: OptionalSeconds = OptionalSeconds(None, optional(seconds()))
     flush_actions_batch_size: Whole = Whole(20, whole(1, 1_000_000))
     flush_interval: Seconds = Seconds(5.0, seconds())
     max_request_bytes: Whole = Whole(128 * 1024, whole(1024, 16 * 1024 * 1024 - 1))

@@ -14,6 +14,7 @@ that writes may die between any two of them.
     GENERATION           always               times the frame was claimed by a producer
     COUNT, LENGTH, KIND  READY .. SETTLED     records, bytes of content, ACTIONS or IDENTITY
     ATTEMPTS, DUE        READY .. WAITING     failed tries so far; when to try again (epoch, ns)
+    SINCE                SENDING, WAITING     when the batch at hand was first tried (epoch, ns)
     PROGRESS, BATCH_END  READY .. SENDING     what of the frame is through; end of the batch at hand
     OPENING + column     FILLING .. WAITING   totals of the frame's life when it was claimed
     CLOSING + column     FREE and SETTLED     totals of the frame's life when it was last settled
@@ -44,8 +45,8 @@ ACTIONS: Final = 0
 IDENTITY: Final = 1
 
 WORD: Final = 8
-GENERATION, COUNT, LENGTH, KIND, ATTEMPTS, DUE, PROGRESS, BATCH_END = range(8)
-OPENING: Final = 8
+GENERATION, COUNT, LENGTH, KIND, ATTEMPTS, SINCE, DUE, PROGRESS, BATCH_END = range(9)
+OPENING: Final = 12
 CLOSING: Final = 16
 ACCOUNT_WORDS: Final = 24
 ACCEPTED, DELIVERED, REJECTED, FAILED = range(4)  # columns of OPENING and CLOSING

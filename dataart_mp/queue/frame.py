@@ -31,6 +31,7 @@ from dataart_mp.queue.arena import (
     REJECTED,
     SENDING,
     SETTLED,
+    SINCE,
     WAITING,
     Arena,
 )
@@ -84,6 +85,11 @@ class Frame:
         return self._words[self._account + ATTEMPTS]
 
     @property
+    def since(self) -> int:
+        """When what is at its front was first tried (epoch, ns)."""
+        return self._words[self._account + SINCE]
+
+    @property
     def count(self) -> int:
         """How many records it was sealed with."""
         return self._words[self._account + COUNT]
@@ -109,20 +115,23 @@ class Frame:
     def advance(self, end: int, *, rejected: int = 0, failed: int = 0) -> None:
         """All up to `end` is through; `rejected` and `failed` of its records were not delivered."""
         _, before_rejected, before_failed = self._progress()
-        self._words[self._account + ATTEMPTS] = 0  # what comes next has not been tried
+        for word in (ATTEMPTS, SINCE):  # what comes next has not been tried
+            self._words[self._account + word] = 0
         self._words[self._account + PROGRESS] = (
             end << _THROUGH_SHIFT
             | (before_rejected + rejected) << _COUNT_BITS
             | (before_failed + failed)
         )
 
-    def aim(self, batch_end: int) -> None:
-        """Say which batch is about to be sent: from what is through up to `batch_end`.
+    def aim(self, batch_end: int, now: int) -> None:
+        """Say at `now` (epoch, ns) what is about to be sent: what is not through, to `batch_end`.
 
         Said before, not after: should this process die after the platform took the batch, the
         next one sends the same batch under the same key, and not a larger one under another.
         """
         self._words[self._account + BATCH_END] = batch_end
+        if not self._words[self._account + SINCE]:
+            self._words[self._account + SINCE] = now
 
     def postpone(self, due: int) -> None:
         """Let go of the frame until `due` (epoch, ns): then any worker may try again."""

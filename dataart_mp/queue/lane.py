@@ -24,6 +24,7 @@ from dataart_mp.queue.arena import (
     OPENING,
     PROGRESS,
     READY,
+    SINCE,
     Arena,
 )
 
@@ -111,7 +112,7 @@ def _open_account(arena: Arena, frame: int, kind: int) -> None:
     words[account + GENERATION] += 1
     opening, closing = account + OPENING, account + CLOSING
     words[opening : opening + COLUMNS] = words[closing : closing + COLUMNS]
-    for word in (COUNT, LENGTH, ATTEMPTS, DUE, PROGRESS, BATCH_END):
+    for word in (COUNT, LENGTH, ATTEMPTS, SINCE, DUE, PROGRESS, BATCH_END):
         words[account + word] = 0
     words[account + KIND] = kind  # whoever salvages the frame must know it
     arena.set_state(frame, FILLING)

@@ -50,7 +50,13 @@ def main(brief: dict[str, Any]) -> None:
         life_end=inheritance.life_end,
         sender=Sender(config, senders, f"dataart_mp/{__version__}"),
         senders=senders,
-        backoff=Backoff(config.flush_backoff_ratio, config.flush_num_retries),
+        backoff=Backoff(
+            config.backoff,
+            config.flush_backoff_ratio,
+            config.flush_num_retries,
+            jitter=config.backoff_jitter,
+            deadline=config.delivery_timeout,
+        ),
         reporter=Reporter(queue.arena, inheritance.report, with_records=brief["report_records"]),
         supervisor=Supervisor(queue, inheritance.wiring(), config),
     )

@@ -1,5 +1,6 @@
 """The shipper: what is done with one frame, from its claim to its settlement."""
 
+import random
 import time
 from datetime import UTC, datetime
 from typing import assert_never
@@ -30,6 +31,7 @@ class Shipper:
         self._sender = sender
         self._backoff = backoff
         self._reporter = reporter
+        self._dice = random.SystemRandom()
 
     def ship(self, frame: Frame) -> float | None:
         """Send what is in the frame, from its front to its back.
@@ -41,7 +43,7 @@ class Shipper:
         batches = _batches(frame)
         while batches:
             batch = batches.pop()
-            frame.aim(batch.end)
+            frame.aim(batch.end, time.time_ns())
             answer = self._post(batch, frame.attempts)
             match judge(answer, batch.count, datetime.now(UTC)):
                 case Delivered():
@@ -54,12 +56,16 @@ class Shipper:
                     frame.advance(batch.end, rejected=batch.count)
                 case Retry(after):
                     attempts = frame.attempts + 1
-                    delay = self._backoff.delay(attempts, after)
+                    delay = self._backoff.delay(
+                        attempts, after, age=_age(frame), chance=self._dice.random()
+                    )
                     if delay is not None:
                         frame.postpone(time.time_ns() + int(delay * 1e9))
                         self._reporter.retrying(answer, delay)
                         return delay
-                    self._reporter.gave_up("retries exhausted", batch, answer, attempts)
+                    self._reporter.gave_up(
+                        self._backoff.gave_up_because(attempts), batch, answer, attempts
+                    )
                     frame.advance(batch.end, failed=batch.count)
                 case verdict:
                     assert_never(verdict)
@@ -74,6 +80,11 @@ class Shipper:
         if attempts:
             self._queue.ledger.add(RETRIES)
         return answer
+
+
+def _age(frame: Frame) -> float:
+    """Seconds since the batch at hand was first tried, by whatever process."""
+    return max(0, time.time_ns() - frame.since) / 1e9
 
 
 def _batches(frame: Frame) -> list[Batch]:

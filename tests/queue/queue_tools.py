@@ -21,6 +21,7 @@ from dataart_mp.queue.frame import due_at, wake
 
 KILLED = -signal.SIGKILL
 FAR_FUTURE = 1 << 62
+NOW = 1 << 60
 
 
 def record(number: int, width: int = 0) -> bytes:

@@ -7,6 +7,7 @@ from queue_deaths import TEARS, Fate, Tear, at_every_step, tail
 from queue_tools import (
     FAR_FUTURE,
     KILLED,
+    NOW,
     Slate,
     assert_clean,
     audit,
@@ -99,10 +100,10 @@ def work_off(queue: RecordQueue, taken: Slate) -> None:
     (start, end) = second.spans()[0]
     lines = lines_of(second)
     cut = start + len(lines[0])
-    second.aim(cut)
+    second.aim(cut, NOW)
     taken.mark(number_of(lines[0]))
     second.advance(cut, rejected=1)
-    second.aim(end)
+    second.aim(end, NOW)
     second.postpone(FAR_FUTURE)
 
     for line in lines_of(third):
@@ -166,9 +167,9 @@ def test_progress_that_was_made_before_a_death_is_kept() -> None:
     def child(queue: RecordQueue) -> None:
         (frame,) = claim_all(queue)
         end = frame.spans()[0][1]
-        frame.aim(end // 3)
+        frame.aim(end // 3, NOW)
         frame.advance(end // 3, rejected=1)
-        frame.aim(2 * end // 3)
+        frame.aim(2 * end // 3, NOW)
         os._exit(os.EX_OK)
 
     with queue_of(records=3) as queue:

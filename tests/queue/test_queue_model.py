@@ -24,6 +24,7 @@ from queue_deaths import TEARS, Fate, everything
 from queue_tools import (
     FAR_FUTURE,
     KILLED,
+    NOW,
     assert_clean,
     drain,
     fork,
@@ -91,7 +92,7 @@ class Actor:
         lines = lines_of(frame)
         start = frame.spans()[0][0]
         end = start + sum(map(len, lines[:records]))
-        frame.aim(end)
+        frame.aim(end, NOW)
         frame.advance(end, **outcome)
 
     def postpone(self, number: int) -> None:

@@ -1,36 +1,67 @@
-"""The backoff is the seed's: it grows by its ratio, and there is none after the last try."""
+"""The backoff is the seed's by default; no delay follows the last try."""
 
 import pytest
 
 from dataart_mp import ClientConfig
-from dataart_mp.worker.backoff import Backoff
+from dataart_mp.worker.backoff import LONGEST_DELAY, Backoff, BackoffKind
+
+LINEAR = Backoff("linear", ratio=5.0, retries=3)
+EXPONENTIAL = Backoff("exponential", ratio=5.0, retries=3)
+
+
+def delays(backoff: Backoff, chance: float = 0.0) -> list[float | None]:
+    return [backoff.delay(attempts, chance=chance) for attempts in range(1, backoff.retries + 2)]
 
 
 def test_the_delays_are_the_go_clients_5_10_15() -> None:
-    backoff = Backoff(ratio=5.0, retries=3)
-    assert [backoff.delay(attempts) for attempts in (1, 2, 3, 4)] == [5.0, 10.0, 15.0, None]
+    assert delays(LINEAR) == [5.0, 10.0, 15.0, None]
 
 
-def test_the_delays_of_a_client_that_was_told_nothing_are_5_10_15() -> None:
+def test_a_client_that_was_told_nothing_has_the_go_clients_delays_but_for_the_jitter() -> None:
     config = ClientConfig("key")
-    backoff = Backoff(config.flush_backoff_ratio, config.flush_num_retries)
-    assert [backoff.delay(attempts) for attempts in (1, 2, 3, 4)] == [5.0, 10.0, 15.0, None]
+    backoff = Backoff(config.backoff, config.flush_backoff_ratio, config.flush_num_retries)
+    assert delays(backoff) == [5.0, 10.0, 15.0, None]
+    assert config.backoff_jitter
+    assert config.delivery_timeout is None
+
+
+def test_exponential_delays_double() -> None:
+    assert delays(EXPONENTIAL) == [5.0, 10.0, 20.0, None]
 
 
 def test_without_retries_there_is_no_delay_after_the_first_try() -> None:
-    assert Backoff(ratio=5.0, retries=0).delay(1) is None
+    assert Backoff("linear", ratio=5.0, retries=0).delay(1) is None
+
+
+@pytest.mark.parametrize("kind", ["linear", "exponential"])
+def test_no_delay_grows_beyond_the_cap(kind: BackoffKind) -> None:
+    backoff = Backoff(kind, ratio=5.0, retries=1_000_000)
+    assert backoff.delay(1_000_000) == LONGEST_DELAY
+    assert Backoff(kind, ratio=1000.0, retries=9).delay(9) == 1000.0  # who asks for it gets it
+
+
+@pytest.mark.parametrize(("chance", "first"), [(0.0, 5.0), (0.5, 5.625), (1.0, 6.25)])
+def test_jitter_lengthens_a_delay_by_up_to_a_quarter(chance: float, first: float) -> None:
+    jittery = Backoff("linear", ratio=5.0, retries=3, jitter=True)
+    assert delays(jittery, chance) == [first, 2 * first, 3 * first, None]
+    assert delays(LINEAR, chance) == [5.0, 10.0, 15.0, None]
 
 
 @pytest.mark.parametrize(
     ("asked", "delay"), [(0.0, 10.0), (9.9, 10.0), (10.1, 10.1), (300.0, 300.0)]
 )
 def test_what_the_platform_asks_for_is_a_minimum(asked: float, delay: float) -> None:
-    assert Backoff(ratio=5.0, retries=3).delay(2, asked) == delay
+    assert LINEAR.delay(2, asked) == delay
 
 
 def test_what_the_platform_asks_for_makes_no_more_tries() -> None:
-    assert Backoff(ratio=5.0, retries=1).delay(2, at_least=60.0) is None
+    assert Backoff("linear", ratio=5.0, retries=1).delay(2, at_least=60.0) is None
+
+
+@pytest.mark.parametrize(("age", "delay"), [(0.0, 10.0), (20.0, 10.0), (20.1, None)])
+def test_no_try_begins_after_the_deadline(age: float, delay: float | None) -> None:
+    assert Backoff("linear", 5.0, 9, deadline=30.0).delay(2, age=age) == delay
 
 
 def test_the_ratio_may_be_a_fraction() -> None:
-    assert Backoff(ratio=0.25, retries=9).delay(3) == 0.75
+    assert Backoff("linear", ratio=0.25, retries=9).delay(3) == 0.75

@@ -14,7 +14,7 @@ from worker_servers import SenderTo, refused_port
 from dataart_mp.devsink.process import SinkProcess
 from dataart_mp.producer.encoder import encode_action, encode_identity
 from dataart_mp.queue import Frame, RecordQueue, janitor
-from dataart_mp.queue.arena import READY, SENDING, WAITING
+from dataart_mp.queue.arena import READY, SENDING, SINCE, WAITING
 from dataart_mp.queue.frame import due_at, wake
 from dataart_mp.stats import Stats
 from dataart_mp.worker.backoff import Backoff
@@ -31,12 +31,20 @@ MINUTE_NS = 60_000_000_000
 class Bench:
     """A queue, and a worker's parts put together by hand: the test is the thread that sends."""
 
-    def __init__(self, sender: Sender, *, frames: int = 2, retries: int = 3) -> None:
+    def __init__(
+        self,
+        sender: Sender,
+        *,
+        frames: int = 2,
+        retries: int = 3,
+        deadline: float | None = None,
+    ) -> None:
         self.queue = RecordQueue(frames, 64 * 1024, records=10_000)
         self._report_end, self._report = os.pipe()
         os.set_blocking(self._report_end, False)
         self.reporter = Reporter(self.queue.arena, self._report, with_records=True)
-        self.shipper = Shipper(self.queue, sender, Backoff(RATIO, retries), self.reporter)
+        backoff = Backoff("linear", RATIO, retries, deadline=deadline)
+        self.shipper = Shipper(self.queue, sender, backoff, self.reporter)
 
     def put(self, *keys: str) -> None:
         """Actions with these keys make a frame that is READY."""
@@ -302,6 +310,40 @@ def test_the_application_hears_that_delivery_fails_but_not_for_every_batch(
     assert (report["report"], report["status"], report["delay"]) == ("retrying", 503, RATIO)
 
 
+def test_a_batch_is_given_up_when_no_try_could_begin_before_its_deadline(
+    platform: SinkProcess, bench: Any
+) -> None:
+    platform.set_faults({"kind": "status", "status": 503})
+    work = bench(deadline=60.0)
+    work.put(*["tick"] * 5)
+    assert work.ship() == RATIO
+    (frame,) = work.queue.arena.all_in(WAITING)
+    work.queue.arena.words[work.queue.arena.account(frame) + SINCE] -= MINUTE_NS
+    work.wake()
+    assert work.ship() is None
+    assert accounts(work.settled()) == (5, 0, 0, 5)
+    (failure,) = work.failures()
+    assert (failure["reason"], failure["attempts"]) == ("delivery_timeout over", 2)
+
+
+def test_the_deadline_counts_anew_for_what_has_not_been_tried(
+    platform: SinkProcess, bench: Any
+) -> None:
+    """A split batch's second half is not given up for the time that the first one took."""
+    platform.set_faults(
+        {"kind": "status", "status": 413, "times": 1}, {"kind": "status", "status": 503}
+    )
+    work = bench(deadline=12.0, retries=9)
+    work.put(*["tick"] * 4)
+    assert work.ship() == RATIO
+    work.wake()
+    frame = work.claim()
+    frame.advance(frame.spans()[0][1])
+    assert frame.since == 0
+    assert work.shipper.ship(frame) == RATIO
+    assert time.time_ns() - frame.since < MINUTE_NS
+
+
 def test_when_retries_are_exhausted_it_is_counted_and_reported(
     platform: SinkProcess, bench: Any
 ) -> None:
@@ -487,7 +529,8 @@ def test_a_frame_that_nobody_holds_can_be_sent_by_another_worker(
     work.put(*["tick"] * 3)
     work.ship()
     work.wake()
-    other = Shipper(work.queue, sender_to(platform.url), Backoff(RATIO, 3), work.reporter)
+    backoff = Backoff("linear", RATIO, 3)
+    other = Shipper(work.queue, sender_to(platform.url), backoff, work.reporter)
     assert other.ship(work.claim()) is None
     assert accounts(work.settled()) == (3, 3, 0, 0)
     assert len(set(keys_sent(platform))) == 1

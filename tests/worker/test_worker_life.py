@@ -276,7 +276,7 @@ def worker(crew: MakeCrew, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Wo
     monkeypatch.setattr(os, "_exit", exit_instead)
     work = crew()
     reporter = Reporter(work.queue.arena, work.wiring.report, with_records=True)
-    backoff = Backoff(1.0, 1)
+    backoff = Backoff("linear", 1.0, 1)
     sender: Any = None
     made = Worker(work.queue, work.wiring.life_end, sender, 0, backoff, reporter, work.supervisor)
     yield made, work
