@@ -12,6 +12,7 @@ import logging
 import os
 import queue
 import time
+import warnings
 import weakref
 from collections.abc import Mapping
 from datetime import datetime
@@ -23,7 +24,7 @@ from dataart_mp.config import ClientConfig
 from dataart_mp.errors import BufferFullError
 from dataart_mp.producer.encoder import encode_action, encode_identity
 from dataart_mp.producer.engine import Engine
-from dataart_mp.producer.tally import Tally
+from dataart_mp.producer.tally import Count, Tally
 from dataart_mp.queue.ledger import DROPPED_FULL
 from dataart_mp.stats import Stats
 from dataart_mp.worker.batch import ENVELOPE_BYTES
@@ -43,10 +44,20 @@ class Client:
         config: where to, with which key and how.
 
     Raises:
-        ConfigError: there is no Python interpreter for workers to run in.
+        ConfigError: there is no Python interpreter for workers to run in, or the directory of the
+            spool cannot be used.
+
+    Warns:
+        UserWarning: the key travels unencrypted, by http to another machine.
     """
 
     def __init__(self, config: ClientConfig) -> None:
+        if config.travels_in_the_clear:
+            warnings.warn(
+                f"base_url={config.base_url!r}: the api_key and all events travel unencrypted; "
+                "use https",
+                stacklevel=2,
+            )
         capacity = config.max_request_bytes - ENVELOPE_BYTES
         self._assemble(config, Engine.make(config, capacity), maker=os.getpid())
 
@@ -157,7 +168,7 @@ class Client:
             self._left = left
             self._abandon.detach()
             self._engine.stop(wait=left == 0)
-            self._tell_drops(self._drops.rest())
+            self._tell_drops(self._drops.rest(time.monotonic()))
         return self._left
 
     def stats(self) -> Stats:
@@ -207,14 +218,15 @@ class Client:
             "the events; raise flush_buffer_size or block_timeout, or set overflow"
         )
 
-    def _tell_drops(self, records: int) -> None:
-        if records:
-            _log.error("%d records dropped: buffer full", records)
+    def _tell_drops(self, count: Count) -> None:
+        if count:
+            _log.error("%s: buffer full", count.told("record", "dropped"))
 
     def _at_exit(self) -> None:
         """Give the workers a last chance while this process lives; after it they go on alone."""
         if self._left is not None:
             return
+        self._tell_drops(self._drops.rest(time.monotonic()))
         if os.getpid() == self._maker:
             self._queue.flush(self.config.exit_timeout)
         else:

@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import KW_ONLY, dataclass
 from typing import Any, Literal, Self
+from urllib.parse import urlsplit
 
 from dataart_mp.config import environment
 from dataart_mp.config.checks import (
@@ -28,7 +29,7 @@ from dataart_mp.config.checks import (
 from dataart_mp.config.cpus import available_cpus
 from dataart_mp.config.http_options import HTTPOptions
 from dataart_mp.config.setting import MASK, Setting, config_error, masked_repr, secret_error
-from dataart_mp.config.url import platform_url
+from dataart_mp.config.url import is_loopback, platform_url
 from dataart_mp.errors import ConfigError
 from dataart_mp.failure import Failure
 
@@ -199,6 +200,12 @@ class ClientConfig:
             return self.flush_num_processes
         wanted = max(LEAST_PROCESSES_BY_DEFAULT, available_cpus())
         return min(MOST_PROCESSES_BY_DEFAULT, wanted, self.flush_num_workers)
+
+    @property
+    def travels_in_the_clear(self) -> bool:
+        """Whether requests, the key included, go to another machine and are not encrypted."""
+        target = urlsplit(self.base_url)
+        return target.scheme == "http" and not is_loopback(target.hostname)
 
     def without_callbacks(self) -> Self:
         """Return the same without `on_failure`: it can be pickled whatever that was."""

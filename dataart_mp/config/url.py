@@ -1,5 +1,6 @@
 """URLs in settings: checked, and shown without what may be secret in them."""
 
+import ipaddress
 import re
 from urllib.parse import SplitResult, urlsplit
 
@@ -30,6 +31,16 @@ def proxy_url(field: str, value: object) -> str:
     if parts.path.strip("/") or "?" in url or "#" in url:
         raise _url_error(field, url, "must end with host and port; leave out path and query")
     return url
+
+
+def is_loopback(host: str | None) -> bool:
+    """Whether a URL's host is this machine itself, by its name or its address."""
+    if host is None or host == "localhost":
+        return host is not None
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:  # a name
+        return False
 
 
 def _http_url(field: str, value: object) -> tuple[str, SplitResult]:

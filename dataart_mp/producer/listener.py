@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from dataart_mp.failure import Failure
 from dataart_mp.producer import threads
-from dataart_mp.producer.tally import Tally
+from dataart_mp.producer.tally import Count, Tally
 from dataart_mp.queue.bell import Bell
 
 _log = logging.getLogger("dataart_mp")
@@ -74,7 +74,7 @@ class Listener:
             if not more:  # every writing end is closed
                 poll.unregister(self._report_end)
         for what, tally in self._tallies.items():
-            self._tell(tally.rest(), what, "see above")
+            self._tell(tally.rest(time.monotonic()), what, "see above")
 
     def _hear(self) -> bool:
         """Take in what is there; False when nothing is, or nobody writes any more."""
@@ -118,9 +118,9 @@ class Listener:
         except Exception:  # noqa: BLE001 - it is the application's code
             _log.exception("on_failure raised; delivery goes on")
 
-    def _tell(self, records: int, what: str, answer: str) -> None:
-        if records:
-            _log.error("%d records not delivered: %s, %r", records, what, answer)
+    def _tell(self, count: Count, what: str, answer: str) -> None:
+        if count:
+            _log.error("%s: %s, %r", count.told("record", "not delivered"), what, answer)
 
 
 def _parsed(lines: list[bytes]) -> Iterator[dict[str, Any]]:

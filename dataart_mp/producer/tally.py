@@ -3,6 +3,28 @@
 from dataclasses import dataclass, field
 
 
+@dataclass(frozen=True, slots=True)
+class Count:
+    """So many happenings, to be told in one line.
+
+    Attributes:
+        amount: how many; none of them was told before.
+        seconds: the time they took, since others like them were told; 0.0 of the first ones.
+    """
+
+    amount: int
+    seconds: float
+
+    def __bool__(self) -> bool:
+        return self.amount > 0
+
+    def told(self, noun: str, happened: str) -> str:
+        """Say it: "1,800 records dropped in 30 s" of the noun `record`."""
+        plural = noun if self.amount == 1 else f"{noun}s"
+        text = f"{self.amount:,} {plural} {happened}"
+        return f"{text} in {self.seconds:.0f} s" if self.seconds >= 1.0 else text
+
+
 @dataclass(slots=True)
 class Tally:
     """Counts happenings of one kind, and says when their number is to be told.
@@ -17,24 +39,21 @@ class Tally:
     _untold: int = field(default=0, init=False)
     _told_at: float | None = field(default=None, init=False)
 
-    def add(self, amount: int, now: float) -> int:
-        """Count `amount` more; the number to tell now, or 0.
+    def add(self, amount: int, now: float) -> Count:
+        """Count `amount` more; what is to be told now, perhaps nothing.
 
         Args:
             amount: how many more.
             now: monotonic time, in seconds.
         """
         self._untold += amount
-        return self.due(now)
+        if self._told_at is not None and now < self._told_at + self.interval:
+            return Count(0, 0.0)
+        return self.rest(now)
 
-    def due(self, now: float) -> int:
-        """The number to tell now, or 0."""
-        if not self._untold or (self._told_at is not None and now < self._told_at + self.interval):
-            return 0
-        self._told_at = now
-        return self.rest()
-
-    def rest(self) -> int:
-        """The number not told yet, whatever the time."""
-        untold, self._untold = self._untold, 0
-        return untold
+    def rest(self, now: float) -> Count:
+        """What is not told yet, whatever the time."""
+        seconds = 0.0 if self._told_at is None else now - self._told_at
+        count = Count(self._untold, seconds)
+        self._untold, self._told_at = 0, now
+        return count

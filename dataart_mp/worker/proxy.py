@@ -1,10 +1,10 @@
 """The proxy: through which one the requests go, and what it wants to hear."""
 
-import ipaddress
 import urllib.request
 from urllib.parse import unquote, urlsplit
 
 from dataart_mp.config import HTTPOptions
+from dataart_mp.config.url import is_loopback
 
 
 def proxy_for(url: str, http: HTTPOptions) -> str | None:
@@ -17,7 +17,7 @@ def proxy_for(url: str, http: HTTPOptions) -> str | None:
     target = urlsplit(url)
     # Not getproxies(), which on macOS asks the system too, and may not in a forked process.
     proxy = urllib.request.getproxies_environment().get(target.scheme)
-    if proxy is None or _is_loopback(target.hostname) or urllib.request.proxy_bypass(target.netloc):
+    if proxy is None or is_loopback(target.hostname) or urllib.request.proxy_bypass(target.netloc):
         return None
     return proxy if "://" in proxy else f"http://{proxy}"
 
@@ -27,12 +27,3 @@ def credentials(proxy: str) -> str | None:
     auth, at, _ = urlsplit(proxy).netloc.rpartition("@")
     # Latin-1, as they travel: bytes that are percent-encoded stay the same bytes.
     return unquote(auth, "latin-1") if at else None
-
-
-def _is_loopback(host: str | None) -> bool:
-    if host is None or host == "localhost":
-        return host is not None
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:  # a name
-        return False

@@ -1,6 +1,7 @@
 """What happens when the buffer is full, as configured; and what is told of what was given up."""
 
 import logging
+import subprocess
 import time
 from collections.abc import Callable
 from typing import Any
@@ -73,7 +74,7 @@ def test_drop_returns_false_and_counts_and_logs(
         hanging.clear_faults()
         assert client.flush(20) == 0
     messages = [record.getMessage() for record in caplog.records]
-    assert messages == ["1 records dropped: buffer full", "5 records dropped: buffer full"]
+    assert messages == ["1 record dropped: buffer full", "5 records dropped: buffer full"]
 
 
 def test_what_is_given_up_on_is_counted_logged_and_reported(
@@ -142,3 +143,27 @@ def test_an_outage_costs_nothing_but_time(config: Configure, sink: SinkProcess) 
 
 def _patient() -> Any:
     return HTTPOptions(read_timeout=60.0)
+
+
+def test_drops_are_told_also_when_the_client_is_never_closed(
+    app: Callable[..., subprocess.CompletedProcess[str]], hanging: SinkProcess
+) -> None:
+    done = app(
+        """
+import logging, sys
+from dataart_mp import Client, ClientConfig
+
+logging.basicConfig(format="%(message)s")
+client = Client(ClientConfig("k", base_url=sys.argv[1], flush_buffer_size=1, overflow="drop",
+                             flush_actions_batch_size=1, exit_timeout=0))
+while client.emit_action("tick", "ann"):
+    pass
+for _ in range(4):
+    client.emit_action("tick", "ann")
+""",
+        hanging.url,
+    )
+    assert done.stderr.splitlines() == [
+        "1 record dropped: buffer full",
+        "4 records dropped: buffer full",
+    ]
