@@ -1,4 +1,4 @@
-"""The command line: `dataart-mp ship`, `sink`, `demo`, `flights`, `version`.
+"""The command line: `dataart-mp ship`, `sink`, `demo`, `spool`, `flights`, `version`.
 
     commands/   what can be typed: each file reads options, and writes the result
     …           the nouns beside it do the work, and know nothing of options

@@ -12,6 +12,7 @@ from dataart_mp.cli.commands.demo import demo
 from dataart_mp.cli.commands.flights import flights
 from dataart_mp.cli.commands.ship import ship
 from dataart_mp.cli.commands.sink import sink
+from dataart_mp.cli.commands.spool import spool
 from dataart_mp.cli.commands.version import version
 from dataart_mp.cli.exit_code import ExitCode
 from dataart_mp.cli.message import PROGRAM, warn
@@ -65,7 +66,7 @@ def app() -> None:
     """Ship events to the DataArt platform, or see them arrive in a local stand-in of it."""
 
 
-for _command in (ship, sink, demo, flights, version):
+for _command in (ship, sink, demo, spool, flights, version):
     app.add_command(_command)
 
 

@@ -102,6 +102,8 @@ class Listener:
                     report["answer"],
                     report["delay"],
                 )
+            case "not kept":
+                _log.error("%d dead letters not kept: %s", report["count"], report["text"])
             case "crash":
                 _log.error("a worker crashed: %s", report["text"])
 

@@ -3,6 +3,7 @@
     <arena id>.arena                in use, or left behind by processes that are all dead
     <arena id>.arena.<reason>       set aside: foreign, newer, corrupt or truncated
     <process id>-<random>.new       being made
+    dead/                           what was given up on: see `dead_letters`
 
 A file gets its name when it is complete and in use. What is in it is on its way to the disk from
 the moment it was written; only a power failure can still lose it.

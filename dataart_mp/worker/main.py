@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dataart_mp.config import ClientConfig
+from dataart_mp.dead_letters import DeadLetters
 from dataart_mp.queue.locks import PLACES
 from dataart_mp.supervision.interpreter import GUARD
 from dataart_mp.supervision.supervisor import Supervisor
@@ -59,6 +60,7 @@ def main(brief: dict[str, Any]) -> None:
         ),
         reporter=Reporter(queue.arena, inheritance.report, with_records=brief["report_records"]),
         supervisor=Supervisor(queue, inheritance.wiring(), config),
+        letters=None if config.spool_dir is None else DeadLetters(Path(config.spool_dir)),
     )
     os.chdir("/")  # keep no directory of the application busy
     _say_ready()

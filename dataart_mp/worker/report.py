@@ -55,6 +55,10 @@ class Reporter:
             }
         )
 
+    def not_kept(self, batch: Batch, error: OSError) -> None:
+        """What is given up on could not be kept as dead letters."""
+        self._report({"report": "not kept", "count": batch.count, "text": str(error)})
+
     def retrying(self, answer: Answer, delay: float) -> None:
         """A batch has to wait; said once in a while, for an outage concerns every batch."""
         now = time.monotonic()

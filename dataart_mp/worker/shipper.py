@@ -5,6 +5,7 @@ import time
 from datetime import UTC, datetime
 from typing import assert_never
 
+from dataart_mp.dead_letters import Cause, DeadLetters
 from dataart_mp.queue import Frame, RecordQueue
 from dataart_mp.queue.ledger import BYTES, REQUESTS, RETRIES
 from dataart_mp.worker.backoff import Backoff
@@ -22,15 +23,22 @@ class Shipper:
         sender: posts the batches.
         backoff: says when a failed batch is tried again.
         reporter: tells the application what was not delivered, and what has to wait.
+        letters: keeps what was not delivered; None: nothing does.
     """
 
     def __init__(
-        self, queue: RecordQueue, sender: Sender, backoff: Backoff, reporter: Reporter
+        self,
+        queue: RecordQueue,
+        sender: Sender,
+        backoff: Backoff,
+        reporter: Reporter,
+        letters: DeadLetters | None = None,
     ) -> None:
         self._queue = queue
         self._sender = sender
         self._backoff = backoff
         self._reporter = reporter
+        self._letters = letters
         self._dice = random.SystemRandom()
 
     def ship(self, frame: Frame) -> float | None:
@@ -52,7 +60,7 @@ class Shipper:
                     first, second = batch.halves()
                     batches += [second, first]
                 case Rejected():
-                    self._reporter.gave_up("rejected", batch, answer, frame.attempts + 1)
+                    self._give_up("rejected", batch, answer, frame.attempts + 1)
                     frame.advance(batch.end, rejected=batch.count)
                 case Retry(after):
                     attempts = frame.attempts + 1
@@ -63,14 +71,30 @@ class Shipper:
                         frame.postpone(time.time_ns() + int(delay * 1e9))
                         self._reporter.retrying(answer, delay)
                         return delay
-                    self._reporter.gave_up(
-                        self._backoff.gave_up_because(attempts), batch, answer, attempts
-                    )
+                    reason = self._backoff.gave_up_because(attempts)
+                    self._give_up(reason, batch, answer, attempts)
                     frame.advance(batch.end, failed=batch.count)
                 case verdict:
                     assert_never(verdict)
         self._queue.settle(frame)
         return None
+
+    def _give_up(self, reason: str, batch: Batch, answer: Answer, attempts: int) -> None:
+        """Keep what will not be delivered, and tell of it, before its account is closed."""
+        if self._letters is not None:
+            cause = Cause(
+                time=datetime.now(UTC),
+                reason=reason,
+                status=answer.status,
+                answer=answer.text,
+                attempts=attempts,
+                kind="identity" if batch.is_identity else "action",
+            )
+            try:
+                self._letters.keep(batch.key, batch.content, cause)
+            except OSError as error:
+                self._reporter.not_kept(batch, error)
+        self._reporter.gave_up(reason, batch, answer, attempts)
 
     def _post(self, batch: Batch, attempts: int) -> Answer:
         body = batch.body(datetime.now(UTC))

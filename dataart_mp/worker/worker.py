@@ -10,6 +10,7 @@ import traceback
 from collections.abc import Iterator
 from typing import Final
 
+from dataart_mp.dead_letters import DeadLetters
 from dataart_mp.queue import RecordQueue, janitor
 from dataart_mp.queue.arena import READY, WAITING
 from dataart_mp.queue.bell import Bell
@@ -36,6 +37,7 @@ class Worker:
         backoff: when a failed batch is tried again.
         reporter: tells the application.
         supervisor: replaces the other workers, when no producer is left to do it.
+        letters: keeps what was given up on; None: nothing does.
     """
 
     def __init__(
@@ -47,6 +49,7 @@ class Worker:
         backoff: Backoff,
         reporter: Reporter,
         supervisor: Supervisor,
+        letters: DeadLetters | None = None,
     ) -> None:
         self._queue = queue
         self._arena = queue.arena
@@ -54,7 +57,7 @@ class Worker:
         self._senders = senders
         self._reporter = reporter
         self._supervisor = supervisor
-        self._shipper = Shipper(queue, sender, backoff, reporter)
+        self._shipper = Shipper(queue, sender, backoff, reporter, letters)
         self._orphaned = False
         self._news = Bell.make()
 

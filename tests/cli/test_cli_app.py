@@ -10,7 +10,7 @@ from terminal import FLIGHTS, environment, run
 
 import dataart_mp
 
-COMMANDS = ["ship", "sink", "demo", "flights", "version"]
+COMMANDS = ["ship", "sink", "demo", "spool", "flights", "version"]
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -311,3 +311,17 @@ def test_a_thread_that_emits_while_another_client_inherits_is_not_disturbed(
         sink.wait_for(lambda stats: stats["actions"] >= 1095)
     assert set(sink.ids().values()) == {1}
     assert signal.getsignal(signal.SIGBUS) is signal.SIG_DFL
+
+
+def test_what_cannot_be_kept_as_dead_letters_is_told(
+    config: Configure, sink: SinkProcess, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    spool_dir = tmp_path / "spool"
+    spool_dir.mkdir(0o700)
+    (spool_dir / "dead").write_text("in the way")
+    sink.set_faults({"kind": "status", "status": 422})
+    with Client(config(spool_dir=spool_dir, flush_buffer_size=4)) as client:
+        client.emit_action("play", "ann")
+        assert client.flush(20) == 0
+        assert client.stats().rejected == 1
+    assert any("1 dead letters not kept" in record.getMessage() for record in caplog.records)

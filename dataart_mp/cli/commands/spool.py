@@ -1,0 +1,109 @@
+"""`dataart-mp spool`."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from dataart_mp import Client
+from dataart_mp.cli.exit_code import ExitCode
+from dataart_mp.cli.replay import Replay
+from dataart_mp.cli.settings import client_config, client_options
+from dataart_mp.dead_letters import DeadLetters, Letters
+
+_EPILOG: Final = """\b
+Example:
+  dataart-mp spool ls /var/lib/app/spool
+  dataart-mp spool show /var/lib/app/spool | jq .event.user_key
+  dataart-mp spool replay /var/lib/app/spool
+"""
+
+_directory = click.argument(
+    "spool_dir", metavar="DIR", type=click.Path(exists=True, file_okay=False, path_type=Path)
+)
+_names = click.argument("names", metavar="[NAME]…", nargs=-1)
+
+
+@click.group(short_help="List, show, replay, purge dead letters.", epilog=_EPILOG)
+def spool() -> None:
+    """See to what the clients of a spool have given up on; they may run meanwhile.
+
+    DIR is their `spool_dir`; a NAME, which `ls` tells, stands for the events of one request.
+    """
+
+
+@spool.command("ls", epilog=_EPILOG)
+@_directory
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def list_letters(spool_dir: Path, as_json: bool) -> None:
+    """List what was given up on, the oldest first."""
+    rows = [_row(letters) for letters in DeadLetters(spool_dir)]
+    events = sum(row["events"] for row in rows)
+    if as_json:
+        click.echo(json.dumps({"events": events, "letters": rows}))
+        return
+    for row in rows:
+        status = "no answer" if row["status"] is None else f"status {row['status']}"
+        click.echo("{name}  {time}  {events:,} {kind}  {reason}".format(**row) + f", {status}")
+    click.echo(f"{events:,} events in {len(rows):,} requests.")
+
+
+@spool.command(epilog=_EPILOG)
+@_directory
+@_names
+def show(spool_dir: Path, names: tuple[str, ...]) -> None:
+    """Print letters as JSON Lines: all, or those of the NAMEs."""
+    for letters in _chosen(spool_dir, names):
+        for letter in letters.read():
+            click.echo(json.dumps(letter))
+
+
+@spool.command(epilog=_EPILOG)
+@_directory
+@_names
+@client_options
+def replay(
+    spool_dir: Path, names: tuple[str, ...], api_key_file: Path | None, **settings: object
+) -> None:
+    """Send them again: all, or those of the NAMEs. What is delivered is removed."""
+    chosen = _chosen(spool_dir, names)
+    config = dataclasses.replace(client_config(api_key_file, **settings), spool_dir=None)
+    with Client(config) as client:
+        replaying = Replay(client)
+        for letters in chosen:
+            replaying.take(letters)
+    click.echo(f"Delivered {replaying.delivered:,} events; {replaying.kept:,} are still there.")
+    if replaying.kept:
+        click.get_current_context().exit(ExitCode.NOT_DELIVERED)
+
+
+@spool.command(epilog=_EPILOG)
+@_directory
+@_names
+@click.option("--all", "everything", is_flag=True, help="Remove them all.")
+def purge(spool_dir: Path, names: tuple[str, ...], everything: bool) -> None:
+    """Remove them for good: those of the NAMEs, or --all."""
+    if bool(names) == everything:
+        raise click.UsageError("give the NAMEs that `ls` tells, or --all")
+    events = 0
+    for letters in _chosen(spool_dir, names):
+        events += len(letters.read())
+        letters.remove()
+    click.echo(f"Removed {events:,} events.")
+
+
+def _chosen(spool_dir: Path, names: tuple[str, ...]) -> list[Letters]:
+    present = {letters.name: letters for letters in DeadLetters(spool_dir)}
+    unknown = [name for name in names if name not in present]
+    if unknown:
+        raise click.UsageError(f"no letters of the name {unknown[0]}; see `dataart-mp spool ls`")
+    return [present[name] for name in names] if names else list(present.values())
+
+
+def _row(letters: Letters) -> dict[str, Any]:
+    content = letters.read()
+    first = content[0] if content else {}
+    told = {field: first.get(field) for field in ("time", "reason", "status", "kind", "attempts")}
+    return {"name": letters.name, **told, "events": len(content)}

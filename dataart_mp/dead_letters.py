@@ -1,0 +1,126 @@
+"""Dead letters: what was given up on, kept in the spool to be looked at and sent again.
+
+    <spool_dir>/dead/<Idempotency-Key of the batch>.jsonl      one letter a line:
+
+    {"time":"2021-05-04T10:11:12+00:00","reason":"rejected","status":422,"answer":"no such user",
+     "attempts":1,"kind":"action","event":{"key":"play","user_key":"u1",…}}
+
+(on one line; `jq .event.user_key dead/*.jsonl` reads them.) A file appears whole, for it is renamed
+into its place: so nobody waits for anybody, workers add files while others read and remove them. It
+is there before its batch's account is closed; should the worker die in between, the next one gives
+the same batch up again, and the file is written again under the same name.
+"""
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final, Literal
+
+_FOLDER: Final = "dead"
+_SUFFIX: Final = ".jsonl"
+_PRIVATE_FILE: Final = 0o600
+_PRIVATE_DIRECTORY: Final = 0o700
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cause:
+    """Why, and when, a batch was given up on.
+
+    Attributes:
+        time: when.
+        reason: as in `Failure`.
+        status: HTTP status of the last answer; None when there was none.
+        answer: its first bytes as text, or the text of the exception.
+        attempts: how many times the batch was sent.
+        kind: what its records are.
+    """
+
+    time: datetime
+    reason: str
+    status: int | None
+    answer: str
+    attempts: int
+    kind: Literal["action", "identity"]
+
+    def head(self) -> bytes:
+        """The start of a letter's line, up to its event."""
+        fields = {**asdict(self), "time": self.time.isoformat(timespec="seconds")}
+        return json.dumps(fields).encode()[:-1] + b', "event": '
+
+
+class Letters:
+    """The letters of one batch.
+
+    Args:
+        file: where they are.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+
+    @property
+    def name(self) -> str:
+        """The Idempotency-Key under which the batch was sent."""
+        return self._file.name.removesuffix(_SUFFIX)
+
+    def read(self) -> list[dict[str, Any]]:
+        """Each letter as it is described above; none when somebody has removed the file."""
+        try:
+            return [json.loads(line) for line in self._file.read_bytes().splitlines()]
+        except FileNotFoundError:
+            return []
+
+    def remove(self) -> None:
+        """Forget them; they may be gone already."""
+        self._file.unlink(missing_ok=True)
+
+
+class DeadLetters:
+    """All dead letters of one spool.
+
+    Args:
+        spool_dir: as configured; nothing is made in it before there is something to keep.
+    """
+
+    def __init__(self, spool_dir: Path) -> None:
+        self._spool_dir = spool_dir
+        self._folder = spool_dir / _FOLDER
+
+    def keep(self, name: str, records: bytes, cause: Cause) -> None:
+        """Keep the records of a batch.
+
+        Args:
+            name: its Idempotency-Key.
+            records: JSON lines, as they were encoded.
+            cause: why.
+
+        Raises:
+            OSError: they cannot be written, for want of room perhaps.
+        """
+        self._folder.mkdir(_PRIVATE_DIRECTORY, exist_ok=True)
+        head = cause.head()
+        # By this name the spool removes it, should this process die now.
+        unfinished = self._spool_dir / f"{os.getpid()}-{name}.new"
+        fd = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, _PRIVATE_FILE)
+        try:
+            with os.fdopen(fd, "wb") as file:
+                file.writelines(head + record + b"}\n" for record in records.splitlines())
+            unfinished.rename(self._folder / f"{name}{_SUFFIX}")
+        except OSError:
+            unfinished.unlink(missing_ok=True)
+            raise
+
+    def __iter__(self) -> Iterator[Letters]:
+        """Those of each batch, the oldest first."""
+        files = [(_age(file), file) for file in self._folder.glob(f"*{_SUFFIX}")]
+        return (Letters(file) for _, file in sorted(files))
+
+
+def _age(file: Path) -> int:
+    try:
+        return file.stat().st_mtime_ns
+    except FileNotFoundError:  # just removed
+        return 0

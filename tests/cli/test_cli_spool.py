@@ -1,0 +1,118 @@
+"""`dataart-mp spool`: dead letters as an operator sees them, while clients run."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from terminal import environment, run
+
+from dataart_mp import Client, ClientConfig
+from dataart_mp.devsink import SinkProcess
+
+Configure = Callable[..., ClientConfig]
+
+
+@pytest.fixture
+def env(sink: SinkProcess) -> dict[str, str]:
+    return environment(
+        DATAART_API_KEY="secret-key",
+        DATAART_BASE_URL=sink.url,
+        DATAART_FLUSH_BACKOFF_RATIO="0.05",
+        DATAART_FLUSH_NUM_RETRIES="0",
+    )
+
+
+@pytest.fixture
+def spool_dir(config: Configure, sink: SinkProcess, tmp_path: Path) -> Path:
+    """A spool of a client that has given up on three events in two requests."""
+    folder = tmp_path / "spool"
+    sink.set_faults({"kind": "refuse", "match": {"metadata": {"_id": 1}}, "status": 422})
+    settings = {"spool_dir": folder, "max_request_bytes": 4096, "flush_buffer_size": 8}
+    with Client(config(**settings, flush_num_retries=0)) as client:
+        for number in range(4):
+            client.emit_action("play", "ann", metadata={"_id": number})
+        assert client.flush(20) == 0
+        sink.set_faults({"kind": "status", "status": 503})
+        client.emit_action("play", "bob", metadata={"_id": 4})
+        client.emit_action("play", "bob", metadata={"_id": 5})
+        assert client.flush(20) == 0
+        stats = client.stats()
+        assert (stats.delivered, stats.rejected, stats.failed) == (3, 1, 2)
+        assert stats.balanced
+    sink.clear_faults()
+    return folder
+
+
+def listed(spool_dir: Path) -> list[dict[str, object]]:
+    rows: list[dict[str, object]] = json.loads(run("spool", "ls", "--json", spool_dir).stdout)[
+        "letters"
+    ]
+    return rows
+
+
+def test_what_was_given_up_on_is_listed_with_its_reason(spool_dir: Path) -> None:
+    rows = listed(spool_dir)
+    told = [(row["events"], row["reason"], row["status"]) for row in rows]
+    assert told == [(1, "rejected", 422), (2, "retries exhausted", 503)]
+    for_people = run("spool", "ls", spool_dir).stdout.splitlines()
+    assert for_people[0].startswith(str(rows[0]["name"]))
+    assert for_people[0].endswith("1 action  rejected, status 422")
+    assert for_people[-1] == "3 events in 2 requests."
+
+
+def test_events_are_shown_as_json_lines(spool_dir: Path) -> None:
+    shown = [json.loads(line) for line in run("spool", "show", spool_dir).stdout.splitlines()]
+    assert [letter["event"]["metadata"]["_id"] for letter in shown] == [1, 4, 5]
+    (name,) = (str(row["name"]) for row in listed(spool_dir) if row["events"] == 1)
+    (letter,) = run("spool", "show", spool_dir, name).stdout.splitlines()
+    assert json.loads(letter)["event"]["metadata"] == {"_id": 1}
+
+
+def test_what_is_replayed_arrives_as_it_was_and_is_removed(
+    spool_dir: Path, sink: SinkProcess, env: dict[str, str]
+) -> None:
+    timestamps = {
+        letter["event"]["metadata"]["_id"]: letter["event"]["timestamp"]
+        for letter in map(json.loads, run("spool", "show", spool_dir).stdout.splitlines())
+    }
+    done = run("spool", "replay", spool_dir, env=env)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "Delivered 3 events; 0 are still there.\n"
+    assert sink.ids() == dict.fromkeys(range(6), 1)
+    arrived = {event["metadata"]["_id"]: event["timestamp"] for event in sink.events()}
+    assert timestamps.items() <= arrived.items()
+    assert listed(spool_dir) == []
+
+
+def test_what_is_refused_again_stays(
+    spool_dir: Path, sink: SinkProcess, env: dict[str, str]
+) -> None:
+    sink.set_faults({"kind": "refuse", "match": {"metadata": {"_id": 1}}, "status": 422})
+    done = run("spool", "replay", spool_dir, env=env | {"DATAART_SPOOL_DIR": str(spool_dir)})
+    assert done.returncode == 1
+    assert "Delivered 2 events; 1 are still there." in done.stdout
+    assert [row["status"] for row in listed(spool_dir)] == [422]
+
+
+def test_letters_that_somebody_has_broken_are_told_and_kept(
+    spool_dir: Path, sink: SinkProcess, env: dict[str, str]
+) -> None:
+    broken = spool_dir / "dead" / f"{listed(spool_dir)[0]['name']}.jsonl"
+    broken.write_text('{"event": {"key": ""}}\n')
+    done = run("spool", "replay", spool_dir, env=env)
+    assert done.returncode == 1
+    assert done.stderr == f"{broken.stem}: user_key: is missing\n"
+    assert broken.exists()
+    assert sink.ids().keys() == {0, 2, 3, 4, 5}
+
+
+def test_purging_wants_to_be_told_what(spool_dir: Path) -> None:
+    assert run("spool", "purge", spool_dir).returncode == 2
+    name = str(listed(spool_dir)[0]["name"])
+    assert run("spool", "purge", spool_dir, name).stdout == "Removed 1 events.\n"
+    again = run("spool", "purge", spool_dir, name)
+    assert again.returncode == 2
+    assert f"no letters of the name {name}" in again.stderr
+    assert run("spool", "purge", spool_dir, "--all").stdout == "Removed 2 events.\n"
+    assert listed(spool_dir) == []

@@ -1,0 +1,71 @@
+"""What was given up on stands in a file that appears whole, and that anybody can read."""
+
+import json
+import os
+import stat
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from dataart_mp.dead_letters import Cause, DeadLetters
+
+CAUSE = Cause(
+    time=datetime(2021, 5, 4, 10, 11, 12, tzinfo=UTC),
+    reason="rejected",
+    status=422,
+    answer='no such "user"\n',
+    attempts=1,
+    kind="action",
+)
+RECORDS = b'{"key":"a","user_key":"u"}\n{"key":"b","user_key":"\xc3\xbc"}\n'
+
+
+def test_a_letter_is_a_line_of_json_with_its_cause_and_its_event(tmp_path: Path) -> None:
+    DeadLetters(tmp_path).keep("k-1-1", RECORDS, CAUSE)
+    first, second = (tmp_path / "dead" / "k-1-1.jsonl").read_bytes().splitlines()
+    assert json.loads(first) == {
+        "time": "2021-05-04T10:11:12+00:00",
+        "reason": "rejected",
+        "status": 422,
+        "answer": 'no such "user"\n',
+        "attempts": 1,
+        "kind": "action",
+        "event": {"key": "a", "user_key": "u"},
+    }
+    assert json.loads(second)["event"] == {"key": "b", "user_key": "ü"}
+
+
+def test_the_same_batch_given_up_twice_is_kept_once(tmp_path: Path) -> None:
+    """A worker may die after the letters were written, and before the batch's account is closed."""
+    for _ in range(2):
+        DeadLetters(tmp_path).keep("k-1-1", RECORDS, CAUSE)
+    (letters,) = DeadLetters(tmp_path)
+    assert (letters.name, len(letters.read())) == ("k-1-1", 2)
+
+
+def test_they_are_listed_oldest_first_and_can_be_removed_by_anybody(tmp_path: Path) -> None:
+    dead = DeadLetters(tmp_path)
+    assert list(dead) == []
+    for age, name in enumerate(["z", "a", "m"]):
+        dead.keep(name, RECORDS, CAUSE)
+        os.utime(tmp_path / "dead" / f"{name}.jsonl", (age, age))
+    first, *rest = dead
+    assert [first.name, *(letters.name for letters in rest)] == ["z", "a", "m"]
+    first.remove()
+    first.remove()  # somebody else was quicker
+    assert first.read() == []
+    assert [letters.name for letters in dead] == ["a", "m"]
+
+
+def test_nobody_else_can_read_them(tmp_path: Path) -> None:
+    DeadLetters(tmp_path).keep("k", RECORDS, CAUSE)
+    assert stat.S_IMODE((tmp_path / "dead").stat().st_mode) == 0o700
+    assert stat.S_IMODE((tmp_path / "dead" / "k.jsonl").stat().st_mode) == 0o600
+
+
+def test_what_cannot_be_written_leaves_nothing_half_written(tmp_path: Path) -> None:
+    (tmp_path / "dead" / "k.jsonl").mkdir(parents=True)
+    with pytest.raises(OSError, match="directory"):
+        DeadLetters(tmp_path).keep("k", RECORDS, CAUSE)
+    assert list(tmp_path.glob("*.new")) == []
