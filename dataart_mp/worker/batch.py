@@ -26,6 +26,11 @@ class Batch:
         return self.start + len(self.content)
 
     @property
+    def size(self) -> int:
+        """How many bytes of records."""
+        return len(self.content)
+
+    @property
     def count(self) -> int:
         """How many records."""
         return self.content.count(b"\n")

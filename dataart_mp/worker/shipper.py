@@ -10,9 +10,18 @@ from dataart_mp.queue import Frame, RecordQueue
 from dataart_mp.queue.ledger import BYTES, REQUESTS, RETRIES
 from dataart_mp.worker.backoff import Backoff
 from dataart_mp.worker.batch import Batch, batch_of
+from dataart_mp.worker.limit import Limit
 from dataart_mp.worker.report import Reporter
 from dataart_mp.worker.sender import Sender
-from dataart_mp.worker.verdict import Answer, Delivered, Rejected, Retry, Split, judge
+from dataart_mp.worker.verdict import (
+    CONTENT_TOO_LARGE,
+    Answer,
+    Delivered,
+    Rejected,
+    Retry,
+    Split,
+    judge,
+)
 
 
 class Shipper:
@@ -39,6 +48,7 @@ class Shipper:
         self._backoff = backoff
         self._reporter = reporter
         self._letters = letters
+        self._limit = Limit()
         self._dice = random.SystemRandom()
 
     def ship(self, frame: Frame) -> float | None:
@@ -48,15 +58,18 @@ class Shipper:
             None when the frame is settled, or else the seconds until it is tried again: it then
             waits in the queue, held by nobody.
         """
-        batches = _batches(frame)
+        batches = self._batches(frame)
         while batches:
             batch = batches.pop()
             frame.aim(batch.end, time.time_ns())
             answer = self._post(batch, frame.attempts)
             match judge(answer, batch.count, datetime.now(UTC)):
                 case Delivered():
+                    self._limit.delivered(batch.size)
                     frame.advance(batch.end)
                 case Split():
+                    if answer.status == CONTENT_TOO_LARGE:
+                        self._limit.refused(batch.size)
                     first, second = batch.halves()
                     batches += [second, first]
                 case Rejected():
@@ -78,6 +91,20 @@ class Shipper:
                     assert_never(verdict)
         self._queue.settle(frame)
         return None
+
+    def _batches(self, frame: Frame) -> list[Batch]:
+        """What is still to be sent of a frame, the first batch last."""
+        batches = _as_cut(frame)
+        # What was tried before is sent as it was, with the same key: it may have arrived.
+        tried = [batches.pop()] if frame.since else []
+        return [part for batch in batches for part in self._parts(batch)] + tried
+
+    def _parts(self, batch: Batch) -> list[Batch]:
+        """Parts that are not known to be too large, the first one last."""
+        if self._limit.allows(batch.size) or batch.count == 1:
+            return [batch]
+        first, second = batch.halves()
+        return [*self._parts(second), *self._parts(first)]
 
     def _give_up(self, reason: str, batch: Batch, answer: Answer, attempts: int) -> None:
         """Keep what will not be delivered, and tell of it, before its account is closed."""
@@ -111,8 +138,8 @@ def _age(frame: Frame) -> float:
     return max(0, time.time_ns() - frame.since) / 1e9
 
 
-def _batches(frame: Frame) -> list[Batch]:
-    """What is still to be sent of a frame, the first batch last."""
+def _as_cut(frame: Frame) -> list[Batch]:
+    """What is still to be sent of a frame, in the cut of its last try, the first batch last."""
     spans = frame.spans()
     return [
         batch_of(

@@ -12,8 +12,9 @@ RETRY_AFTER_CAP: Final = 300.0
 # found, timeout, too early, too many. A key that is being rotated or a route that is being deployed
 # must not cost the events in between.
 _MAY_GET_BETTER: Final = frozenset({401, 403, 404, 407, 408, 425, 429})
-# Bad request, content too large, unprocessable.
-_ONE_OF_THEM_IS_BAD: Final = frozenset({400, 413, 422})
+CONTENT_TOO_LARGE: Final = 413
+# Bad request, unprocessable.
+_ONE_OF_THEM_IS_BAD: Final = frozenset({400, CONTENT_TOO_LARGE, 422})
 
 
 @dataclass(frozen=True, slots=True)

@@ -208,6 +208,71 @@ def test_a_body_that_is_too_large_is_sent_in_parts_that_are_not(
     assert not work.failures()
 
 
+def test_a_frame_whose_worker_died_on_the_last_step_is_settled_without_a_request(
+    platform: SinkProcess, bench: Any
+) -> None:
+    work = bench()
+    work.put(*["tick"] * 5)
+    frame = work.claim()
+    frame.aim(frame.length, time.time_ns())
+    frame.advance(frame.length)
+    work.queue.arena.set_state(frame.number, READY)
+    work.queue.arena.locks.release(frame.number)
+    assert work.ship() is None
+    assert accounts(work.settled()) == (5, 5, 0, 0)
+    assert platform.requests() == []
+
+
+def test_a_size_that_was_too_large_is_not_tried_again(platform: SinkProcess, bench: Any) -> None:
+    platform.set_faults({"kind": "refuse_bytes", "over": 2000})
+    work = bench()
+    for _ in range(3):
+        work.put(*["tick"] * 100)
+        assert work.ship() is None
+    assert accounts(work.settled()) == (300, 300, 0, 0)
+    assert sorted(numbers(platform)) == sorted(list(range(100)) * 3)
+    refused = [request["status"] for request in platform.requests()].count(413)
+    first, *later = (sum(1 for _ in group) for group in _by_frame(platform))
+    assert refused == first - later[0], "all of them for the first frame"
+    assert later == [later[0]] * 2
+
+
+def _by_frame(sink: SinkProcess) -> list[list[str]]:
+    keys = keys_sent(sink)
+    frames = dict.fromkeys(key.partition("+")[0] for key in keys)
+    return [[key for key in keys if key.partition("+")[0] == frame] for frame in frames]
+
+
+def test_a_batch_that_was_tried_before_a_size_was_known_to_be_too_large_keeps_its_cut(
+    platform: SinkProcess, bench: Any
+) -> None:
+    """It may have arrived: in another cut, under other keys, it would count as another one."""
+    platform.set_faults(
+        {"kind": "status", "status": 503, "times": 1}, {"kind": "refuse_bytes", "over": 2000}
+    )
+    work = bench()
+    work.put(*["tick"] * 100)
+    assert work.ship() == RATIO
+    work.put(*["tock"] * 100)
+    assert work.ship() is None
+    work.wake()
+    assert work.ship() is None
+    accounts(work.settled())
+    first, *_ = keys_sent(platform)
+    assert keys_sent(platform).count(first) == 2
+
+
+def test_a_413_that_was_not_about_size_teaches_nothing(platform: SinkProcess, bench: Any) -> None:
+    platform.set_faults({"kind": "refuse", "match": {"key": "bad"}, "status": 413, "times": 9})
+    work = bench()
+    work.put("bad", *["good"] * 63)
+    assert work.ship() is None
+    before = work.queue.stats().requests
+    work.put(*["good"] * 64)
+    assert work.ship() is None
+    assert work.settled().requests == before + 1
+
+
 def test_a_record_that_alone_is_too_large_is_rejected(platform: SinkProcess, bench: Any) -> None:
     platform.set_faults({"kind": "refuse_bytes", "over": 1000})
     work = bench()
