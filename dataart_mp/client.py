@@ -25,6 +25,7 @@ from dataart_mp.errors import BufferFullError
 from dataart_mp.producer.encoder import encode_action, encode_identity
 from dataart_mp.producer.engine import Engine
 from dataart_mp.producer.tally import Count, Tally
+from dataart_mp.queue import AbandonedError
 from dataart_mp.queue.ledger import DROPPED_FULL
 from dataart_mp.stats import Stats
 from dataart_mp.worker.batch import ENVELOPE_BYTES
@@ -106,8 +107,8 @@ class Client:
         record = encode_action(key, user_key, is_anonymous_user, timestamp, metadata)
         try:
             self._queue.append(record, self._patience)
-        except queue.Full:
-            return self._overflow()
+        except queue.Full as full:
+            return self._overflow(full)
         return True
 
     def identify(self, user_key: str, metadata: Mapping[str, Any] | None = None) -> bool:
@@ -126,8 +127,8 @@ class Client:
         record = encode_identity(user_key, metadata)
         try:
             self._queue.append_alone(record, self._patience)
-        except queue.Full:
-            return self._overflow()
+        except queue.Full as full:
+            return self._overflow(full)
         return True
 
     # The end of a stretch of work
@@ -204,15 +205,14 @@ class Client:
         config, descriptors, maker = state
         self._assemble(config, Engine.inherit(config, descriptors), maker)
 
-    def _overflow(self) -> bool:
+    def _overflow(self, full: queue.Full) -> bool:
         """No frame is free: do what the configuration asks for."""
         if self.config.overflow == "drop":
             self._queue.ledger.add(DROPPED_FULL)
             self._tell_drops(self._drops.add(1, time.monotonic()))
             return False
-        error = self._engine.error
-        if error is not None:
-            raise BufferFullError(f"no frame is free, and no worker can start: {error}")
+        if isinstance(full, AbandonedError):
+            raise BufferFullError(f"no frame is free, and no worker can start: {full}")
         raise BufferFullError(
             f"all {self.config.flush_buffer_size:,} frames are in use: the platform is slower than "
             "the events; raise flush_buffer_size or block_timeout, or set overflow"

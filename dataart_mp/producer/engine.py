@@ -84,11 +84,6 @@ class Engine:
         ends = (wiring.life_end, wiring.life, wiring.report)
         return self.queue, self.queue.arena.path, [reduction.DupFd(end) for end in ends]
 
-    @property
-    def error(self) -> str | None:
-        """Why no worker can be started; None when there are some, or may be."""
-        return self._supervisor.error if self._supervisor.hopeless() else None
-
     def workers(self) -> list[int]:
         """The process ids of the workers that live, whichever process started them."""
         return self._supervisor.workers()
@@ -130,8 +125,8 @@ class Engine:
         self._supervisor.forked()
         self._heritage.forked()
 
-    def hopeless(self) -> bool:
-        """Whether no worker can be started."""
+    def hopeless(self) -> str | None:
+        """Why no worker is there nor can be started; None when there are some, or may be."""
         return self._supervisor.hopeless()
 
     def take_leave(self) -> None:

@@ -78,7 +78,8 @@ class Watch:
         supervisors = [self._supervisor, *self._heritage.supervisors]
         for supervisor in supervisors:
             supervisor.tend(now)
-        self._wait(min(_LOOK_SECONDS, self._queue.seal_due(now)), supervisors)
+        dues = [supervisor.due(now) for supervisor in supervisors]
+        self._wait(min(_LOOK_SECONDS, self._queue.seal_due(now), *dues), supervisors)
 
     def _wait(self, seconds: float, supervisors: list[Supervisor]) -> None:
         """Wait until a worker gets ready or dies, until the end, or until the time is over."""

@@ -11,6 +11,6 @@ behind the face of a `multiprocessing.Queue`).
 """
 
 from dataart_mp.queue.frame import Frame
-from dataart_mp.queue.record_queue import RecordQueue
+from dataart_mp.queue.record_queue import AbandonedError, RecordQueue
 
-__all__ = ["Frame", "RecordQueue"]
+__all__ = ["AbandonedError", "Frame", "RecordQueue"]

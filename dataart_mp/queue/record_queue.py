@@ -81,8 +81,8 @@ class Companion(Protocol):
     def forked(self) -> None:
         """This process is a forked child; nothing of the parent's threads is here."""
 
-    def hopeless(self) -> bool:
-        """Whether waiting makes no sense, because nobody can fetch."""
+    def hopeless(self) -> str | None:
+        """Why waiting makes no sense, for nobody can fetch; None when it does."""
 
 
 class Nobody:
@@ -94,9 +94,12 @@ class Nobody:
     def forked(self) -> None:
         """Nothing to rebuild."""
 
-    def hopeless(self) -> bool:
+    def hopeless(self) -> None:
         """A user may always come to fetch."""
-        return False
+
+
+class AbandonedError(queue.Full):
+    """No frame is free, and none will be; its text says why nobody can fetch."""
 
 
 class RecordQueue(_Queue):
@@ -191,6 +194,7 @@ class RecordQueue(_Queue):
 
         Raises:
             queue.Full: no frame became free in time.
+            AbandonedError: nobody can make one free.
             EventError: the record is larger than a frame.
             ClosedError: the queue is closed.
         """
@@ -284,7 +288,8 @@ class RecordQueue(_Queue):
 
         with self._visit():
             self._seal_all()
-            self._wait_for(all_settled, timeout)
+            with contextlib.suppress(AbandonedError):
+                self._wait_for(all_settled, timeout)
             waiting = {claim for claim in left if not self._is_settled(claim)}
             return sum(pending_in(self.arena, frame) for frame, _ in waiting)
 
@@ -323,9 +328,10 @@ class RecordQueue(_Queue):
         found: list[Lane] = []
         if timeout is None or timeout > 0:
             self._wait_for(functools.partial(self._found_room, kind, records, found), timeout)
-        if not found:
-            raise queue.Full
-        return found[0]
+        if found:
+            return found[0]
+        despair = self.companion.hopeless()
+        raise queue.Full if despair is None else AbandonedError(despair)
 
     def _try_open(self, kind: int, records: int) -> Lane | None:
         lane = Lane.open(self.arena, kind, records, time.monotonic() + self._interval)
@@ -481,7 +487,11 @@ class RecordQueue(_Queue):
             self._task_done()
 
     def join(self) -> None:
-        """Wait until all records that anybody has put are done with."""
+        """Wait until all records that anybody has put are done with.
+
+        Raises:
+            AbandonedError: nobody can fetch what is left.
+        """
         self._check_process()
         with self._visit():
             self._wait_for(self._all_done, None)
@@ -624,14 +634,21 @@ class RecordQueue(_Queue):
         self._unread.extend(zip(records, itertools.repeat(reading), strict=False))
 
     def _wait_for(self, reached: Callable[[], bool], timeout: float | None) -> bool:
-        """Look at each ring of the bell whether `reached()`; False when the time is over."""
+        """Look at each ring of the bell whether `reached()`; False when the time is over.
+
+        Raises:
+            AbandonedError: nobody can bring it about.
+        """
         deadline = _Deadline(timeout)
         while True:
             self.arena.wanted_until = time.monotonic_ns() + _WANTED_NS
             if reached():
                 return True
-            if deadline.over() or self.companion.hopeless():
+            if deadline.over():
                 return False
+            despair = self.companion.hopeless()
+            if despair is not None:
+                raise AbandonedError(despair)
             if self._closed:
                 raise self._closed_error()
             self.room.wait(deadline.at_most(_LOOK_SECONDS))

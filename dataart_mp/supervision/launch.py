@@ -146,6 +146,11 @@ class Launch:
         return self._text.endswith(_TAKEN)
 
     @property
+    def is_silent(self) -> bool:
+        """Whether it said nothing, as one that somebody has killed."""
+        return not self._text.strip()
+
+    @property
     def error(self) -> str:
         """What the worker, or its interpreter, said instead of "ready"."""
         return self._text.decode(errors="replace").strip() or "it ended without a word"

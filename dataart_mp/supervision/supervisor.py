@@ -1,6 +1,7 @@
 """The supervisor: sees to it that every place is taken by a live worker."""
 
 import logging
+import math
 import time
 from typing import Final
 
@@ -20,6 +21,8 @@ _LONGEST_DELAY: Final = 30.0
 # How long the end of a process waits for a thread of its own that is just starting a worker.
 _LEAVE_SECONDS: Final = 1.0
 _TURN_SECONDS: Final = 0.001
+# So many starts in a row end without a word by accident, besides one for each place at once.
+_ACCIDENTS: Final = 1
 _LIVED_SECONDS: Final = 10.0  # a worker that lived so long did not die of its start
 
 
@@ -30,7 +33,7 @@ class Supervisor:
     processes start for the same place, and no crowd of them at the same moment.
 
     Attributes:
-        error: why the last start failed, in its last words; None once a worker got ready.
+        error: why workers cannot start, in the last one's last words; None once one got ready.
     """
 
     def __init__(self, queue: RecordQueue, wiring: Wiring, config: ClientConfig) -> None:
@@ -87,6 +90,10 @@ class Supervisor:
         if vacant and (self._locks.holds(STARTER) or self._locks.acquire(STARTER)):
             self._start(vacant, now)
 
+    def due(self, now: float) -> float:
+        """Seconds until `tend` may start again what has failed to start; infinite when it may."""
+        return self._not_before - now if self._not_before > now else math.inf
+
     def hear(self, status: int, now: float) -> None:
         """Take in the news on a sentinel."""
         launch, since = self._launches[status]
@@ -98,9 +105,10 @@ class Supervisor:
             self._bury(launch, since, now)
         self._release_start()
 
-    def hopeless(self) -> bool:
-        """Whether no worker is there and the last start failed."""
-        return self.error is not None and self._deserted()
+    def hopeless(self) -> str | None:
+        """Why no worker is there nor can start; None when one is, or may be."""
+        error = self.error
+        return error if error is not None and self._deserted() else None
 
     def await_departure(self, seconds: float) -> None:
         """Wait until the workers that this process started have gone, but not longer."""
@@ -171,7 +179,7 @@ class Supervisor:
         if launch.found_its_place_taken:
             return
         if not launch.ready:
-            self._failed(launch.error, now)
+            self._failed(launch.error, now, by_accident=launch.is_silent)
         elif self._wanted():
             _log.warning("worker %d died; its batches are sent again", launch.place)
             self._delay(now, grows=now - since < _LIVED_SECONDS)
@@ -185,9 +193,10 @@ class Supervisor:
                 self._failed(f"it was not ready within {READY_SECONDS:.0f} seconds", now)
         self._release_start()
 
-    def _failed(self, error: str, now: float) -> None:
-        self.error = error.splitlines()[-1]  # of a traceback, the error
+    def _failed(self, error: str, now: float, *, by_accident: bool = False) -> None:
         self._delay(now, grows=True)
+        if not by_accident or self._failures > len(self._places) + _ACCIDENTS:
+            self.error = error.splitlines()[-1]  # of a traceback, the error
         _log.error("a worker could not start: %s", error)
 
     def _delay(self, now: float, *, grows: bool) -> None:

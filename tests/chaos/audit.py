@@ -89,10 +89,11 @@ class Audit:
         self._promises = promises
         self._incidents = incidents
         self._left = [incident.requests for incident in incidents]
-        # What concerns one client alone is not to use up what may explain another's; of those, the
-        # latest is the cause.
+        # What concerns one client alone is not to use up what may explain another's. Of those the
+        # earliest is taken, and leaves the later ones to doubles that come later: as arrivals are
+        # in order, this explains all that can be explained.
         self._by_concern = sorted(
-            range(len(incidents)), key=lambda number: (not incidents[number].arena, -number)
+            range(len(incidents)), key=lambda number: (not incidents[number].arena, number)
         )
         self._seen = {producer: bytearray(p.noted + 2) for producer, p in promises.items()}
         self._requests: dict[str, _Request] = {}

@@ -130,7 +130,7 @@ def test_the_same_request_after_a_kill_is_an_explained_double() -> None:
     "incident",
     [
         pytest.param(Incident("later", AT + 3, AT + 3, 1), id="later than both"),
-        pytest.param(Incident("earlier", AT - 9, AT - 2, 1), id="earlier than both"),
+        pytest.param(Incident("earlier", AT - 9, AT - 4, 1), id="earlier than both"),
         pytest.param(Incident("elsewhere", AT + 1, AT + 1, 1, "arena-b"), id="to another client"),
         pytest.param(Incident("mere", AT + 1, AT + 1, 0), id="with no request under way"),
     ],

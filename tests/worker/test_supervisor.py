@@ -3,6 +3,7 @@
 import contextlib
 import itertools
 import logging
+import math
 import os
 import signal
 import subprocess
@@ -259,6 +260,24 @@ def test_a_worker_that_does_not_get_ready_in_time_is_ended_and_said_so(
     wait_until(lambda: gone(hanging))
     wait_until(work.supervisor.hopeless)
     assert work.queue.arena.locks.owner(STARTER) is None
+
+
+def test_newborns_that_somebody_kills_are_an_accident_unless_it_never_ends(
+    crew: MakeCrew,
+) -> None:
+    """Whoever waits for room goes on waiting: the next start comes soon."""
+    work = crew()
+    now = time.monotonic()
+    for accidents in range(3):
+        assert not work.supervisor.hopeless()
+        pause = 0.1 * 2 ** (accidents - 1) if accidents else math.inf
+        assert work.supervisor.due(now) == pytest.approx(pause)
+        now += 60
+        work.supervisor.tend(now)
+        (launch,) = work.launches
+        launch.kill()
+        work.hear_until(lambda: not work.launches, now)
+    assert work.supervisor.hopeless() == "it ended without a word"
 
 
 # No storm
