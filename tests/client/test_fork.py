@@ -90,6 +90,36 @@ client.close()
     each_arrived_once(sink, 15)
 
 
+SPAWNED = """
+import os, sys
+held = [os.readlink(f"/dev/fd/{fd}") for fd in os.listdir("/dev/fd") if int(fd) > 3]
+assert not held, held
+from dataart_mp import Client, ClientConfig
+client = Client(ClientConfig("k", base_url=sys.argv[1]))
+for number in range(5, 10):
+    client.emit_action("tick", "ann", metadata={"_id": number})
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads what descriptors lead to")
+def test_a_program_started_by_posix_spawn_ships_its_own_events_and_holds_nothing_of_ours(
+    app: App, sink: SinkProcess
+) -> None:
+    text = """
+import os, sys
+from dataart_mp import Client, ClientConfig
+client = Client(ClientConfig("k", base_url=sys.argv[1]))
+for number in range(5):
+    client.emit_action("tick", "ann", metadata={"_id": number})
+command = [sys.executable, "-c", sys.argv[2], sys.argv[1]]
+pid = os.posix_spawn(sys.executable, command, os.environ)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+"""
+    done = app(text, sink.url, SPAWNED)
+    assert (done.returncode, done.stderr) == (0, "")
+    each_arrived_once(sink, 10)
+
+
 def test_a_fork_in_the_middle_of_emitting_threads_harms_nobody(
     client: Client, sink: SinkProcess
 ) -> None:
