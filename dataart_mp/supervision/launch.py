@@ -76,12 +76,15 @@ class Launch:
         self.ready = False
         self._text = b""
         self._interpreter_left = False
-        brief = nameless_file()
         self.status, worker_end = os.pipe()
-        os.set_blocking(self.status, False)
-        numbers = _numbers((*asdict(inheritance).values(), brief, worker_end))
-        descriptors = {name: numbers[fd] for name, fd in asdict(inheritance).items()}
-        try:
+        with contextlib.ExitStack() as in_vain, contextlib.ExitStack() as here:
+            in_vain.callback(os.close, self.status)
+            here.callback(os.close, worker_end)
+            os.set_blocking(self.status, False)
+            brief = nameless_file()
+            here.callback(os.close, brief)
+            numbers = _numbers((*asdict(inheritance).values(), brief, worker_end))
+            descriptors = {name: numbers[fd] for name, fd in asdict(inheritance).items()}
             _write(brief, {**_brief(config, place, file), "descriptors": descriptors})
             self.pid = os.posix_spawn(
                 python,
@@ -93,12 +96,7 @@ class Launch:
                 setsigmask=_IGNORED,
                 setsigdef=_DEFAULT,
             )
-        except BaseException:
-            os.close(self.status)
-            raise
-        finally:
-            os.close(brief)
-            os.close(worker_end)
+            in_vain.pop_all()  # it was not
 
     def reap(self, *, wait: bool) -> bool:
         """Take leave of the interpreter that forks the worker: it goes within milliseconds.

@@ -1,7 +1,9 @@
 """A worker is born of nothing but its brief: no secret shows, and nothing is inherited."""
 
 import contextlib
+import itertools
 import os
+import resource
 import signal
 import ssl
 import subprocess
@@ -390,3 +392,20 @@ def _access(pid: int, fd: int) -> int:
 def _status_line(pid: int, name: str) -> str:
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     return next(line.split()[1] for line in lines if line.startswith(name + ":"))
+
+
+def test_a_start_that_fails_for_want_of_descriptors_leaves_none_open(
+    crew: Crew,
+) -> None:
+    """Or else each further attempt would make it worse."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    before = descriptors(os.getpid())
+    free = (number for number in itertools.count() if number not in before)
+    for limit in itertools.islice(free, 4):  # for none, one, two, three more; it takes four
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
+        try:
+            with pytest.raises(OSError, match="Too many open files"):
+                Launch(crew.inheritance(), crew.config, 0, None)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        assert descriptors(os.getpid()) == before
