@@ -12,6 +12,7 @@ the same batch up again, and the file is written again under the same name.
 """
 
 import json
+import math
 import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -21,6 +22,9 @@ from typing import Any, Final, Literal
 
 _FOLDER: Final = "dead"
 _SUFFIX: Final = ".jsonl"
+# Of what may be kept: how much is written before the folder is looked through again, and how much
+# room is then made at once.
+_SHARE: Final = 1 / 16
 _PRIVATE_FILE: Final = 0o600
 _PRIVATE_DIRECTORY: Final = 0o700
 
@@ -66,6 +70,14 @@ class Letters:
         """The Idempotency-Key under which the batch was sent."""
         return self._file.name.removesuffix(_SUFFIX)
 
+    @property
+    def size(self) -> int:
+        """Bytes; 0 when somebody has removed the file."""
+        try:
+            return self._file.stat().st_size
+        except FileNotFoundError:
+            return 0
+
     def read(self) -> list[dict[str, Any]]:
         """Each letter as it is described above; none when somebody has removed the file."""
         try:
@@ -83,19 +95,25 @@ class DeadLetters:
 
     Args:
         spool_dir: as configured; nothing is made in it before there is something to keep.
+        max_bytes: how much is kept, about; then the oldest go.
     """
 
-    def __init__(self, spool_dir: Path) -> None:
+    def __init__(self, spool_dir: Path, max_bytes: float = math.inf) -> None:
         self._spool_dir = spool_dir
         self._folder = spool_dir / _FOLDER
+        self._max_bytes = max_bytes
+        self._unchecked = math.inf  # bytes written since the folder was looked through
 
-    def keep(self, name: str, records: bytes, cause: Cause) -> None:
+    def keep(self, name: str, records: bytes, cause: Cause) -> int:
         """Keep the records of a batch.
 
         Args:
             name: its Idempotency-Key.
             records: JSON lines, as they were encoded.
             cause: why.
+
+        Returns:
+            How many of the oldest batches had to go, to make room.
 
         Raises:
             OSError: they cannot be written, for want of room perhaps.
@@ -112,6 +130,25 @@ class DeadLetters:
         except OSError:
             unfinished.unlink(missing_ok=True)
             raise
+        self._unchecked += len(records)
+        return self._make_room() if self._unchecked > self._max_bytes * _SHARE else 0
+
+    def _make_room(self) -> int:
+        """Let the oldest go until there is some room again; several workers may be at it."""
+        self._unchecked = 0
+        sizes = {letters: letters.size for letters in self}
+        surplus = sum(sizes.values()) - self._max_bytes
+        if surplus <= 0:
+            return 0
+        surplus += self._max_bytes * _SHARE
+        removed = 0
+        for letters, size in sizes.items():
+            if surplus <= 0:
+                break
+            letters.remove()
+            surplus -= size
+            removed += 1
+        return removed
 
     def __iter__(self) -> Iterator[Letters]:
         """Those of each batch, the oldest first."""

@@ -110,6 +110,8 @@ class ClientConfig:
         spool_dir: Directory in which the buffer is a file, made if it isn't there. Then what was
             accepted outlives even the death of all processes: the next client with the same
             directory delivers it.
+        spool_max_bytes: Bytes of dead letters that are kept in `spool_dir`, about; then the oldest
+            go, which is logged. The buffer's own file is not counted.
         exit_timeout: Seconds that the interpreter's exit waits for delivery. What is pending
             then is delivered by the worker processes, which live on.
         http: How requests travel.
@@ -138,6 +140,7 @@ class ClientConfig:
     overflow: OverflowSetting = OverflowSetting("block", _overflow)
     block_timeout: OptionalSeconds = OptionalSeconds(None, optional(seconds(or_zero=True)))
     spool_dir: OptionalFile = OptionalFile(None, optional(directory))
+    spool_max_bytes: Whole = Whole(1 << 30, whole(1 << 20, 1 << 50))
     exit_timeout: Seconds = Seconds(5.0, seconds(or_zero=True))
     http: HTTP = HTTP(HTTPOptions(), _http)
     on_failure: OptionalCallback = OptionalCallback(None, optional(_callback))

@@ -67,6 +67,7 @@ CLIENT_PARSERS: Mapping[str, Parser] = {
     "overflow": str,
     "block_timeout": _number,
     "spool_dir": str,
+    "spool_max_bytes": _whole,
     "exit_timeout": _number,
     "pool_factory": str,
 }

@@ -104,6 +104,11 @@ class Listener:
                 )
             case "not kept":
                 _log.error("%d dead letters not kept: %s", report["count"], report["text"])
+            case "removed":
+                _log.error(
+                    "dead letters of the %d oldest batches removed: spool_max_bytes is reached",
+                    report["count"],
+                )
             case "crash":
                 _log.error("a worker crashed: %s", report["text"])
 

@@ -60,11 +60,17 @@ def main(brief: dict[str, Any]) -> None:
         ),
         reporter=Reporter(queue.arena, inheritance.report, with_records=brief["report_records"]),
         supervisor=Supervisor(queue, inheritance.wiring(), config),
-        letters=None if config.spool_dir is None else DeadLetters(Path(config.spool_dir)),
+        letters=_letters(config),
     )
     os.chdir("/")  # keep no directory of the application busy
     _say_ready()
     worker.run()
+
+
+def _letters(config: ClientConfig) -> DeadLetters | None:
+    if config.spool_dir is None:
+        return None
+    return DeadLetters(Path(config.spool_dir), config.spool_max_bytes)
 
 
 def _close_all_but(kept: Collection[int]) -> None:

@@ -59,6 +59,10 @@ class Reporter:
         """What is given up on could not be kept as dead letters."""
         self._report({"report": "not kept", "count": batch.count, "text": str(error)})
 
+    def removed(self, batches: int) -> None:
+        """The oldest dead letters had to go, to make room for others."""
+        self._report({"report": "removed", "count": batches})
+
     def retrying(self, answer: Answer, delay: float) -> None:
         """A batch has to wait; said once in a while, for an outage concerns every batch."""
         now = time.monotonic()

@@ -118,7 +118,9 @@ class Shipper:
                 kind="identity" if batch.is_identity else "action",
             )
             try:
-                self._letters.keep(batch.key, batch.content, cause)
+                removed = self._letters.keep(batch.key, batch.content, cause)
+                if removed:
+                    self._reporter.removed(removed)
             except OSError as error:
                 self._reporter.not_kept(batch, error)
         self._reporter.gave_up(reason, batch, answer, attempts)

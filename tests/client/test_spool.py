@@ -17,6 +17,7 @@ import pytest
 from conftest import all_gone, open_descriptors, wait_until, workers_of
 
 from dataart_mp import Client, ClientConfig, ConfigError
+from dataart_mp.dead_letters import DeadLetters
 from dataart_mp.devsink.process import SinkProcess
 from dataart_mp.queue.arena import ArenaError
 from dataart_mp.queue.locks import RecordLocks
@@ -325,3 +326,20 @@ def test_what_cannot_be_kept_as_dead_letters_is_told(
         assert client.flush(20) == 0
         assert client.stats().rejected == 1
     assert any("1 dead letters not kept" in record.getMessage() for record in caplog.records)
+
+
+def test_the_oldest_dead_letters_go_when_there_are_too_many_and_it_is_told(
+    config: Configure, sink: SinkProcess, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    sink.set_faults({"kind": "status", "status": 422})
+    settings = {"flush_num_processes": 1, "flush_actions_batch_size": 1, "flush_buffer_size": 4}
+    spool_dir, limit = tmp_path / "spool", 1 << 20
+    with Client(config(spool_dir=spool_dir, spool_max_bytes=limit, **settings)) as client:
+        for number in range(20):
+            client.emit_action("play", "ann", metadata={"_id": number, "text": "x" * 100_000})
+            assert client.flush(20) == 0
+        assert client.stats().rejected == 20
+    kept = [letters.read()[0]["event"]["metadata"]["_id"] for letters in DeadLetters(spool_dir)]
+    assert kept == list(range(kept[0], 20))
+    assert 0 < kept[0] < 20
+    assert "oldest batches removed: spool_max_bytes is reached" in caplog.text

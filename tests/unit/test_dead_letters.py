@@ -69,3 +69,22 @@ def test_what_cannot_be_written_leaves_nothing_half_written(tmp_path: Path) -> N
     with pytest.raises(OSError, match="directory"):
         DeadLetters(tmp_path).keep("k", RECORDS, CAUSE)
     assert list(tmp_path.glob("*.new")) == []
+
+
+def test_no_more_is_kept_than_was_allowed_and_the_oldest_go_first(tmp_path: Path) -> None:
+    dead = DeadLetters(tmp_path, 10_000)
+    removed = 0
+    for age in range(100):
+        removed += dead.keep(f"batch-{age}", RECORDS, CAUSE)
+        os.utime(tmp_path / "dead" / f"batch-{age}.jsonl", (age, age))
+    kept = [letters.name for letters in dead]
+    assert kept == [f"batch-{age}" for age in range(removed, 100)]
+    size = sum(letters.size for letters in dead)
+    assert 10_000 * 13 / 16 < size < 10_000 * 18 / 16
+
+
+def test_what_earlier_processes_have_kept_counts_too(tmp_path: Path) -> None:
+    for age in range(100):
+        assert DeadLetters(tmp_path).keep(f"batch-{age}", RECORDS, CAUSE) == 0
+    assert DeadLetters(tmp_path, 10_000).keep("new", RECORDS, CAUSE) > 0
+    assert sum(letters.size for letters in DeadLetters(tmp_path)) < 10_000
