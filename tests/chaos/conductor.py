@@ -205,6 +205,7 @@ class Conductor:
             hit.append(victim)
         self._chronicle.tell(f"application {family.number}: kill {hit}, left {left}")
         for victim in hit:
+            since = time.time()  # its frames may be sent again before this process goes on
             if victim.hit(signal.SIGKILL):
                 self._condemned.add(victim)
                 self._stopped.pop(victim, None)
@@ -212,19 +213,28 @@ class Conductor:
                 # One that was seen as a newborn may be a worker by now, and have sent something.
                 if victim.role in ("worker", "newborn"):
                     self._note_incident(
-                        f"{victim.role} killed", 0.0, family.senders_a_worker, family.arena_id
+                        f"{victim.role} killed",
+                        since,
+                        0.0,
+                        family.senders_a_worker,
+                        family.arena_id,
                     )
 
     def _stop(self, family: Family, victims: list[Victim], seconds: float) -> None:
         self._chronicle.tell(f"application {family.number}: stop {victims} for {seconds:.1f} s")
         for victim in victims:
+            since = time.time()
             if victim not in self._stopped and victim.hit(signal.SIGSTOP):
                 self._stopped[victim] = time.monotonic()
                 self._stops[victim.role] += 1
                 self._in(seconds, lambda victim=victim: self._continue(victim))  # type: ignore[misc]
                 if victim.role == "worker":
                     self._note_incident(
-                        "worker stopped", seconds, family.senders_a_worker, family.arena_id
+                        "worker stopped",
+                        since,
+                        seconds,
+                        family.senders_a_worker,
+                        family.arena_id,
                     )
 
     def _continue(self, victim: Victim) -> None:
@@ -234,14 +244,14 @@ class Conductor:
     def _end_sink(self, how: str, number: signal.Signals, seconds: float) -> None:
         if self._station.up:
             self._sink[how] += 1
-            self._note_incident(f"sink {how}", seconds, self._senders())
+            self._note_incident(f"sink {how}", time.time(), seconds, self._senders())
             self._station.end(number)
             self._in(seconds, self._station.start)
 
     def _stop_sink(self, seconds: float) -> None:
         if self._station.up:
             self._sink["stopped"] += 1
-            self._note_incident("sink stopped", seconds, self._senders())
+            self._note_incident("sink stopped", time.time(), seconds, self._senders())
             self._station.stop()
             self._in(seconds, self._station.go_on)
 
@@ -255,10 +265,13 @@ class Conductor:
         """How many requests may be under way."""
         return sum(f.cast.settings["flush_num_workers"] for f in self._families if not f.over)
 
-    def _note_incident(self, kind: str, seconds: float, requests: int, arena: str = "") -> None:
+    def _note_incident(
+        self, kind: str, since: float, seconds: float, requests: int, arena: str = ""
+    ) -> None:
         self._chronicle.tell(f"{kind} for {seconds:.1f} s {arena}")
-        now = time.time()
-        self._incidents.append(Incident(kind, now, now + seconds, requests, arena))
+        # Not before now is it over, as far as is known.
+        until = max(since + seconds, time.time())
+        self._incidents.append(Incident(kind, since, until, requests, arena))
 
     # Looking around
 
