@@ -530,7 +530,7 @@ VALUES: list[tuple[object, Any]] = [
     (np.bool_(True), True),
     (np.str_("a"), "a"),
     (np.datetime64("2021-05-04T10:11:12.123456789"), "2021-05-04T10:11:12.123456"),
-    (np.datetime64("NaT"), None),
+    (np.datetime64("NaT", "s"), None),
     (np.array([[1, 2], [3, 4]]), [[1, 2], [3, 4]]),
     (np.array([[1, 2], [3, 4]]).T, [[1, 3], [2, 4]]),
     (np.array([1, 2, 3])[::2], [1, 3]),
