@@ -33,11 +33,11 @@ from dataart_mp.config.url import is_loopback, platform_url
 from dataart_mp.errors import ConfigError
 from dataart_mp.failure import Failure
 
-Backoff = Literal["linear", "exponential"]
+BackoffKind = Literal["linear", "exponential"]
 Overflow = Literal["block", "drop", "raise"]
 OnFailure = Callable[[Failure], object]
 
-BackoffSetting = Setting[Backoff, Backoff]
+BackoffSetting = Setting[BackoffKind, BackoffKind]
 OverflowSetting = Setting[Overflow, Overflow]
 OptionalCallback = Setting[OnFailure | None, OnFailure | None]
 HTTP = Setting[HTTPOptions, HTTPOptions]
@@ -48,7 +48,7 @@ MOST_PROCESSES_BY_DEFAULT = 4
 """More processes than this rarely help: the platform or the network is the limit by then."""
 
 
-def _backoff(field: str, value: object) -> Backoff:
+def _backoff(field: str, value: object) -> BackoffKind:
     if value == "linear":
         return "linear"
     if value == "exponential":

@@ -7,9 +7,9 @@ With a ratio of 5 seconds:
 """
 
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
-BackoffKind = Literal["linear", "exponential"]
+from dataart_mp.config.client_config import BackoffKind
 
 LONGEST_DELAY: Final = 300.0
 """Seconds that no delay grows beyond; the ratio itself may be longer."""

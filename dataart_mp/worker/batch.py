@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,11 @@ class Batch:
     def count(self) -> int:
         """How many records."""
         return self.content.count(b"\n")
+
+    @property
+    def kind(self) -> Literal["action", "identity"]:
+        """What the records are."""
+        return "identity" if self.is_identity else "action"
 
     @property
     def path(self) -> str:

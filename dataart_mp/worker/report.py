@@ -46,7 +46,7 @@ class Reporter:
             {
                 "report": "failure",
                 "reason": reason,
-                "kind": "identity" if batch.is_identity else "action",
+                "kind": batch.kind,
                 "count": batch.count,
                 "records": batch.content.decode() if self._with_records else None,
                 "status": answer.status,

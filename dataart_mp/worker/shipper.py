@@ -115,7 +115,7 @@ class Shipper:
                 status=answer.status,
                 answer=answer.text,
                 attempts=attempts,
-                kind="identity" if batch.is_identity else "action",
+                kind=batch.kind,
             )
             try:
                 removed = self._letters.keep(batch.key, batch.content, cause)

@@ -3,7 +3,8 @@
 import pytest
 
 from dataart_mp import ClientConfig
-from dataart_mp.worker.backoff import LONGEST_DELAY, Backoff, BackoffKind
+from dataart_mp.config.client_config import BackoffKind
+from dataart_mp.worker.backoff import LONGEST_DELAY, Backoff
 
 LINEAR = Backoff("linear", ratio=5.0, retries=3)
 EXPONENTIAL = Backoff("exponential", ratio=5.0, retries=3)
