@@ -102,6 +102,8 @@ class Listener:
                     report["answer"],
                     report["delay"],
                 )
+            case "recovered":
+                _log.warning("delivery works again")
             case "not kept":
                 _log.error("%d dead letters not kept: %s", report["count"], report["text"])
             case "removed":

@@ -3,7 +3,7 @@
     0            header    magic, layout version, arena id, the sizes below, flags
     4096         ledger    ROW_COUNT rows of 8 words: the counters of one thread each
                  states    one byte a frame
-                 accounts  24 words a frame: what is in it, and what became of all it ever held
+                 accounts  32 words a frame: what is in it, and what became of all it ever held
                  frames    `frames` times `stride` bytes, each starting on a page
 
 A word is an unsigned 64-bit integer in native order, aligned: storing one is a single store, and
@@ -13,15 +13,15 @@ that writes may die between any two of them.
     word of an account   valid while          meaning
     GENERATION           always               times the frame was claimed by a producer
     COUNT, LENGTH, KIND  READY .. SETTLED     records, bytes of content, ACTIONS or IDENTITY
-    ATTEMPTS, DUE        READY .. WAITING     failed tries so far; when to try again (epoch, ns)
-    SINCE                SENDING, WAITING     when the batch at hand was first tried (epoch, ns)
-    PROGRESS, BATCH_END  READY .. SENDING     what of the frame is through; end of the batch at hand
+    PROGRESS, BATCH_END  READY .. WAITING     what of the frame is through; end of the batch at hand
+    ATTEMPTS, SINCE      a batch is at hand   its failed tries so far; when the first began
+    DUE, NOT_BEFORE      READY .. WAITING     when to try again; before that the platform wants none
     OPENING + column     FILLING .. WAITING   totals of the frame's life when it was claimed
     CLOSING + column     FREE and SETTLED     totals of the frame's life when it was last settled
 
-The totals exist twice so that one store, that of the state SETTLED, moves a frame's records from
-"pending" to "delivered": a death before it leaves the old account in force, a death after it the
-new one.
+Moments are nanoseconds of the epoch. The totals exist twice so that one store, that of the state
+SETTLED, moves a frame's records from "pending" to "delivered": a death before it leaves the old
+account in force, a death after it the new one.
 """
 
 import mmap
@@ -45,10 +45,10 @@ ACTIONS: Final = 0
 IDENTITY: Final = 1
 
 WORD: Final = 8
-GENERATION, COUNT, LENGTH, KIND, ATTEMPTS, SINCE, DUE, PROGRESS, BATCH_END = range(9)
-OPENING: Final = 12
-CLOSING: Final = 16
-ACCOUNT_WORDS: Final = 24
+GENERATION, COUNT, LENGTH, KIND, PROGRESS, BATCH_END, ATTEMPTS, SINCE, DUE, NOT_BEFORE = range(10)
+OPENING: Final = 16
+CLOSING: Final = 24
+ACCOUNT_WORDS: Final = 32
 ACCEPTED, DELIVERED, REJECTED, FAILED = range(4)  # columns of OPENING and CLOSING
 COLUMNS: Final = 4
 

@@ -7,6 +7,7 @@
 A frame is sent from its front to its back. What is through is kept in one word, so that whoever
 goes on with the frame (this process after a backoff, another one after a death) starts where it
 stopped, and with the same cut: a batch that is sent again has the same content and the same key.
+A batch is *at hand* from when it is aimed at until that word says that it is through.
 """
 
 from typing import Final
@@ -25,6 +26,7 @@ from dataart_mp.queue.arena import (
     IDENTITY,
     KIND,
     LENGTH,
+    NOT_BEFORE,
     OPENING,
     PROGRESS,
     READY,
@@ -80,14 +82,23 @@ class Frame:
         return self._words[self._account + KIND] == IDENTITY
 
     @property
+    def is_under_way(self) -> bool:
+        """Whether a batch is at hand: it was tried, or tried to be, and is not through."""
+        return self._words[self._account + BATCH_END] > self._progress()[0]
+
+    @property
     def attempts(self) -> int:
-        """How often the batch at its front has failed."""
-        return self._words[self._account + ATTEMPTS]
+        """How often the batch at hand has failed."""
+        return self._words[self._account + ATTEMPTS] if self.is_under_way else 0
 
     @property
     def since(self) -> int:
-        """When what is at its front was first tried (epoch, ns)."""
-        return self._words[self._account + SINCE]
+        """When the batch at hand was first tried (epoch, ns); 0 when none is."""
+        return self._words[self._account + SINCE] if self.is_under_way else 0
+
+    def is_early(self, now: int) -> bool:
+        """Whether the batch at hand still has to wait at `now`: somebody has woken it before."""
+        return self.attempts > 0 and now < due_at(self._arena, self.number)
 
     @property
     def count(self) -> int:
@@ -115,8 +126,6 @@ class Frame:
     def advance(self, end: int, *, rejected: int = 0, failed: int = 0) -> None:
         """All up to `end` is through; `rejected` and `failed` of its records were not delivered."""
         _, before_rejected, before_failed = self._progress()
-        for word in (ATTEMPTS, SINCE):  # what comes next has not been tried
-            self._words[self._account + word] = 0
         self._words[self._account + PROGRESS] = (
             end << _THROUGH_SHIFT
             | (before_rejected + rejected) << _COUNT_BITS
@@ -129,15 +138,36 @@ class Frame:
         Said before, not after: should this process die after the platform took the batch, the
         next one sends the same batch under the same key, and not a larger one under another.
         """
-        self._words[self._account + BATCH_END] = batch_end
-        if not self._words[self._account + SINCE]:
+        if not self.is_under_way:
             self._words[self._account + SINCE] = now
+            self._words[self._account + ATTEMPTS] = 0
+        self._words[self._account + BATCH_END] = batch_end
 
-    def postpone(self, due: int) -> None:
-        """Let go of the frame until `due` (epoch, ns): then any worker may try again."""
+    def postpone(self, due: int, not_before: int = 0) -> None:
+        """The batch at hand has failed: let go of the frame until `due`.
+
+        Args:
+            due: when any worker may try again (epoch, ns).
+            not_before: when somebody may at the earliest have it tried before that.
+        """
         self._words[self._account + ATTEMPTS] += 1
         self._words[self._account + DUE] = due
+        self.keep_waiting(not_before)
+
+    def hold_back(self, until: int) -> None:
+        """Let go of the frame until `until` (epoch, ns): no try of it was made, and none counts."""
+        self._words[self._account + DUE] = until
+        self.keep_waiting(until)
+
+    def keep_waiting(self, not_before: int = 0) -> None:
+        """Let go of the frame until it is due, as was said before."""
+        self._words[self._account + NOT_BEFORE] = not_before
         self._arena.set_state(self.number, WAITING)
+        self._arena.locks.release(self.number)
+
+    def hand_back(self) -> None:
+        """Let go of the frame: any worker may go on with it at once."""
+        self._arena.set_state(self.number, READY)
         self._arena.locks.release(self.number)
 
     def settle(self) -> None:
@@ -177,12 +207,20 @@ def due_at(arena: Arena, number: int) -> int:
     return arena.words[arena.account(number) + DUE]
 
 
-def wake(arena: Arena, number: int, now: int) -> bool:
-    """Make a WAITING frame READY when its time (`now`: epoch, ns) has come; True if it did."""
-    if due_at(arena, number) > now or not arena.locks.acquire(number):
+def wake(arena: Arena, number: int, now: int, *, early: bool = False) -> bool:
+    """Make a WAITING frame READY when its time has come; True if it did.
+
+    Args:
+        arena: where it is.
+        number: the frame.
+        now: the time (epoch, ns).
+        early: whether it need not be due, if only the platform wants no more waiting.
+    """
+    time_word = NOT_BEFORE if early else DUE
+    if arena.words[arena.account(number) + time_word] > now or not arena.locks.acquire(number):
         return False
-    due = arena.state(number) == WAITING
-    if due:
+    waiting = arena.state(number) == WAITING
+    if waiting:
         arena.set_state(number, READY)
     arena.locks.release(number)
-    return due
+    return waiting

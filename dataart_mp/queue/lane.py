@@ -10,12 +10,10 @@ left behind can be told from its content alone, a record that was torn by the de
 from typing import Final
 
 from dataart_mp.queue.arena import (
-    ATTEMPTS,
     BATCH_END,
     CLOSING,
     COLUMNS,
     COUNT,
-    DUE,
     FILLING,
     FREE,
     GENERATION,
@@ -24,7 +22,6 @@ from dataart_mp.queue.arena import (
     OPENING,
     PROGRESS,
     READY,
-    SINCE,
     Arena,
 )
 
@@ -112,7 +109,7 @@ def _open_account(arena: Arena, frame: int, kind: int) -> None:
     words[account + GENERATION] += 1
     opening, closing = account + OPENING, account + CLOSING
     words[opening : opening + COLUMNS] = words[closing : closing + COLUMNS]
-    for word in (COUNT, LENGTH, ATTEMPTS, SINCE, DUE, PROGRESS, BATCH_END):
+    for word in (COUNT, LENGTH, PROGRESS, BATCH_END):
         words[account + word] = 0
     words[account + KIND] = kind  # whoever salvages the frame must know it
     arena.set_state(frame, FILLING)

@@ -45,7 +45,7 @@ from dataart_mp.queue.arena import (
 )
 from dataart_mp.queue.balance import balance, pending_in
 from dataart_mp.queue.bell import Bell
-from dataart_mp.queue.frame import MAX_CAPACITY, MAX_RECORDS, Frame
+from dataart_mp.queue.frame import MAX_CAPACITY, MAX_RECORDS, Frame, wake
 from dataart_mp.queue.lane import Claim, Lane
 from dataart_mp.queue.ledger import Ledger
 from dataart_mp.stats import Stats
@@ -265,6 +265,8 @@ class RecordQueue(_Queue):
     def flush(self, timeout: float | None = None) -> int:
         """Wait until all that this process has put before the call is settled.
 
+        What waits for its next try is tried at once.
+
         Args:
             timeout: seconds; None waits without a limit, unless nobody can fetch.
 
@@ -288,6 +290,7 @@ class RecordQueue(_Queue):
 
         with self._visit():
             self._seal_all()
+            self.hurry()
             with contextlib.suppress(AbandonedError):
                 self._wait_for(all_settled, timeout)
             waiting = {claim for claim in left if not self._is_settled(claim)}
@@ -439,6 +442,21 @@ class RecordQueue(_Queue):
             time.sleep(_TURN_SECONDS)
             frame = Frame.claim(self.arena, number)
         return frame
+
+    def hand_back(self, frame: Frame) -> None:
+        """Let any worker go on with a frame at once."""
+        frame.hand_back()
+        self.work.ring(frame.number)
+
+    def hurry(self) -> None:
+        """Have what waits for its next try be tried now, if the platform wants no more waiting.
+
+        Such a try is one more: if it fails, the frame waits on as if it had not been made.
+        """
+        now = time.time_ns()
+        for number in self.arena.all_in(WAITING):
+            if wake(self.arena, number, now, early=True):
+                self.work.ring(number)
 
     def settle(self, frame: Frame) -> None:
         """Give back a frame all of whose records are through, and tell whoever waits for it."""

@@ -2,7 +2,12 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Final, Literal
+
+_ACTIONS_PATH: Final = "/events/send-actions"
+_IDENTITY_PATH: Final = "/users/identify"
+PATHS: Final = (_ACTIONS_PATH, _IDENTITY_PATH)
+"""The platform's endpoints, behind the base URL."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +49,7 @@ class Batch:
     @property
     def path(self) -> str:
         """Where the platform takes it, behind the base URL."""
-        return "/users/identify" if self.is_identity else "/events/send-actions"
+        return _IDENTITY_PATH if self.is_identity else _ACTIONS_PATH
 
     def body(self, now: datetime) -> bytes:
         """The request's body: the records as they were encoded, joined.

@@ -77,6 +77,11 @@ class Reporter:
                 }
             )
 
+    def recovered(self) -> None:
+        """What answered nobody answers again; the next outage is told at once."""
+        self._retrying_again_at = 0.0
+        self._report({"report": "recovered"})
+
     def crashed(self, text: str) -> None:
         """This worker ends by an error of its own."""
         self._report({"report": "crash", "text": text})

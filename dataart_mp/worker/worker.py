@@ -115,7 +115,7 @@ class Worker:
                 frame = self._queue.fetch()
                 if frame is not None:
                     delay = self._shipper.ship(frame)
-                    if delay is not None or self._leaving():
+                    if delay is not None or not self._shipper.all_flows or self._leaving():
                         self._news.ring()
 
     @contextlib.contextmanager

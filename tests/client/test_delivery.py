@@ -10,6 +10,7 @@ from conftest import wait_until
 
 from dataart_mp import Client, ClientConfig, ClosedError, EventError, Stats
 from dataart_mp.devsink.process import SinkProcess
+from dataart_mp.queue.arena import WAITING
 
 Configure = Callable[..., ClientConfig]
 MOMENT = datetime(2021, 5, 4, 10, 11, 12, 123456, tzinfo=UTC)
@@ -145,6 +146,18 @@ def test_flush_tells_the_truth_when_it_runs_out_of_time(
         sink.clear_faults()
         assert client.flush(20) == 0
         assert client.stats().pending == 0
+
+
+@pytest.mark.parametrize("end", [Client.flush, Client.close])
+def test_flush_and_close_end_the_waiting_of_what_failed(
+    config: Configure, sink: SinkProcess, end: Callable[[Client, float], int]
+) -> None:
+    sink.set_faults({"kind": "status", "status": 503, "times": 1})
+    with Client(config(flush_backoff_ratio=3600.0, flush_actions_batch_size=1)) as client:
+        client.emit_action("tick", "ann")
+        wait_until(lambda: client._queue.arena.all_in(WAITING))
+        assert end(client, 20) == 0
+    assert len(sink.events()) == 1
 
 
 def test_close_is_idempotent_and_returns_the_same_number(config: Configure) -> None:

@@ -281,7 +281,7 @@ def test_what_is_readable_in_a_damaged_file_is_delivered(
     caplog.set_level(logging.WARNING, "dataart_mp")
     start = dead.stat().st_size - 200 * 8192
     os.truncate(dead, start + 3 * 8192)
-    accounts = start - 40960
+    accounts = start - 53248
     _overwrite(dead, accounts + 8, b"\xff" * 16)
     with Client(config(spool_dir=spool, **SMALL)):
         sink.wait_for(lambda stats: stats["actions"] >= 60)

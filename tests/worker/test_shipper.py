@@ -14,10 +14,11 @@ from worker_servers import SenderTo, refused_port
 from dataart_mp.devsink.process import SinkProcess
 from dataart_mp.producer.encoder import encode_action, encode_identity
 from dataart_mp.queue import Frame, RecordQueue, janitor
-from dataart_mp.queue.arena import READY, SENDING, SINCE, WAITING
-from dataart_mp.queue.frame import due_at, wake
+from dataart_mp.queue.arena import DUE, READY, SENDING, SINCE, WAITING
+from dataart_mp.queue.frame import wake
 from dataart_mp.stats import Stats
 from dataart_mp.worker.backoff import Backoff
+from dataart_mp.worker.circuit import FAILURES_TO_OPEN, LONGEST_PAUSE
 from dataart_mp.worker.report import Reporter
 from dataart_mp.worker.sender import Sender
 from dataart_mp.worker.shipper import Shipper
@@ -64,9 +65,11 @@ class Bench:
         return self.shipper.ship(self.claim())
 
     def wake(self) -> None:
-        """Let the time pass that the one waiting frame has to wait."""
-        (frame,) = self.queue.arena.all_in(WAITING)
-        assert wake(self.queue.arena, frame, due_at(self.queue.arena, frame))
+        """Let the time pass that the waiting frames have to wait."""
+        for frame in self.queue.arena.all_in(WAITING):
+            now = time.time_ns()
+            self.queue.arena.words[self.queue.arena.account(frame) + DUE] = now
+            assert wake(self.queue.arena, frame, now)
 
     def reports(self) -> list[dict[str, Any]]:
         try:
@@ -459,6 +462,129 @@ def test_an_answer_that_got_lost_makes_a_double_with_the_same_key(
     work.settled()
     stats = platform.stats()
     assert (stats["explained_doubles"], stats["unexplained_doubles"]) == (20, 0)
+
+
+# An outage
+
+
+def open_circuit(work: Bench, platform: SinkProcess) -> None:
+    """The platform answers nobody any more, and this worker has noticed."""
+    platform.set_faults({"kind": "status", "status": 503})
+    for _ in range(FAILURES_TO_OPEN):
+        work.put("tick")
+        assert work.ship() == RATIO
+    assert not work.shipper.all_flows
+
+
+def pass_pause(work: Bench) -> None:
+    """Let the time pass until the next probe."""
+    for circuit in work.shipper._circuits.values():
+        if not circuit.is_closed:
+            circuit._probe_at = time.monotonic()
+
+
+def test_an_outage_is_noticed_and_no_frame_sent_or_charged_until_the_pause_is_over(
+    platform: SinkProcess, bench: Any
+) -> None:
+    work = bench(frames=9)
+    open_circuit(work, platform)
+    before = work.queue.stats()
+    work.put("tick")
+    frame = work.claim()
+    assert 0 < work.shipper.ship(frame) <= LONGEST_PAUSE
+    assert work.queue.stats().requests == before.requests
+    assert Frame(work.queue.arena, frame.number).attempts == 0
+
+
+def test_a_probes_failure_is_that_of_all_that_were_due(
+    platform: SinkProcess, bench: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work = bench(frames=9, retries=1)
+    open_circuit(work, platform)
+    work.wake()
+    pass_pause(work)
+    waiting = [work.claim() for _ in range(FAILURES_TO_OPEN)]
+    probe, *others = waiting
+    held = _Held(work.shipper._sender, lambda: [work.shipper.ship(frame) for frame in others])
+    monkeypatch.setattr(work.shipper, "_sender", held)
+    assert work.shipper.ship(probe) is None
+    assert held.results == [None] * len(others), "they hold no sender"
+    while work.queue.arena.find(READY) >= 0:
+        work.ship()  # nothing is left in them but to be settled
+    stats = work.settled()
+    assert stats.requests == FAILURES_TO_OPEN + 1, "one request for all of them"
+    assert stats.failed == 1 + len(others)
+
+
+def test_when_a_probe_is_answered_all_go_on_at_once(
+    platform: SinkProcess, bench: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work = bench(frames=9)
+    open_circuit(work, platform)
+    platform.clear_faults()
+    work.put("tock")
+    work.put("tock")
+    probe, other = work.claim(), work.claim()
+    pass_pause(work)
+    held = _Held(work.shipper._sender, lambda: [work.shipper.ship(other)])
+    monkeypatch.setattr(work.shipper, "_sender", held)
+    assert work.shipper.ship(probe) is None
+    assert work.shipper.all_flows
+    assert len(work.queue.arena.all_in(READY)) == FAILURES_TO_OPEN + 1, "those in backoff, too"
+    while work.queue.arena.find(READY) >= 0:
+        assert work.ship() is None
+    assert accounts(work.settled()) == (FAILURES_TO_OPEN + 2, FAILURES_TO_OPEN + 2, 0, 0)
+    assert [report["report"] for report in work.reports()] == ["retrying", "recovered"]
+
+
+def test_an_endpoint_that_works_is_not_held_up_by_one_that_does_not(
+    platform: SinkProcess, bench: Any
+) -> None:
+    work = bench(frames=9)
+    open_circuit(work, platform)
+    platform.set_faults({"kind": "status", "status": 503, "path": "actions"})
+    work.put_identity()
+    assert work.ship() is None
+    assert len(platform.identities()) == 1
+
+
+def test_a_try_that_somebody_hurried_is_one_more(platform: SinkProcess, bench: Any) -> None:
+    platform.set_faults({"kind": "status", "status": 503, "times": 3})
+    work = bench(retries=1)
+    work.put("tick")
+    assert work.ship() == RATIO
+    for _ in range(2):
+        work.queue.hurry()
+        assert 0 < work.ship() < RATIO, "it waits on as it did before"
+    work.wake()
+    assert work.ship() is None
+    assert accounts(work.settled()) == (1, 1, 0, 0)
+
+
+def test_nobody_hurries_what_the_platform_wants_to_wait(platform: SinkProcess, bench: Any) -> None:
+    platform.set_faults({"kind": "status", "status": 429, "retry_after": 40, "times": 1})
+    work = bench()
+    work.put("tick")
+    assert work.ship() == 40.0
+    work.queue.hurry()
+    assert work.queue.arena.find(READY) < 0
+    work.wake()
+    assert work.ship() is None
+
+
+class _Held:
+    """A sender during whose first request something else happens."""
+
+    def __init__(self, sender: Sender, meanwhile: Callable[[], list[float | None]]) -> None:
+        self._sender = sender
+        self._meanwhile = meanwhile
+        self.results: list[float | None] | None = None
+
+    def post(self, path: str, body: bytes, key: str) -> Any:
+        if self.results is None:
+            self.results = []
+            self.results = self._meanwhile()
+        return self._sender.post(path, body, key)
 
 
 # Splitting and retrying
