@@ -38,7 +38,7 @@ class Cause:
         reason: as in `Failure`.
         status: HTTP status of the last answer; None when there was none.
         answer: its first bytes as text, or the text of the exception.
-        attempts: how many times the batch was sent.
+        attempts: how many tries have failed, as in `Failure`.
         kind: what its records are.
     """
 

@@ -15,7 +15,8 @@ class Failure:
         records: The decoded events, as they stood in the request.
         status: HTTP status of the last answer; None when there was no answer.
         answer: The first bytes of the last answer as text, or the text of the exception.
-        attempts: How many times the records were sent.
+        attempts: How many tries have failed: requests of their own, or the one that found out for
+            all that the platform did not answer.
     """
 
     reason: str

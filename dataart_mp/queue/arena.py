@@ -14,7 +14,8 @@ that writes may die between any two of them.
     GENERATION           always               times the frame was claimed by a producer
     COUNT, LENGTH, KIND  READY .. SETTLED     records, bytes of content, ACTIONS or IDENTITY
     PROGRESS, BATCH_END  READY .. WAITING     what of the frame is through; end of the batch at hand
-    ATTEMPTS, SINCE      a batch is at hand   its failed tries so far; when the first began
+    ATTEMPTS, SENT       a batch is at hand   its failed tries so far; whether any request was its
+    SINCE                a batch is at hand   when its first try began
     DUE, NOT_BEFORE      READY .. WAITING     when to try again; before that the platform wants none
     OPENING + column     FILLING .. WAITING   totals of the frame's life when it was claimed
     CLOSING + column     FREE and SETTLED     totals of the frame's life when it was last settled
@@ -45,7 +46,8 @@ ACTIONS: Final = 0
 IDENTITY: Final = 1
 
 WORD: Final = 8
-GENERATION, COUNT, LENGTH, KIND, PROGRESS, BATCH_END, ATTEMPTS, SINCE, DUE, NOT_BEFORE = range(10)
+GENERATION, COUNT, LENGTH, KIND, PROGRESS, BATCH_END = range(6)
+ATTEMPTS, SENT, SINCE, DUE, NOT_BEFORE = range(6, 11)
 OPENING: Final = 16
 CLOSING: Final = 24
 ACCOUNT_WORDS: Final = 32

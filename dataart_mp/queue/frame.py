@@ -32,6 +32,7 @@ from dataart_mp.queue.arena import (
     READY,
     REJECTED,
     SENDING,
+    SENT,
     SETTLED,
     SINCE,
     WAITING,
@@ -96,6 +97,11 @@ class Frame:
         """When the batch at hand was first tried (epoch, ns); 0 when none is."""
         return self._words[self._account + SINCE] if self.is_under_way else 0
 
+    @property
+    def is_sent_again(self) -> bool:
+        """Whether a request for the batch at hand is a retry: one has failed that was its own."""
+        return self.attempts > 0 and self._words[self._account + SENT] > 0
+
     def is_early(self, now: int) -> bool:
         """Whether the batch at hand still has to wait at `now`: somebody has woken it before."""
         return self.attempts > 0 and now < due_at(self._arena, self.number)
@@ -141,7 +147,12 @@ class Frame:
         if not self.is_under_way:
             self._words[self._account + SINCE] = now
             self._words[self._account + ATTEMPTS] = 0
+            self._words[self._account + SENT] = 0
         self._words[self._account + BATCH_END] = batch_end
+
+    def mark_sent(self) -> None:
+        """The batch at hand is on its way."""
+        self._words[self._account + SENT] = 1
 
     def postpone(self, due: int, not_before: int = 0) -> None:
         """The batch at hand has failed: let go of the frame until `due`.

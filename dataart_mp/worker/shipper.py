@@ -174,13 +174,14 @@ class Shipper:
         self._reporter.gave_up(reason, batch, answer, attempts)
 
     def _post(self, frame: Frame, batch: Batch) -> Answer:
-        attempts = frame.attempts
+        again = frame.is_sent_again
         frame.aim(batch.end, time.time_ns())
+        frame.mark_sent()
         body = batch.body(datetime.now(UTC))
         answer = self._sender.post(batch.path, body, batch.key)
         self._queue.ledger.add(REQUESTS)
         self._queue.ledger.add(BYTES, len(body))
-        if attempts:
+        if again:
             self._queue.ledger.add(RETRIES)
         return answer
 

@@ -78,7 +78,7 @@ def test_what_is_replayed_arrives_as_it_was_and_is_removed(
     }
     done = run("spool", "replay", spool_dir, env=env)
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == "Delivered 3 events; 0 are still there.\n"
+    assert done.stdout == "Delivered 3 events; 0 left.\n"
     assert sink.ids() == dict.fromkeys(range(6), 1)
     arrived = {event["metadata"]["_id"]: event["timestamp"] for event in sink.events()}
     assert timestamps.items() <= arrived.items()
@@ -91,7 +91,7 @@ def test_what_is_refused_again_stays(
     sink.set_faults({"kind": "refuse", "match": {"metadata": {"_id": 1}}, "status": 422})
     done = run("spool", "replay", spool_dir, env=env | {"DATAART_SPOOL_DIR": str(spool_dir)})
     assert done.returncode == 1
-    assert "Delivered 2 events; 1 are still there." in done.stdout
+    assert "Delivered 2 events; 1 left." in done.stdout
     assert [row["status"] for row in listed(spool_dir)] == [422]
 
 

@@ -141,6 +141,20 @@ def test_an_outage_costs_nothing_but_time(config: Configure, sink: SinkProcess) 
     assert set(sink.ids().values()) == {1}
 
 
+def test_a_long_outage_costs_few_requests(config: Configure, sink: SinkProcess) -> None:
+    """Each worker process notices it by its first few; then one at a time asks for all."""
+    sink.set_faults({"kind": "status", "status": 503})
+    settings = {"flush_actions_batch_size": 1, "flush_num_retries": 1000}
+    with Client(config(flush_backoff_ratio=1.0, **settings)) as client:
+        for _ in range(300):
+            client.emit_action("tick", "ann")
+        time.sleep(3.0)  # without a circuit, each would have been sent twice by now
+        assert 0 < client.stats().requests < 100
+        sink.clear_faults()
+        assert client.flush(30) == 0
+        assert client.stats().delivered == 300
+
+
 def _patient() -> Any:
     return HTTPOptions(read_timeout=60.0)
 

@@ -74,7 +74,7 @@ def replay(
         replaying = Replay(client)
         for letters in chosen:
             replaying.take(letters)
-    click.echo(f"Delivered {replaying.delivered:,} events; {replaying.kept:,} are still there.")
+    click.echo(f"Delivered {replaying.delivered:,} events; {replaying.kept:,} left.")
     if replaying.kept:
         click.get_current_context().exit(ExitCode.NOT_DELIVERED)
 
