@@ -16,6 +16,20 @@ from dataart_mp.devsink.process import SinkProcess
 WAIT_SECONDS = 30.0
 
 
+@pytest.fixture(autouse=True)
+def _every_client_balances(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever a test does with a client: when it is closed, no record is unaccounted for."""
+    close = Client.close
+
+    def close_and_check(client: Client, timeout: float | None = None) -> int:
+        left = close(client, timeout)
+        stats = client.stats()
+        assert stats.balanced, stats
+        return left
+
+    monkeypatch.setattr(Client, "close", close_and_check)
+
+
 @pytest.fixture
 def sink() -> Iterator[SinkProcess]:
     with SinkProcess() as process:
