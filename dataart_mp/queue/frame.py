@@ -104,7 +104,7 @@ class Frame:
 
     def is_early(self, now: int) -> bool:
         """Whether the batch at hand still has to wait at `now`: somebody has woken it before."""
-        return self.attempts > 0 and now < due_at(self._arena, self.number)
+        return now < self._due()
 
     @property
     def count(self) -> int:
@@ -162,19 +162,17 @@ class Frame:
             not_before: when somebody may at the earliest have it tried before that.
         """
         self._words[self._account + ATTEMPTS] += 1
-        self._words[self._account + DUE] = due
-        self.keep_waiting(not_before)
+        self._wait(due, not_before)
 
-    def hold_back(self, until: int) -> None:
-        """Let go of the frame until `until` (epoch, ns): no try of it was made, and none counts."""
-        self._words[self._account + DUE] = until
-        self.keep_waiting(until)
+    def keep_waiting(self, not_before: int) -> int:
+        """Let go of the frame, and no try counts; it is due when it was, if not `not_before`.
 
-    def keep_waiting(self, not_before: int = 0) -> None:
-        """Let go of the frame until it is due, as was said before."""
-        self._words[self._account + NOT_BEFORE] = not_before
-        self._arena.set_state(self.number, WAITING)
-        self._arena.locks.release(self.number)
+        Returns:
+            When it is due (epoch, ns).
+        """
+        due = max(self._due(), not_before)
+        self._wait(due, not_before)
+        return due
 
     def hand_back(self) -> None:
         """Let go of the frame: any worker may go on with it at once."""
@@ -196,6 +194,16 @@ class Frame:
             words[account + CLOSING + column] = words[account + OPENING + column] + amount
         self._arena.set_state(self.number, SETTLED)
         clear(self._arena, self.number)
+
+    def _wait(self, due: int, not_before: int) -> None:
+        self._words[self._account + DUE] = due
+        self._words[self._account + NOT_BEFORE] = not_before
+        self._arena.set_state(self.number, WAITING)
+        self._arena.locks.release(self.number)
+
+    def _due(self) -> int:
+        """When the batch at hand is to be tried again (epoch, ns); 0 when it has not failed."""
+        return due_at(self._arena, self.number) if self.attempts else 0
 
     def _progress(self) -> tuple[int, int, int]:
         word = self._words[self._account + PROGRESS]

@@ -87,8 +87,8 @@ class Circuit:
             return None
         with self._lock:
             was_open = self._probe_at is not None
-            gathered = [] if self._probe is None else self._probe.gathered
-            self._failures, self._probe_at, self._probe = 0, None, None
+            self._failures, self._probe_at = 0, None
+            gathered = self._end_probe()
             return gathered if was_open else None
 
     def failed(self, leave: Send | Probe, after: float, now: float) -> list[Frame]:
@@ -108,6 +108,8 @@ class Circuit:
             if not opens and leave is not self._probe:
                 return []
             self._probe_at = now + max(self._pause, after)
-            gathered = [] if self._probe is None else self._probe.gathered
-            self._probe = None
-            return gathered
+            return self._end_probe()
+
+    def _end_probe(self) -> list[Frame]:
+        probe, self._probe = self._probe, None
+        return [] if probe is None else probe.gathered

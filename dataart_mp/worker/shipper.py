@@ -7,7 +7,6 @@ from typing import assert_never
 
 from dataart_mp.dead_letters import Cause, DeadLetters
 from dataart_mp.queue import Frame, RecordQueue
-from dataart_mp.queue.frame import due_at
 from dataart_mp.queue.ledger import BYTES, REQUESTS, RETRIES
 from dataart_mp.worker.backoff import Backoff
 from dataart_mp.worker.batch import PATHS, Batch, batch_of
@@ -129,8 +128,7 @@ class Shipper:
         now, attempts = time.time_ns(), frame.attempts + 1
         not_before = now + int(after * 1e9)
         if frame.is_early(now):  # this try was one more than there would have been
-            frame.keep_waiting(not_before)
-            return max(due_at(self._queue.arena, frame.number) - now, 0) / 1e9
+            return (frame.keep_waiting(not_before) - now) / 1e9
         delay = self._backoff.delay(attempts, after, age=_age(frame), chance=self._dice.random())
         if delay is None:
             self._give_up(self._backoff.gave_up_because(attempts), batch, answer, attempts)
@@ -187,13 +185,9 @@ class Shipper:
 
 
 def _hold_back(frame: Frame, seconds: float) -> float:
-    """Let a frame wait, and no try of it count; the seconds until it is due."""
+    """Let a frame wait so long at least, and no try of it count; the seconds until it is due."""
     now = time.time_ns()
-    if frame.is_early(now):
-        frame.keep_waiting()
-    else:
-        frame.hold_back(now + int(seconds * 1e9))
-    return seconds
+    return (frame.keep_waiting(now + int(seconds * 1e9)) - now) / 1e9
 
 
 def _age(frame: Frame) -> float:

@@ -572,6 +572,32 @@ def test_nobody_hurries_what_the_platform_wants_to_wait(platform: SinkProcess, b
     assert work.ship() is None
 
 
+def test_a_hurried_try_that_the_platform_answers_with_a_wait_waits_so_long(
+    platform: SinkProcess, bench: Any
+) -> None:
+    platform.set_faults(
+        {"kind": "status", "status": 503, "times": 1},
+        {"kind": "status", "status": 429, "retry_after": 40, "times": 1},
+    )
+    work = bench()
+    work.put("tick")
+    assert work.ship() == RATIO
+    work.queue.hurry()
+    assert work.ship() == 40.0
+    work.wake()
+    assert work.ship() is None
+
+
+def test_a_frame_that_is_used_again_does_not_wait_for_what_its_last_batch_waited_for(
+    platform: SinkProcess, bench: Any
+) -> None:
+    work = bench(frames=FAILURES_TO_OPEN + 1)
+    open_circuit(work, platform)
+    work.queue.arena.words[work.queue.arena.account(FAILURES_TO_OPEN) + DUE] = 1 << 62
+    work.put("tick")
+    assert 0 < work.ship() <= LONGEST_PAUSE
+
+
 class _Held:
     """A sender during whose first request something else happens."""
 
