@@ -56,11 +56,11 @@ def dead(app: App, sink: SinkProcess, spool: Path) -> Path:
     """A spool in which an application and its workers, all killed, have left 95 events."""
     sink.set_faults({"kind": "status", "status": 503})
     app(EMIT_AND_DIE, sink.url, spool, 0, 95)
-    sink.clear_faults()
     (arena,) = spool.iterdir()
     with arena.open("r+b") as file:
         locks = RecordLocks(file.fileno())
         wait_until(lambda: not locks.anybody())  # it takes a moment to die
+    sink.clear_faults()  # not before: a worker that lives a moment longer would deliver
     return arena
 
 
