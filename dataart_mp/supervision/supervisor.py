@@ -44,6 +44,7 @@ class Supervisor:
         self._places = range(config.num_processes)
         self.error: str | None = None
         self._launches: dict[int, tuple[Launch, float]] = {}
+        self._begun: dict[int, object] = {}  # place: whose call is launching there at the moment
         self._unreaped: list[Launch] = []
         self._failures = 0
         self._not_before = 0.0
@@ -132,6 +133,7 @@ class Supervisor:
         for launch, _ in self._launches.values():
             launch.close()
         self._launches.clear()
+        self._begun.clear()
         self._unreaped.clear()
         self._failures = 0
         self._not_before = 0.0
@@ -155,19 +157,31 @@ class Supervisor:
         return len(self._vacant()) == len(self._places)
 
     def _starting(self) -> bool:
-        # A copy: at the end of the process, two threads start workers.
-        return any(not launch.ready for launch, _ in list(self._launches.values()))
+        # A copy: while one thread starts workers, another one may.
+        launches = list(self._launches.values())
+        return bool(self._begun) or any(not launch.ready for launch, _ in launches)
 
     def _start(self, places: list[int], now: float) -> None:
         try:
             for place in places:
-                launch = Launch(self._inheritance, self._config, place, self._arena.path)
-                self._launches[launch.status] = (launch, now)
-                self._unreaped.append(launch)
+                self._launch(place, now)
         # No interpreter any more, no process, no memory, no descriptor.
         except (ConfigError, OSError) as error:
             self._failed(f"{type(error).__name__}: {error}", now)
         self._release_start()
+
+    def _launch(self, place: int, now: float) -> None:
+        """Start one, unless another thread is at it: the first event's, and the watch, say."""
+        me = object()
+        try:
+            # First said, then looked: who comes later finds it said, or finds the launch.
+            if self._begun.setdefault(place, me) is me and place in self._vacant():
+                launch = Launch(self._inheritance, self._config, place, self._arena.path)
+                self._launches[launch.status] = (launch, now)
+                self._unreaped.append(launch)
+        finally:
+            if self._begun.get(place) is me:
+                del self._begun[place]
 
     def _release_start(self) -> None:
         if self._locks.holds(STARTER) and not self._starting():

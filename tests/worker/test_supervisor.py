@@ -152,6 +152,36 @@ def test_nobody_starts_while_another_process_is_at_it(crew: MakeCrew) -> None:
     work.tend_until(work.all_ready)
 
 
+def test_threads_that_start_at_once_start_one_worker_for_a_place(
+    crew: MakeCrew, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first event's thread and the watch, say. One too many might outlive the other."""
+    work = crew()
+    made: list[Launch] = []
+
+    def slow(*arguments: Any) -> Launch:
+        time.sleep(0.05)
+        made.append(Launch(*arguments))
+        return made[-1]
+
+    monkeypatch.setattr(supervisor_module, "Launch", slow)
+    start = threading.Barrier(4)
+
+    def begin(call: Callable[[float], None]) -> None:
+        start.wait()
+        call(time.monotonic())
+
+    calls = [work.supervisor.secure, work.supervisor.tend] * 2
+    threads = [threading.Thread(target=begin, args=(call,)) for call in calls]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(made) == 1
+    work.tend_until(work.all_ready)
+    assert work.queue.arena.locks.owner(STARTER) is None
+
+
 def test_nothing_is_started_when_the_client_is_closed_and_all_is_settled(crew: MakeCrew) -> None:
     work = crew()
     work.queue.arena.close_for_good()
