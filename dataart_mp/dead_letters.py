@@ -20,13 +20,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, Literal
 
+from dataart_mp.permissions import PRIVATE_DIRECTORY, PRIVATE_FILE
+
 _FOLDER: Final = "dead"
 _SUFFIX: Final = ".jsonl"
 # Of what may be kept: how much is written before the folder is looked through again, and how much
 # room is then made at once.
 _SHARE: Final = 1 / 16
-_PRIVATE_FILE: Final = 0o600
-_PRIVATE_DIRECTORY: Final = 0o700
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,11 +118,11 @@ class DeadLetters:
         Raises:
             OSError: they cannot be written, for want of room perhaps.
         """
-        self._folder.mkdir(_PRIVATE_DIRECTORY, exist_ok=True)
+        self._folder.mkdir(PRIVATE_DIRECTORY, exist_ok=True)
         head = cause.head()
         # By this name the spool removes it, should this process die now.
         unfinished = self._spool_dir / f"{os.getpid()}-{name}.new"
-        fd = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, _PRIVATE_FILE)
+        fd = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, PRIVATE_FILE)
         try:
             with os.fdopen(fd, "wb") as file:
                 file.writelines(head + record + b"}\n" for record in records.splitlines())

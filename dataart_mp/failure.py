@@ -10,7 +10,8 @@ class Failure:
 
     Attributes:
         reason: In words: `"rejected"` (the platform refuses these records whenever they are
-            sent), `"retries exhausted"`, or `"delivery_timeout over"`.
+            sent), `"retries exhausted"`, `"delivery_timeout over"`, or `"spool full"` (there was
+            no room to park them any more until the platform answers again).
         kind: What the records are.
         records: The decoded events, as they stood in the request.
         status: HTTP status of the last answer; None when there was no answer.

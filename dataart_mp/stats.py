@@ -1,6 +1,6 @@
 """The balance sheet of records: every accepted record stands in exactly one other column.
 
-accepted = delivered + pending + dropped + rejected + failed
+accepted = delivered + pending + parked + dropped + rejected + failed
 """
 
 from collections.abc import Mapping
@@ -17,7 +17,9 @@ class Stats:
         pending: Records that wait, or are on their way.
         dropped: Records that were let go before they were sent, by reason.
         rejected: Records that the platform refused for good.
-        failed: Records whose retries are exhausted.
+        failed: Records that were given up on: their retries are exhausted.
+        parked: Records in the spool whose retries are exhausted; they are sent again when the
+            platform answers again.
         retries: Requests that were sent again.
         requests: Requests sent, the retries included.
         bytes: Bytes of request bodies sent, before compression.
@@ -29,6 +31,7 @@ class Stats:
     dropped: Mapping[str, int] = field(default_factory=dict)
     rejected: int = 0
     failed: int = 0
+    parked: int = 0
     retries: int = 0
     requests: int = 0
     bytes: int = 0
@@ -42,7 +45,7 @@ class Stats:
     def balanced(self) -> bool:
         """Whether every accepted record is accounted for exactly once."""
         settled = self.delivered + self.total_dropped + self.rejected + self.failed
-        return self.accepted == settled + self.pending
+        return self.accepted == settled + self.pending + self.parked
 
     def __str__(self) -> str:
         """Write the balance as an equation, then the traffic; columns at zero are left out."""
@@ -57,7 +60,7 @@ class Stats:
     def _losses(self) -> dict[str, int]:
         dropped = {f"dropped ({reason})": count for reason, count in self.dropped.items()}
         rest = {"rejected": self.rejected, "failed": self.failed}
-        return {"pending": self.pending, **dropped, **rest}
+        return {"pending": self.pending, "parked": self.parked, **dropped, **rest}
 
     def _traffic(self) -> str:
         return f"requests {self.requests}, retries {self.retries}, bytes {self.bytes}"

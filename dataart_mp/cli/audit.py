@@ -1,7 +1,7 @@
 """The audit: what was shipped, what the client says, and what the sink counted, side by side.
 
     source    every flight's row and key, written down before it was emitted
-    client    accepted = delivered + pending + dropped + rejected + failed
+    client    accepted = delivered + pending + parked + dropped + rejected + failed
     sink      arrivals of every row, and of every key; doubles, with and without a cause
 
 The sink knows nothing of the shipper. A double has a cause when the same request came again, with

@@ -35,10 +35,12 @@ from dataart_mp.failure import Failure
 
 BackoffKind = Literal["linear", "exponential"]
 Overflow = Literal["block", "drop", "raise"]
+SpoolOverflow = Literal["drop_oldest", "refuse_new"]
 OnFailure = Callable[[Failure], object]
 
 BackoffSetting = Setting[BackoffKind, BackoffKind]
 OverflowSetting = Setting[Overflow, Overflow]
+SpoolOverflowSetting = Setting[SpoolOverflow, SpoolOverflow]
 OptionalCallback = Setting[OnFailure | None, OnFailure | None]
 HTTP = Setting[HTTPOptions, HTTPOptions]
 
@@ -64,6 +66,14 @@ def _overflow(field: str, value: object) -> Overflow:
     if value == "raise":
         return "raise"
     raise config_error(field, value, 'must be "block", "drop" or "raise"')
+
+
+def _spool_overflow(field: str, value: object) -> SpoolOverflow:
+    if value == "drop_oldest":
+        return "drop_oldest"
+    if value == "refuse_new":
+        return "refuse_new"
+    raise config_error(field, value, 'must be "drop_oldest" or "refuse_new"')
 
 
 def _http(field: str, value: object) -> HTTPOptions:
@@ -110,8 +120,12 @@ class ClientConfig:
         spool_dir: Directory in which the buffer is a file, made if it isn't there. Then what was
             accepted outlives even the death of all processes: the next client with the same
             directory delivers it.
-        spool_max_bytes: Bytes of dead letters that are kept in `spool_dir`, about; then the oldest
-            go, which is logged. The buffer's own file is not counted.
+        spool_max_bytes: Bytes of dead letters that are kept in `spool_dir`, about, and of batches
+            that are parked there until the platform answers again: so much of either. The
+            buffer's own file is not counted.
+        spool_overflow: What to do when so much is parked: `"drop_oldest"` gives up the oldest
+            batches, `"refuse_new"` the one that would have to be parked. Either is counted,
+            logged and given to `on_failure`.
         exit_timeout: Seconds that the interpreter's exit waits for delivery. What is pending
             then is delivered by the worker processes, which live on.
         http: How requests travel.
@@ -141,6 +155,7 @@ class ClientConfig:
     block_timeout: OptionalSeconds = OptionalSeconds(None, optional(seconds(or_zero=True)))
     spool_dir: OptionalFile = OptionalFile(None, optional(directory))
     spool_max_bytes: Whole = Whole(1 << 30, whole(1 << 20, 1 << 50))
+    spool_overflow: SpoolOverflowSetting = SpoolOverflowSetting("drop_oldest", _spool_overflow)
     exit_timeout: Seconds = Seconds(5.0, seconds(or_zero=True))
     http: HTTP = HTTP(HTTPOptions(), _http)
     on_failure: OptionalCallback = OptionalCallback(None, optional(_callback))

@@ -68,6 +68,7 @@ CLIENT_PARSERS: Mapping[str, Parser] = {
     "block_timeout": _number,
     "spool_dir": str,
     "spool_max_bytes": _whole,
+    "spool_overflow": str,
     "exit_timeout": _number,
     "pool_factory": str,
 }

@@ -13,6 +13,7 @@ from dataart_mp.producer.watch import Watch
 from dataart_mp.queue import RecordQueue
 from dataart_mp.queue.arena import Arena
 from dataart_mp.queue.bell import Bell
+from dataart_mp.queue.custody import Custody
 from dataart_mp.queue.spool import Spool, remove
 from dataart_mp.supervision import interpreter
 from dataart_mp.supervision.heritage import Heritage, spool_of
@@ -43,6 +44,7 @@ class Engine:
         self._config = config
         self._wiring = wiring
         self._supervisor = Supervisor(queue, wiring, config)
+        self._spool = spool
         self._heritage = Heritage(spool, config, wiring.report)
         self._watch: Watch | None = None
         self._listener: Listener | None = None
@@ -95,12 +97,20 @@ class Engine:
         for supervisor in self._heritage.supervisors:
             supervisor.secure(now)
         self._start_threads()
+        if self._spool is not None and self._spool.is_anything_parked(Custody(self.queue.arena)):
+            self._start_workers()
 
     def attend(self) -> None:
         """This process is about to emit: see to it that somebody delivers, and seals in time."""
         self.queue.arena.locks.announce()
+        self._start_workers()
+
+    def _start_workers(self) -> None:
+        """One at once, which this process then needs no more; the watch sees to the others."""
         self._supervisor.secure(time.monotonic())
         self._start_threads()
+        if self._watch is not None:
+            self._watch.attend()
 
     def _start_threads(self) -> None:
         if uwsgi.is_master():

@@ -38,7 +38,8 @@ class Listener:
         self._enough = Bell.make()
         self._forgotten = False
         self._unfinished = b""
-        self._tallies: dict[str, Tally] = {}
+        self._tallies: dict[tuple[str, str], Tally] = {}  # by what happened, and why
+        self._troubles: dict[str, Tally] = {}
         self._thread = threading.Thread(
             target=self._listen, name="dataart_mp listener", daemon=True
         )
@@ -73,8 +74,8 @@ class Listener:
                 break
             if not more:  # every writing end is closed
                 poll.unregister(self._report_end)
-        for what, tally in self._tallies.items():
-            self._tell(tally.rest(time.monotonic()), what, "see above")
+        for (happened, why), tally in self._tallies.items():
+            _tell(tally.rest(time.monotonic()), happened, why, "")
 
     def _hear(self) -> bool:
         """Take in what is there; False when nothing is, or nobody writes any more."""
@@ -104,6 +105,10 @@ class Listener:
                 )
             case "recovered":
                 _log.warning("delivery works again")
+            case "parked":
+                self._count("parked", report["text"], report["count"])
+            case "trouble":
+                self._tell_trouble(report["text"])
             case "not kept":
                 _log.error("%d dead letters not kept: %s", report["count"], report["text"])
             case "removed":
@@ -117,8 +122,7 @@ class Listener:
     def _take_failure(self, report: dict[str, Any]) -> None:
         # Not by the answer's text: a platform may put a request's id in it, and no two are alike.
         what = f"{report['reason']}, {_status(report['status'])}"
-        tally = self._tallies.setdefault(what, Tally(_TELL_SECONDS))
-        self._tell(tally.add(report["count"], time.monotonic()), what, report["answer"])
+        self._count("not delivered", what, report["count"], report["answer"])
         if self._on_failure is None:
             return
         try:
@@ -127,9 +131,20 @@ class Listener:
         except Exception:  # noqa: BLE001 - it is the application's code
             _log.exception("on_failure raised; delivery goes on")
 
-    def _tell(self, count: Count, what: str, answer: str) -> None:
-        if count:
-            _log.error("%s: %s, %r", count.told("record", "not delivered"), what, answer)
+    def _tell_trouble(self, text: str) -> None:
+        if self._troubles.setdefault(text, Tally(_TELL_SECONDS)).add(1, time.monotonic()):
+            _log.error("spool: %s", text)
+
+    def _count(self, happened: str, why: str, amount: int, answer: str = "") -> None:
+        """Tell of records at once, or later together with others of the same fate."""
+        tally = self._tallies.setdefault((happened, why), Tally(_TELL_SECONDS))
+        _tell(tally.add(amount, time.monotonic()), happened, why, answer)
+
+
+def _tell(count: Count, happened: str, why: str, answer: str) -> None:
+    if count:
+        text = f"{why}, {answer!r}" if answer else why
+        _log.error("%s: %s", count.told("record", happened), text)
 
 
 def _parsed(lines: list[bytes]) -> Iterator[dict[str, Any]]:

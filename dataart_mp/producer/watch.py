@@ -3,6 +3,7 @@
 It seals frames when their time has come, and sees to it that workers are there.
 """
 
+import contextlib
 import logging
 import math
 import select
@@ -35,31 +36,37 @@ class Watch:
         self._queue = queue
         self._supervisor = supervisor
         self._heritage = heritage
-        self._enough = Bell.make()
+        self._news = Bell.make()
         self._stopped = self._forgotten = False
+        self._attending = False
         self._thread = threading.Thread(target=self._watch, name="dataart_mp watch", daemon=True)
 
     def start(self) -> None:
-        """Start the thread; where none can be started any more, at least start the workers."""
-        try:
+        """Start the thread."""
+        with contextlib.suppress(RuntimeError):  # the interpreter is shutting down
             threads.start(self._thread)
-        except RuntimeError:  # the interpreter is shutting down
+
+    def attend(self) -> None:
+        """From here on the queue itself needs workers, and not only what others have left."""
+        self._attending = True
+        self._news.ring()
+        if not self._thread.is_alive():  # the interpreter is shutting down
             self._supervisor.tend(time.monotonic())
 
     def stop(self, seconds: float) -> bool:
         """End the thread; False when that takes longer than `seconds`."""
         self._stopped = True
-        self._enough.ring()
+        self._news.ring()
         itself = self._thread is threading.current_thread()  # where the client is collected
         if not itself and not threads.join(self._thread, seconds):
             return False
-        self._enough.close()
+        self._news.close()
         return True
 
     def forget(self) -> None:
         """In a forked child: the thread is the parent's."""
         self._forgotten = self._stopped = True
-        self._enough.close()
+        self._news.close()
 
     def _watch(self) -> None:
         while not self._stopped:
@@ -68,14 +75,15 @@ class Watch:
             except Exception:  # noqa: BLE001 - without a watch nothing would be sealed in time
                 if not self._stopped:  # else the queue was closed under way
                     _log.exception("watching over the queue failed; trying again")
-                    self._enough.wait(_LOOK_SECONDS)
+                    self._news.wait(_LOOK_SECONDS)
         if self._forgotten:
             threads.stay_away()
 
     def _look_after_all(self) -> None:
         now = time.monotonic()
         self._heritage.look(now)
-        supervisors = [self._supervisor, *self._heritage.supervisors]
+        own = [self._supervisor] if self._attending else []
+        supervisors = [*own, *self._heritage.supervisors]
         for supervisor in supervisors:
             supervisor.tend(now)
         dues = [supervisor.due(now) for supervisor in supervisors]
@@ -85,8 +93,10 @@ class Watch:
         """Wait until a worker gets ready or dies, until the end, or until the time is over."""
         listeners = {fd: each for each in supervisors for fd in each.sentinels}
         poll = select.poll()
-        for fd in (self._enough.listening, *listeners):
+        for fd in (self._news.listening, *listeners):
             poll.register(fd, select.POLLIN)
         for fd, _ in poll.poll(math.ceil(seconds * 1000)):
-            if fd in listeners and not self._stopped:
+            if fd == self._news.listening and not self._stopped:
+                self._news.silence()
+            elif fd in listeners and not self._stopped:
                 listeners[fd].hear(fd, time.monotonic())

@@ -6,8 +6,9 @@
 
 Read in this order: `locks` (who owns a frame), `arena` (where its bytes lie: in a `nameless` file,
 or in one of the `spool`), `bell` (how the other side hears of it), `lane` (a producer's open
-frame), `frame` (a worker's claimed frame), `ledger` (the counters), `record_queue` (all of it,
-behind the face of a `multiprocessing.Queue`).
+frame), `frame` (a worker's claimed frame), `restock` (a frame filled from what was parked, as far
+as `custody` allows), `ledger` (the counters), `record_queue` (all of it, behind the face of a
+`multiprocessing.Queue`).
 """
 
 from dataart_mp.queue.frame import Frame

@@ -17,12 +17,15 @@ that writes may die between any two of them.
     ATTEMPTS, SENT       a batch is at hand   its failed tries so far; whether any request was its
     SINCE                a batch is at hand   when its first try began
     DUE, NOT_BEFORE      READY .. WAITING     when to try again; before that the platform wants none
+    TAKEN, ADOPTED       FILLING .. SETTLED   the parked batch it was taken from; whether of another
+    PARKING              READY .. SETTLED     whether the rest may have been parked
     OPENING + column     FILLING .. WAITING   totals of the frame's life when it was claimed
     CLOSING + column     FREE and SETTLED     totals of the frame's life when it was last settled
 
 Moments are nanoseconds of the epoch. The totals exist twice so that one store, that of the state
 SETTLED, moves a frame's records from "pending" to "delivered": a death before it leaves the old
-account in force, a death after it the new one.
+account in force, a death after it the new one. What one frame has parked another one takes, so the
+column PARKED of a single frame may be less than zero, modulo 2**64; the sum over all is not.
 """
 
 import mmap
@@ -48,11 +51,13 @@ IDENTITY: Final = 1
 WORD: Final = 8
 GENERATION, COUNT, LENGTH, KIND, PROGRESS, BATCH_END = range(6)
 ATTEMPTS, SENT, SINCE, DUE, NOT_BEFORE = range(6, 11)
+TAKEN, ADOPTED, PARKING = range(11, 14)
 OPENING: Final = 16
 CLOSING: Final = 24
 ACCOUNT_WORDS: Final = 32
-ACCEPTED, DELIVERED, REJECTED, FAILED = range(4)  # columns of OPENING and CLOSING
-COLUMNS: Final = 4
+ACCEPTED, DELIVERED, REJECTED, FAILED, PARKED = range(5)  # columns of OPENING and CLOSING
+COLUMNS: Final = 5
+WORD_MASK: Final = (1 << 64) - 1
 
 ROW_WORDS: Final = 8
 ROW_COUNT: Final = 4096
@@ -209,6 +214,10 @@ class Arena:
         """Whether no frame holds, or is about to hold, anything."""
         states = self.memory[self._states : self._states_end]
         return not states.strip(FREE.to_bytes())
+
+    def free(self) -> int:
+        """How many frames are free."""
+        return self.memory[self._states : self._states_end].count(FREE)
 
     def account(self, frame: int) -> int:
         """The number of the first word of a frame's account."""

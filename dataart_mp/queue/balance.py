@@ -2,6 +2,7 @@
 
 from dataart_mp.queue.arena import (
     ACCEPTED,
+    ADOPTED,
     CLOSING,
     COLUMNS,
     COUNT,
@@ -11,8 +12,11 @@ from dataart_mp.queue.arena import (
     FREE,
     GENERATION,
     OPENING,
+    PARKED,
     REJECTED,
     SETTLED,
+    TAKEN,
+    WORD_MASK,
     Arena,
 )
 from dataart_mp.queue.lane import filled
@@ -37,6 +41,7 @@ def balance(arena: Arena, ledger: Ledger) -> Stats:
         dropped={"buffer full": dropped} if dropped else {},
         rejected=sums[REJECTED],
         failed=sums[FAILED],
+        parked=sums[PARKED] & WORD_MASK,
         retries=ledger.total(RETRIES),
         requests=ledger.total(REQUESTS),
         bytes=ledger.total(BYTES),
@@ -59,8 +64,15 @@ def _account(arena: Arena, frame: int) -> tuple[list[int], int]:
             sums, pending = _row(arena, account + CLOSING), 0
         else:
             sums = _row(arena, account + OPENING)
-            pending = filled(arena, frame)[0] if state == FILLING else words[account + COUNT]
-            sums[ACCEPTED] += pending
+            taken = words[account + TAKEN]
+            if state != FILLING:
+                pending = words[account + COUNT]
+            else:
+                pending = 0 if taken else filled(arena, frame)[0]
+            if taken and not words[account + ADOPTED]:
+                sums[PARKED] -= pending
+            else:
+                sums[ACCEPTED] += pending
         if (generation, state) == (words[account + GENERATION], arena.state(frame)):
             return sums, pending
 

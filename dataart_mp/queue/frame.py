@@ -1,7 +1,7 @@
 """A frame: the records a worker has claimed, and what became of them so far.
 
     READY ──claim──► SENDING ──settle──► SETTLED ──wipe──► FREE
-      ▲                 │ postpone
+      ▲                 │ postpone          (delivered, rejected, given up, or parked)
       └──── WAITING ◄───┘
 
 A frame is sent from its front to its back. What is through is kept in one word, so that whoever
@@ -12,8 +12,10 @@ A batch is *at hand* from when it is aimed at until that word says that it is th
 
 from typing import Final
 
+from dataart_mp.parking.parcel import Evicted, Hands
 from dataart_mp.queue.arena import (
     ACCEPTED,
+    ADOPTED,
     ATTEMPTS,
     BATCH_END,
     CLOSING,
@@ -28,6 +30,8 @@ from dataart_mp.queue.arena import (
     LENGTH,
     NOT_BEFORE,
     OPENING,
+    PARKED,
+    PARKING,
     PROGRESS,
     READY,
     REJECTED,
@@ -35,7 +39,9 @@ from dataart_mp.queue.arena import (
     SENT,
     SETTLED,
     SINCE,
+    TAKEN,
     WAITING,
+    WORD_MASK,
     Arena,
 )
 
@@ -76,6 +82,21 @@ class Frame:
     def key(self) -> str:
         """The same whenever this content is sent, and never the key of another content."""
         return f"{self._arena.id}-{self.number}-{self._words[self._account + GENERATION]}"
+
+    @property
+    def hands(self) -> Hands:
+        """Whose a batch is that this filling of the frame parks, or has taken."""
+        return Hands(self._arena.id, self.number, self._words[self._account + GENERATION])
+
+    @property
+    def taken(self) -> int:
+        """The parked batch that it was filled from; 0: it was filled by a producer."""
+        return self._words[self._account + TAKEN]
+
+    @property
+    def may_be_parked(self) -> bool:
+        """Whether somebody was about to park it, and may have died over that."""
+        return self._words[self._account + PARKING] > 0
 
     @property
     def is_identity(self) -> bool:
@@ -179,19 +200,40 @@ class Frame:
         self._arena.set_state(self.number, READY)
         self._arena.locks.release(self.number)
 
+    def mark_parking(self, parking: bool) -> None:
+        """Say that what is not through is about to be parked; or that it was not."""
+        self._words[self._account + PARKING] = parking
+
     def settle(self) -> None:
         """Close the frame's account: every record is through. The frame is free again."""
+        self._settle(0, Evicted(0, 0))
+
+    def settle_parked(self, evicted: Evicted) -> None:
+        """Close the frame's account: what is not through is parked. The frame is free again.
+
+        Args:
+            evicted: the records that had to go for it; they are given up.
+        """
+        through = self._progress()[0]
+        parked = self.content(through, self.length).count(b"\n")
+        self._settle(parked, evicted)
+
+    def _settle(self, parked: int, evicted: Evicted) -> None:
         words, account = self._words, self._account
         _, rejected, failed = self._progress()
         count = words[account + COUNT]
+        # What was parked before is accepted already, and parked no more.
+        home = count if words[account + TAKEN] and not words[account + ADOPTED] else 0
         outcome = {
-            ACCEPTED: count,
-            DELIVERED: count - rejected - failed,
+            ACCEPTED: count - home + evicted.adopted,
+            DELIVERED: count - rejected - failed - parked,
             REJECTED: rejected,
-            FAILED: failed,
+            FAILED: failed + sum(evicted),
+            PARKED: parked - home - evicted.own,
         }
         for column, amount in outcome.items():
-            words[account + CLOSING + column] = words[account + OPENING + column] + amount
+            total = words[account + OPENING + column] + amount
+            words[account + CLOSING + column] = total & WORD_MASK
         self._arena.set_state(self.number, SETTLED)
         clear(self._arena, self.number)
 

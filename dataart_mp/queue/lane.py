@@ -10,6 +10,7 @@ left behind can be told from its content alone, a record that was torn by the de
 from typing import Final
 
 from dataart_mp.queue.arena import (
+    ADOPTED,
     BATCH_END,
     CLOSING,
     COLUMNS,
@@ -20,13 +21,18 @@ from dataart_mp.queue.arena import (
     KIND,
     LENGTH,
     OPENING,
+    PARKING,
     PROGRESS,
     READY,
+    TAKEN,
     Arena,
 )
 
 Claim = tuple[int, int]
 """A frame and its generation: what names one filling of a frame, and no other, for ever."""
+
+Origin = tuple[int, bool]
+"""The parked batch that a frame is filled from: its id, and whether another client parked it."""
 
 _NEWLINE: Final = b"\n"
 _NUL: Final = b"\0"
@@ -55,14 +61,16 @@ class Lane:
         self.due = due
 
     @classmethod
-    def open(cls, arena: Arena, kind: int, records: int, due: float) -> "Lane | None":
+    def open(
+        cls, arena: Arena, kind: int, records: int, due: float, origin: Origin | None = None
+    ) -> "Lane | None":
         """Claim the lowest free frame, so that few pages are ever touched; None when none is."""
         lane = cls(arena, records, due)
         frame = arena.find(FREE)
         while frame >= 0:
             if arena.locks.acquire(frame, lane):
                 if arena.state(frame) == FREE:
-                    _open_account(arena, frame, kind)
+                    _open_account(arena, frame, kind, origin)
                     lane._begin(frame)
                     return lane
                 arena.locks.release(frame)
@@ -73,6 +81,12 @@ class Lane:
         self.claim = (frame, self._arena.generation(frame))
         self.position = self._arena.base(frame)
         self.limit = self.position + self._arena.capacity
+
+    def fill(self, content: bytes) -> None:
+        """Copy all records that it was opened for, at once."""
+        end = self.position + len(content)
+        self._arena.memory[self.position : end] = content
+        self.position, self.room = end, 0
 
     def seal(self) -> bool:
         """Hand the frame to the workers; False when it is empty and became free again."""
@@ -99,18 +113,22 @@ def salvage(arena: Arena, frame: int) -> bool:
 
     The caller owns the frame. Returns False when nothing whole was in it.
     """
+    if arena.words[arena.account(frame) + TAKEN]:  # what it was filled from is still parked
+        arena.wipe(frame, 0, arena.capacity)
+        return _hand_over(arena, frame, 0, 0)
     count, length, written = filled(arena, frame)
     arena.wipe(frame, length, written)  # a record without its end was never accepted
     return _hand_over(arena, frame, count, length)
 
 
-def _open_account(arena: Arena, frame: int, kind: int) -> None:
+def _open_account(arena: Arena, frame: int, kind: int, origin: Origin | None) -> None:
     words, account = arena.words, arena.account(frame)
     words[account + GENERATION] += 1
     opening, closing = account + OPENING, account + CLOSING
     words[opening : opening + COLUMNS] = words[closing : closing + COLUMNS]
-    for word in (COUNT, LENGTH, PROGRESS, BATCH_END):
+    for word in (COUNT, LENGTH, PROGRESS, BATCH_END, PARKING):
         words[account + word] = 0
+    words[account + TAKEN], words[account + ADOPTED] = origin or (0, False)
     words[account + KIND] = kind  # whoever salvages the frame must know it
     arena.set_state(frame, FILLING)
 

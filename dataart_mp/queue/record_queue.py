@@ -32,6 +32,7 @@ from multiprocessing import context, reduction
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from dataart_mp.errors import ClosedError, EventError
+from dataart_mp.parking.parcel import Evicted
 from dataart_mp.queue import guard, janitor
 from dataart_mp.queue.arena import (
     ACTIONS,
@@ -461,8 +462,12 @@ class RecordQueue(_Queue):
     def settle(self, frame: Frame) -> None:
         """Give back a frame all of whose records are through, and tell whoever waits for it."""
         frame.settle()
-        if self.arena.wanted_until > time.monotonic_ns():
-            self.room.ring()
+        self._tell_of_room()
+
+    def settle_parked(self, frame: Frame, evicted: Evicted) -> None:
+        """Give back a frame of which all that is not through is parked; see `Frame`."""
+        frame.settle_parked(evicted)
+        self._tell_of_room()
 
     # The face of a multiprocessing.JoinableQueue
 
@@ -573,6 +578,10 @@ class RecordQueue(_Queue):
         descriptors, records, interval = state
         arena, *ends = (descriptor.detach() for descriptor in descriptors)
         self._assemble(Arena(arena), Bell(*ends[:2]), Bell(*ends[2:]), records, interval)
+
+    def _tell_of_room(self) -> None:
+        if self.arena.wanted_until > time.monotonic_ns():
+            self.room.ring()
 
     def _check_process(self) -> None:
         if not self._guard[0]:

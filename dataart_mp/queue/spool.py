@@ -3,6 +3,7 @@
     <arena id>.arena                in use, or left behind by processes that are all dead
     <arena id>.arena.<reason>       set aside: foreign, newer, corrupt or truncated
     <process id>-<random>.new       being made
+    parked.db                       what waits for the end of an outage: see `parking`
     dead/                           what was given up on: see `dead_letters`
 
 A file gets its name when it is complete and in use. What is in it is on its way to the disk from
@@ -18,6 +19,8 @@ from pathlib import Path
 from typing import Final
 
 from dataart_mp.errors import ConfigError
+from dataart_mp.parking.parcel import Custody
+from dataart_mp.permissions import PRIVATE_DIRECTORY, PRIVATE_FILE
 from dataart_mp.queue.arena import MAPPED_HERE, Arena, ArenaError
 from dataart_mp.queue.locks import HEIR, RecordLocks
 from dataart_mp.queue.repair import repair
@@ -26,8 +29,7 @@ _log = logging.getLogger("dataart_mp")
 
 _SUFFIX: Final = ".arena"
 _UNFINISHED: Final = ".new"
-_PRIVATE_FILE: Final = 0o600
-_PRIVATE_DIRECTORY: Final = 0o700
+_EVER: Final = (1 << 63) - 1
 
 
 class Spool:
@@ -54,7 +56,7 @@ class Spool:
             ConfigError: there is no room for it.
         """
         unfinished = self._directory / f"{os.getpid()}-{os.urandom(8).hex()}{_UNFINISHED}"
-        fd = os.open(unfinished, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _PRIVATE_FILE)
+        fd = os.open(unfinished, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, PRIVATE_FILE)
         try:
             arena = Arena.create(frames, capacity, fd)
         except OSError as error:
@@ -78,6 +80,30 @@ class Spool:
                 arena.close()
             elif arena is not None:
                 yield arena
+
+    def is_anything_parked(self, custody: Custody) -> bool:
+        """Whether a client that is gone has parked something: it wants workers, to be sent."""
+        # Not before there is something: most applications need no SQLite.
+        from dataart_mp.parking.lot import ParkingError, ParkingLot
+
+        lot = ParkingLot(self._directory, max_bytes=0)
+        if not lot.is_there:
+            return False
+        try:
+            kinds = (lot.waiting(_EVER, custody, is_identity=kind) for kind in (False, True))
+            return any(True for kind in kinds for _ in kind)
+        except ParkingError as error:
+            _log.error("spool: what is parked cannot be read: %s", error)
+            return False
+        finally:
+            lot.close()
+
+
+def arenas_beside(arena: Arena) -> list[str]:
+    """The ids of all arenas in the same spool, of the living and of the dead."""
+    if arena.path is None:
+        return []
+    return [path.name.removesuffix(_SUFFIX) for path in arena.path.parent.glob(f"*{_SUFFIX}")]
 
 
 def remove(arena: Arena) -> None:
@@ -125,7 +151,7 @@ def _lives(pid: int) -> bool:
 
 def _check(directory: Path) -> None:
     try:
-        directory.mkdir(_PRIVATE_DIRECTORY, parents=True, exist_ok=True)
+        directory.mkdir(PRIVATE_DIRECTORY, parents=True, exist_ok=True)
         status = directory.stat()
     except OSError as error:
         raise _refused(directory, f"cannot be made: {error.strerror}") from error

@@ -4,10 +4,17 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, Literal
 
+from dataart_mp.queue import Frame
+
 _ACTIONS_PATH: Final = "/events/send-actions"
 _IDENTITY_PATH: Final = "/users/identify"
 PATHS: Final = (_ACTIONS_PATH, _IDENTITY_PATH)
 """The platform's endpoints, behind the base URL."""
+
+
+def path_of(is_identity: bool) -> str:
+    """Where the platform takes identities, or actions."""
+    return _IDENTITY_PATH if is_identity else _ACTIONS_PATH
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,12 +26,14 @@ class Batch:
         is_identity: one identity, or else actions.
         start: where the content begins in its frame, in bytes.
         content: the records, as JSON lines.
+        whole: the key of what it is a part of; empty: it is no part.
     """
 
     key: str
     is_identity: bool
     start: int
     content: bytes
+    whole: str = ""
 
     @property
     def end(self) -> int:
@@ -49,7 +58,7 @@ class Batch:
     @property
     def path(self) -> str:
         """Where the platform takes it, behind the base URL."""
-        return _IDENTITY_PATH if self.is_identity else _ACTIONS_PATH
+        return path_of(self.is_identity)
 
     def body(self, now: datetime) -> bytes:
         """The request's body: the records as they were encoded, joined.
@@ -72,7 +81,7 @@ class Batch:
 
     def _part(self, start: int, end: int) -> "Batch":
         return batch_of(
-            self.key.partition("+")[0],
+            self.whole or self.key,
             self.is_identity,
             self.start + start,
             self.content[start:end],
@@ -87,5 +96,26 @@ def batch_of(
     frame_key: str, is_identity: bool, start: int, content: bytes, whole: bool = False
 ) -> Batch:
     """A batch out of a frame; a part of a frame gets a key of its own."""
-    key = frame_key if whole else f"{frame_key}+{start}-{start + len(content)}"
-    return Batch(key, is_identity, start, content)
+    if whole:
+        return Batch(frame_key, is_identity, start, content)
+    key = f"{frame_key}+{start}-{start + len(content)}"
+    return Batch(key, is_identity, start, content, frame_key)
+
+
+def as_cut(frame: Frame, key: str) -> list[Batch]:
+    """What is still to be sent of a frame, in the cut of its last try, the first batch last.
+
+    Args:
+        frame: claimed.
+        key: of all that is in it.
+    """
+    return [
+        batch_of(
+            key,
+            frame.is_identity,
+            start,
+            frame.content(start, end),
+            whole=start == 0 and end == frame.length,
+        )
+        for start, end in reversed(frame.spans())
+    ]

@@ -64,6 +64,11 @@ class Circuit:
         """Whether all may send."""
         return self._probe_at is None
 
+    @property
+    def is_well(self) -> bool:
+        """Whether the last request was answered, for all that is known."""
+        return self._probe_at is None and not self._failures
+
     def ask(self, frame: Frame, now: float) -> Send | Probe | Gathered | Wait:
         """What is to be done with a frame that is due now (monotonic, seconds)."""
         with self._lock:

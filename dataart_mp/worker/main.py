@@ -6,10 +6,11 @@ import signal
 from collections.abc import Collection, Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dataart_mp.config import ClientConfig
 from dataart_mp.dead_letters import DeadLetters
+from dataart_mp.queue import RecordQueue
 from dataart_mp.queue.locks import PLACES
 from dataart_mp.supervision.interpreter import GUARD
 from dataart_mp.supervision.supervisor import Supervisor
@@ -20,8 +21,15 @@ from dataart_mp.worker.report import Reporter
 from dataart_mp.worker.sender import Sender
 from dataart_mp.worker.worker import Worker
 
+if TYPE_CHECKING:
+    from dataart_mp.worker.parker import Parker
+
 _STDIN, _STDOUT, _STDERR = range(3)
 _MOST_DESCRIPTORS = 65536
+# How long a batch that was sent again in vain rests in the parking lot, so that one which never
+# gets an answer does not go round and round: so many times the backoff ratio.
+_REST_RATIO = 12
+_LONGEST_REST = 300.0
 
 
 def main(brief: dict[str, Any]) -> None:
@@ -46,6 +54,7 @@ def main(brief: dict[str, Any]) -> None:
         os.write(_STDOUT, b"taken\n")
         return
     senders = _share(config.flush_num_workers, config.num_processes, brief["place"])
+    reporter = Reporter(queue.arena, inheritance.report, with_records=brief["report_records"])
     worker = Worker(
         queue=queue,
         life_end=inheritance.life_end,
@@ -58,9 +67,10 @@ def main(brief: dict[str, Any]) -> None:
             jitter=config.backoff_jitter,
             deadline=config.delivery_timeout,
         ),
-        reporter=Reporter(queue.arena, inheritance.report, with_records=brief["report_records"]),
+        reporter=reporter,
         supervisor=Supervisor(queue, inheritance.wiring(), config),
         letters=_letters(config),
+        parker=_parker(config, queue, reporter),
     )
     os.chdir("/")  # keep no directory of the application busy
     _say_ready()
@@ -71,6 +81,19 @@ def _letters(config: ClientConfig) -> DeadLetters | None:
     if config.spool_dir is None:
         return None
     return DeadLetters(Path(config.spool_dir), config.spool_max_bytes)
+
+
+def _parker(config: ClientConfig, queue: RecordQueue, reporter: Reporter) -> "Parker | None":
+    if config.spool_dir is None:
+        return None
+    # Without a spool there is no need of SQLite, a megabyte of memory.
+    from dataart_mp.parking.lot import ParkingLot
+    from dataart_mp.worker.parker import Parker
+
+    evicts = config.spool_overflow == "drop_oldest"
+    lot = ParkingLot(Path(config.spool_dir), config.spool_max_bytes, evicts=evicts)
+    rest = min(_REST_RATIO * config.flush_backoff_ratio, _LONGEST_REST)
+    return Parker(queue, lot, reporter, rest)
 
 
 def _close_all_but(kept: Collection[int]) -> None:

@@ -63,6 +63,14 @@ class Reporter:
         """The oldest dead letters had to go, to make room for others."""
         self._report({"report": "removed", "count": batches})
 
+    def parked(self, count: int, why: str) -> None:
+        """These records are on disk until the platform answers again."""
+        self._report({"report": "parked", "count": count, "text": why})
+
+    def trouble(self, text: str) -> None:
+        """Something that the application's owner should see to; no record is lost by it."""
+        self._report({"report": "trouble", "text": text})
+
     def retrying(self, answer: Answer, delay: float) -> None:
         """A batch has to wait; said once in a while, for an outage concerns every batch."""
         now = time.monotonic()

@@ -3,17 +3,18 @@
 import random
 import time
 from datetime import UTC, datetime
-from typing import assert_never
+from typing import TYPE_CHECKING, assert_never
 
 from dataart_mp.dead_letters import Cause, DeadLetters
 from dataart_mp.queue import Frame, RecordQueue
 from dataart_mp.queue.ledger import BYTES, REQUESTS, RETRIES
 from dataart_mp.worker.backoff import Backoff
-from dataart_mp.worker.batch import PATHS, Batch, batch_of
+from dataart_mp.worker.batch import PATHS, Batch, as_cut, path_of
 from dataart_mp.worker.circuit import Circuit, Gathered, Probe, Send, Wait
 from dataart_mp.worker.limit import Limit
 from dataart_mp.worker.report import Reporter
 from dataart_mp.worker.sender import Sender
+from dataart_mp.worker.setback import GivenUp, Parked, Postponed, Setback
 from dataart_mp.worker.verdict import (
     CONTENT_TOO_LARGE,
     Answer,
@@ -23,6 +24,9 @@ from dataart_mp.worker.verdict import (
     Split,
     judge,
 )
+
+if TYPE_CHECKING:  # it brings SQLite along, and most workers need none
+    from dataart_mp.worker.parker import Parker
 
 
 class Shipper:
@@ -34,6 +38,7 @@ class Shipper:
         backoff: says when a failed batch is tried again.
         reporter: tells the application what was not delivered, and what has to wait.
         letters: keeps what was not delivered; None: nothing does.
+        parker: parks what has had its last try; None: it is given up.
     """
 
     def __init__(
@@ -43,12 +48,14 @@ class Shipper:
         backoff: Backoff,
         reporter: Reporter,
         letters: DeadLetters | None = None,
+        parker: "Parker | None" = None,
     ) -> None:
         self._queue = queue
         self._sender = sender
         self._backoff = backoff
         self._reporter = reporter
         self._letters = letters
+        self._parker = parker
         self._limit = Limit()
         self._circuits = {path: Circuit(backoff.ratio) for path in PATHS}
         self._dice = random.SystemRandom()
@@ -58,6 +65,10 @@ class Shipper:
         """Whether no endpoint is known to answer nobody."""
         return all(circuit.is_closed for circuit in self._circuits.values())
 
+    def answers(self, is_identity: bool) -> bool:
+        """Whether, for all that is known, the platform answers for records of that kind."""
+        return self._circuits[path_of(is_identity)].is_well
+
     def ship(self, frame: Frame) -> float | None:
         """Send what is in the frame, from its front to its back.
 
@@ -65,6 +76,17 @@ class Shipper:
             The seconds until the frame is tried again: it waits in the queue, held by nobody. None
             when it is settled, or waits for the answer to another one's probe.
         """
+        match self._complete_parking(frame):
+            case Postponed(seconds):
+                return seconds
+            case Parked():
+                return None
+            case None:
+                return self._send(frame)
+            case setback:
+                assert_never(setback)
+
+    def _send(self, frame: Frame) -> float | None:
         batches = self._batches(frame)
         while batches:
             batch = batches.pop()
@@ -73,16 +95,22 @@ class Shipper:
                 case Gathered():
                     return None
                 case Wait(until):
-                    return _hold_back(frame, until - time.monotonic())
+                    return self._hold_back(frame, until - time.monotonic())
                 case Send() | Probe():
                     answer = self._post(frame, batch)
                 case _:
                     assert_never(leave)
             match judge(answer, batch.count, datetime.now(UTC)):
                 case Retry(after):
-                    delay = self._try_failed(frame, batch, leave, answer, after)
-                    if delay is not None:
-                        return delay
+                    match self._try_failed(frame, batch, leave, answer, after):
+                        case Postponed(seconds):
+                            return seconds
+                        case Parked():
+                            return None
+                        case GivenUp():
+                            pass  # for what is in it besides
+                        case setback:
+                            assert_never(setback)
                 case Delivered():
                     self._answered(batch)
                     self._limit.delivered(batch.size)
@@ -99,6 +127,11 @@ class Shipper:
                     frame.advance(batch.end, rejected=batch.count)
                 case verdict:
                     assert_never(verdict)
+        return self._settle(frame)
+
+    def _settle(self, frame: Frame) -> float | None:
+        if self._parker is not None:
+            return self._parker.settle(frame)
         self._queue.settle(frame)
         return None
 
@@ -113,34 +146,76 @@ class Shipper:
 
     def _try_failed(
         self, frame: Frame, batch: Batch, leave: Send | Probe, answer: Answer, after: float
-    ) -> float | None:
+    ) -> Setback:
         """The try has failed, for this frame and for those that waited for its answer, too."""
         circuit = self._circuits[batch.path]
         for other in circuit.failed(leave, after, time.monotonic()):
             its_batch = self._batches(other)[-1]
             other.aim(its_batch.end, time.time_ns())
-            if self._put_off(other, its_batch, answer, after) is None:
+            if self._set_back(other, its_batch, answer, after) == GivenUp():
                 self._queue.hand_back(other)  # for what is in it besides
-        return self._put_off(frame, batch, answer, after)
+        return self._set_back(frame, batch, answer, after)
 
-    def _put_off(self, frame: Frame, batch: Batch, answer: Answer, after: float) -> float | None:
-        """Let the frame wait for its next try; None when the batch at hand has had its last."""
+    def _set_back(self, frame: Frame, batch: Batch, answer: Answer, after: float) -> Setback:
+        """Let the frame wait for its next try; park it when the batch at hand has had its last."""
         now, attempts = time.time_ns(), frame.attempts + 1
         not_before = now + int(after * 1e9)
         if frame.is_early(now):  # this try was one more than there would have been
-            return (frame.keep_waiting(not_before) - now) / 1e9
+            return Postponed((frame.keep_waiting(not_before) - now) / 1e9)
         delay = self._backoff.delay(attempts, after, age=_age(frame), chance=self._dice.random())
         if delay is None:
-            self._give_up(self._backoff.gave_up_because(attempts), batch, answer, attempts)
+            reason = self._backoff.gave_up_because(attempts)
+            parked = self._park(frame, f"{reason}, {answer.told}")
+            if parked is not None:
+                return parked
+            reason = reason if self._parker is None else "spool full"
+            self._give_up(reason, batch, answer, attempts)
             frame.advance(batch.end, failed=batch.count)
-            return None
+            return GivenUp()
+        parked = self._park_if_pressed(frame)
+        if parked is not None:
+            return parked
         frame.postpone(now + int(delay * 1e9), not_before)
         self._reporter.retrying(answer, delay)
-        return delay
+        return Postponed(delay)
+
+    def _hold_back(self, frame: Frame, seconds: float) -> float | None:
+        """Let a frame wait so long at least, and no try of it count.
+
+        Returns:
+            The seconds until it is due; None when it is parked.
+        """
+        match self._park_if_pressed(frame):
+            case Postponed(later):
+                return later
+            case Parked():
+                return None
+            case None:
+                now = time.time_ns()
+                return (frame.keep_waiting(now + int(seconds * 1e9)) - now) / 1e9
+            case setback:
+                assert_never(setback)
+
+    def _park_if_pressed(self, frame: Frame) -> Parked | Postponed | None:
+        """Park it before its last try, if the outage would else soon stop the application."""
+        circuit = self._circuits[path_of(frame.is_identity)]
+        if circuit.is_closed or self._parker is None or not self._parker.is_pressed:
+            return None
+        return self._park(frame, "the platform answers nobody, and the buffer is half full")
+
+    def _park(self, frame: Frame, why: str) -> Parked | Postponed | None:
+        """Park what is left of the frame; None: nothing is parked, or there is no room."""
+        if self._parker is None:
+            return None
+        return self._parker.park(frame, self._batches(frame)[::-1], why)
+
+    def _complete_parking(self, frame: Frame) -> Parked | Postponed | None:
+        return None if self._parker is None else self._parker.complete(frame)
 
     def _batches(self, frame: Frame) -> list[Batch]:
         """What is still to be sent of a frame, the first batch last."""
-        batches = _as_cut(frame)
+        key = frame.key if self._parker is None else self._parker.key(frame)
+        batches = as_cut(frame, key)
         # What was tried before is sent as it was, with the same key: it may have arrived.
         tried = [batches.pop()] if frame.is_under_way else []
         return [part for batch in batches for part in self._parts(batch)] + tried
@@ -184,27 +259,6 @@ class Shipper:
         return answer
 
 
-def _hold_back(frame: Frame, seconds: float) -> float:
-    """Let a frame wait so long at least, and no try of it count; the seconds until it is due."""
-    now = time.time_ns()
-    return (frame.keep_waiting(now + int(seconds * 1e9)) - now) / 1e9
-
-
 def _age(frame: Frame) -> float:
     """Seconds since the batch at hand was first tried, by whatever process."""
     return max(0, time.time_ns() - frame.since) / 1e9
-
-
-def _as_cut(frame: Frame) -> list[Batch]:
-    """What is still to be sent of a frame, in the cut of its last try, the first batch last."""
-    spans = frame.spans()
-    return [
-        batch_of(
-            frame.key,
-            frame.is_identity,
-            start,
-            frame.content(start, end),
-            whole=start == 0 and end == frame.length,
-        )
-        for start, end in reversed(spans)
-    ]

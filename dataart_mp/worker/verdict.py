@@ -31,6 +31,11 @@ class Answer:
     text: str = ""
     retry_after: str | None = None
 
+    @property
+    def told(self) -> str:
+        """For a log line: "status 503"."""
+        return "no answer" if self.status is None else f"status {self.status}"
+
 
 @dataclass(frozen=True, slots=True)
 class Delivered:

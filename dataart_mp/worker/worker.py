@@ -8,7 +8,7 @@ import threading
 import time
 import traceback
 from collections.abc import Iterator
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from dataart_mp.dead_letters import DeadLetters
 from dataart_mp.queue import RecordQueue, janitor
@@ -22,8 +22,13 @@ from dataart_mp.worker.report import Reporter
 from dataart_mp.worker.sender import Sender
 from dataart_mp.worker.shipper import Shipper
 
+if TYPE_CHECKING:
+    from dataart_mp.worker.parker import Parker
+
 # What a lost bell, or a death that nobody saw, costs at most.
 _LOOK_SECONDS: Final = 1.0
+# How soon to look again while parked batches go out beside the live traffic.
+_BUSY_SECONDS: Final = 0.02
 
 
 class Worker:
@@ -38,6 +43,7 @@ class Worker:
         reporter: tells the application.
         supervisor: replaces the other workers, when no producer is left to do it.
         letters: keeps what was given up on; None: nothing does.
+        parker: parks what has had its last try; None: it is given up.
     """
 
     def __init__(
@@ -50,6 +56,7 @@ class Worker:
         reporter: Reporter,
         supervisor: Supervisor,
         letters: DeadLetters | None = None,
+        parker: "Parker | None" = None,
     ) -> None:
         self._queue = queue
         self._arena = queue.arena
@@ -57,7 +64,8 @@ class Worker:
         self._senders = senders
         self._reporter = reporter
         self._supervisor = supervisor
-        self._shipper = Shipper(queue, sender, backoff, reporter, letters)
+        self._parker = parker
+        self._shipper = Shipper(queue, sender, backoff, reporter, letters, parker)
         self._orphaned = False
         self._news = Bell.make()
 
@@ -68,10 +76,17 @@ class Worker:
                 threading.Thread(target=self._send, name=f"sender {number}", daemon=True).start()
             while not self._finished():
                 self._wait(self._look())
+        if self._parker is not None:
+            self._parker.close()
         remove(self._arena)
 
     def _finished(self) -> bool:
-        return self._leaving() and self._arena.all_free()
+        if not self._leaving() or not self._arena.all_free():
+            return False
+        # Another worker may not have seen the end yet, and be taking what is parked: either we see
+        # its frame now, or it sees that the arena is closed.
+        self._arena.close_for_good()
+        return self._arena.all_free()
 
     def _leaving(self) -> bool:
         return self._orphaned or self._arena.closed
@@ -103,10 +118,17 @@ class Worker:
         if not self._queue.work.rings_pending():
             for frame in self._arena.all_in(READY):
                 self._queue.work.ring(frame)
+        next_look = _BUSY_SECONDS if self._load() else _LOOK_SECONDS
         dues = [due_at(self._arena, frame) for frame in self._arena.all_in(WAITING)]
         if not dues:
-            return _LOOK_SECONDS
-        return min(_LOOK_SECONDS, max(0.0, (min(dues) - now) / 1e9))
+            return next_look
+        return min(next_look, max(0.0, (min(dues) - now) / 1e9))
+
+    def _load(self) -> bool:
+        """Take what is parked, unless this worker is about to go; whether there may be more."""
+        if self._parker is None or self._leaving():
+            return False
+        return self._parker.load(self._shipper.answers)
 
     def _send(self) -> None:
         """One sender's life: a frame, a request, and so on."""

@@ -33,12 +33,12 @@ def spool_dir(config: Configure, sink: SinkProcess, tmp_path: Path) -> Path:
         for number in range(4):
             client.emit_action("play", "ann", metadata={"_id": number})
         assert client.flush(20) == 0
-        sink.set_faults({"kind": "status", "status": 503})
+        sink.set_faults({"kind": "status", "status": 409})
         client.emit_action("play", "bob", metadata={"_id": 4})
         client.emit_action("play", "bob", metadata={"_id": 5})
         assert client.flush(20) == 0
         stats = client.stats()
-        assert (stats.delivered, stats.rejected, stats.failed) == (3, 1, 2)
+        assert (stats.delivered, stats.rejected, stats.failed) == (3, 3, 0)
         assert stats.balanced
     sink.clear_faults()
     return folder
@@ -54,11 +54,31 @@ def listed(spool_dir: Path) -> list[dict[str, object]]:
 def test_what_was_given_up_on_is_listed_with_its_reason(spool_dir: Path) -> None:
     rows = listed(spool_dir)
     told = [(row["events"], row["reason"], row["status"]) for row in rows]
-    assert told == [(1, "rejected", 422), (2, "retries exhausted", 503)]
+    assert told == [(1, "rejected", 422), (2, "rejected", 409)]
     for_people = run("spool", "ls", spool_dir).stdout.splitlines()
     assert for_people[0].startswith(str(rows[0]["name"]))
     assert for_people[0].endswith("1 action  rejected, status 422")
     assert for_people[-1] == "3 events in 2 requests."
+
+
+def test_what_is_parked_is_told(config: Configure, sink: SinkProcess, tmp_path: Path) -> None:
+    folder = tmp_path / "outage"
+    sink.set_faults({"kind": "status", "status": 503})
+    settings = {"spool_dir": folder, "max_request_bytes": 4096, "flush_buffer_size": 8}
+    with Client(config(**settings, flush_num_retries=0, flush_backoff_ratio=5.0)) as client:
+        client.emit_action("play", "ann")
+        client.identify("ann")
+        assert client.flush(20) == 0
+        told = json.loads(run("spool", "ls", "--json", folder).stdout)["parked"]
+        assert (told["events"], told["requests"]) == (2, 2)
+        for_people = run("spool", "ls", folder).stdout.splitlines()
+        assert for_people[0] == "0 events in 0 requests."
+        assert for_people[1].startswith(f"Parked since {told['since']}: 2 events in 2 requests")
+        sink.clear_faults()
+    (folder / "parked.db").write_bytes(b"x" * 5000)
+    done = run("spool", "ls", folder)
+    assert done.returncode == 1
+    assert "what is parked cannot be read: file is not a database" in done.stderr
 
 
 def test_events_are_shown_as_json_lines(spool_dir: Path) -> None:
@@ -110,7 +130,7 @@ def test_letters_that_somebody_has_broken_are_told_and_kept(
 def test_purging_wants_to_be_told_what(spool_dir: Path) -> None:
     assert run("spool", "purge", spool_dir).returncode == 2
     name = str(listed(spool_dir)[0]["name"])
-    assert run("spool", "purge", spool_dir, name).stdout == "Removed 1 events.\n"
+    assert run("spool", "purge", spool_dir, name).stdout == "Removed 1 event.\n"
     again = run("spool", "purge", spool_dir, name)
     assert again.returncode == 2
     assert f"no letters of the name {name}" in again.stderr

@@ -96,7 +96,9 @@ class Actor:
         frame.advance(end, **outcome)
 
     def postpone(self, number: int) -> None:
-        self._frames.pop(number).postpone(FAR_FUTURE)
+        frame = self._frames.pop(number)
+        frame.aim(frame.length, NOW)
+        frame.postpone(FAR_FUTURE)
 
     def settle(self, number: int) -> None:
         self._queue.settle(self._frames.pop(number))
@@ -232,9 +234,13 @@ class QueueMachine(RuleBasedStateMachine):
             assert waiting == []
             return
         number, key, numbers, attempts, identity = claimed
-        (frame,) = [each for each in waiting if each.numbers[each.through :] == numbers]
+        # By its name, too: of two frames that are all through, nothing else is left.
+        (frame,) = [
+            each
+            for each in waiting
+            if each.numbers[each.through :] == numbers and each.name in (None, (number, key))
+        ]
         assert (frame.attempts, frame.identity) == (attempts, identity)
-        assert frame.name in (None, (number, key)), "the same content keeps its key"
         assert self.keys.setdefault(key, frame.numbers) is frame.numbers, "and no other gets it"
         frame.name = number, key
         frame.state, frame.owner = SENT, process
@@ -247,7 +253,7 @@ class QueueMachine(RuleBasedStateMachine):
         assert frame.name is not None
         child, number = self.children[frame.owner], frame.name[0]
         rest = len(frame.numbers) - frame.through
-        deeds = ["postpone", "settle"] + ["advance"] * (rest > 0)
+        deeds = ["settle"] + ["advance", "postpone"] * (rest > 0)
         match data.draw(st.sampled_from(deeds)):
             case "advance":
                 records = data.draw(st.integers(1, rest))

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,6 +13,7 @@ from dataart_mp.cli.exit_code import ExitCode
 from dataart_mp.cli.replay import Replay
 from dataart_mp.cli.settings import client_config, client_options
 from dataart_mp.dead_letters import DeadLetters, Letters
+from dataart_mp.parking.lot import ParkingError, ParkingLot
 
 _EPILOG: Final = """\b
 Example:
@@ -38,16 +40,20 @@ def spool() -> None:
 @_directory
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def list_letters(spool_dir: Path, as_json: bool) -> None:
-    """List what was given up on, the oldest first."""
+    """List what was given up on, the oldest first; and say what waits for the platform."""
     rows = [_row(letters) for letters in DeadLetters(spool_dir)]
     events = sum(row["events"] for row in rows)
+    parked = _parked(spool_dir)
     if as_json:
-        click.echo(json.dumps({"events": events, "letters": rows}))
+        click.echo(json.dumps({"events": events, "letters": rows, "parked": parked}))
         return
     for row in rows:
         status = "no answer" if row["status"] is None else f"status {row['status']}"
         click.echo("{name}  {time}  {events:,} {kind}  {reason}".format(**row) + f", {status}")
-    click.echo(f"{events:,} events in {len(rows):,} requests.")
+    click.echo(f"{_events(events)} in {_requests(len(rows))}.")
+    if parked["requests"]:
+        what = f"{_events(parked['events'])} in {_requests(parked['requests'])}"
+        click.echo(f"Parked since {parked['since']}: {what}, sent when the platform answers again.")
 
 
 @spool.command(epilog=_EPILOG)
@@ -74,7 +80,7 @@ def replay(
         replaying = Replay(client)
         for letters in chosen:
             replaying.take(letters)
-    click.echo(f"Delivered {replaying.delivered:,} events; {replaying.kept:,} left.")
+    click.echo(f"Delivered {_events(replaying.delivered)}; {replaying.kept:,} left.")
     if replaying.kept:
         click.get_current_context().exit(ExitCode.NOT_DELIVERED)
 
@@ -91,7 +97,7 @@ def purge(spool_dir: Path, names: tuple[str, ...], everything: bool) -> None:
     for letters in _chosen(spool_dir, names):
         events += len(letters.read())
         letters.remove()
-    click.echo(f"Removed {events:,} events.")
+    click.echo(f"Removed {_events(events)}.")
 
 
 def _chosen(spool_dir: Path, names: tuple[str, ...]) -> list[Letters]:
@@ -107,3 +113,28 @@ def _row(letters: Letters) -> dict[str, Any]:
     first = content[0] if content else {}
     told = {field: first.get(field) for field in ("time", "reason", "status", "kind", "attempts")}
     return {"name": letters.name, **told, "events": len(content)}
+
+
+def _parked(spool_dir: Path) -> dict[str, Any]:
+    lot = ParkingLot(spool_dir, max_bytes=0)
+    try:
+        batches = lot.batches() if lot.is_there else []
+    except ParkingError as error:
+        raise click.ClickException(f"what is parked cannot be read: {error}") from error
+    finally:
+        lot.close()
+    since = datetime.fromtimestamp(batches[0].since / 1e9, UTC) if batches else None
+    return {
+        "events": sum(batch.count for batch in batches),
+        "requests": len(batches),
+        "bytes": sum(batch.size for batch in batches),
+        "since": since and since.isoformat(timespec="seconds"),
+    }
+
+
+def _events(number: int) -> str:
+    return "1 event" if number == 1 else f"{number:,} events"
+
+
+def _requests(number: int) -> str:
+    return "1 request" if number == 1 else f"{number:,} requests"

@@ -1,0 +1,123 @@
+"""The database: one SQLite file, for the threads of this process and for other processes."""
+
+import contextlib
+import sqlite3
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+from dataart_mp.permissions import PRIVATE_FILE
+
+_PATIENCE_SECONDS: Final = 5.0  # for another process that is just writing
+_MAY_PASS: Final = (sqlite3.OperationalError, OSError)
+_COMPANIONS: Final = ("", "-wal", "-shm")  # the files of an SQLite file
+
+
+class ParkingError(Exception):
+    """The file cannot be used now.
+
+    The disk is full, or read-only; another process has kept it locked for too long; or it was
+    damaged, and has been set aside.
+    """
+
+
+class Database:
+    """An SQLite file that is made when it is first used, and anew when somebody has removed it.
+
+    Args:
+        file: where it is; its directory must be there.
+        layout: what makes its tables, if they aren't there.
+    """
+
+    def __init__(self, file: Path, layout: str) -> None:
+        self._file = file
+        self._layout = layout
+        self._lock = threading.Lock()
+        self._connection: sqlite3.Connection | None = None
+        self._inode = 0
+
+    @property
+    def is_there(self) -> bool:
+        """Whether it was ever used. Costs a look at the directory."""
+        return self._file.exists()
+
+    def read(self, query: str, values: tuple[Any, ...] = ()) -> list[Any]:
+        """The rows that a query finds.
+
+        Raises:
+            ParkingError: the file cannot be used.
+        """
+        with self._lock, self._told_in_our_words():
+            return self._open().execute(query, values).fetchall()
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """All that is done inside, or nothing of it; and nobody else's in between.
+
+        Raises:
+            ParkingError: the file cannot be used.
+        """
+        with self._lock, self._told_in_our_words():
+            connection = self._open()
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield connection
+                connection.commit()
+            except BaseException:
+                connection.rollback()
+                raise
+
+    def close(self) -> None:
+        """Close the file; the next call opens it again."""
+        with self._lock:
+            self._close()
+
+    def _open(self) -> sqlite3.Connection:
+        if self._connection is not None and self._inode == _inode(self._file):
+            return self._connection
+        self._close()
+        self._file.touch(PRIVATE_FILE)  # before SQLite makes it as readable as it likes
+        connection = sqlite3.connect(
+            self._file,
+            timeout=_PATIENCE_SECONDS,
+            isolation_level=None,
+            check_same_thread=False,  # the lock is ours
+        )
+        try:
+            connection.executescript(self._layout)
+        except BaseException:
+            connection.close()
+            raise
+        self._connection, self._inode = connection, _inode(self._file)
+        return connection
+
+    def _close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    @contextlib.contextmanager
+    def _told_in_our_words(self) -> Iterator[None]:
+        try:
+            yield
+        except _MAY_PASS as error:
+            raise ParkingError(str(error)) from error
+        except sqlite3.DatabaseError as error:  # malformed, or no database at all
+            self._set_aside()
+            raise ParkingError(f"{error}; it is kept as {self._file.name}.corrupt") from error
+
+    def _set_aside(self) -> None:
+        """Keep a damaged file under another name: the next call makes a new one."""
+        self._close()
+        for suffix in _COMPANIONS:
+            path = self._file.with_name(self._file.name + suffix)
+            with contextlib.suppress(FileNotFoundError):
+                path.rename(path.with_name(f"{self._file.name}.corrupt{suffix}"))
+
+
+def _inode(file: Path) -> int:
+    try:
+        return file.stat().st_ino
+    except FileNotFoundError:
+        return 0

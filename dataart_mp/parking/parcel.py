@@ -1,0 +1,80 @@
+"""What is parked, and whose it is."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+
+class Hands(NamedTuple):
+    """One filling of one frame, of one arena: who has a batch."""
+
+    arena: str
+    frame: int
+    generation: int
+
+
+class Evicted(NamedTuple):
+    """Records that were let go to make room.
+
+    Attributes:
+        own: those that the balance of the frame's own arena counted as parked.
+        adopted: those of clients that are gone.
+    """
+
+    own: int
+    adopted: int
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """A batch to be parked.
+
+    Attributes:
+        key: its Idempotency-Key.
+        is_identity: one identity, or else actions.
+        records: JSON lines.
+    """
+
+    key: str
+    is_identity: bool
+    records: bytes
+
+    @property
+    def count(self) -> int:
+        """How many records."""
+        return self.records.count(b"\n")
+
+
+@dataclass(frozen=True, slots=True)
+class Parked:
+    """A batch that is parked; its records stay where they are until it is taken.
+
+    Attributes:
+        id: names it, for ever.
+        key: its Idempotency-Key.
+        is_identity: one identity, or else actions.
+        since: when it was first parked (epoch, ns).
+        count: how many records.
+        size: how many bytes they take.
+        home: the arena whose balance counts it as parked.
+        hands: whose it is, or was.
+    """
+
+    id: int
+    key: str
+    is_identity: bool
+    since: int
+    count: int
+    size: int
+    home: str
+    hands: Hands
+
+
+class Custody(Protocol):
+    """Who knows whose batches are."""
+
+    def others(self) -> Sequence[str]:
+        """The arenas of other clients that live: what they have parked is theirs."""
+
+    def is_over(self, hands: Hands) -> bool:
+        """Whether a batch that these hands had, ours or those of the dead, is in them no more."""

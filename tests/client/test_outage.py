@@ -1,0 +1,360 @@
+"""With a spool, an outage of any length costs no event, whoever dies while it lasts."""
+
+import contextlib
+import os
+import random
+import resource
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import all_gone, wait_until, workers_of
+
+from dataart_mp import Client, ClientConfig, Failure
+from dataart_mp.devsink.process import SinkProcess
+
+Configure = Callable[..., ClientConfig]
+App = Callable[..., "subprocess.CompletedProcess[str]"]
+
+DOWN = {"kind": "status", "status": 503}
+QUICK = {"flush_num_retries": 1, "max_request_bytes": 8192, "flush_buffer_size": 50}
+RATIO = 0.05  # that of the fixture `config`
+
+
+@pytest.fixture
+def spool(tmp_path: Path) -> Path:
+    return tmp_path / "spool"
+
+
+@pytest.fixture
+def outage(config: Configure, sink: SinkProcess, spool: Path) -> Iterator[Callable[..., Client]]:
+    """Makes clients with a spool, of a platform that is down."""
+    sink.set_faults(DOWN)
+    made: list[Client] = []
+
+    def make(**settings: Any) -> Client:
+        made.append(Client(config(spool_dir=spool, **{**QUICK, **settings})))
+        return made[-1]
+
+    yield make
+    sink.clear_faults()
+    for client in made:
+        client.close(20)
+
+
+def emit(client: Client, first: int, count: int) -> None:
+    for number in range(first, first + count):
+        client.emit_action("tick", "ann", metadata={"_id": number})
+
+
+def all_parked(client: Client, count: int) -> Callable[[], bool]:
+    """Whether nothing is in memory but what is sent to find out whether the platform answers."""
+
+    def reached() -> bool:
+        stats = client.stats()
+        return stats.accepted == count and stats.parked >= count - 20 * len(workers_of(client))
+
+    return reached
+
+
+def test_what_outlasts_its_retries_is_parked_and_sent_when_the_platform_answers(
+    outage: Callable[..., Client], sink: SinkProcess, caplog: pytest.LogCaptureFixture
+) -> None:
+    client = outage()
+    emit(client, 0, 100)
+    client.identify("ann", {"plan": "free"})
+    assert client.flush(20) == 0
+    wait_until(all_parked(client, 101))
+    assert client.stats().failed == 0
+    keys = {request["idempotency_key"] for request in sink.requests()}
+    sink.clear_faults()
+    sink.wait_for(lambda stats: stats["distinct_ids"] == 100 and stats["identities"] == 1)
+    wait_until(lambda: client.stats().delivered == 101)
+    stats = client.stats()
+    assert (stats.parked, stats.pending, stats.failed) == (0, 0, 0)
+    assert set(sink.ids().values()) == {1}
+    assert {r["idempotency_key"] for r in sink.requests() if r["status"] == 200} == keys
+    assert client.close(20) == 0
+    assert "records parked: retries exhausted, status 503" in caplog.text
+
+
+def test_the_next_client_sends_what_was_parked_though_it_emits_nothing_itself(
+    outage: Callable[..., Client], sink: SinkProcess, spool: Path
+) -> None:
+    first = outage()
+    emit(first, 0, 100)
+    assert first.flush(20) == 0
+    wait_until(all_parked(first, 100))
+    gone = workers_of(first)
+    assert first.close(20) == 0
+    parked, pending = first.stats().parked, first.stats().pending
+    assert parked + pending == 100
+    wait_until(lambda: all_gone(gone))
+    sink.clear_faults()
+    heir = outage()
+    sink.wait_for(lambda stats: stats["distinct_ids"] == 100)
+    assert set(sink.ids().values()) == {1}
+    wait_until(lambda: heir.stats().delivered >= parked)
+    assert heir.stats().accepted == heir.stats().delivered
+
+
+def test_what_a_client_that_lives_has_parked_is_left_to_it(
+    outage: Callable[..., Client], sink: SinkProcess, spool: Path
+) -> None:
+    one = outage()
+    emit(one, 0, 40)
+    assert one.flush(20) == 0
+    other = outage()
+    emit(other, 40, 20)
+    assert other.flush(20) == 0
+    sink.clear_faults()
+    wait_until(lambda: (one.stats().delivered, other.stats().delivered) == (40, 20))
+    assert sink.ids() == dict.fromkeys(range(60), 1)
+
+
+def test_an_outage_that_would_fill_the_buffer_stops_nobody(
+    outage: Callable[..., Client], sink: SinkProcess
+) -> None:
+    """Four buffers full, and each batch would be tried for hours: `block` has not to wait."""
+    client = outage(flush_num_retries=1000, flush_backoff_ratio=60.0, block_timeout=10.0)
+    emit(client, 0, 4_000)
+    assert client.stats().parked >= 3_000
+    sink.clear_faults()
+    sink.wait_for(lambda stats: stats["distinct_ids"] >= 3_000)
+    assert client.flush(20) == 0
+    wait_until(lambda: client.stats().delivered == 4_000)
+    assert sink.ids() == dict.fromkeys(range(4_000), 1)
+
+
+def test_live_traffic_goes_on_beside_what_was_parked(
+    outage: Callable[..., Client], sink: SinkProcess
+) -> None:
+    client = outage()
+    emit(client, 0, 5_000)
+    assert client.flush(20) == 0
+    sink.set_faults({"kind": "latency", "seconds": 0.01})
+    emit(client, 5_000, 1_000)
+    assert client.flush(20) == 0, "it has not to wait for what was parked"
+    wait_until(lambda: client.stats().delivered == 6_000)
+    assert sink.ids() == dict.fromkeys(range(6_000), 1)
+
+
+def large(client: Client, count: int) -> None:
+    for number in range(count):
+        client.emit_action("tick", "ann", metadata={"_id": number, "text": "x" * 100_000})
+        assert client.flush(20) == 0
+
+
+LARGE = {
+    "flush_actions_batch_size": 1,
+    "max_request_bytes": 128 * 1024,
+    "flush_num_processes": 1,
+    "flush_num_retries": 0,
+    "spool_max_bytes": 1 << 20,
+}
+
+
+def test_the_oldest_go_when_too_much_is_parked_and_each_is_counted_and_told(
+    outage: Callable[..., Client], sink: SinkProcess, caplog: pytest.LogCaptureFixture
+) -> None:
+    failures: list[Failure] = []
+    client = outage(**LARGE, on_failure=failures.append)
+    large(client, 20)
+    wait_until(lambda: client.stats().failed >= 9)
+    sink.clear_faults()
+    wait_until(lambda: client.stats().delivered + client.stats().failed == 20)
+    failed = client.stats().failed
+    assert client.close(20) == 0
+    gone = {failure.records[0]["metadata"]["_id"] for failure in failures}
+    assert {failure.reason for failure in failures} == {"spool full"}
+    assert len(failures) == failed == len(gone)
+    assert set(sink.ids()) == set(range(20)) - gone
+    assert max(gone) < max(sink.ids()), "the oldest"
+    assert "not delivered: spool full" in caplog.text
+
+
+def test_what_is_new_is_refused_when_too_much_is_parked_if_one_wants_that(
+    outage: Callable[..., Client], sink: SinkProcess
+) -> None:
+    failures: list[Failure] = []
+    client = outage(**LARGE, on_failure=failures.append, spool_overflow="refuse_new")
+    large(client, 20)
+    sink.clear_faults()
+    wait_until(lambda: client.stats().delivered + client.stats().failed == 20)
+    assert client.stats().failed >= 9
+    assert client.close(20) == 0
+    gone = {failure.records[0]["metadata"]["_id"] for failure in failures}
+    assert {failure.reason for failure in failures} == {"spool full"}
+    assert set(sink.ids()) == set(range(20)) - gone
+    assert max(gone) > max(sink.ids()), "the newest"
+
+
+@pytest.mark.parametrize("name", ["parked.db", "parked.db-wal"])
+def test_a_damaged_parking_lot_is_set_aside_and_told_and_delivery_goes_on(
+    outage: Callable[..., Client],
+    sink: SinkProcess,
+    spool: Path,
+    caplog: pytest.LogCaptureFixture,
+    name: str,
+) -> None:
+    spool.mkdir(0o700)
+    (spool / name).write_bytes(b"no database at all" * 1000)
+    client = outage()
+    emit(client, 0, 100)
+    assert client.flush(30) == 0
+    sink.clear_faults()
+    wait_until(lambda: client.stats().delivered == 100)
+    assert sink.ids() == dict.fromkeys(range(100), 1)
+    if name == "parked.db":
+        assert (spool / "parked.db.corrupt").exists()
+        assert "it is kept as parked.db.corrupt" in caplog.text
+
+
+FULL_DISK = """
+import resource, sys, time
+from dataart_mp import Client, ClientConfig
+
+client = Client(ClientConfig("k", base_url=sys.argv[1], spool_dir=sys.argv[2], flush_buffer_size=50,
+    max_request_bytes=8192, flush_backoff_ratio=0.05, flush_num_retries=1, overflow="drop"))
+limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[3]), limit[1]))  # for its workers, too
+client.identify("ann")
+deadline = time.monotonic() + 1.5
+accepted = 1
+while time.monotonic() < deadline:
+    accepted += client.emit_action("t", "ann", metadata={"_id": accepted})
+    time.sleep(0.0003)
+print(accepted, *client._engine.workers(), flush=True)
+while client.stats().delivered < accepted:
+    time.sleep(0.05)
+print(client.stats())
+"""
+
+
+@pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="the limit of another process")
+def test_on_a_full_disk_what_cannot_be_parked_stays_in_memory_until_there_is_room(
+    sink: SinkProcess, spool: Path, tmp_path: Path
+) -> None:
+    sink.set_faults(DOWN)
+    script = tmp_path / "app.py"
+    script.write_text(FULL_DISK)
+    with subprocess.Popen(
+        [sys.executable, str(script), sink.url, str(spool), "100000"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        accepted, *workers = map(int, process.stdout.readline().split())
+        assert accepted > 1_000, "some were parked, and then there was no room"
+        sink.clear_faults()
+        sink.wait_for(lambda stats: stats["distinct_ids"] > 100)
+        unlimited = resource.getrlimit(resource.RLIMIT_FSIZE)
+        for worker in workers:
+            resource.prlimit(worker, resource.RLIMIT_FSIZE, unlimited)
+        sink.wait_for(lambda stats: stats["distinct_ids"] == accepted - 1)
+        told, log = process.communicate(timeout=30)
+    assert f"= delivered {accepted} + dropped (buffer full)" in told
+    assert "spool: what is parked cannot be written" in log
+
+
+DYING = """
+import sys, time
+from dataart_mp import Client, ClientConfig
+
+client = Client(ClientConfig("k", base_url=sys.argv[1], spool_dir=sys.argv[2], flush_buffer_size=50,
+    max_request_bytes=8192, flush_backoff_ratio=0.02, flush_num_retries=1))
+number = int(sys.argv[3])
+while True:
+    client.emit_action("t", "ann", metadata={"_id": number})
+    number += 1
+    print(number, *client._engine.workers(), flush=True)
+    time.sleep(0.0005)
+"""
+
+
+def test_whoever_is_killed_while_batches_are_parked_and_taken_back_nothing_is_lost(
+    config: Configure, sink: SinkProcess, spool: Path, tmp_path: Path
+) -> None:
+    """A worker dies three times a second, now and then the application with all its workers."""
+    script = tmp_path / "app.py"
+    script.write_text(DYING)
+    dice = random.Random(7)
+    accepted: set[int] = set()
+    for life in range(2):
+        sink.set_faults(DOWN)
+        first = life * 1_000_000
+        with subprocess.Popen(
+            [sys.executable, str(script), sink.url, str(spool), str(first)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        ) as process:
+            assert process.stdout is not None
+            workers: list[str] = []
+            next_kill, answers_at = time.monotonic() + 0.5, time.monotonic() + 1.2
+            end = time.monotonic() + 2.5
+            while time.monotonic() < end:
+                number, *workers = process.stdout.readline().split()
+                accepted.add(int(number) - 1)
+                if workers and time.monotonic() > next_kill:
+                    next_kill += dice.uniform(0.2, 0.5)
+                    kill(int(dice.choice(workers)))
+                if time.monotonic() > answers_at:
+                    answers_at += 60
+                    sink.clear_faults()
+            process.kill()
+            for worker in workers:
+                kill(int(worker))
+            accepted.update(int(line.split()[0]) - 1 for line in process.stdout if "\n" in line)
+    sink.clear_faults()
+    with Client(config(spool_dir=spool, **QUICK)) as heir:
+        sink.wait_for(lambda stats: stats["distinct_ids"] >= len(accepted))
+        wait_until(lambda: not list(spool.glob("*.arena")) or heir.stats().balanced)
+    assert accepted <= set(sink.ids())
+    assert sink.stats()["unexplained_doubles"] == 0
+
+
+def kill(pid: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(900)
+def test_an_hour_of_outage_at_a_thousand_events_a_second_costs_no_event_and_no_memory(
+    outage: Callable[..., Client], sink: SinkProcess
+) -> None:
+    """3.6 million events, as fast as they can be emitted; memory is looked at on the way."""
+    count = 3_600_000
+    client = outage(
+        flush_buffer_size=1000,
+        max_request_bytes=128 * 1024,
+        flush_actions_batch_size=500,
+        spool_max_bytes=4 << 30,
+        flush_interval=0.5,
+    )
+    sizes: list[int] = []
+    for first in range(0, count, count // 20):
+        emit(client, first, count // 20)
+        sizes.append(resident(os.getpid()) + sum(map(resident, workers_of(client))))
+    assert client.flush(60) == 0
+    assert client.stats().accepted == count
+    # The frames' own pages come in as they are first used; after that nothing grows.
+    assert max(sizes[10:]) < max(sizes[:10]) * 1.2, sizes
+    sink.clear_faults()
+    wait_until(lambda: client.stats().delivered == count, 600)
+    stats = sink.stats()
+    assert (stats["distinct_ids"], stats["actions"]) == (count, count)
+    print(f"peak of all processes {max(sizes) >> 20} MiB, {resource.getpagesize()} a page")
+
+
+def resident(pid: int) -> int:
+    """Bytes of memory in use by a process, what it shares included."""
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * resource.getpagesize()
