@@ -110,6 +110,8 @@ class ClientConfig:
         delivery_timeout: Seconds after a batch's first try in which all others must begin; None
             sets no limit but `flush_num_retries`.
         flush_actions_batch_size: Actions that make a request.
+        flush_max_batch_size: Actions that requests are joined up to under backlog, as far as
+            `max_request_bytes` allows; None: a request is `flush_actions_batch_size` at most.
         flush_interval: Age in seconds at which the oldest waiting action is sent, with all that
             wait with it.
         max_request_bytes: Size of a frame; pages that are not used cost no memory.
@@ -149,6 +151,7 @@ class ClientConfig:
     backoff_jitter: Flag = Flag(True, boolean)
     delivery_timeout: OptionalSeconds = OptionalSeconds(None, optional(seconds()))
     flush_actions_batch_size: Whole = Whole(20, whole(1, 1_000_000))
+    flush_max_batch_size: OptionalWhole = OptionalWhole(None, optional(whole(1, 1_000_000)))
     flush_interval: Seconds = Seconds(5.0, seconds())
     max_request_bytes: Whole = Whole(128 * 1024, whole(1024, 16 * 1024 * 1024 - 1))
     overflow: OverflowSetting = OverflowSetting("block", _overflow)
@@ -165,6 +168,7 @@ class ClientConfig:
         _check_api_key(self.api_key)
         self._check_block_timeout()
         self._check_num_processes()
+        self._check_max_batch_size()
 
     def _check_block_timeout(self) -> None:
         if self.block_timeout is not None and self.overflow != "block":
@@ -176,6 +180,12 @@ class ClientConfig:
         if processes is not None and processes > workers:
             problem = f"must be flush_num_workers={workers} or less: each process sends something"
             raise config_error("flush_num_processes", processes, problem)
+
+    def _check_max_batch_size(self) -> None:
+        most, usual = self.flush_max_batch_size, self.flush_actions_batch_size
+        if most is not None and most < usual:
+            problem = f"must be flush_actions_batch_size={usual} or more, or None"
+            raise config_error("flush_max_batch_size", most, problem)
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None, **overrides: Any) -> Self:

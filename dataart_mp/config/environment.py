@@ -62,6 +62,7 @@ CLIENT_PARSERS: Mapping[str, Parser] = {
     "backoff_jitter": _boolean,
     "delivery_timeout": _number,
     "flush_actions_batch_size": _whole,
+    "flush_max_batch_size": _whole,
     "flush_interval": _number,
     "max_request_bytes": _whole,
     "overflow": str,

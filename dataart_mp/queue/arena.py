@@ -12,13 +12,18 @@ that writes may die between any two of them.
 
     word of an account   valid while          meaning
     GENERATION           always               times the frame was claimed by a producer
-    COUNT, LENGTH, KIND  READY .. SETTLED     records, bytes of content, ACTIONS or IDENTITY
+    COUNT, LENGTH, KIND  READY .. SETTLED     records, bytes of content, ACTIONS or IDENTITY (COUNT
+                                              without, LENGTH with what was joined to it)
     PROGRESS, BATCH_END  READY .. WAITING     what of the frame is through; end of the batch at hand
     ATTEMPTS, SENT       a batch is at hand   its failed tries so far; whether any request was its
     SINCE                a batch is at hand   when its first try began
     DUE, NOT_BEFORE      READY .. WAITING     when to try again; before that the platform wants none
     TAKEN, ADOPTED       FILLING .. SETTLED   the parked batch it was taken from; whether of another
     PARKING              READY .. SETTLED     whether the rest may have been parked
+    JOINING              READY .. SETTLED     the frame, plus 1, whose content is being joined to it
+    JOINED_LENGTH        JOINING is set       LENGTH, when that is done
+    FOLLOWERS            READY .. SETTLED     how many frames were joined to it, at most
+    LEADER, its .._GENER JOINED               the frame that holds its content, too, and sends it
     OPENING + column     FILLING .. WAITING   totals of the frame's life when it was claimed
     CLOSING + column     FREE and SETTLED     totals of the frame's life when it was last settled
 
@@ -44,6 +49,7 @@ READY: Final = 2
 SENDING: Final = 3
 WAITING: Final = 4
 SETTLED: Final = 5
+JOINED: Final = 6
 
 ACTIONS: Final = 0
 IDENTITY: Final = 1
@@ -52,6 +58,8 @@ WORD: Final = 8
 GENERATION, COUNT, LENGTH, KIND, PROGRESS, BATCH_END = range(6)
 ATTEMPTS, SENT, SINCE, DUE, NOT_BEFORE = range(6, 11)
 TAKEN, ADOPTED, PARKING = range(11, 14)
+JOINING, JOINED_LENGTH, FOLLOWERS = 14, 15, 21
+LEADER, LEADER_GENERATION = 22, 23
 OPENING: Final = 16
 CLOSING: Final = 24
 ACCOUNT_WORDS: Final = 32

@@ -36,7 +36,7 @@ def balance(arena: Arena, ledger: Ledger) -> Stats:
     dropped = ledger.total(DROPPED_FULL)
     return Stats(
         accepted=sums[ACCEPTED] + dropped,
-        delivered=sums[DELIVERED],
+        delivered=sums[DELIVERED] & WORD_MASK,
         pending=pending,
         dropped={"buffer full": dropped} if dropped else {},
         rejected=sums[REJECTED],

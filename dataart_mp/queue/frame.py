@@ -1,15 +1,22 @@
 """A frame: the records a worker has claimed, and what became of them so far.
 
     READY ──claim──► SENDING ──settle──► SETTLED ──wipe──► FREE
-      ▲                 │ postpone          (delivered, rejected, given up, or parked)
-      └──── WAITING ◄───┘
+      ▲               │   │ postpone       ▲  (delivered, rejected, given up, or parked)
+      └──── WAITING ◄─┼───┘                │
+                      └── join ──► JOINED ─┘  (when the frame that it was joined to is through)
 
 A frame is sent from its front to its back. What is through is kept in one word, so that whoever
 goes on with the frame (this process after a backoff, another one after a death) starts where it
 stopped, and with the same cut: a batch that is sent again has the same content and the same key.
 A batch is *at hand* from when it is aimed at until that word says that it is through.
+
+Under backlog, frames can be *joined*: the leader gets a copy of the other's content and sends it
+with its own, in one request. Each goes on counting its own records; the one store JOINED decides
+who sends them. What of all of them was rejected or given up, the leader counts: its DELIVERED may
+be less than zero, modulo 2**64; the sum over all frames is not.
 """
 
+import time
 from typing import Final
 
 from dataart_mp.parking.parcel import Evicted, Hands
@@ -19,14 +26,21 @@ from dataart_mp.queue.arena import (
     ATTEMPTS,
     BATCH_END,
     CLOSING,
+    COLUMNS,
     COUNT,
     DELIVERED,
     DUE,
     FAILED,
+    FOLLOWERS,
     FREE,
     GENERATION,
     IDENTITY,
+    JOINED,
+    JOINED_LENGTH,
+    JOINING,
     KIND,
+    LEADER,
+    LEADER_GENERATION,
     LENGTH,
     NOT_BEFORE,
     OPENING,
@@ -51,18 +65,20 @@ _COUNT_MASK: Final = (1 << _COUNT_BITS) - 1
 _THROUGH_SHIFT: Final = 2 * _COUNT_BITS
 MAX_RECORDS: Final = _COUNT_MASK
 MAX_CAPACITY: Final = (1 << 24) - 1
+_TURN_SECONDS: Final = 0.001
 
 
 class Frame:
     """A frame in SENDING that one thread of this process owns."""
 
-    __slots__ = ("__weakref__", "_account", "_arena", "_words", "number")
+    __slots__ = ("__weakref__", "_account", "_arena", "_followers", "_words", "number")
 
     def __init__(self, arena: Arena, number: int) -> None:
         self.number = number
         self._arena = arena
         self._words = arena.words
         self._account = arena.account(number)
+        self._followers: list[int] = []
 
     @classmethod
     def claim(cls, arena: Arena, number: int) -> "Frame | None":
@@ -76,6 +92,7 @@ class Frame:
             arena.locks.release(number)
             return None
         arena.set_state(number, SENDING)
+        frame._complete_joining()
         return frame
 
     @property
@@ -129,12 +146,12 @@ class Frame:
 
     @property
     def count(self) -> int:
-        """How many records it was sealed with."""
+        """How many records it was sealed with; its own, without what was joined to it."""
         return self._words[self._account + COUNT]
 
     @property
     def length(self) -> int:
-        """How many bytes of records it was sealed with."""
+        """How many bytes of records it holds."""
         return self._words[self._account + LENGTH]
 
     def spans(self) -> list[tuple[int, int]]:
@@ -149,6 +166,36 @@ class Frame:
     def content(self, start: int, end: int) -> bytes:
         """The records between two offsets, as JSON lines."""
         return self._arena.content(self.number, start, end)
+
+    @property
+    def is_joinable(self) -> bool:
+        """Whether it can be joined to another one, or another one to it.
+
+        It holds actions, comes straight from a producer, and nobody has aimed at any of it.
+        """
+        words, account = self._words, self._account
+        states = (BATCH_END, PROGRESS, KIND, TAKEN, PARKING, FOLLOWERS)
+        return not any(words[account + word] for word in states)
+
+    def join(self, other: "Frame") -> None:
+        """Send what is in `other` with what is in this one; for the two there must be room.
+
+        Both are claimed and joinable, but that this one may have followers already. Of `other`
+        nothing is left to do, and it is nobody's any more.
+        """
+        words, account = self._words, self._account
+        end = self.length
+        words[account + JOINED_LENGTH] = end + other.length
+        words[account + JOINING] = other.number + 1
+        at = self._arena.base(self.number) + end
+        self._arena.memory[at : at + other.length] = other.content(0, other.length)
+        words[other._account + LEADER] = self.number
+        words[other._account + LEADER_GENERATION] = words[account + GENERATION]
+        words[account + FOLLOWERS] += 1
+        self._arena.set_state(other.number, JOINED)
+        self._complete_joining()
+        self._arena.locks.release(other.number)
+        self._followers.append(other.number)
 
     def advance(self, end: int, *, rejected: int = 0, failed: int = 0) -> None:
         """All up to `end` is through; `rejected` and `failed` of its records were not delivered."""
@@ -218,7 +265,39 @@ class Frame:
         parked = self.content(through, self.length).count(b"\n")
         self._settle(parked, evicted)
 
+    def _complete_joining(self) -> None:
+        """Take what was joined for ours, or wipe what was copied when it came to nothing."""
+        words, account = self._words, self._account
+        joining = words[account + JOINING]
+        if not joining:
+            return
+        if self._follows(joining - 1):
+            words[account + LENGTH] = words[account + JOINED_LENGTH]
+        else:
+            self._arena.wipe(self.number, self.length, words[account + JOINED_LENGTH])
+        words[account + JOINING] = 0
+
+    def _follows(self, number: int) -> bool:
+        """Whether a frame has been joined to this one."""
+        words, account = self._words, self._arena.account(number)
+        return (
+            self._arena.state(number) == JOINED
+            and words[account + LEADER] == self.number
+            and words[account + LEADER_GENERATION] == words[self._account + GENERATION]
+        )
+
+    def _settle_followers(self) -> None:
+        """Before the leader: as long as it is there, somebody will see to them."""
+        count = self._words[self._account + FOLLOWERS]
+        if len(self._followers) == count:
+            followers = self._followers
+        else:  # this frame was another one's before
+            followers = [each for each in self._arena.all_in(JOINED) if self._follows(each)]
+        for number in followers:
+            _settle_joined(self._arena, number, self)
+
     def _settle(self, parked: int, evicted: Evicted) -> None:
+        self._settle_followers()
         words, account = self._words, self._account
         _, rejected, failed = self._progress()
         count = words[account + COUNT]
@@ -254,6 +333,19 @@ class Frame:
             word >> _COUNT_BITS & _COUNT_MASK,
             word & _COUNT_MASK,
         )
+
+
+def _settle_joined(arena: Arena, number: int, leader: Frame) -> None:
+    """Close a JOINED frame's account: for all that it says, its records are delivered."""
+    while not arena.locks.acquire(number, leader):  # somebody sees just now that it isn't READY
+        time.sleep(_TURN_SECONDS)
+    words, account = arena.words, arena.account(number)
+    opening, closing = account + OPENING, account + CLOSING
+    words[closing : closing + COLUMNS] = words[opening : opening + COLUMNS]
+    for column in (ACCEPTED, DELIVERED):
+        words[closing + column] = words[opening + column] + words[account + COUNT] & WORD_MASK
+    arena.set_state(number, SETTLED)
+    clear(arena, number)
 
 
 def clear(arena: Arena, number: int) -> None:

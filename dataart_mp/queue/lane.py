@@ -16,8 +16,10 @@ from dataart_mp.queue.arena import (
     COLUMNS,
     COUNT,
     FILLING,
+    FOLLOWERS,
     FREE,
     GENERATION,
+    JOINING,
     KIND,
     LENGTH,
     OPENING,
@@ -126,7 +128,7 @@ def _open_account(arena: Arena, frame: int, kind: int, origin: Origin | None) ->
     words[account + GENERATION] += 1
     opening, closing = account + OPENING, account + CLOSING
     words[opening : opening + COLUMNS] = words[closing : closing + COLUMNS]
-    for word in (COUNT, LENGTH, PROGRESS, BATCH_END, PARKING):
+    for word in (COUNT, LENGTH, PROGRESS, BATCH_END, PARKING, JOINING, FOLLOWERS):
         words[account + word] = 0
     words[account + TAKEN], words[account + ADOPTED] = origin or (0, False)
     words[account + KIND] = kind  # whoever salvages the frame must know it

@@ -444,6 +444,33 @@ class RecordQueue(_Queue):
             frame = Frame.claim(self.arena, number)
         return frame
 
+    def join_ready(self, frame: Frame, records: int, size: int) -> None:
+        """Join to a claimed frame what else is READY, to be sent in one request.
+
+        Args:
+            frame: as it was claimed.
+            records: how many it may hold then.
+            size: how many bytes of them.
+        """
+        if not frame.is_joinable:
+            return
+        count, length = frame.count, frame.length
+        for number in self.arena.all_in(READY):
+            seen = Frame(self.arena, number)  # not claimed yet: most that cannot be joined stay so
+            if not seen.is_joinable:
+                continue
+            if count + seen.count > records or length + seen.length > size:
+                return
+            other = Frame.claim(self.arena, number)
+            if other is None:
+                continue
+            fits = count + other.count <= records and length + other.length <= size
+            if not other.is_joinable or not fits:  # it is another filling now
+                self.hand_back(other)
+                continue
+            count, length = count + other.count, length + other.length
+            frame.join(other)
+
     def hand_back(self, frame: Frame) -> None:
         """Let any worker go on with a frame at once."""
         frame.hand_back()

@@ -8,9 +8,13 @@ from dataart_mp.queue.arena import (
     ACTIONS,
     COUNT,
     FILLING,
+    FOLLOWERS,
     FREE,
     IDENTITY,
+    JOINED,
     KIND,
+    LEADER,
+    LEADER_GENERATION,
     LENGTH,
     OPENING,
     READY,
@@ -42,16 +46,27 @@ def _is_sound(arena: Arena, frame: int) -> bool:
     if state in (FILLING, SETTLED):
         return True
     words, account = arena.words, arena.account(frame)
+    if state == JOINED:
+        leader, generation = words[account + LEADER], words[account + LEADER_GENERATION]
+        return leader < arena.frames and _leads(arena, leader, generation)
     count, length, kind = (words[account + word] for word in (COUNT, LENGTH, KIND))
     if state not in _SEALED or kind not in (ACTIONS, IDENTITY) or not 0 < length <= arena.capacity:
         return False
     content = arena.content(frame, 0, length)
-    return content.endswith(b"\n") and content.count(b"\n") == count and b"\0" not in content
+    lines = content.count(b"\n")
+    fits = lines >= count if words[account + FOLLOWERS] else lines == count
+    return content.endswith(b"\n") and fits and b"\0" not in content
+
+
+def _leads(arena: Arena, frame: int, generation: int) -> bool:
+    """Whether a frame is as sound as it was when others were joined to it."""
+    is_it = arena.generation(frame) == generation and arena.state(frame) in _SEALED
+    return is_it and arena.words[arena.account(frame) + FOLLOWERS] > 0 and _is_sound(arena, frame)
 
 
 def _open_again(arena: Arena, frame: int) -> None:
     words, account = arena.words, arena.account(frame)
-    for word in range(COUNT, OPENING):
+    for word in (*range(COUNT, OPENING), FOLLOWERS):
         words[account + word] = 0
     words[account + KIND] = _kind_by_content(arena, frame)
     arena.set_state(frame, FILLING)

@@ -17,6 +17,10 @@ class Limit:
         """Whether a batch of this size may be taken, for all that is known."""
         return size < self._too_large
 
+    def at_most(self, size: int) -> int:
+        """The largest size that may be taken, up to this one."""
+        return int(min(size, self._too_large - 1))
+
     def refused(self, size: int) -> None:
         """A batch of this size was too large."""
         self._too_large = min(self._too_large, size)

@@ -71,6 +71,7 @@ def main(brief: dict[str, Any]) -> None:
         supervisor=Supervisor(queue, inheritance.wiring(), config),
         letters=_letters(config),
         parker=_parker(config, queue, reporter),
+        join=config.flush_max_batch_size,
     )
     os.chdir("/")  # keep no directory of the application busy
     _say_ready()

@@ -39,6 +39,7 @@ class Shipper:
         reporter: tells the application what was not delivered, and what has to wait.
         letters: keeps what was not delivered; None: nothing does.
         parker: parks what has had its last try; None: it is given up.
+        join: how many actions frames are joined up to; None: each frame is a request.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class Shipper:
         reporter: Reporter,
         letters: DeadLetters | None = None,
         parker: "Parker | None" = None,
+        join: int | None = None,
     ) -> None:
         self._queue = queue
         self._sender = sender
@@ -56,6 +58,7 @@ class Shipper:
         self._reporter = reporter
         self._letters = letters
         self._parker = parker
+        self._join = join
         self._limit = Limit()
         self._circuits = {path: Circuit(backoff.ratio) for path in PATHS}
         self._dice = random.SystemRandom()
@@ -87,6 +90,9 @@ class Shipper:
                 assert_never(setback)
 
     def _send(self, frame: Frame) -> float | None:
+        if self._join is not None:
+            size = self._limit.at_most(self._queue.arena.capacity)
+            self._queue.join_ready(frame, self._join, size)
         batches = self._batches(frame)
         while batches:
             batch = batches.pop()

@@ -44,6 +44,7 @@ class Worker:
         supervisor: replaces the other workers, when no producer is left to do it.
         letters: keeps what was given up on; None: nothing does.
         parker: parks what has had its last try; None: it is given up.
+        join: how many actions frames are joined up to; None: each frame is a request.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class Worker:
         supervisor: Supervisor,
         letters: DeadLetters | None = None,
         parker: "Parker | None" = None,
+        join: int | None = None,
     ) -> None:
         self._queue = queue
         self._arena = queue.arena
@@ -65,7 +67,7 @@ class Worker:
         self._reporter = reporter
         self._supervisor = supervisor
         self._parker = parker
-        self._shipper = Shipper(queue, sender, backoff, reporter, letters, parker)
+        self._shipper = Shipper(queue, sender, backoff, reporter, letters, parker, join)
         self._orphaned = False
         self._news = Bell.make()
 

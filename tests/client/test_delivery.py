@@ -212,3 +212,17 @@ def test_the_balance_holds_at_every_moment(client: Client) -> None:
     assert client.flush(20) == 0
     assert all(stats.balanced for stats in [*looks, client.stats()])
     wait_until(lambda: client.stats().pending == 0)
+
+
+def test_a_backlog_goes_out_in_larger_requests(config: Configure, sink: SinkProcess) -> None:
+    sink.set_faults({"kind": "latency", "seconds": 0.2})
+    settings = {"flush_num_workers": 1, "flush_num_processes": 1, "flush_max_batch_size": 500}
+    with Client(config(**settings)) as client:
+        for number in range(4_000):
+            client.emit_action("tick", "ann", metadata={"_id": number})
+        assert client.flush(20) == 0
+        stats = client.stats()
+    assert (stats.delivered, stats.balanced) == (4_000, True)
+    assert stats.requests < 50, "where 200 frames were filled"
+    assert max(request["count"] for request in sink.requests()) == 500
+    assert sink.ids() == dict.fromkeys(range(4_000), 1)

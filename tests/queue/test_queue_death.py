@@ -3,7 +3,7 @@
 import os
 
 import pytest
-from queue_deaths import TEARS, Fate, Tear, at_every_step, tail
+from queue_deaths import TEARS, Fate, Tear, at_every_step, beginning, nothing, tail
 from queue_tools import (
     FAR_FUTURE,
     KILLED,
@@ -21,9 +21,20 @@ from queue_tools import (
     record,
 )
 
-from dataart_mp.queue import RecordQueue, janitor
-from dataart_mp.queue.arena import FILLING, READY, SENDING, SETTLED, WAITING
+from dataart_mp.queue import Frame, RecordQueue, janitor
+from dataart_mp.queue.arena import (
+    COUNT,
+    FILLING,
+    FOLLOWERS,
+    KIND,
+    LENGTH,
+    READY,
+    SENDING,
+    SETTLED,
+    WAITING,
+)
 from dataart_mp.queue.frame import wake
+from dataart_mp.queue.repair import repair
 
 tears = pytest.mark.parametrize("tear", TEARS, ids=lambda tear: tear.__name__)
 
@@ -161,6 +172,123 @@ def test_a_frame_that_a_death_interrupted_is_sent_again_under_the_same_key() -> 
         assert keys(queue) == first
         janitor.recover(queue.arena)
         audit(queue)
+
+
+def join_and_work_off(queue: RecordQueue, taken: Slate) -> None:
+    """Two frames are joined to the first; one record is rejected, and the rest is delivered."""
+    first, *_ = (Frame.claim(queue.arena, number) for number in queue.arena.all_in(READY)[:1])
+    assert first is not None
+    queue.join_ready(first, records=6, size=64)
+    lines = lines_of(first)
+    for line in lines:
+        taken.mark(number_of(line))
+    first.aim(first.length, NOW)
+    first.advance(len(lines[0]), rejected=1)
+    first.advance(first.length)
+    queue.settle(first)
+
+
+def put_eight(queue: RecordQueue) -> None:
+    for number in range(7):
+        queue.append(record(number))
+    queue.append_alone(record(7))
+    queue.seal()
+
+
+@pytest.mark.parametrize("tear", [nothing, beginning, tail], ids=lambda tear: tear.__name__)
+def test_a_worker_may_die_at_any_step_of_joining_frames(tear: Tear) -> None:
+    taken = Slate()
+    for queue in at_every_step(
+        lambda queue: join_and_work_off(queue, taken), put_eight, tear, frames=6, records=2
+    ):
+        middle = queue.stats()
+        assert middle.accepted == 8, "at every moment"
+        assert middle.balanced
+        left = drain(queue)
+        end = queue.stats()
+        assert (end.accepted, end.pending) == (8, 0)
+        assert end.balanced
+        assert end.delivered + end.rejected == 8
+        assert taken.marked() | set(left) == set(range(8)), "none is lost"
+        assert len(left) == len(set(left)), "none is left twice"
+        assert_clean(queue)
+        taken.wipe()
+
+
+def test_joined_frames_go_out_as_one_and_each_counts_its_own() -> None:
+    with queue_of(frames=6, records=2) as queue:
+        put_eight(queue)
+        leader = Frame.claim(queue.arena, 0)
+        assert leader is not None
+        queue.join_ready(leader, records=5, size=64)
+        assert [number_of(line) for line in lines_of(leader)] == [0, 1, 2, 3], "six were too many"
+        assert queue.stats().pending == 8
+        first_of_both = queue.arena.generation(1)
+        leader.aim(leader.length, NOW)
+        leader.postpone(FAR_FUTURE)
+        assert wake(queue.arena, 0, FAR_FUTURE)
+        again = Frame.claim(queue.arena, 0)
+        assert again is not None
+        assert again.attempts == 1
+        assert not again.is_joinable, "what was sent keeps its content"
+        assert queue.arena.generation(1) == first_of_both
+        again.advance(again.length, failed=4)
+        queue.settle(again)
+        stats = queue.stats()
+        assert (stats.accepted, stats.delivered, stats.failed, stats.pending) == (8, 0, 4, 4)
+        assert sorted(drain(queue)) == [4, 5, 6, 7]
+        assert_clean(queue)
+
+
+@pytest.mark.parametrize("size", [0, 8, 31, 32, 40])
+def test_no_more_is_joined_than_fits(size: int) -> None:
+    with queue_of(frames=6, records=2) as queue:
+        put_eight(queue)
+        leader = Frame.claim(queue.arena, 0)
+        assert leader is not None
+        queue.join_ready(leader, records=100, size=size)
+        assert leader.length == max(16, size // 16 * 16)
+        janitor.recover(queue.arena)
+        del leader
+        janitor.recover(queue.arena)
+        assert sorted(audit(queue)) == [*range(8)]
+
+
+def test_an_identity_and_what_was_tried_before_go_alone() -> None:
+    with queue_of(frames=6, records=2) as queue:
+        queue.append_alone(record(0))
+        queue.append(record(1))
+        queue.seal()
+        identity, tried = claim_all(queue)
+        assert identity.is_identity
+        assert not identity.is_joinable
+        tried.aim(tried.length, NOW)
+        assert not tried.is_joinable
+        tried.hand_back()
+        identity.hand_back()
+        queue.append(record(2))
+        queue.seal()
+        leader = Frame.claim(queue.arena, 2)
+        assert leader is not None
+        queue.join_ready(leader, records=100, size=64)
+        assert [number_of(line) for line in lines_of(leader)] == [2]
+        leader.hand_back()
+        assert sorted(audit(queue)) == [0, 1, 2]
+
+
+@pytest.mark.parametrize("word", [COUNT, LENGTH, KIND, FOLLOWERS])
+def test_joined_frames_that_came_to_harm_are_sent_by_their_content(word: int) -> None:
+    with queue_of(frames=6, records=2) as queue:
+        put_eight(queue)
+        leader = Frame.claim(queue.arena, 0)
+        assert leader is not None
+        queue.join_ready(leader, records=6, size=64)
+        leader.hand_back()
+        assert repair(queue.arena) == 0, "it is as it should be"
+        queue.arena.words[queue.arena.account(0) + word] = 0 if word == FOLLOWERS else 1 << 60
+        assert repair(queue.arena) == 3, "the leader and its followers"
+        assert set(drain(queue)) == set(range(8))
+        assert_clean(queue)
 
 
 def test_progress_that_was_made_before_a_death_is_kept() -> None:

@@ -39,13 +39,14 @@ class Bench:
         frames: int = 2,
         retries: int = 3,
         deadline: float | None = None,
+        join: int | None = None,
     ) -> None:
         self.queue = RecordQueue(frames, 64 * 1024, records=10_000)
         self._report_end, self._report = os.pipe()
         os.set_blocking(self._report_end, False)
         self.reporter = Reporter(self.queue.arena, self._report, with_records=True)
         backoff = Backoff("linear", RATIO, retries, deadline=deadline)
-        self.shipper = Shipper(self.queue, sender, backoff, self.reporter)
+        self.shipper = Shipper(self.queue, sender, backoff, self.reporter, join=join)
 
     def put(self, *keys: str) -> None:
         """Actions with these keys make a frame that is READY."""
@@ -766,3 +767,71 @@ class _Mortal:
         if not self._life:
             raise SystemExit
         return answer
+
+
+# Joined
+
+
+def test_frames_that_wait_go_out_in_one_request(
+    bench: Callable[..., Bench], platform: SinkProcess
+) -> None:
+    work = bench(frames=8, join=7)
+    for keys in ("ab", "c", "def"):
+        work.put(*keys)
+    work.put_identity()
+    work.put("g", "h")
+    assert work.ship() is None
+    assert [event["key"] for event in platform.events()] == [*"abcdef"], "eight were too many"
+    while work.queue.arena.find(READY) >= 0:
+        work.ship()
+    assert platform.stats()["requests"] == 3
+    assert accounts(work.settled()) == (9, 9, 0, 0)
+
+
+def test_joined_frames_fail_and_are_tried_again_as_one(
+    bench: Callable[..., Bench], platform: SinkProcess
+) -> None:
+    work = bench(frames=8, join=100)
+    for key in "abc":
+        work.put(key)
+    platform.set_faults({"kind": "status", "status": 503, "times": 1})
+    assert work.ship() is not None
+    work.put("d")
+    work.wake()
+    assert work.ship() is None
+    first, second = platform.requests()
+    assert first["idempotency_key"] == second["idempotency_key"]
+    assert (first["count"], second["count"]) == (3, 3), "what was sent keeps its content"
+    work.ship()
+    assert accounts(work.settled()) == (4, 4, 0, 0)
+
+
+def test_what_of_joined_frames_is_refused_is_found_out(
+    bench: Callable[..., Bench], platform: SinkProcess
+) -> None:
+    work = bench(frames=8, join=100)
+    platform.set_faults({"kind": "refuse", "match": {"key": "bad"}})
+    for key in ("a", "bad", "c", "bad"):
+        work.put(key)
+    while work.queue.arena.find(READY) >= 0:
+        work.ship()
+    assert accounts(work.settled()) == (4, 2, 2, 0)
+    assert sorted(event["key"] for event in platform.events()) == ["a", "c"]
+
+
+def test_joined_frames_that_are_too_large_are_split_and_the_size_is_remembered(
+    bench: Callable[..., Bench], platform: SinkProcess
+) -> None:
+    work = bench(frames=64, join=1000)
+    platform.set_faults({"kind": "refuse_bytes", "over": 1500})
+    too_large = []
+    for _ in range(2):
+        for _ in range(30):
+            work.put("a")
+        while work.queue.arena.find(READY) >= 0:
+            work.ship()
+        too_large.append(platform.stats()["by_status"]["413"])
+    assert accounts(work.settled()) == (60, 60, 0, 0)
+    assert too_large[0] <= 5, "the logarithm of thirty"
+    assert too_large[1] == too_large[0]
+    assert platform.stats()["by_status"]["200"] < 20
