@@ -21,3 +21,13 @@ def test_what_is_taken_after_all_was_not_too_large() -> None:
     assert not limit.allows(500)
     limit.delivered(500)
     assert limit.allows(1000)
+
+
+def test_a_batch_is_made_at_most_half_as_large_as_what_was_refused() -> None:
+    limit = Limit()
+    assert limit.at_most(1000) == 1000
+    limit.refused(1001)
+    assert limit.at_most(1000) == 500
+    assert limit.at_most(100) == 100
+    limit.delivered(1001)
+    assert limit.at_most(1000) == 1000
