@@ -41,7 +41,7 @@ LONGEST_TEXT: Final = 2048
 # The time-out of a write covers all that is written by one call: a large body through a slow
 # network needs more than one.
 _PIECE_BYTES: Final = 64 * 1024
-# More than an ordinary answer has. A read that is full may leave something behind in TLS's layer.
+# More than an ordinary answer has. Behind a read that is full, more may wait in the layer of TLS.
 _READ_BYTES: Final = 8192
 
 _HEAD: Final = re.compile(
@@ -117,9 +117,9 @@ class Exchange:
         except BaseException:
             connection.close()
             raise
-        if len(data) == head.end:
+        if len(data) == head.end < _READ_BYTES:
             self._keep(connection)
-        else:  # less: it broke off; more: nobody has asked for that
+        else:  # less: it broke off; more, or perhaps more: nobody has asked for that
             connection.close()
         text = data[head.start : head.end] if len(data) >= head.end else b""
         return Ordinary(head.status, text, head.retry_after)
@@ -179,22 +179,22 @@ class Exchange:
         raw = http.client.HTTPResponse(cast("Any", _Resumed(data, connection.sock)), method="POST")
         try:
             raw.begin()
+            if raw.will_close:
+                connection.close()  # to others; this answer still reads from its socket
+            return urllib3.HTTPResponse(
+                body=raw,
+                headers=urllib3.HTTPHeaderDict(raw.headers.items()),
+                status=raw.status,
+                preload_content=False,
+                decode_content=False,
+                original_response=raw,
+                request_method="POST",
+                pool=self._pool,
+                connection=connection,
+            )
         except BaseException:
             raw.close()
             raise
-        if raw.will_close:
-            connection.close()  # for others; the answer still reads from its socket
-        return urllib3.HTTPResponse(
-            body=raw,
-            headers=urllib3.HTTPHeaderDict(raw.headers.items()),
-            status=raw.status,
-            preload_content=False,
-            decode_content=False,
-            original_response=raw,
-            request_method="POST",
-            pool=self._pool,
-            connection=connection,
-        )
 
 
 class _Resumed(io.RawIOBase):
@@ -267,8 +267,9 @@ def _ordinary_head(data: bytes) -> _Head | None:
     length = fields.get(b"content-length", b"0" if status == _NO_CONTENT else b"")
     if not _LENGTH.fullmatch(length) or (status == _NO_CONTENT and int(length)):
         return None
-    end = start + int(length)
-    if int(length) > LONGEST_TEXT or end >= _READ_BYTES:
+    if int(length) > LONGEST_TEXT:
         return None
     after = fields.get(b"retry-after")
-    return _Head(status, start, end, None if after is None else after.decode("ascii"))
+    return _Head(
+        status, start, start + int(length), None if after is None else after.decode("ascii")
+    )
