@@ -1,8 +1,9 @@
 """The exchange: a request and its answer over a kept connection, when the answer is ordinary.
 
 urllib3 makes every connection (tunnels through proxies, TLS), and reads every answer that is out of
-the ordinary. For the rest, which is nearly all, its layers would cost several times what there is
-to do: a prepared head goes out with the body in one write, and the answer comes in by one read.
+the ordinary. For the rest, which is nearly all, its layers cost several times what there is to do:
+of a request with 20 events, 235 µs of CPU instead of 28, where a bare socket takes 11. So a head
+that is prepared goes out with the body in one write, and the answer comes in by one read.
 
                      a connection in urllib3's pool
              none, or dropped │          │ alive
@@ -237,9 +238,8 @@ def _head(pool: urllib3.HTTPConnectionPool, target: str, headers: Mapping[str, s
     """The head of a request but for its last lines: just what a connection of the pool writes."""
     scribe: Any = pool.ConnectionCls(pool.host, pool.port)
     written = bytearray()
-    scribe.send = written.extend
-    last = {"Content-Length": "0"}
-    scribe.request("POST", target, headers={**headers, **last})
+    scribe.send = written.extend  # so it never connects
+    scribe.request("POST", target, headers={**headers, "Content-Length": "0"})
     return bytes(written).removesuffix(b"Content-Length: 0\r\n\r\n")
 
 
@@ -265,11 +265,10 @@ def _ordinary_head(data: bytes) -> _Head | None:
     if fields.get(b"connection", b"keep-alive").lower() != b"keep-alive":
         return None
     length = fields.get(b"content-length", b"0" if status == _NO_CONTENT else b"")
-    if not _LENGTH.fullmatch(length) or (status == _NO_CONTENT and int(length)):
+    if not _LENGTH.fullmatch(length):
         return None
-    if int(length) > LONGEST_TEXT:
+    size = int(length)
+    if size > (0 if status == _NO_CONTENT else LONGEST_TEXT):
         return None
     after = fields.get(b"retry-after")
-    return _Head(
-        status, start, start + int(length), None if after is None else after.decode("ascii")
-    )
+    return _Head(status, start, start + size, None if after is None else after.decode("ascii"))

@@ -1,6 +1,6 @@
 """The sender: posts a body and returns what came back.
 
-This module and the exchange, its quicker way, are the ones that know urllib3.
+This module and the exchange, its short way, are the ones that know urllib3.
 """
 
 import gzip
@@ -44,7 +44,6 @@ class Sender:
         self._url = config.base_url
         self._http = config.http
         self._pool = _make_pool(config, connections)
-        self._patience = config.http.read_timeout
         self._timeout = urllib3.Timeout(
             connect=config.http.connect_timeout, read=config.http.read_timeout
         )
@@ -67,13 +66,13 @@ class Sender:
             return Answer(None, self._shown(f"{type(error).__name__}: {error}".encode()))
         if isinstance(answer, Ordinary):
             return Answer(answer.status, self._shown(answer.text), answer.retry_after)
-        text = _first_bytes(answer, time.monotonic() + self._patience)
+        text = _first_bytes(answer, time.monotonic() + self._http.read_timeout)
         return Answer(answer.status, self._shown(text), answer.headers.get("Retry-After"))
 
     def _exchange(
         self, path: str, content: bytes, key: str
     ) -> Ordinary | urllib3.HTTPResponse | None:
-        """The quick way, over a connection that was kept; None when there is none."""
+        """The short way, over a connection that was kept; None when there is none."""
         if not self._may_exchange:
             return None
         exchange = self._exchanges.get(path)
@@ -85,7 +84,7 @@ class Sender:
         return exchange.post(content, key)
 
     def _ask(self, path: str, content: bytes, key: str) -> urllib3.BaseHTTPResponse:
-        """The way that is always open."""
+        """The way that is open always."""
         return self._pool.urlopen(
             "POST",
             self._url + path,
