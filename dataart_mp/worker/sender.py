@@ -1,27 +1,29 @@
-"""The sender: posts a body and returns what came back. The one module that knows urllib3."""
+"""The sender: posts a body and returns what came back.
+
+This module and the exchange, its short way, are the ones that know urllib3.
+"""
 
 import gzip
 import importlib
 import operator
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from http.client import HTTPException
 from typing import Any, Final, cast
 from urllib.parse import urlsplit
 
 import urllib3
 from urllib3.exceptions import HTTPError
+from urllib3.util import parse_url
 
 from dataart_mp.config import ClientConfig
 from dataart_mp.config.setting import MASK
+from dataart_mp.worker.exchange import LONGEST_TEXT, Exchange, Ordinary, pieces
 from dataart_mp.worker.proxy import credentials, proxy_for
 from dataart_mp.worker.tls import client_context
 from dataart_mp.worker.verdict import Answer
 
-_ANSWER_BYTES: Final = 2048  # of an answer's body: enough to tell why, and bounded
 _TEXT_CHARACTERS: Final = 500
-# The time-out of a write covers all that is written by one call: a large body through a slow
-# network needs more than one.
-_PIECE_BYTES: Final = 64 * 1024
 _FIRST_FINAL_STATUS: Final = 200
 
 
@@ -40,40 +42,64 @@ class Sender:
 
     def __init__(self, config: ClientConfig, connections: int, user_agent: str) -> None:
         self._url = config.base_url
+        self._http = config.http
         self._pool = _make_pool(config, connections)
-        self._patience = config.http.read_timeout
         self._timeout = urllib3.Timeout(
             connect=config.http.connect_timeout, read=config.http.read_timeout
         )
         self._headers = _headers(config, user_agent)
         self._compress = _compressor(config.http.compression)
+        self._exchanges: dict[str, Exchange] = {}
+        self._may_exchange = _may_exchange(self._pool, config)
         # Some servers quote the key that they refuse, in one encoding or the other.
         self._secrets = {config.api_key.encode(code) for code in ("latin-1", "utf-8")}
 
     def post(self, path: str, body: bytes, key: str) -> Answer:
         """Post `body` to `path` behind the base URL; what goes wrong is an answer too."""
         content = self._compress(body)
-        headers = {
-            **self._headers,
-            "Content-Length": str(len(content)),
-            "Idempotency-Key": key,
-        }
+        answer: Ordinary | urllib3.BaseHTTPResponse | None
         try:
-            response = self._pool.urlopen(
-                "POST",
-                self._url + path,
-                body=_pieces(content),
-                headers=headers,
-                retries=False,
-                redirect=False,
-                preload_content=False,
-                decode_content=False,
-                timeout=self._timeout,
-            )
-        except (HTTPError, OSError) as error:
+            answer = self._exchange(path, content, key)
+            if answer is None:
+                answer = self._ask(path, content, key)
+        except (HTTPError, HTTPException, OSError) as error:
             return Answer(None, self._shown(f"{type(error).__name__}: {error}".encode()))
-        text = _first_bytes(response, time.monotonic() + self._patience)
-        return Answer(response.status, self._shown(text), response.headers.get("Retry-After"))
+        if isinstance(answer, Ordinary):
+            return Answer(answer.status, self._shown(answer.text), answer.retry_after)
+        text = _first_bytes(answer, time.monotonic() + self._http.read_timeout)
+        return Answer(answer.status, self._shown(text), answer.headers.get("Retry-After"))
+
+    def _exchange(
+        self, path: str, content: bytes, key: str
+    ) -> Ordinary | urllib3.HTTPResponse | None:
+        """The short way, over a connection that was kept; None when there is none."""
+        if not self._may_exchange:
+            return None
+        exchange = self._exchanges.get(path)
+        if exchange is None:
+            url = parse_url(self._url + path)
+            pool = self._pool.connection_from_host(url.host, url.port, url.scheme)
+            exchange = Exchange(pool, url, self._headers, self._http)
+            self._exchanges[path] = exchange
+        return exchange.post(content, key)
+
+    def _ask(self, path: str, content: bytes, key: str) -> urllib3.BaseHTTPResponse:
+        """The way that is open always."""
+        return self._pool.urlopen(
+            "POST",
+            self._url + path,
+            body=pieces(content),
+            headers={
+                **self._headers,
+                "Content-Length": str(len(content)),
+                "Idempotency-Key": key,
+            },
+            retries=False,
+            redirect=False,
+            preload_content=False,
+            decode_content=False,
+            timeout=self._timeout,
+        )
 
     def _shown(self, text: bytes) -> str:
         """The text as it may be logged: short, and without the key."""
@@ -96,13 +122,6 @@ def _headers(config: ClientConfig, user_agent: str) -> dict[str, str]:
     return dict(headers)
 
 
-def _pieces(content: bytes) -> bytes | Iterable[bytes]:
-    if len(content) <= _PIECE_BYTES:
-        return content
-    starts = range(0, len(content), _PIECE_BYTES)
-    return [content[start : start + _PIECE_BYTES] for start in starts]
-
-
 def _first_bytes(response: urllib3.BaseHTTPResponse, deadline: float) -> bytes:
     """The start of the answer's body; nothing of one that breaks off, for the status alone decides.
 
@@ -112,8 +131,8 @@ def _first_bytes(response: urllib3.BaseHTTPResponse, deadline: float) -> bytes:
     try:
         # After a word in between (1xx) the answer itself is still to come: left on a connection
         # that is kept, it would be taken for the answer to the next request.
-        while response.status >= _FIRST_FINAL_STATUS and len(text) <= _ANSWER_BYTES:
-            piece = response.read1(_ANSWER_BYTES + 1 - len(text))
+        while response.status >= _FIRST_FINAL_STATUS and len(text) <= LONGEST_TEXT:
+            piece = response.read1(LONGEST_TEXT + 1 - len(text))
             if not piece:
                 response.release_conn()
                 return text
@@ -143,6 +162,17 @@ def _make_pool(config: ClientConfig, connections: int) -> urllib3.PoolManager:
         proxy_ssl_context=settings.get("ssl_context"),
         **settings,
     )
+
+
+def _may_exchange(pool: urllib3.PoolManager, config: ClientConfig) -> bool:
+    """Whether a request is nobody's business but that of the two at the connection's ends.
+
+    An application's own pool may do something about each one, and so does urllib3 for a proxy that
+    forwards.
+    """
+    if config.pool_factory is not None:
+        return False
+    return pool.proxy is None or urlsplit(config.base_url).scheme == "https"
 
 
 def _own_pool(pool_factory: str, config: ClientConfig) -> urllib3.PoolManager:
