@@ -116,7 +116,7 @@ class Client:
         return True
 
     def emit_actions(self, actions: Iterable[Mapping[str, Any]]) -> Emitted:
-        """Emit what users did: many actions, each at a fraction of the price.
+        """Emit what users did: many actions, at a lower price for each.
 
         Args:
             actions: for each action the arguments of `emit_action`, by name. A dict with all five,

@@ -5,7 +5,7 @@
 
 What was drawn is put before more is drawn, whatever the iterable raises. A group is no larger than
 what came within `_GROUP_SECONDS` at the pace of the last one: events that trickle in are put one by
-one, and do not wait for each other.
+one, and do not wait for each other. (A process that forks while it draws has the group twice.)
 """
 
 import itertools
@@ -65,14 +65,24 @@ class Bulk:
             BufferFullError: as `drop`.
             Exception: whatever the iterable raises.
         """
-        finished = False
-        while not finished and len(self._refused) < _MOST_REFUSED:
+        try:
+            finished = self._put_all()
+        except BaseException as error:
+            if self._refused:
+                error.add_note(f"Besides: {self._refusal(finished=False)}")
+            raise
+        if self._refused:
+            raise self._refusal(finished=finished)
+        return Emitted(self._accepted, self._dropped)
+
+    def _put_all(self) -> bool:
+        """False when too many were refused to go on."""
+        while len(self._refused) < _MOST_REFUSED:
             wanted = self._size
             self._draw(wanted)
-            finished = len(self._group) < wanted
-        if self._refused:
-            raise self._refusal(finished)
-        return Emitted(self._accepted, self._dropped)
+            if len(self._group) < wanted:
+                return True
+        return False
 
     def _draw(self, wanted: int) -> None:
         self._before += len(self._group)
@@ -147,11 +157,11 @@ class Bulk:
         self._refused.append(refused)
         self._done += 1
 
-    def _refusal(self, finished: bool) -> ActionsError:
+    def _refusal(self, *, finished: bool) -> ActionsError:
         first, *others = self._refused
         more = f" (and {len(others)} more)" if others else ""
         put = f"{self._accepted:,} others were accepted"
-        end = "" if finished else f"; gave up after {self._before + self._done:,}"
+        end = "" if finished else f"; went no further than {self._before + self._done:,}"
         return ActionsError(
             f"{first}{more}; {put}{end}",
             first.path,

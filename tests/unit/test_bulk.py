@@ -234,7 +234,7 @@ def test_a_record_too_large_for_a_frame_is_refused_and_the_others_are_accepted()
 
 
 def test_after_a_hundred_refused_actions_no_more_is_drawn(outlet: Outlet) -> None:
-    with pytest.raises(ActionsError, match="gave up after") as caught:
+    with pytest.raises(ActionsError, match="went no further than") as caught:
         outlet.emit({} for _ in itertools.count())
     assert not caught.value.finished
     assert 100 <= len(caught.value.errors) < 100 + 256
@@ -268,6 +268,17 @@ def test_what_an_iterable_raises_passes_through_when_all_before_is_accepted(
     with pytest.raises(LookupError, match="the source is gone"):
         outlet.emit(broken())
     assert numbers(outlet) == [*range(400)]
+
+
+def test_what_was_refused_is_told_also_when_the_iterable_raises(outlet: Outlet) -> None:
+    def broken() -> Iterator[dict[str, Any]]:
+        yield action(key="")
+        raise LookupError
+
+    with pytest.raises(LookupError) as caught:
+        outlet.emit(broken())
+    (note,) = caught.value.__notes__
+    assert note.startswith("Besides: actions[0].key: str ('') is refused;")
 
 
 def test_an_endless_iterable_is_drawn_from_as_events_are_accepted(outlet: Outlet) -> None:
