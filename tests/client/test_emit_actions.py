@@ -94,8 +94,8 @@ def test_what_a_full_buffer_does_not_take_can_be_emitted_again(
     assert hanging.ids() == dict.fromkeys(range(50), 1)
 
 
-def test_a_closed_client_draws_nothing(config: Configure) -> None:
-    client = Client(config())
+def test_a_closed_client_draws_nothing() -> None:
+    client = Client(ClientConfig("k", base_url="http://127.0.0.1:9"))
     client.close()
     actions = iter(ticks(1))
     with pytest.raises(ClosedError):

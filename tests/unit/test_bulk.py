@@ -164,7 +164,7 @@ def without_now(record: bytes, each: Any) -> Any:
     return {**event, "timestamp": each.get("timestamp") and event["timestamp"]}
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=150)
 @given(st.lists(ACTIONS, max_size=6))
 def test_whatever_the_actions_are_each_is_accepted_or_refused_as_by_itself(
     actions: list[Any],
