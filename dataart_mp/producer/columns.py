@@ -9,7 +9,8 @@ C. They say only that all is well or that something may not be: then each action
 itself, as `encode_action` does, which tells what it is.
 """
 
-from collections.abc import Mapping, Sequence
+import operator
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from types import NoneType
 from typing import Any, Final
@@ -31,84 +32,91 @@ def as_events(actions: list[Any]) -> list[Event] | None:
 
     Returns:
         For each its event, with all fields in the order of the protocol: the action itself where
-        it is that already. None when they are not all plain dicts, of the same fields in the same
-        order, or when something may be wrong with one of them.
+        it is that already. None when they are not all plain dicts, or when something may be wrong
+        with one of them.
     """
     if set(map(type, actions)) != {dict}:
         return None
-    dicts: list[Event] = actions
     try:
-        columns = _columns(dicts)
-        if columns is None or not _are_sound(columns):
+        events = actions if _are_complete(actions) else _completed(actions)
+        # A dict of other fields has more than there are columns.
+        keys, user_keys, are_anonymous, stamps, metadata = _columns(events)
+        if not (_are_keys(keys) and _are_keys(user_keys)):
             return None
-        stamps = columns.get("timestamp", ())
-        moments = _moments(stamps, len(dicts))
+        if not ({bool}.issuperset(map(type, are_anonymous)) and _are_metadata(metadata)):
+            return None
+        moments = _moments(stamps)
     except (TypeError, ValueError, RuntimeError):  # the last: another thread has changed one
         return None
-    if moments is stamps and tuple(columns) == FIELDS:
-        return dicts
-    return _completed({**columns, "timestamp": moments}, len(dicts))
+    if moments is stamps:
+        return events
+    pairs = zip(events, moments, strict=True)
+    return [{**event, "timestamp": moment} for event, moment in pairs]
 
 
-def _columns(dicts: Sequence[Event]) -> dict[str, Column] | None:
-    names = tuple(dicts[0])
-    if not set(NEEDED) <= set(names) <= set(FIELDS):
-        return None
+def _are_complete(actions: list[Event]) -> bool:
     # A dict's iterator goes through its names.
-    for name, column in zip(names, zip(*dicts, strict=True), strict=True):
-        if column.count(name) != len(dicts):
-            return None
-    return dict(zip(names, zip(*map(dict.values, dicts), strict=True), strict=True))
+    try:
+        columns = zip(FIELDS, zip(*actions, strict=True), strict=True)
+        return all(column.count(name) == len(actions) for name, column in columns)
+    except (
+        ValueError
+    ):  # some have more names than others, or all have more or less than they should
+        return False
 
 
-def _are_sound(columns: Mapping[str, Column]) -> bool:
-    """Whether all but the timestamps are what they should be.
+def _completed(actions: list[Event]) -> list[Event]:
+    """The actions with what they left out; what they should not have left out is no key."""
+    usual = {
+        "key": None,
+        "user_key": None,
+        "is_anonymous_user": False,
+        "timestamp": datetime.now(UTC),
+        "metadata": None,
+    }
+    return [{**usual, **action} for action in actions]
+
+
+def _columns(events: list[Event]) -> list[Column]:
+    return [*zip(*map(dict.values, events), strict=True)]
+
+
+def _are_keys(column: Column) -> bool:
+    """Whether each is text that is not empty.
 
     Raises:
-        TypeError: there is a key that is no text.
+        TypeError: one is no text.
     """
-    keys, user_keys = columns["key"], columns["user_key"]
-    "".join(keys)
-    "".join(user_keys)
-    return (
-        all(keys)
-        and all(user_keys)
-        and {bool}.issuperset(map(type, columns.get("is_anonymous_user", ())))
-        and {dict, NoneType}.issuperset(map(type, columns.get("metadata", ())))
-    )
+    "".join(column)
+    return all(column)
 
 
-def _moments(stamps: Column, count: int) -> Column:
-    """The timestamps, as they are if they can be written so.
+def _are_metadata(column: Column) -> bool:
+    return {dict, NoneType}.issuperset(map(type, column))
+
+
+def _moments(stamps: Column) -> Column:
+    """The timestamps: the same column if all can be written as they are.
 
     Raises:
-        EventError: one is no moment.
+        ValueError: one is no moment.
     """
     kinds = set(map(type, stamps))
-    if kinds == {str} and are_rfc_3339(stamps):
-        return stamps
     if kinds == {datetime} and all([stamp.tzinfo is UTC for stamp in stamps]):  # noqa: C419 - faster
         return stamps
+    texts = stamps if kinds == {str} else [stamp for stamp in stamps if type(stamp) is str]
+    if not are_rfc_3339(texts):
+        raise ValueError("one is no moment")
+    if texts is stamps:
+        return stamps
     now = datetime.now(UTC)
-    return [now if stamp is None else to_timestamp(stamp) for stamp in stamps or [None] * count]
+    moments = [stamp if type(stamp) is str else _moment(stamp, now) for stamp in stamps]
+    return stamps if all(map(operator.is_, moments, stamps)) else moments
 
 
-def _completed(columns: Mapping[str, Column], count: int) -> list[Event]:
-    rows = zip(
-        columns["key"],
-        columns["user_key"],
-        columns.get("is_anonymous_user", [False] * count),
-        columns["timestamp"],
-        columns.get("metadata", [None] * count),
-        strict=True,
-    )
-    return [
-        {
-            "key": key,
-            "user_key": user_key,
-            "is_anonymous_user": is_anonymous_user,
-            "timestamp": timestamp,
-            "metadata": metadata,
-        }
-        for key, user_key, is_anonymous_user, timestamp, metadata in rows
-    ]
+def _moment(stamp: object, now: datetime) -> datetime | str:
+    if stamp is None:
+        return now
+    if type(stamp) is datetime and stamp.tzinfo is UTC:
+        return stamp
+    return to_timestamp(stamp)

@@ -127,6 +127,9 @@ def test_a_group_of_the_usual_form_is_not_encoded_one_by_one() -> None:
     moment = event.pop("timestamp")
     assert event == {**incomplete, "is_anonymous_user": False, "metadata": None}
     assert datetime.now(UTC) - timedelta(minutes=1) < moment <= datetime.now(UTC)
+    mixed = [action(), {"user_key": "u", "key": "k", "timestamp": TEXT}, action(timestamp=None)]
+    assert [list(event) for event in as_events(mixed) or []] == [list(action())] * 3
+    assert as_events([action(), action(price=5)]) is None
     assert encode_events([action()] * 3) == encode_action(**action()) * 3
 
 
