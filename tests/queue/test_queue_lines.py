@@ -1,6 +1,8 @@
 """Many records in one call: as if each had been appended, whatever comes between."""
 
 import os
+import sys
+import threading
 from contextlib import suppress
 from functools import partial
 from queue import Full
@@ -23,6 +25,13 @@ from queue_tools import (
 from dataart_mp.errors import ClosedError, EventError
 from dataart_mp.queue import RecordQueue, record_queue
 from dataart_mp.queue.lane import Taken
+
+# At every bytecode, or, so that it takes a quarter of the time, wherever the interpreter looks.
+points = pytest.mark.parametrize(
+    "real",
+    [True, pytest.param(False, marks=pytest.mark.soak)],
+    ids=["where it looks", "everywhere"],
+)
 
 
 def block(*numbers: int, width: int = 0) -> memoryview:
@@ -84,6 +93,27 @@ def test_a_full_queue_raises_full_and_has_taken_nothing() -> None:
         assert taken == [0, 1, 2] == sorted(audit(queue))
 
 
+def test_threads_and_single_records_share_the_frames() -> None:
+    with queue_of(200, 4096, records=7) as queue:
+
+        def append(first: int) -> None:
+            for number in range(first, first + 100, 5):
+                append_all(queue, [], *range(number, number + 4))
+                queue.append(record(number + 4))
+
+        interval = sys.getswitchinterval()
+        sys.setswitchinterval(1e-6)
+        try:
+            threads = [threading.Thread(target=append, args=(n * 100,)) for n in range(8)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+        finally:
+            sys.setswitchinterval(interval)
+        assert sorted(audit(queue)) == [*range(800)]
+
+
 def test_a_closed_queue_takes_none() -> None:
     with queue_of() as queue:
         queue.check_open()
@@ -94,8 +124,9 @@ def test_a_closed_queue_takes_none() -> None:
             queue.append_lines(block(0), 1)
 
 
-def test_ctrl_c_at_any_point_loses_nothing_that_was_taken_and_leaks_nothing() -> None:
-    for interrupted_by in everywhere(real=True):
+@points
+def test_ctrl_c_at_any_point_loses_nothing_that_was_taken_and_leaks_nothing(real: bool) -> None:
+    for interrupted_by in everywhere(real=real):
         with queue_of(6, records=3) as queue:
             taken: list[int] = []
             kept: list[BaseException] = []
@@ -122,8 +153,9 @@ def test_a_queue_of_one_frame_survives_ctrl_c_at_any_point() -> None:
             assert {*taken, 9} <= set(first + audit(queue)) <= {0, 1, 9}
 
 
-def test_a_signal_handler_may_append_at_any_point() -> None:
-    for interrupted_by in everywhere(real=True):
+@points
+def test_a_signal_handler_may_append_at_any_point(real: bool) -> None:
+    for interrupted_by in everywhere(real=real):
         with queue_of(6, records=3) as queue:
             taken: list[int] = []
             with interrupted_by(partial(append_all, queue, [], 50, 51)) as interruption:
