@@ -7,13 +7,21 @@ emit ─► encode ─► put ─► claim ─► batch ─► send ─► settl
 
 from dataart_mp.client import Client
 from dataart_mp.config import ClientConfig, HTTPOptions
-from dataart_mp.errors import BufferFullError, ClosedError, ConfigError, DataArtError, EventError
+from dataart_mp.errors import (
+    ActionsError,
+    BufferFullError,
+    ClosedError,
+    ConfigError,
+    DataArtError,
+    EventError,
+)
 from dataart_mp.failure import Failure
-from dataart_mp.protocol import DataArtClient
+from dataart_mp.protocol import DataArtClient, Emitted
 from dataart_mp.stats import Stats
 from dataart_mp.version import __version__
 
 __all__ = [
+    "ActionsError",
     "BufferFullError",
     "Client",
     "ClientConfig",
@@ -21,6 +29,7 @@ __all__ = [
     "ConfigError",
     "DataArtClient",
     "DataArtError",
+    "Emitted",
     "EventError",
     "Failure",
     "HTTPOptions",

@@ -8,13 +8,14 @@ full. A client may be shared by threads, forked, and handed to a child process.
 """
 
 import atexit
+import functools
 import logging
 import os
 import queue
 import time
 import warnings
 import weakref
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from multiprocessing import context
 from types import TracebackType
@@ -22,9 +23,11 @@ from typing import Any, Final, Self
 
 from dataart_mp.config import ClientConfig
 from dataart_mp.errors import BufferFullError
+from dataart_mp.producer.bulk import Bulk
 from dataart_mp.producer.encoder import encode_action, encode_identity
 from dataart_mp.producer.engine import Engine
 from dataart_mp.producer.tally import Count, Tally
+from dataart_mp.protocol import Emitted
 from dataart_mp.queue import AbandonedError
 from dataart_mp.queue.ledger import DROPPED_FULL
 from dataart_mp.stats import Stats
@@ -108,8 +111,34 @@ class Client:
         try:
             self._queue.append(record, self._patience)
         except queue.Full as full:
-            return self._overflow(full)
+            self._overflow(full)
+            return False
         return True
+
+    def emit_actions(self, actions: Iterable[Mapping[str, Any]]) -> Emitted:
+        """Emit what users did: many actions, at a lower price for each.
+
+        Args:
+            actions: for each action the arguments of `emit_action`, by name. A dict with all five,
+                in their order, costs least. They are drawn and put in groups, of 256 at most, or
+                of what came in a hundredth of a second; so it may be a generator, and an endless
+                one. It may not be used by another thread meanwhile.
+
+        Returns:
+            How many were accepted, and how many dropped (`overflow="drop"`).
+
+        Raises:
+            ActionsError: some cannot be sent as they are; it names them all, by their number
+                and path, such as `actions[3].metadata.price`. It is raised at the end, when all
+                others are accepted, or when a hundred were refused.
+            BufferFullError: as `emit_action`. It says how many were accepted before; what was
+                drawn and not accepted is its `rest`.
+            ClosedError: the client is closed.
+            Exception: whatever drawing from `actions` raises. All that was drawn is accepted.
+        """
+        self._queue.check_open()
+        take = functools.partial(self._queue.append_lines, timeout=self._patience)
+        return Bulk(actions, self.config.flush_actions_batch_size, take, self._overflow).run()
 
     def identify(self, user_key: str, metadata: Mapping[str, Any] | None = None) -> bool:
         """Emit who a user is. It makes a request of its own, at once.
@@ -128,7 +157,8 @@ class Client:
         try:
             self._queue.append_alone(record, self._patience)
         except queue.Full as full:
-            return self._overflow(full)
+            self._overflow(full)
+            return False
         return True
 
     # The end of a stretch of work
@@ -205,12 +235,12 @@ class Client:
         config, descriptors, maker = state
         self._assemble(config, Engine.inherit(config, descriptors), maker)
 
-    def _overflow(self, full: queue.Full) -> bool:
-        """No frame is free: do what the configuration asks for."""
+    def _overflow(self, full: queue.Full, count: int = 1) -> None:
+        """No frame is free for `count` records: drop them, if the configuration asks for it."""
         if self.config.overflow == "drop":
-            self._queue.ledger.add(DROPPED_FULL)
-            self._tell_drops(self._drops.add(1, time.monotonic()))
-            return False
+            self._queue.ledger.add(DROPPED_FULL, count)
+            self._tell_drops(self._drops.add(count, time.monotonic()))
+            return
         if isinstance(full, AbandonedError):
             raise BufferFullError(f"no frame is free, and no worker can start: {full}")
         raise BufferFullError(

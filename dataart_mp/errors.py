@@ -1,6 +1,8 @@
 """What can go wrong, by name. Every error survives pickling, with its attributes."""
 
 import reprlib
+from collections.abc import Mapping
+from typing import Any
 
 
 class DataArtError(Exception):
@@ -36,8 +38,49 @@ class EventError(DataArtError, ValueError):
         self.path = path
 
 
+class ActionsError(EventError):
+    """Some of the actions of one `emit_actions` cannot be sent; no other is harmed by them.
+
+    Attributes:
+        path: Where the first fault is, such as `actions[3].metadata.price`.
+        errors: One error for each that was refused, in their order; at most a few hundred.
+        accepted: How many others were accepted.
+        dropped: How many others were dropped (`overflow="drop"`).
+        finished: Whether all actions were looked at. If not, too many were refused, and the
+            iterable has not been drawn from any further.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        path: str | None = None,
+        errors: tuple[EventError, ...] = (),
+        *,
+        accepted: int = 0,
+        dropped: int = 0,
+        finished: bool = True,
+    ) -> None:
+        super().__init__(message, path)
+        self.errors = errors
+        self.accepted = accepted
+        self.dropped = dropped
+        self.finished = finished
+
+
 class BufferFullError(DataArtError):
-    """No frame is free: `overflow="raise"`, or `block_timeout` is over, or no worker can start."""
+    """No frame is free: `overflow="raise"`, or `block_timeout` is over, or no worker can start.
+
+    Attributes:
+        accepted: How many actions of this `emit_actions` were accepted before; else 0.
+        rest: What it had drawn from its iterable and could not put any more; else empty.
+    """
+
+    def __init__(
+        self, message: str, accepted: int = 0, rest: tuple[Mapping[str, Any], ...] = ()
+    ) -> None:
+        super().__init__(message)
+        self.accepted = accepted
+        self.rest = rest
 
 
 class ClosedError(DataArtError, ValueError):

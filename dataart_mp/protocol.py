@@ -1,11 +1,23 @@
 """The face of a client: what an application depends on, so that its tests can do without one."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from types import TracebackType
-from typing import Any, Protocol, Self, runtime_checkable
+from typing import Any, NamedTuple, Protocol, Self, runtime_checkable
 
 from dataart_mp.stats import Stats
+
+
+class Emitted(NamedTuple):
+    """What became of the actions of one `emit_actions`.
+
+    Attributes:
+        accepted: How many will be delivered; `emit_action` would have returned True.
+        dropped: How many were dropped and counted; `emit_action` would have returned False.
+    """
+
+    accepted: int
+    dropped: int = 0
 
 
 @runtime_checkable
@@ -36,6 +48,27 @@ class DataArtClient(Protocol):
         Raises:
             EventError: The event cannot be sent; nothing else is harmed.
             BufferFullError: No buffer is free, and the configuration asks to be told so.
+            ClosedError: The client is closed.
+        """
+        ...
+
+    def emit_actions(self, actions: Iterable[Mapping[str, Any]]) -> Emitted:
+        """Hand over what users did: many actions, at a lower price for each.
+
+        Args:
+            actions: For each action the arguments of `emit_action`, by name. They are drawn and
+                handed over in groups of a few hundred at most; so it may be endless, and
+                what it raises passes through when all that it gave before is handed over.
+
+        Returns:
+            How many were accepted, and how many dropped.
+
+        Raises:
+            ActionsError: Some cannot be sent; it names each, such as
+                `actions[3].metadata.price`. It is raised at the end, when all others are handed
+                over, or when a hundred were refused.
+            BufferFullError: No buffer is free, and the configuration asks to be told so. What was
+                drawn and not handed over is in its `rest`.
             ClosedError: The client is closed.
         """
         ...

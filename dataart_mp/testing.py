@@ -10,16 +10,22 @@ What is under test takes a `dataart_mp.DataArtClient`, which this one is.
 """
 
 import json
+import queue
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Final, NoReturn, Self
 
 from dataart_mp.errors import ClosedError
+from dataart_mp.producer.bulk import Bulk
 from dataart_mp.producer.encoder import encode_action, encode_identity
+from dataart_mp.protocol import Emitted
+from dataart_mp.queue.lane import Taken
 from dataart_mp.stats import Stats
+
+_PORTION: Final = 256
 
 
 @dataclass(frozen=True)
@@ -94,12 +100,18 @@ class RecordingClient:
         """
         self._refuse_if_closed()
         record = encode_action(key, user_key, is_anonymous_user, timestamp, metadata)
-        fields = json.loads(record)
-        fields["timestamp"] = datetime.fromisoformat(fields["timestamp"])
-        with self._lock:
-            self._actions.append(Action(**fields))
-            self._bytes += len(record)
+        self._record(memoryview(record), 1)
         return True
+
+    def emit_actions(self, actions: Iterable[Mapping[str, Any]]) -> Emitted:
+        """Record what users did. See `DataArtClient.emit_actions`; nothing is ever dropped.
+
+        Raises:
+            ActionsError: Some cannot be sent; the others are recorded.
+            ClosedError: The client is closed.
+        """
+        self._refuse_if_closed()
+        return Bulk(actions, _PORTION, self._record, _drop_nothing).run()
 
     def identify(self, user_key: str, metadata: Mapping[str, Any] | None = None) -> bool:
         """Record who a user is. Returns and raises as `emit_action` does."""
@@ -151,6 +163,24 @@ class RecordingClient:
         self._identities: list[Identity] = []
         self._bytes = 0
 
+    def _record(self, lines: memoryview, count: int) -> Taken:
+        self._refuse_if_closed()
+        recorded = [_action(line) for line in bytes(lines).splitlines()]
+        with self._lock:
+            self._actions += recorded
+            self._bytes += len(lines)
+        return Taken(count, len(lines), room=0)
+
     def _refuse_if_closed(self) -> None:
         if self._is_closed:
             raise ClosedError("the client is closed; emit before close(), or make another client")
+
+
+def _action(line: bytes) -> Action:
+    fields = json.loads(line)
+    fields["timestamp"] = datetime.fromisoformat(fields["timestamp"])
+    return Action(**fields)
+
+
+def _drop_nothing(full: queue.Full, count: int) -> NoReturn:
+    raise AssertionError(f"a recording client is never full, and yet of {count} it was") from full

@@ -10,7 +10,7 @@ on it. Not-a-number and infinities become null, as JSON has neither.
 stands in one function for that reason: each call of another costs a tenth of the whole.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import NoReturn
 
@@ -19,10 +19,13 @@ import orjson
 from dataart_mp.errors import EventError, short_repr
 from dataart_mp.producer.fault import find_fault
 from dataart_mp.producer.jsonable import to_jsonable
-from dataart_mp.producer.timestamp import to_timestamp
+from dataart_mp.producer.timestamp import is_rfc_3339, to_timestamp
 
 _dumps = orjson.dumps
 _NEWLINE, _NUL = 0x0A, 0x00  # numbers: twice as fast to look for as bytes
+
+# Where a record ends and the next begins: in an array, and as lines.
+_SEAM, _CUT = b'},{"key":', b'}\n{"key":'
 
 # Costs nothing. One thing it gets wrong: not-a-time within an array of datetime64 becomes a day of
 # the year 1677. To look for it would cost every event.
@@ -65,6 +68,9 @@ def encode_action(
         _refuse("is_anonymous_user", is_anonymous_user, "pass True or False")
     if timestamp is None:
         timestamp = datetime.now(UTC)  # looked up each time: tests freeze it
+    elif type(timestamp) is str:
+        if not is_rfc_3339(timestamp):
+            to_timestamp(timestamp)  # says why not
     elif type(timestamp) is not datetime or timestamp.tzinfo is not UTC:
         timestamp = to_timestamp(timestamp)
     if metadata is not None and type(metadata) is not dict:
@@ -83,6 +89,30 @@ def encode_action(
     if _NEWLINE in line or _NUL in line:
         _refuse_fragment(action)
     return line + b"\n"
+
+
+def encode_events(events: Sequence[object]) -> bytes | None:
+    """Encode actions that were checked, at half the price of one by one.
+
+    orjson writes them as an array, which is cut where a record ends and the next begins. What looks
+    like such a seam may be a part of metadata: then there are more of them than there should be.
+
+    Args:
+        events: One or more, from `columns.as_events`.
+
+    Returns:
+        The records; None when they must be encoded one by one, to know where they end, or which
+        of them it is that cannot be encoded.
+    """
+    try:
+        array = _dumps(events, to_jsonable, _NUMPY)
+    except TypeError as error:
+        _let_interrupts_through(error)
+        return None
+    if _NEWLINE in array or _NUL in array:
+        return None
+    parts = array[1:-1].split(_SEAM)
+    return _CUT.join(parts) + b"\n" if len(parts) == len(events) else None
 
 
 def encode_identity(user_key: object, metadata: object = None) -> bytes:

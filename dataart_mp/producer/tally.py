@@ -1,6 +1,7 @@
 """A tally: turns a flood of equal happenings into a log line now and then; it has no clock."""
 
 from dataclasses import dataclass, field
+from typing import Final
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,9 @@ class Count:
         plural = noun if self.amount == 1 else f"{noun}s"
         text = f"{self.amount:,} {plural} {happened}"
         return f"{text} in {self.seconds:.0f} s" if self.seconds >= 1.0 else text
+
+
+_NOTHING: Final = Count(0, 0.0)  # one for all: a full buffer asks for each event
 
 
 @dataclass(slots=True)
@@ -48,7 +52,7 @@ class Tally:
         """
         self._untold += amount
         if self._told_at is not None and now < self._told_at + self.interval:
-            return Count(0, 0.0)
+            return _NOTHING
         return self.rest(now)
 
     def rest(self, now: float) -> Count:

@@ -1,15 +1,38 @@
 """When an event happened: a moment, never a time of day that depends on the reader's clock."""
 
 import re
+from collections import deque
+from collections.abc import Sequence
 from datetime import UTC, date, datetime
+from typing import Final
 
 from dataart_mp.errors import EventError, short_repr
 from dataart_mp.producer.jsonable import is_equal_to_itself
 
 _RFC_3339 = re.compile(
-    r"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2})(\.[0-9]+)?"
-    r"(Z|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9])"
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]+)?"
+    r"(?:Z|[+-][0-9]{2}:[0-9]{2})"
 )
+# All digits as zeros make the shape of a text. To look it up costs a quarter of a match.
+_TO_SHAPE: Final = bytes.maketrans(b"123456789", b"000000000")
+_SHAPES: Final = frozenset(
+    b"0000-00-00T00:00:00" + fraction + offset
+    for fraction in (b"", *(b"." + b"0" * digits for digits in range(1, 10)))
+    for offset in (b"Z", b"+00:00", b"-00:00")
+)
+_parse: Final = datetime.fromisoformat
+
+
+def _parses(text: str) -> bool:
+    try:
+        _parse(text)
+    except ValueError:
+        return False
+    return True
+
+
+# Newer Pythons read hour 24 as the next midnight.
+_READS_HOUR_24: Final = _parses("2021-05-04T24:00:00Z")
 _SOON = "pass an aware datetime, such as datetime.now(timezone.utc)"
 
 
@@ -63,7 +86,7 @@ def _subclass_as_text(value: datetime) -> str:
     text = value.isoformat()
     if value.utcoffset() is None:
         text += _local_offset(value)
-    return text if _is_rfc_3339(text) else _aware(_plain(value)).isoformat()
+    return text if is_rfc_3339(text) else _aware(_plain(value)).isoformat()
 
 
 def _local_offset(value: datetime) -> str:
@@ -86,21 +109,39 @@ def _plain(value: datetime) -> datetime:
 
 
 def _checked_text(text: str) -> str:
-    if not _is_rfc_3339(text):
+    if not is_rfc_3339(text):
         problem = 'must be RFC 3339 with an offset, such as "2021-05-04T10:11:12.5+02:00"'
         raise _error(text, f"{problem}; or {_SOON}")
     return text
 
 
-def _is_rfc_3339(text: str) -> bool:
-    match = _RFC_3339.fullmatch(text)
-    if match is None:
-        return False
+def is_rfc_3339(text: str) -> bool:
+    """Whether a text is a moment in RFC 3339: with an offset, and no leap second."""
     try:
-        datetime.fromisoformat(match[1])  # is there such a day, such an hour?
+        if text.encode().translate(_TO_SHAPE) not in _SHAPES and not _RFC_3339.fullmatch(text):
+            return False
+        _parse(text)
+    except ValueError:  # no such day, no such hour; or a lone surrogate
+        return False
+    if _READS_HOUR_24 and "T24" in text:
+        return False
+    return text[-2] < "6" or text[-1] == "Z"  # Python reads an offset of 75 minutes
+
+
+def are_rfc_3339(texts: Sequence[str]) -> bool:
+    """Whether each of some texts is: the same answer, at half the price if all have one shape."""
+    joined = "\n".join(texts) + "\n"
+    try:
+        shapes = joined.encode().translate(_TO_SHAPE)
+        shape = shapes[: shapes.find(b"\n")]
+        if shape not in _SHAPES or shapes != (shape + b"\n") * len(texts):
+            return all(map(is_rfc_3339, texts))
+        deque(map(_parse, texts), maxlen=0)
     except ValueError:
         return False
-    return match[1][11:13] != "24"  # newer Pythons read it as the next midnight
+    if _READS_HOUR_24 and "T24" in joined:
+        return False
+    return shape.endswith(b"Z") or all([text[-2] < "6" for text in texts])  # noqa: C419 - faster
 
 
 def _error(value: object, remedy: str) -> EventError:

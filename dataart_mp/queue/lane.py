@@ -7,7 +7,9 @@ which hold neither a raw newline nor a NUL, and a free frame is all zeros. So wh
 left behind can be told from its content alone, a record that was torn by the death included.
 """
 
-from typing import Final
+import bisect
+import itertools
+from typing import Final, NamedTuple
 
 from dataart_mp.queue.arena import (
     ADOPTED,
@@ -38,6 +40,20 @@ Origin = tuple[int, bool]
 
 _NEWLINE: Final = b"\n"
 _NUL: Final = b"\0"
+
+
+class Taken(NamedTuple):
+    """How much of some records a frame took.
+
+    Attributes:
+        records: how many; they are the first ones.
+        size: how many bytes these are.
+        room: how many more make the frame a full request; 0: it is one.
+    """
+
+    records: int
+    size: int
+    room: int
 
 
 class Lane:
@@ -89,6 +105,16 @@ class Lane:
         end = self.position + len(content)
         self._arena.memory[self.position : end] = content
         self.position, self.room = end, 0
+
+    def fitting(self, lines: memoryview, count: int) -> tuple[int, int]:
+        """How many of `count` records fit in, and how many bytes these are."""
+        space = self.limit - self.position
+        if count <= self.room and len(lines) <= space:
+            return count, len(lines)
+        records = bytes(lines).split(_NEWLINE, min(count, self.room))[: self.room]
+        ends = [*itertools.accumulate(len(record) + 1 for record in records if record)]
+        fitting = bisect.bisect_right(ends, space)
+        return fitting, ends[fitting - 1] if fitting else 0
 
     def seal(self) -> bool:
         """Hand the frame to the workers; False when it is empty and became free again."""

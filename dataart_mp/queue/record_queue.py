@@ -47,7 +47,7 @@ from dataart_mp.queue.arena import (
 from dataart_mp.queue.balance import balance, pending_in
 from dataart_mp.queue.bell import Bell
 from dataart_mp.queue.frame import MAX_CAPACITY, MAX_RECORDS, Frame, wake
-from dataart_mp.queue.lane import Claim, Lane
+from dataart_mp.queue.lane import Claim, Lane, Taken
 from dataart_mp.queue.ledger import Ledger
 from dataart_mp.stats import Stats
 
@@ -225,6 +225,48 @@ class RecordQueue(_Queue):
             self._let_go(error)
             raise
 
+    def append_lines(self, lines: memoryview, count: int, timeout: float | None = None) -> Taken:
+        """Copy as many of some records as go into the open frame: the first one at least.
+
+        Args:
+            lines: `count` records, each as for `append`.
+            count: one or more.
+            timeout: as for `append`.
+
+        Raises:
+            EventError: the first record is larger than a frame.
+            queue.Full, AbandonedError, ClosedError: as `append`.
+        """
+        if not self._guard[0]:
+            self._reconsider()
+        lane: Lane | None
+        try:
+            try:
+                lane = self._lanes.pop()
+            except IndexError:
+                lane = self._open_lane(ACTIONS, self._records, timeout)
+            while True:
+                records, size = lane.fitting(lines, count)
+                part = lines[:size]
+                position = lane.position
+                end = position + size
+                if records and end <= lane.limit:  # asked last: a fork may have come between
+                    break
+                lane = self._exchange(lane, _first(lines), timeout)
+            self._memory[position:end] = part
+            lane.position = end
+            lane.room -= records
+            taken = Taken(records, size, lane.room)
+            if lane.room:
+                self._lanes.append(lane)
+            else:
+                self._seal(lane)
+        except BaseException as error:
+            lane = None
+            self._let_go(error)
+            raise
+        return taken
+
     def append_alone(self, record: bytes, timeout: float | None = None) -> None:
         """Give one identity a frame of its own, and to the workers at once; else as `append`."""
         if not self._guard[0]:
@@ -242,6 +284,14 @@ class RecordQueue(_Queue):
             lane = None
             self._let_go(error)
             raise
+
+    def check_open(self) -> None:
+        """Whether records can be put.
+
+        Raises:
+            ClosedError: the queue is closed.
+        """
+        self._check_process()
 
     def seal_due(self, now: float) -> float:
         """Seal the lanes whose oldest record has waited long enough.
@@ -786,6 +836,10 @@ class _Deadline:
         return min(seconds, max(0.0, self._end - time.monotonic()))
 
 
+def _first(lines: memoryview) -> bytes:
+    return bytes(lines).split(b"\n", 1)[0] + b"\n"
+
+
 def _limit(block: bool, timeout: float | None) -> float | None:
     return timeout if block else 0.0
 
@@ -793,6 +847,7 @@ def _limit(block: bool, timeout: float | None) -> float | None:
 # What holds a lane in a local variable while it runs.
 _HOLDING: Final = (
     RecordQueue.append.__code__,
+    RecordQueue.append_lines.__code__,
     RecordQueue.append_alone.__code__,
     RecordQueue._take_and_seal.__code__,
 )

@@ -7,7 +7,7 @@ import pytest
 from mypy import api
 
 PREAMBLE = """
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import TracebackType
@@ -16,7 +16,7 @@ from typing import Any, Self
 from dataart_mp.client import Client
 from dataart_mp.config import ClientConfig, HTTPOptions
 from dataart_mp.failure import Failure
-from dataart_mp.protocol import DataArtClient
+from dataart_mp.protocol import DataArtClient, Emitted
 from dataart_mp.stats import Stats
 from dataart_mp.testing import RecordingClient
 
@@ -35,6 +35,9 @@ class MyMock:
         metadata: Mapping[str, Any] | None = None,
     ) -> bool:
         return True
+
+    def emit_actions(self, actions: Iterable[Mapping[str, Any]]) -> Emitted:
+        return Emitted(0)
 
     def identify(self, user_key: str, metadata: Mapping[str, Any] | None = None) -> bool:
         return True
@@ -82,6 +85,9 @@ config = ClientConfig(
 )
 with Client(config) as client:
     sign_up(client, "ann")
+    rows: list[dict[str, str]] = [{"key": "signup", "user_key": "ann"}]
+    accepted: int = client.emit_actions(rows).accepted
+    accepted, dropped = client.emit_actions({**row, "metadata": {"n": 1}} for row in rows)
 interval: float = config.flush_interval
 patience: float | None = config.block_timeout
 workers: int = config.flush_num_workers
@@ -93,6 +99,8 @@ WRONG = [
     ("sign_up(MyMock, 'ann')", "arg-type"),
     ("RecordingClient().emit_action(5, 'ann')", "arg-type"),
     ("RecordingClient().emit_action('signup', 'ann', timestamp=5)", "arg-type"),
+    ("RecordingClient().emit_actions([('signup', 'ann')])", "list-item"),
+    ("RecordingClient().emit_actions({'key': 'signup', 'user_key': 'ann'})", "dict-item"),
     ("RecordingClient().identify('ann', ['plan'])", "arg-type"),
     ("ClientConfig()", "call-arg"),
     ("ClientConfig('key', 'https://host')", "call-arg"),

@@ -1,0 +1,382 @@
+"""Many actions in one call: each as if it had been emitted by itself."""
+
+import itertools
+import json
+import pickle
+import queue
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta, timezone
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import orjson
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dataart_mp.errors import ActionsError, BufferFullError, ClosedError, EventError
+from dataart_mp.producer.bulk import Bulk
+from dataart_mp.producer.columns import as_events
+from dataart_mp.producer.encoder import encode_action, encode_events
+from dataart_mp.protocol import Emitted
+from dataart_mp.queue.lane import Taken
+from dataart_mp.testing import RecordingClient
+
+MOMENT = datetime(2021, 5, 4, 10, 11, 12, 123456, tzinfo=UTC)
+TEXT = "2021-05-04T10:11:12.123456+00:00"
+EAST = timezone(timedelta(hours=2))
+
+
+def action(**fields: object) -> dict[str, Any]:
+    usual = {
+        "key": "k",
+        "user_key": "u",
+        "is_anonymous_user": False,
+        "timestamp": MOMENT,
+        "metadata": {"n": 1},
+    }
+    return {**usual, **fields}
+
+
+class Outlet:
+    """Takes records, a few at a time, until it is full."""
+
+    def __init__(self, at_once: int = 3, room: int = 10**9, capacity: int = 10**9) -> None:
+        self.records: list[bytes] = []
+        self.takes: list[int] = []
+        self.dropped = 0
+        self.drops = False
+        self._at_once, self._room, self._capacity = at_once, room, capacity
+
+    def take(self, lines: memoryview, count: int) -> Taken:
+        records = bytes(lines).splitlines(keepends=True)
+        assert len(records) == count > 0
+        if len(records[0]) > self._capacity:
+            raise EventError("the event is too large")
+        if len(self.records) >= self._room:
+            raise queue.Full
+        fitting = itertools.takewhile(lambda record: len(record) <= self._capacity, records)
+        records = [*fitting][: min(self._at_once, self._room - len(self.records))]
+        self.records += records
+        self.takes.append(len(records))
+        return Taken(len(records), sum(map(len, records)), room=0)
+
+    def drop(self, full: queue.Full, count: int) -> None:
+        if not self.drops:
+            raise BufferFullError("full") from full
+        self.dropped += count
+
+    def emit(self, actions: Any, portion: int = 3) -> Emitted:
+        return Bulk(actions, portion, self.take, self.drop).run()
+
+    def events(self) -> list[Any]:
+        return [json.loads(record) for record in self.records]
+
+
+@pytest.fixture
+def outlet() -> Outlet:
+    return Outlet()
+
+
+def numbers(outlet: Outlet) -> list[int]:
+    return [event["metadata"]["n"] for event in outlet.events()]
+
+
+def numbered(*places: int) -> list[dict[str, Any]]:
+    return [action(metadata={"n": place}) for place in places]
+
+
+# --- each as by itself ---------------------------------------------------------------------------
+
+ODD: list[Any] = [
+    action(),
+    action(timestamp=TEXT),
+    action(timestamp="2021-05-04T10:11:12+02:00"),
+    action(timestamp=MOMENT.astimezone(EAST)),
+    action(metadata=None),
+    action(metadata=MappingProxyType({"a": {1, 2}})),
+    action(metadata={"seam": [{"a": 1}, {"key": "b"}], 7: 8}),
+    action(metadata={"text": '},{"key":', "array": np.arange(3)}),
+    action(metadata={"raw": orjson.Fragment(b'{"a":1}')}),
+    dict(reversed(action().items())),
+    OrderedDict(action()),
+    MappingProxyType(action()),
+    {"key": "k", "user_key": "u", "timestamp": MOMENT},
+    {"user_key": "u", "key": "k", "timestamp": TEXT, "metadata": {}},
+]
+
+
+@pytest.mark.parametrize("size", [1, 2, 5, len(ODD)])
+def test_each_action_is_encoded_as_emit_action_does_it(outlet: Outlet, size: int) -> None:
+    mixed = [ODD[start : start + size] for start in range(len(ODD))]
+    uniform = [[each] * size for each in ODD]
+    for actions in mixed + uniform:
+        outlet.records.clear()
+        outlet.emit(actions)
+        assert outlet.records == [encode_action(**each) for each in actions]
+
+
+def test_a_group_of_the_usual_form_is_not_encoded_one_by_one() -> None:
+    """Else the test above would compare `encode_action` with itself."""
+    incomplete = {"user_key": "u", "key": "k"}
+    assert as_events([action()] * 2) == [action()] * 2
+    (event,) = as_events([incomplete]) or []
+    assert list(event) == list(action())
+    moment = event.pop("timestamp")
+    assert event == {**incomplete, "is_anonymous_user": False, "metadata": None}
+    assert datetime.now(UTC) - timedelta(minutes=1) < moment <= datetime.now(UTC)
+    mixed = [action(), {"user_key": "u", "key": "k", "timestamp": TEXT}, action(timestamp=None)]
+    assert [list(event) for event in as_events(mixed) or []] == [list(action())] * 3
+    assert as_events([action(), action(price=5)]) is None
+    assert encode_events([action()] * 3) == encode_action(**action()) * 3
+
+
+def test_what_looks_like_the_end_of_a_record_is_not_taken_for_one() -> None:
+    seam = action(metadata={"seam": [{"a": 1}, {"key": "b"}]})
+    assert encode_events([action(), seam]) is None
+    assert encode_events([action(metadata={"text": '},{"key":'})] * 2) is not None
+
+
+VALUES = st.one_of(
+    st.sampled_from(["k", "", 5, None, True, False, MOMENT, MOMENT.astimezone(EAST), TEXT]),
+    st.sampled_from(["2021-02-30T10:11:12Z", "soon", {"a": 1}, {"a": {1}}, {"a": b"x"}, [1]]),
+    st.sampled_from([{"s": [{"a": 1}, {"key": 2}]}, {"f": orjson.Fragment(b"[\n]")}, {"f": "\0"}]),
+)
+ACTIONS = st.one_of(
+    st.just(action()),
+    st.builds(lambda name, value: action(**{name: value}), st.sampled_from([*action()]), VALUES),
+    st.dictionaries(st.sampled_from([*action(), "price"]), VALUES),
+    VALUES,
+)
+
+
+def by_itself(each: Any) -> bytes | str | None:
+    """The record of an action, or what is wrong with it; None if it is no call's arguments."""
+    if not isinstance(each, Mapping) or not {"key", "user_key"} <= set(each) <= set(action()):
+        return None
+    try:
+        return encode_action(**each)
+    except EventError as error:
+        return str(error)
+
+
+def without_now(record: bytes, each: Any) -> Any:
+    event = json.loads(record)
+    return {**event, "timestamp": each.get("timestamp") and event["timestamp"]}
+
+
+@settings(deadline=None, max_examples=150)
+@given(st.lists(ACTIONS, max_size=6))
+def test_whatever_the_actions_are_each_is_accepted_or_refused_as_by_itself(
+    actions: list[Any],
+) -> None:
+    outlet = Outlet()
+    errors: tuple[EventError, ...] = ()
+    try:
+        outlet.emit(actions)
+    except ActionsError as error:
+        errors = error.errors
+    expected = [by_itself(each) for each in actions]
+    accepted = [(r, a) for r, a in zip(expected, actions, strict=True) if isinstance(r, bytes)]
+    for got, (record, each) in zip(outlet.records, accepted, strict=True):
+        assert without_now(got, each) == without_now(record, each)
+    told = {f"actions[{i}].{text}" for i, text in enumerate(expected) if isinstance(text, str)}
+    assert told <= set(map(str, errors))
+    assert len(outlet.records) + len(errors) == len(actions)
+
+
+# --- what is refused -----------------------------------------------------------------------------
+
+
+def test_an_error_names_the_action_and_the_place_in_it_and_loses_no_other(outlet: Outlet) -> None:
+    actions = numbered(*range(700))
+    actions[3]["metadata"] = {"price": b"x"}
+    actions[300]["key"] = ""
+    with pytest.raises(ActionsError) as caught:
+        outlet.emit(actions)
+    error = caught.value
+    assert str(error) == (
+        "actions[3].metadata.price: bytes (b'x', 1 bytes) cannot be encoded; decode it or encode "
+        "it as base64 text (and 1 more); 698 others were accepted"
+    )
+    assert error.path == "actions[3].metadata.price"
+    assert [each.path for each in error.errors] == [error.path, "actions[300].key"]
+    assert (error.accepted, error.dropped, error.finished) == (698, 0, True)
+    assert numbers(outlet) == [place for place in range(700) if place not in (3, 300)]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (("k", "u"), r"actions[0]: tuple (('k', 'u')) is no action; pass a dict"),
+        ({"key": "k"}, "actions[0].user_key: is missing"),
+        (action(price=5), "actions[0]: 'price' is no field of an action; those are key, user_key"),
+        (action(timestamp="2021-02-30T00:00:00Z"), "actions[0].timestamp: str ('2021-02-30T"),
+        (action(is_anonymous_user=0), "actions[0].is_anonymous_user: int (0) is refused"),
+    ],
+    ids=["tuple", "missing", "unknown", "timestamp", "bool"],
+)
+def test_what_is_no_action_is_refused_with_a_remedy(
+    outlet: Outlet, wrong: object, message: str
+) -> None:
+    with pytest.raises(ActionsError) as caught:
+        outlet.emit([wrong, action()])
+    assert str(caught.value).startswith(message)
+    assert len(outlet.records) == 1
+
+
+def test_a_record_too_large_for_a_frame_is_refused_and_the_others_are_accepted() -> None:
+    outlet = Outlet(capacity=300)
+    actions = numbered(*range(9))
+    actions[4]["metadata"]["text"] = "x" * 300
+    with pytest.raises(ActionsError, match=r"^actions\[4\]: the event is too large; 8 others"):
+        outlet.emit(actions)
+    assert numbers(outlet) == [0, 1, 2, 3, 5, 6, 7, 8]
+
+
+def test_after_a_hundred_refused_actions_no_more_is_drawn(outlet: Outlet) -> None:
+    with pytest.raises(ActionsError, match="went no further than") as caught:
+        outlet.emit({} for _ in itertools.count())
+    assert not caught.value.finished
+    assert 100 <= len(caught.value.errors) < 100 + 256
+
+
+def test_the_errors_survive_pickling() -> None:
+    refused = EventError("a: b", "a")
+    error = ActionsError("c", "p", (refused,), accepted=2, dropped=3, finished=False)
+    again = pickle.loads(pickle.dumps(error))
+    assert (str(again), again.path, again.accepted, again.dropped) == ("c", "p", 2, 3)
+    assert (again.finished, [str(each) for each in again.errors]) == (False, ["a: b"])
+    full = pickle.loads(pickle.dumps(BufferFullError("full", 2, ({"key": "k"},))))
+    assert (str(full), full.accepted, full.rest) == ("full", 2, ({"key": "k"},))
+
+
+# --- iterables -----------------------------------------------------------------------------------
+
+
+def test_nothing_at_all_is_emitted_of_nothing(outlet: Outlet) -> None:
+    assert outlet.emit([]) == outlet.emit(iter(())) == (0, 0)
+    assert outlet.takes == []
+
+
+def test_what_an_iterable_raises_passes_through_when_all_before_is_accepted(
+    outlet: Outlet,
+) -> None:
+    def broken() -> Iterator[dict[str, Any]]:
+        yield from numbered(*range(400))
+        raise LookupError("the source is gone")
+
+    with pytest.raises(LookupError, match="the source is gone"):
+        outlet.emit(broken())
+    assert numbers(outlet) == [*range(400)]
+
+
+def test_what_was_refused_is_told_also_when_the_iterable_raises(outlet: Outlet) -> None:
+    def broken() -> Iterator[dict[str, Any]]:
+        yield action(key="")
+        raise LookupError
+
+    with pytest.raises(LookupError) as caught:
+        outlet.emit(broken())
+    (note,) = caught.value.__notes__
+    assert note.startswith("Besides: actions[0].key: str ('') is refused;")
+
+
+def test_an_endless_iterable_is_drawn_from_as_events_are_accepted(outlet: Outlet) -> None:
+    """In bounded memory: never more than a group ahead."""
+    ahead = 0
+
+    def endless() -> Iterator[dict[str, Any]]:
+        nonlocal ahead
+        for number in itertools.count():
+            ahead = max(ahead, number - len(outlet.records))
+            if number == 3000:
+                raise KeyboardInterrupt
+            yield action(metadata={"n": number})
+
+    with pytest.raises(KeyboardInterrupt):
+        outlet.emit(endless())
+    assert numbers(outlet) == [*range(3000)]
+    assert 0 < ahead < 256
+
+
+def test_actions_that_trickle_in_do_not_wait_for_each_other(
+    outlet: Outlet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However fast the first ones came."""
+    now = 0.0
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    waiting: list[int] = []
+
+    def trickle() -> Iterator[dict[str, Any]]:
+        nonlocal now
+        for number in range(600):
+            if number >= 300:
+                now += 1.0
+                waiting.append(number - len(outlet.records))
+            yield action(metadata={"n": number})
+
+    outlet.emit(trickle())
+    assert numbers(outlet) == [*range(600)]
+    assert max(waiting) < 256
+    assert set(waiting[256:]) == {0}
+
+
+def test_events_may_be_emitted_while_the_iterable_is_drawn_from() -> None:
+    client = RecordingClient()
+
+    def emitting() -> Iterator[dict[str, Any]]:
+        for number in range(5):
+            client.emit_action("inner", "u", metadata={"n": number})
+            yield action(key="outer")
+
+    assert client.emit_actions(emitting()) == Emitted(5)
+    keys = sorted(each.key for each in client.actions)
+    assert keys == ["inner"] * 5 + ["outer"] * 5
+
+
+# --- a full buffer -------------------------------------------------------------------------------
+
+
+def test_a_full_buffer_says_how_many_were_accepted_and_gives_the_rest_back() -> None:
+    outlet = Outlet(room=500)
+    actions = numbered(*range(2000))
+    actions[7]["key"] = ""
+    source = iter(actions)
+    with pytest.raises(BufferFullError) as caught:
+        outlet.emit(source)
+    assert caught.value.accepted == 500
+    assert numbers(outlet) == [*range(7), *range(8, 501)]
+    left = [*caught.value.rest, *source]
+    assert [each["metadata"]["n"] for each in left] == [*range(501, 2000)]
+
+
+def test_a_full_buffer_drops_and_counts_what_it_cannot_take() -> None:
+    outlet = Outlet(room=500)
+    outlet.drops = True
+    assert outlet.emit(numbered(*range(2000))) == Emitted(accepted=500, dropped=1500)
+    assert outlet.dropped == 1500
+
+
+# --- the client for tests ------------------------------------------------------------------------
+
+
+def test_a_recording_client_keeps_them_as_if_emitted_one_by_one() -> None:
+    one, many = RecordingClient(), RecordingClient()
+    actions = [action(metadata={"tags": {"new"}}), action(timestamp=TEXT, is_anonymous_user=True)]
+    for each in actions:
+        one.emit_action(**each)
+    assert many.emit_actions(actions) == Emitted(2)
+    assert (many.actions, many.stats()) == (one.actions, one.stats())
+
+
+def test_a_recording_client_refuses_as_the_real_one_does() -> None:
+    client = RecordingClient()
+    with pytest.raises(ActionsError, match=r"^actions\[1\]\.metadata\.raw: bytes"):
+        client.emit_actions([action(), action(metadata={"raw": b"x"}), action()])
+    assert len(client.actions) == 2
+    client.close()
+    with pytest.raises(ClosedError):
+        client.emit_actions([])
