@@ -80,7 +80,7 @@ _OPTIONS: Final = (
     click.option(
         "--format",
         "format_",
-        type=click.Choice([*Format]),
+        type=click.Choice([form.value for form in Format]),
         help="Of the input.  [default: by a file's name and first bytes; else jsonl]",
     ),
     click.option("--key", metavar="COLUMN", help="The column of the action's key."),

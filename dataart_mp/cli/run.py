@@ -154,10 +154,10 @@ class Run:
         if self._checkpointer is None or path is None:
             return False
         settled = self._checkpointer.finish(settled=not self._client.close(), complete=complete)
-        if settled and complete and not self._resumption.stays:
+        is_of_use = self._resumption.stays if settled and complete else bool(self._positions())
+        if not is_of_use:
             path.unlink(missing_ok=True)
-            return False
-        return True
+        return is_of_use
 
     def _positions(self) -> dict[str, Position]:
         return self._resumption.keyed(self._shipment.positions())

@@ -1,10 +1,11 @@
 """The command line as a user runs it: the installed script, in a pipe or in a terminal."""
 
-import os
 import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+
+from conftest import environment
 
 SCRIPT = str(Path(sys.executable).parent / "dataart-mp")
 FLIGHTS = Path(__file__).parents[1] / "data" / "flights.jsonl"
@@ -13,12 +14,6 @@ FLIGHTS = Path(__file__).parents[1] / "data" / "flights.jsonl"
 _TERMINAL = "import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))"
 
 Environment = Mapping[str, str]
-
-
-def environment(**variables: str) -> dict[str, str]:
-    """Ours, without what would configure a client, and with these variables."""
-    ours = {name: text for name, text in os.environ.items() if not name.startswith("DATAART_")}
-    return {**ours, **variables}
 
 
 def run(

@@ -6,7 +6,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from terminal import FLIGHTS, environment, run
+from conftest import environment
+from terminal import FLIGHTS, run
 
 import dataart_mp
 

@@ -9,23 +9,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from terminal import FLIGHTS, SCRIPT, environment, run, start
+from conftest import environment
+from terminal import FLIGHTS, SCRIPT, run, start
 
 from dataart_mp.devsink import SinkProcess
 
 ACTION = b'{"key":"play","user_key":"u","metadata":{"n":%d}}\n'
 BAD = b'{"key":"play"}\n'
-
-
-@pytest.fixture
-def env(sink: SinkProcess) -> dict[str, str]:
-    """What a user has exported to ship to the sink."""
-    return environment(
-        DATAART_API_KEY="secret-key",
-        DATAART_BASE_URL=sink.url,
-        DATAART_FLUSH_BACKOFF_RATIO="0.05",
-        DATAART_FLUSH_NUM_RETRIES="2",
-    )
 
 
 @pytest.fixture

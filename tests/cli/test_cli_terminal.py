@@ -4,19 +4,13 @@ import re
 import subprocess
 from pathlib import Path
 
-import pytest
-from terminal import FLIGHTS, SCRIPT, environment, start_in_terminal
+from terminal import FLIGHTS, SCRIPT, start_in_terminal
 
 from dataart_mp.devsink import SinkProcess
 
 # What moves the cursor, colours, and so on.
 _CONTROLS = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 _CTRL_C = b"\x03"
-
-
-@pytest.fixture
-def env(sink: SinkProcess) -> dict[str, str]:
-    return environment(DATAART_API_KEY="key", DATAART_BASE_URL=sink.url)
 
 
 def screen(shown: bytes) -> str:

@@ -1,0 +1,214 @@
+"""`dataart-mp ship --resume`: what interrupted runs leave behind, and where the next one begins."""
+
+import contextlib
+import json
+import signal
+from pathlib import Path
+
+import psutil
+import pytest
+from conftest import wait_until
+from terminal import run, start
+
+from dataart_mp.devsink import SinkProcess
+
+EVENTS = 4000
+
+
+@pytest.fixture
+def slow(sink: SinkProcess, env: dict[str, str]) -> dict[str, str]:
+    """So little room that `ship` is never far ahead of the platform, which takes its time."""
+    sink.set_faults({"kind": "latency", "seconds": 0.03})
+    return env | {"DATAART_FLUSH_BUFFER_SIZE": "4"}
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "events.jsonl"
+    path.write_bytes(b"".join(map(line, range(EVENTS))))
+    return path
+
+
+def line(number: int) -> bytes:
+    event = {
+        "key": "play",
+        "user_key": "ann",
+        "timestamp": "2021-05-04T10:11:12Z",
+        "metadata": {"_id": number},
+    }
+    return json.dumps(event).encode() + b"\n"
+
+
+def checkpoint_of(file: Path) -> Path:
+    return file.with_name(file.name + ".checkpoint")
+
+
+def lines_in(checkpoint: Path) -> int:
+    """How many lines of the one file are settled."""
+    files = json.loads(checkpoint.read_bytes())["files"]
+    return sum(entry["lines"] for entry in files.values())
+
+
+def kill_with_workers(pid: int) -> None:
+    """As the end of a container does: the command and its worker processes, all by SIGKILL."""
+    processes = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+    psutil.wait_procs(processes[1:], timeout=10)
+
+
+def test_after_ctrl_c_each_event_arrives_once(
+    sink: SinkProcess, slow: dict[str, str], file: Path
+) -> None:
+    process = start("ship", file, env=slow)
+    sink.wait_for(lambda stats: stats["actions"] >= 500)
+    process.send_signal(signal.SIGINT)
+    _, told = process.communicate(timeout=30)
+
+    assert process.returncode == 130
+    assert f"to go on: dataart-mp ship --resume {file}" in told.decode()
+    arrived = len(sink.ids())
+    assert 500 <= arrived < EVENTS
+    assert lines_in(checkpoint_of(file)) == arrived
+    sink.clear_faults()
+
+    done = run("ship", "--json", "--resume", file, env=slow)
+
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert (result["lines_before"], result["lines"]) == (arrived, EVENTS - arrived)
+    assert sink.ids() == dict.fromkeys(range(EVENTS), 1)
+
+
+def test_after_kill_9_of_everything_nothing_is_skipped_and_little_comes_twice(
+    sink: SinkProcess, slow: dict[str, str], file: Path
+) -> None:
+    process = start("ship", file, env=slow)
+    checkpoint = checkpoint_of(file)
+    wait_until(lambda: checkpoint.exists() and lines_in(checkpoint) > 0)
+    kill_with_workers(process.pid)
+    process.communicate(timeout=30)
+    settled = lines_in(checkpoint)
+    assert 0 < settled < EVENTS
+    assert set(range(settled)) <= sink.ids().keys()
+    sink.clear_faults()
+
+    done = run("ship", "--resume", file, env=slow)
+
+    assert done.returncode == 0, done.stderr
+    counts = sink.ids()
+    assert counts.keys() == set(range(EVENTS))
+    doubles = {number for number, count in counts.items() if count > 1}
+    assert all(number >= settled for number in doubles if isinstance(number, int))
+
+
+def test_with_a_spool_nothing_of_a_killed_pipe_is_lost(
+    sink: SinkProcess, slow: dict[str, str], file: Path, tmp_path: Path
+) -> None:
+    """Standard input cannot be read again: what was accepted is in the spool."""
+    spooled = slow | {"DATAART_SPOOL_DIR": str(tmp_path / "spool")}
+    checkpoint = tmp_path / "checkpoint"
+    process = start("ship", "--checkpoint", checkpoint, "-", env=spooled)
+    assert process.stdin is not None
+    process.stdin.write(b"".join(map(line, range(500))))
+    process.stdin.flush()
+    wait_until(lambda: checkpoint.exists() and lines_in(checkpoint) == 500)
+    sink.set_faults({"kind": "hang"})
+    process.stdin.write(b"".join(map(line, range(500, 540))))
+    process.stdin.flush()
+    sink.wait_for(lambda stats: stats["requests"] >= 27)
+    kill_with_workers(process.pid)
+    process.communicate(timeout=30)
+    sink.clear_faults()
+
+    rest = b"".join(map(line, range(540, 600)))
+    done = run("ship", "-", env=spooled, stdin=rest)
+
+    assert done.returncode == 0, done.stderr
+    sink.wait_for(lambda _: len(sink.ids()) == 600)
+    assert sink.ids() == dict.fromkeys(range(600), 1)
+
+
+def test_in_an_outage_it_stops_and_another_run_sends_what_was_not_taken(
+    sink: SinkProcess, env: dict[str, str], file: Path
+) -> None:
+    env |= {"DATAART_FLUSH_BUFFER_SIZE": "4"}
+    sink.set_faults({"kind": "status", "status": 503})
+
+    done = run("ship", "--json", "--retries", "0", file, env=env)
+
+    assert done.returncode == 1
+    result = json.loads(done.stdout)
+    assert result["complete"] is False
+    assert result["delivered"] == 0
+    assert result["lines"] < EVENTS
+    assert "stopped: the platform does not take the events" in done.stderr
+    sink.clear_faults()
+
+    assert run("ship", "--resume", file, env=env).returncode == 0
+    assert sink.ids() == dict.fromkeys(range(EVENTS), 1)
+
+
+def test_at_a_bad_line_it_goes_on_when_that_is_mended(
+    sink: SinkProcess, env: dict[str, str], file: Path
+) -> None:
+    file.write_bytes(line(0) + b"?\n" + line(2))
+    assert run("ship", file, env=env).returncode == 3
+    assert lines_in(checkpoint_of(file)) == 1
+    file.write_bytes(line(0) + line(1) + line(2))
+
+    done = run("ship", "--resume", file, env=env)
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("Went on after 1 lines.\nDelivered 2 of 2 events")
+    assert sink.ids() == {0: 1, 1: 1, 2: 1}
+
+
+def test_what_a_file_has_grown_is_shipped_by_the_next_run(
+    sink: SinkProcess, env: dict[str, str], file: Path
+) -> None:
+    file.write_bytes(line(0))
+    assert run("ship", "--resume", file, env=env).returncode == 0
+    with file.open("ab") as stream:
+        stream.write(line(1))
+
+    assert run("ship", "--resume", file, env=env).returncode == 0
+    nothing = run("ship", "--resume", "--json", file, env=env)
+
+    assert (nothing.returncode, json.loads(nothing.stdout)["accepted"]) == (0, 0)
+    assert sink.ids() == {0: 1, 1: 1}
+
+
+def test_a_checkpoint_is_passed_over_neither_in_silence_nor_for_another_file(
+    sink: SinkProcess, env: dict[str, str], file: Path
+) -> None:
+    file.write_bytes(line(0) + b"?\n")
+    assert run("ship", file, env=env).returncode == 3
+
+    undecided = run("ship", file, env=env)
+    elsewhere = run("ship", "--resume", "--base-url", "http://127.0.0.1:9", file, env=env)
+    file.write_bytes(line(7) + line(8))
+    other = run("ship", "--resume", file, env=env)
+
+    assert undecided.returncode == elsewhere.returncode == 2
+    assert "go on by --resume, or begin anew by --restart" in undecided.stderr
+    assert f"was shipped to {sink.url}, not to http://127.0.0.1:9" in elsewhere.stderr
+    assert other.returncode == 3
+    assert "is not what it was when its first 1 lines were shipped" in other.stderr
+    assert sink.ids() == {0: 1}
+    assert run("ship", "--restart", file, env=env).returncode == 0
+    assert sink.ids() == {0: 1, 7: 1, 8: 1}
+    assert not checkpoint_of(file).exists()
+
+
+@pytest.mark.parametrize("content", ["", "{}", '{"version": 1, "files": []}', "\0"])
+def test_a_file_that_is_no_checkpoint_is_told(
+    env: dict[str, str], file: Path, content: str
+) -> None:
+    checkpoint_of(file).write_text(content)
+
+    done = run("ship", "--resume", file, env=env)
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "is no checkpoint; remove it to begin anew" in done.stderr
