@@ -61,9 +61,8 @@ class CsvRows:
         self._encoding = dialect.encoding
         # The default of 128 KiB for a field would refuse what fits into a request.
         csv.field_size_limit(LONGEST_LINE)
-        self._reader = csv.reader(
-            self._texts(), delimiter=dialect.delimiter or delimiter, strict=True
-        )
+        texts = map(self._text, lines)  # which goes on after an exception, as a generator does not
+        self._reader = csv.reader(texts, delimiter=dialect.delimiter or delimiter, strict=True)
         self.columns = list(dialect.columns or self._header())
 
     def __iter__(self) -> Iterator[Row]:
@@ -88,9 +87,11 @@ class CsvRows:
             )
         return {name: cell or None for name, cell in zip(self.columns, cells, strict=True)}
 
-    def _texts(self) -> Iterator[str]:
+    def _text(self, line: bytes) -> str:
+        if len(line) >= LONGEST_LINE:
+            raise csv.Error(f"the line is longer than {LONGEST_LINE:,} bytes")
         # What is wrongly encoded is kept, to be refused with its row, if it is used at all.
-        return (line.decode(self._encoding, "surrogateescape") for line in self._lines)
+        return line.decode(self._encoding, "surrogateescape")
 
     def _header(self) -> list[str]:
         try:

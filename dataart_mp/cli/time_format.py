@@ -80,15 +80,14 @@ def zone_of(name: str) -> tzinfo:
     """The zone of a name, such as `Europe/Vienna`.
 
     Raises:
-        ValueError: This system knows none of that name.
+        ValueError: There is none of that name.
     """
     if name.upper() == "UTC":
         return UTC
     try:
         return ZoneInfo(name)
     except (OSError, ValueError, LookupError):  # a name may be a path that cannot be read
-        problem = f"{name!r} is no time zone of this system, such as Europe/Vienna"
-        raise ValueError(f"{problem}; without such a database: pip install tzdata") from None
+        raise ValueError(f"{name!r} is no time zone, such as Europe/Vienna") from None
 
 
 def _since_1970(value: Any, ticks: int) -> datetime:
