@@ -143,6 +143,7 @@ class Run:
         except OSError as error:
             problem = f"the checkpoint {path} cannot be written: {error.strerror}"
             if self._resumption.stays:
+                self._client.close(0)
                 raise CheckpointError(f"{problem}; choose another by --checkpoint") from None
             warn(f"{problem}; an interrupted run will have to begin anew")
             return None
