@@ -11,7 +11,7 @@ from terminal import FLIGHTS, run
 
 import dataart_mp
 
-COMMANDS = ["ship", "sink", "demo", "spool", "flights", "version"]
+COMMANDS = ["ship", "doctor", "sink", "demo", "spool", "flights", "completion", "version"]
 
 
 @pytest.mark.parametrize("command", COMMANDS)
