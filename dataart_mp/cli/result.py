@@ -23,6 +23,7 @@ class Result:
         stop: Why not all was read; None: all was.
         lines_before: Lines that runs before this one have shipped.
         checkpoint: From where another run can go on; None: there is none.
+        is_unfinished: Whether it has something left to do there.
     """
 
     stats: Stats
@@ -33,6 +34,7 @@ class Result:
     stop: ExitCode | None = None
     lines_before: int = 0
     checkpoint: Path | None = None
+    is_unfinished: bool = False
 
     @property
     def exit_code(self) -> ExitCode:

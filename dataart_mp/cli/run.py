@@ -85,7 +85,7 @@ class Run:
                 stop = signals.exit_code
         self._shipment.interrupted(self._client.stats().accepted)
         self._bad_rows.close()
-        return self._result(stop, checkpoint_stays=self._end_checkpoints(complete=stop is None))
+        return self._end_checkpoints(self._result(stop))
 
     def _take_all(self) -> ExitCode | None:
         try:
@@ -149,23 +149,25 @@ class Run:
             return None
         return checkpointer
 
-    def _end_checkpoints(self, *, complete: bool) -> bool:
-        """Write the last checkpoint, or remove it if it is of no more use; whether it is there."""
+    def _end_checkpoints(self, result: Result) -> Result:
+        """Write the last checkpoint, or remove it, and tell of it."""
         path = self._resumption.path
         if self._checkpointer is None or path is None:
-            return False
-        settled = self._checkpointer.finish(settled=not self._client.close(), complete=complete)
-        is_of_use = self._resumption.stays if settled and complete else bool(self._positions())
-        if not is_of_use:
+            return result
+        complete = result.stop is None
+        settled = self._checkpointer.finish(settled=not result.stats.pending, complete=complete)
+        unfinished = bool(self._positions()) and not (settled and complete)
+        if not unfinished and not self._resumption.stays:
             path.unlink(missing_ok=True)
-        return is_of_use
+            return result
+        return dataclasses.replace(result, checkpoint=path, is_unfinished=unfinished)
 
     def _positions(self) -> dict[str, Position]:
         return self._resumption.keyed(self._shipment.positions())
 
     # What is told
 
-    def _result(self, stop: ExitCode | None, *, checkpoint_stays: bool) -> Result:
+    def _result(self, stop: ExitCode | None) -> Result:
         return Result(
             stats=self._client.stats(),
             lines=self._shipment.rows,
@@ -174,7 +176,6 @@ class Run:
             failures=self._failures,
             stop=stop,
             lines_before=sum(position.lines for position in self._resumption.start.values()),
-            checkpoint=self._resumption.path if checkpoint_stays else None,
         )
 
     def _look(self) -> Snapshot:

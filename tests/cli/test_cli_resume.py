@@ -3,16 +3,34 @@
 import contextlib
 import json
 import signal
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 from conftest import wait_until
 from terminal import run, start
 
+from dataart_mp.cli.checkpoint import Checkpoint, CheckpointError
+from dataart_mp.cli.resumption import Resumption
+from dataart_mp.cli.row import Position
 from dataart_mp.devsink import SinkProcess
 
-EVENTS = 4000
+EVENTS = 3000
+
+
+@pytest.fixture(scope="module")
+def running_sink() -> Iterator[SinkProcess]:
+    with SinkProcess() as process:
+        yield process
+
+
+@pytest.fixture
+def sink(running_sink: SinkProcess) -> SinkProcess:
+    """One for all these tests, emptied: each waits until nothing is under way any more."""
+    running_sink.reset()
+    return running_sink
 
 
 @pytest.fixture
@@ -202,13 +220,34 @@ def test_a_checkpoint_is_passed_over_neither_in_silence_nor_for_another_file(
     assert not checkpoint_of(file).exists()
 
 
-@pytest.mark.parametrize("content", ["", "{}", '{"version": 1, "files": []}', "\0"])
-def test_a_file_that_is_no_checkpoint_is_told(
-    env: dict[str, str], file: Path, content: str
+@pytest.mark.parametrize(
+    "content", ["", "{}", '{"version": 1, "files": []}', "\0", '{"version": 2}']
+)
+def test_a_file_that_is_no_checkpoint_is_told(tmp_path: Path, content: str) -> None:
+    file = tmp_path / "checkpoint"
+    file.write_text(content)
+
+    with pytest.raises(CheckpointError, match="remove it to begin anew|upgrade"):
+        Checkpoint.read(file)
+
+
+def test_pipes_need_a_checkpoint_with_a_name(tmp_path: Path) -> None:
+    options: Any = {"checkpoint": None, "resume": False, "restart": False}
+
+    assert Resumption.plan(["-"], "http://a", **options).path is None
+    with pytest.raises(CheckpointError, match="name one by --checkpoint FILE"):
+        Resumption.plan(["-"], "http://a", **{**options, "resume": True})
+
+
+def test_positions_are_those_of_files_wherever_the_next_run_is_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    checkpoint_of(file).write_text(content)
+    checkpoint = tmp_path / "checkpoint"
+    options: Any = {"checkpoint": checkpoint, "resume": True, "restart": False}
+    files = [str(tmp_path / name) for name in ("a", "b")]
+    first = Resumption.plan(files, "http://a", **options)
+    reached = {files[0]: Position(7, 1), files[1]: Position(3, 2)}
+    Checkpoint("http://a", first.keyed(reached)).write(checkpoint)
+    monkeypatch.chdir(tmp_path)
 
-    done = run("ship", "--resume", file, env=env)
-
-    assert (done.returncode, done.stdout) == (2, "")
-    assert "is no checkpoint; remove it to begin anew" in done.stderr
+    assert Resumption.plan(["b", "c"], "http://a", **options).start == {"b": Position(3, 2)}

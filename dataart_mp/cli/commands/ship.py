@@ -40,10 +40,11 @@ A column of CSV or Parquet that is named as one of these fields is that field; t
 name others. All that is left is metadata. An empty cell of CSV is null.
 
 \b
-FILE.checkpoint says, every second, up to which line all is settled: delivered, or refused by the
-platform for good. It is removed at the end, unless --resume or --checkpoint asked for it. A run
-with --resume begins where it says. So after Ctrl-C nothing is sent twice; after kill -9 at most
-what was sent since the last second; and what was not acknowledged is never skipped.
+FILE.checkpoint says up to which line all is settled: delivered, or refused by the platform for
+good. It is written every second, and removed at the end, unless --resume or --checkpoint asked for
+it. --resume begins there: what was not acknowledged is never skipped. After Ctrl-C nothing is sent
+twice; after a second Ctrl-C, --timeout, an outage or kill -9 at most what was read since the last
+checkpoint.
 
 {EXIT_CODES_HELP}
 """
@@ -119,7 +120,7 @@ def ship(
         noted = BadRows(bad_rows, append=bool(resumption.start))
         result = Run(source, columns, config, resumption, noted, skip=skip).run(timeout)
     click.echo(json.dumps(result.as_json()) if as_json else result)
-    if isinstance(result, Result) and result.checkpoint is not None and result.exit_code:
+    if isinstance(result, Result) and result.is_unfinished:
         warn(f"to go on: {_command_to_go_on()}")
     click.get_current_context().exit(result.exit_code)
 
