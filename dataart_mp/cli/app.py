@@ -33,6 +33,10 @@ class _App(click.Group):
         except BrokenPipeError:
             _discard_output()
             ctx.exit(ExitCode.BROKEN_PIPE)
+        except OSError as error:  # a full disk, a file that may not be read, …
+            warn(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+            _discard_output()
+            ctx.exit(ExitCode.USAGE)
         except KeyboardInterrupt:
             ctx.exit(ExitCode.INTERRUPTED)
 

@@ -2,6 +2,7 @@
 
 import datetime
 import gzip
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pyarrow
 import pytest
 from pyarrow import parquet
 
+from dataart_mp.cli import compression
 from dataart_mp.cli.bad_rows import BadRows
 from dataart_mp.cli.event import Action, Identity
 from dataart_mp.cli.input_error import InputError
@@ -317,6 +319,19 @@ def test_parquet_is_read_with_its_types(tmp_path: Path) -> None:
 def test_a_damaged_parquet_file_is_told(write: Write) -> None:
     with pytest.raises(InputError, match="is damaged, or no Parquet"):
         events(write(b"PAR1nonsense", "x.parquet"))
+
+
+def test_what_is_not_installed_is_named(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("pyarrow", "compression.zstd", "backports.zstd"):
+        monkeypatch.setitem(sys.modules, module, None)
+    compression._zstd_module.cache_clear()
+    try:
+        with pytest.raises(InputError, match=r"pip install 'dataart-mp\[parquet\]'"):
+            events(write(b"PAR1", "x"))
+        with pytest.raises(InputError, match=r"pip install 'dataart-mp\[zstd\]'"):
+            events(write(b"\x28\xb5\x2f\xfd", "x"))
+    finally:
+        compression._zstd_module.cache_clear()
 
 
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
