@@ -29,7 +29,7 @@ _TYPED = st.sampled_from(
         "%",
         ",",
     ]
-) | st.text(max_size=8)
+) | st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=8)
 _TO_READ = st.sampled_from(["jsonl", "csv", "tsv", "parquet", "gz", "zst", "checkpoint"])
 _STARTS = st.sampled_from(
     [b"", b"PAR1", b"\x1f\x8b\x08", b"\x28\xb5\x2f\xfd", b'{"key":"k",', b'a,b\n"']
@@ -49,7 +49,7 @@ ALL = list(commands(app))
 
 # Always the same ones; `place` is but a folder.
 _many = settings(
-    max_examples=100,
+    max_examples=80,
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
@@ -60,6 +60,7 @@ _many = settings(
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Where files of any name may be made; it holds an event and an identity."""
     folder = tmp_path_factory.mktemp("place")
+    (folder / "key").write_text("secret")
     (folder / "action").write_text('{"key":"k","user_key":"u"}\n')
     (folder / "identity").write_text('{"user_key":"u"}\n')
     with pytest.MonkeyPatch.context() as patch:
@@ -72,7 +73,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 # What each command is given last, so that it ends when all its options have been read.
 _ENDINGS = {
     ("ship",): ("--dry-run", "action"),
-    ("doctor",): ("--api-key-file", "/dev/null"),
+    ("doctor",): ("--no-event", "--base-url", "http://127.0.0.1:9", "--api-key-file", "key"),
     ("sink",): ("--host", "192.0.2.1"),
     ("demo",): ("--flights", "identity"),
     ("flights",): ("--cache-dir", "/dev/null/x"),
@@ -144,6 +145,10 @@ def test_no_content_of_a_file_is_more_than_a_bad_row(
         "spool ls action",
         "completion powershell",
         "doctor --timeout 0",
+        "doctor --timeout inf",
+        "doctor --timeout nan",
+        "ship --timeout 1e300 action",
+        "demo --outage nan",
     ],
 )
 def test_what_cannot_be_done_is_told_without_a_traceback(

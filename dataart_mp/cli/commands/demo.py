@@ -16,6 +16,7 @@ from dataart_mp.cli.flights import TOTAL, read_flights, spread
 from dataart_mp.cli.message import tell, warn
 from dataart_mp.cli.progress import progress
 from dataart_mp.cli.row import Row
+from dataart_mp.cli.seconds import Seconds
 from dataart_mp.cli.shipment import event_of
 from dataart_mp.cli.source import Source
 from dataart_mp.cli.stop_signals import StopSignals
@@ -53,7 +54,7 @@ Exit codes:
 )
 @click.option(
     "--outage",
-    type=click.FloatRange(min=0),
+    type=Seconds(),
     default=2.0,
     show_default=True,
     help="Seconds for which the sink fails on the way; 0: it does not.",

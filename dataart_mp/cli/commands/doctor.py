@@ -12,6 +12,7 @@ from dataart_mp.cli.checkup.checkup import checkup
 from dataart_mp.cli.checkup.delivery import EVENT_KEY
 from dataart_mp.cli.checkup.finding import FailedError, Finding, Outcome, ok
 from dataart_mp.cli.exit_code import ExitCode
+from dataart_mp.cli.seconds import Seconds
 from dataart_mp.cli.settings import client_config, client_options
 from dataart_mp.errors import ConfigError
 
@@ -47,7 +48,7 @@ Exit codes:
 )
 @click.option(
     "--timeout",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Seconds(positive=True),
     default=10.0,
     show_default=True,
     help="Seconds for each step of the network.",

@@ -16,6 +16,7 @@ from dataart_mp.cli.rehearsal import RehearsalResult, rehearse
 from dataart_mp.cli.result import Result
 from dataart_mp.cli.resumption import Resumption, key_of
 from dataart_mp.cli.run import Run
+from dataart_mp.cli.seconds import Seconds
 from dataart_mp.cli.settings import client_config, client_options
 
 _EPILOG: Final = f"""\b
@@ -81,7 +82,7 @@ checkpoint.
 @click.option("--dry-run", is_flag=True, help="Check every row, and send nothing.")
 @click.option(
     "--timeout",
-    type=click.FloatRange(min=0),
+    type=Seconds(),
     help="Seconds to wait for delivery after the last row.  [default: until all is settled]",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
