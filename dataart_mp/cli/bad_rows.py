@@ -8,7 +8,8 @@ The second is an event that the platform has refused, as it stood in the request
 
 import json
 from pathlib import Path
-from typing import IO, Any, Final
+from types import TracebackType
+from typing import IO, Any, Final, Self
 
 from dataart_mp.cli.message import tell
 from dataart_mp.cli.row import Row
@@ -54,8 +55,15 @@ class BadRows:
             answer = f": {failure.answer}" if failure.answer else ""
             self._write(None, None, f"rejected, status {failure.status}{answer}", event)
 
-    def close(self) -> None:
-        """Close the file."""
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
         if self._file is not None:
             self._file.close()
 

@@ -71,8 +71,6 @@ def rehearse(
     except InputError as error:
         warn(str(error))
         complete = False
-    finally:
-        bad_rows.close()
     return RehearsalResult(
         actions=rehearsal.actions,
         identities=rehearsal.identities,

@@ -40,7 +40,7 @@ class Run:
         columns: What the columns of its tables are.
         config: How to ship.
         resumption: Where to begin, and where to leave a checkpoint.
-        bad_rows: Where to note bad rows; it is closed at the end.
+        bad_rows: Where to note bad rows.
         skip: Whether to go on after a bad row.
 
     Raises:
@@ -84,7 +84,6 @@ class Run:
                 self._close_in_order(timeout)
                 stop = signals.exit_code
         self._shipment.interrupted(self._client.stats().accepted)
-        self._bad_rows.close()
         return self._end_checkpoints(self._result(stop))
 
     def _take_all(self) -> ExitCode | None:

@@ -356,11 +356,10 @@ def test_reading_goes_on_after_a_position_and_only_in_the_same_file(
 
 def test_bad_rows_are_kept_with_line_and_reason(write: Write, tmp_path: Path) -> None:
     kept = tmp_path / "bad.jsonl"
-    bad = BadRows(kept, append=False)
-    for row, found in rows(write('{"key":"k"}\n', "x.jsonl")):
-        assert isinstance(found, str)
-        bad.add(row, EventError(found))
-    bad.close()
+    with BadRows(kept) as bad:
+        for row, found in rows(write('{"key":"k"}\n', "x.jsonl")):
+            assert isinstance(found, str)
+            bad.add(row, EventError(found))
 
     assert kept.read_text() == (
         f'{{"file": "{tmp_path}/x.jsonl", "line": 1, "reason": "user_key: is missing", '

@@ -74,7 +74,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 _ENDINGS = {
     ("ship",): ("--dry-run", "action"),
     ("doctor",): ("--no-event", "--base-url", "http://127.0.0.1:9", "--api-key-file", "key"),
-    ("sink",): ("--host", "192.0.2.1"),
+    ("sink",): ("--journal", "/no/such/folder/journal"),
     ("demo",): ("--flights", "identity"),
     ("flights",): ("--cache-dir", "/dev/null/x"),
     ("spool", "ls"): (".",),

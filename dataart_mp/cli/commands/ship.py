@@ -111,15 +111,16 @@ def ship(
     result: Result | RehearsalResult
     if dry_run:
         config = client_config(None, **given, api_key="none-is-needed")
-        result = rehearse(source, columns, config, BadRows(bad_rows))
+        with BadRows(bad_rows) as noted:
+            result = rehearse(source, columns, config, noted)
     else:
         config = client_config(api_key_file, **given)
         resumption = Resumption.plan(
             files, config.base_url, checkpoint=checkpoint, resume=resume, restart=restart
         )
         skip = on_error == "skip" or (on_error is None and bad_rows is not None)
-        noted = BadRows(bad_rows, append=bool(resumption.start))
-        result = Run(source, columns, config, resumption, noted, skip=skip).run(timeout)
+        with BadRows(bad_rows, append=bool(resumption.start)) as noted:
+            result = Run(source, columns, config, resumption, noted, skip=skip).run(timeout)
     click.echo(json.dumps(result.as_json()) if as_json else result)
     if isinstance(result, Result) and result.is_unfinished:
         warn(f"to go on: {_command_to_go_on()}")
