@@ -1,5 +1,6 @@
 """What all tests share: a sink of their own, and applications that run as a user's would."""
 
+import os
 import subprocess
 import sys
 import time
@@ -60,6 +61,17 @@ def client(config: Callable[..., ClientConfig]) -> Iterator[Client]:
 
 
 @pytest.fixture
+def env(sink: SinkProcess) -> dict[str, str]:
+    """What a user has exported to ship to the sink, and to not wait long for anything."""
+    return environment(
+        DATAART_API_KEY="secret-key",
+        DATAART_BASE_URL=sink.url,
+        DATAART_FLUSH_BACKOFF_RATIO="0.05",
+        DATAART_FLUSH_NUM_RETRIES="2",
+    )
+
+
+@pytest.fixture
 def app(tmp_path: Path) -> Callable[..., "subprocess.CompletedProcess[str]"]:
     """Runs the text of a script as an application of its own, and waits for its end."""
 
@@ -76,6 +88,12 @@ def app(tmp_path: Path) -> Callable[..., "subprocess.CompletedProcess[str]"]:
         )
 
     return run
+
+
+def environment(**variables: str) -> dict[str, str]:
+    """Ours, without what would configure a client, and with these variables."""
+    ours = {name: text for name, text in os.environ.items() if not name.startswith("DATAART_")}
+    return {**ours, **variables}
 
 
 def wait_until(reached: Callable[[], object], seconds: float = WAIT_SECONDS) -> None:

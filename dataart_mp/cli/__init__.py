@@ -1,9 +1,11 @@
-"""The command line: `dataart-mp ship`, `sink`, `demo`, `spool`, `flights`, `version`.
+"""The command line: `dataart-mp ship`, `doctor`, `sink`, `demo`, `spool`, `flights`, ….
 
     commands/   what can be typed: each file reads options, and writes the result
-    …           the nouns beside it do the work, and know nothing of options
+    checkup/    what `doctor` looks at
+    …           the nouns beside them do the work, and know nothing of options
 
-A line's way through `ship`: source ─► line ─► event ─► shipment ─► client; what comes of it is a
+A row's way through `ship`: source ─► line, csv_rows, parquet_rows ─► row ─► column_map ─► event ─►
+shipment ─► client. A run holds them together; a checkpointer follows it; what comes of it is a
 result, and its exit code. The demo's: archive ─► flights ─► trial (client and sink) ─► audit.
 """
 

@@ -8,7 +8,9 @@ from typing import Any
 import click
 
 from dataart_mp import __version__
+from dataart_mp.cli.commands.completion import completion
 from dataart_mp.cli.commands.demo import demo
+from dataart_mp.cli.commands.doctor import doctor
 from dataart_mp.cli.commands.flights import flights
 from dataart_mp.cli.commands.ship import ship
 from dataart_mp.cli.commands.sink import sink
@@ -31,6 +33,10 @@ class _App(click.Group):
         except BrokenPipeError:
             _discard_output()
             ctx.exit(ExitCode.BROKEN_PIPE)
+        except OSError as error:  # a full disk, a file that may not be read, …
+            warn(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+            _discard_output()
+            ctx.exit(ExitCode.USAGE)
         except KeyboardInterrupt:
             ctx.exit(ExitCode.INTERRUPTED)
 
@@ -66,7 +72,7 @@ def app() -> None:
     """Ship events to the DataArt platform, or see them arrive in a local stand-in of it."""
 
 
-for _command in (ship, sink, demo, spool, flights, version):
+for _command in (ship, doctor, sink, demo, spool, flights, completion, version):
     app.add_command(_command)
 
 

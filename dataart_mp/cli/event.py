@@ -10,12 +10,30 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Protocol
 
 import orjson
 
 from dataart_mp.errors import EventError, short_repr
-from dataart_mp.protocol import DataArtClient
+
+
+class Emitter(Protocol):
+    """What takes events: a client, or what stands in for one. See `DataArtClient`."""
+
+    def emit_action(
+        self,
+        key: str,
+        user_key: str,
+        is_anonymous_user: bool = False,
+        timestamp: datetime | str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> bool:
+        """Take what a user did."""
+        ...
+
+    def identify(self, user_key: str, metadata: Mapping[str, Any] | None = None) -> bool:
+        """Take who a user is."""
+        ...
 
 
 class Action(NamedTuple):
@@ -27,7 +45,7 @@ class Action(NamedTuple):
     timestamp: datetime | str | None = None
     metadata: Mapping[str, Any] | None = None
 
-    def hand_to(self, client: DataArtClient) -> bool:
+    def hand_to(self, client: Emitter) -> bool:
         """Emit it."""
         return client.emit_action(*self)
 
@@ -38,7 +56,7 @@ class Identity(NamedTuple):
     user_key: str
     metadata: Mapping[str, Any] | None = None
 
-    def hand_to(self, client: DataArtClient) -> bool:
+    def hand_to(self, client: Emitter) -> bool:
         """Emit it."""
         return client.identify(*self)
 
@@ -55,7 +73,7 @@ def parse_event(line: bytes) -> Action | Identity:
         EventError: It is no event; the message says why. What the values are is for the client
             to check.
     """
-    fields = _object(line)
+    fields = object_of(line)
     kind = _kind(fields)
     if not fields.keys() <= _FIELDS[kind]:
         raise _unknown_fields(kind, fields.keys() - _FIELDS[kind])
@@ -66,7 +84,8 @@ def parse_event(line: bytes) -> Action | Identity:
     return kind(**fields)
 
 
-def _object(line: bytes) -> dict[str, Any]:
+def object_of(line: bytes) -> dict[str, Any]:
+    """Read one line that must hold a JSON object; EventError says what else it holds."""
     try:
         fields = orjson.loads(line)
     except orjson.JSONDecodeError as error:

@@ -1,50 +1,77 @@
-"""A line of a file, and where it stands."""
+"""The lines of a file, counted and summed up while they are read."""
 
 import codecs
+import zlib
 from collections.abc import Iterator
-from typing import BinaryIO, Final, NamedTuple
+from typing import BinaryIO, Final, Self
+
+from dataart_mp.cli.row import Position, Row
+from dataart_mp.errors import EventError
 
 LONGEST_LINE: Final = 16 * 1024 * 1024
 """Bytes; no event may be so long. A file without line ends would fill the memory otherwise."""
 
 
-class Line(NamedTuple):
-    """One line of a file.
+class Lines(Iterator[bytes]):
+    """Reads a file line by line, each as soon as it is there, with its line end.
 
-    Attributes:
-        file: The file's name, as the user gave it.
-        number: Counted from 1.
-        content: With its line end; cut off, without one, at LONGEST_LINE.
-    """
-
-    file: str
-    number: int
-    content: bytes
-
-    @property
-    def place(self) -> str:
-        """Where it stands, as compilers and editors write it: `events.jsonl:17`."""
-        return f"{self.file}:{self.number}"
-
-
-def lines_of(file: str, stream: BinaryIO) -> Iterator[Line]:
-    """Read a file line by line, each as soon as it is there.
+    A line of LONGEST_LINE or more is cut off there, without an end.
 
     Args:
-        file: The file's name.
         stream: The file.
+
+    Attributes:
+        number: Lines read so far.
+        crc: CRC-32 of them.
     """
-    number = 0
-    while content := stream.readline(LONGEST_LINE):
-        number += 1
-        if number == 1:
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self.number = 0
+        self.crc = 0
+
+    @property
+    def position(self) -> Position:
+        """How far it has come."""
+        return Position(self.number, self.crc)
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> bytes:
+        content = self._stream.readline(LONGEST_LINE)
+        if not content:
+            raise StopIteration
+        self.number += 1
+        self.crc = zlib.crc32(content, self.crc)
+        if self.number == 1:
             # Windows programs put one at the start of a text file; JSON has none.
             content = content.removeprefix(codecs.BOM_UTF8)
         if len(content) == LONGEST_LINE:
-            _skip_rest(content, stream)
-        yield Line(file, number, content)
+            self._skip_rest(content)
+        return content
+
+    def skip_to(self, number: int) -> None:
+        """Pass over lines until so many have been read, or the file ends."""
+        while self.number < number and next(self, None) is not None:
+            pass
+
+    def _skip_rest(self, content: bytes) -> None:
+        while content and not content.endswith(b"\n"):
+            content = self._stream.readline(LONGEST_LINE)
 
 
-def _skip_rest(content: bytes, stream: BinaryIO) -> None:
-    while content and not content.endswith(b"\n"):
-        content = stream.readline(LONGEST_LINE)
+def rows_of_lines(file: str, lines: Lines) -> Iterator[Row]:
+    """Make a row of each line of JSON Lines.
+
+    Args:
+        file: The file's name.
+        lines: Its lines, those that come.
+    """
+    for content in lines:
+        position = lines.position
+        if len(content) >= LONGEST_LINE:
+            problem = EventError(f"the line is longer than {LONGEST_LINE:,} bytes")
+            yield Row(file, position.lines, position, problem)
+        else:
+            yield Row(file, position.lines, position, content)

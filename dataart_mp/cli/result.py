@@ -2,6 +2,7 @@
 
 import dataclasses
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from dataart_mp.cli.exit_code import ExitCode
@@ -15,11 +16,14 @@ class Result:
 
     Attributes:
         stats: The client's balance.
-        lines: Lines read.
-        bad_lines: Lines that were no event.
+        lines: Lines read, of a Parquet file rows.
+        bad_lines: Rows that were no event.
         seconds: From the start to the end of the delivery.
         failures: Why records were given up on.
         stop: Why not all was read; None: all was.
+        lines_before: Lines that runs before this one have shipped.
+        checkpoint: From where another run can go on; None: there is none.
+        is_unfinished: Whether it has something left to do there.
     """
 
     stats: Stats
@@ -28,6 +32,9 @@ class Result:
     seconds: float
     failures: Failures
     stop: ExitCode | None = None
+    lines_before: int = 0
+    checkpoint: Path | None = None
+    is_unfinished: bool = False
 
     @property
     def exit_code(self) -> ExitCode:
@@ -51,6 +58,8 @@ class Result:
             "complete": self.stop is None,
             "lines": self.lines,
             "bad_lines": self.bad_lines,
+            "lines_before": self.lines_before,
+            "checkpoint": None if self.checkpoint is None else str(self.checkpoint),
             **dataclasses.asdict(self.stats),
             "seconds": round(self.seconds, 3),
             "events_per_second": round(self.rate),
@@ -59,8 +68,17 @@ class Result:
 
     def __str__(self) -> str:
         """All of it, for people."""
-        lines = [self._delivery(), self._balance(), self._pending(), self._bad_lines()]
+        lines = [
+            self._before(),
+            self._delivery(),
+            self._balance(),
+            self._pending(),
+            self._bad_lines(),
+        ]
         return "\n".join(filter(None, lines))
+
+    def _before(self) -> str:
+        return f"Went on after {self.lines_before:,} lines." if self.lines_before else ""
 
     def _delivery(self) -> str:
         stats = self.stats

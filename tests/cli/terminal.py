@@ -1,10 +1,14 @@
 """The command line as a user runs it: the installed script, in a pipe or in a terminal."""
 
-import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Self
+
+import pytest
+from conftest import environment
 
 SCRIPT = str(Path(sys.executable).parent / "dataart-mp")
 FLIGHTS = Path(__file__).parents[1] / "data" / "flights.jsonl"
@@ -14,11 +18,10 @@ _TERMINAL = "import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(s
 
 Environment = Mapping[str, str]
 
-
-def environment(**variables: str) -> dict[str, str]:
-    """Ours, without what would configure a client, and with these variables."""
-    ours = {name: text for name, text in os.environ.items() if not name.startswith("DATAART_")}
-    return {**ours, **variables}
+needs_tmux = pytest.mark.skipif(
+    shutil.which("tmux") is None or shutil.which("bash") is None,
+    reason="tmux or bash is not installed: apt-get install tmux bash",
+)
 
 
 def run(
@@ -60,3 +63,45 @@ def start_in_terminal(command: str, env: Environment) -> subprocess.Popen[bytes]
         stdout=subprocess.PIPE,
         env={**env, "TERM": "xterm-256color", "COLUMNS": "100"},
     )
+
+
+class Tmux:
+    """A terminal that can be looked at, with a shell in it; a context manager.
+
+    Args:
+        env: The shell's environment.
+        cwd: Where it is started.
+    """
+
+    def __init__(self, env: Environment, cwd: Path) -> None:
+        self._socket = str(cwd / "tmux")
+        self._env = {**env, "PS1": "$ ", "PATH": f"{Path(SCRIPT).parent}:{env['PATH']}"}
+        self._cwd = cwd
+
+    def __enter__(self) -> Self:
+        size = ("-x", "100", "-y", "30")
+        self._tmux("-f", "/dev/null", "new-session", "-d", *size, "bash --norc --noprofile")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._tmux("kill-server")
+
+    def type(self, *keys: str) -> None:
+        """Press keys: text, or names of keys, such as `Enter`, `Tab`, `C-c`."""
+        self._tmux("send-keys", "--", *keys)
+
+    @property
+    def screen(self) -> str:
+        """What it shows."""
+        return self._tmux("capture-pane", "-p").rstrip()
+
+    def _tmux(self, *arguments: str) -> str:
+        return subprocess.run(
+            ["tmux", "-S", self._socket, *arguments],
+            env=self._env,
+            cwd=self._cwd,
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=True,
+        ).stdout

@@ -6,11 +6,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from terminal import FLIGHTS, environment, run
+from conftest import environment
+from terminal import FLIGHTS, SCRIPT, run
 
 import dataart_mp
 
-COMMANDS = ["ship", "sink", "demo", "spool", "flights", "version"]
+COMMANDS = ["ship", "doctor", "sink", "demo", "spool", "flights", "completion", "version"]
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -71,3 +72,12 @@ def test_a_missing_extra_is_named(tmp_path: Path, command: str, missing: str, ex
     assert done.returncode == 2
     assert f"pip install '{extra}'" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_an_output_that_is_full_is_told() -> None:
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run([SCRIPT, "version"], stdout=full, stderr=subprocess.PIPE, check=False)
+
+    assert done.returncode == 2
+    assert done.stderr == b"dataart-mp: [Errno 28] No space left on device\n"

@@ -5,7 +5,8 @@ import signal
 from pathlib import Path
 
 import pytest
-from terminal import FLIGHTS, environment, run, start
+from conftest import environment
+from terminal import FLIGHTS, run, start
 
 from dataart_mp.cli.event import Action, parse_event
 from dataart_mp.cli.trial import Trial

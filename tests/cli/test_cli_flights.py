@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from terminal import FLIGHTS, environment, run
+from conftest import environment
+from terminal import FLIGHTS, run
 
 from dataart_mp.cli.archive import Archive
 from dataart_mp.cli.event import Action, parse_event

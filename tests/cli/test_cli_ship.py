@@ -9,23 +9,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from terminal import FLIGHTS, SCRIPT, environment, run, start
+from conftest import environment
+from terminal import FLIGHTS, SCRIPT, run, start
 
 from dataart_mp.devsink import SinkProcess
 
 ACTION = b'{"key":"play","user_key":"u","metadata":{"n":%d}}\n'
 BAD = b'{"key":"play"}\n'
-
-
-@pytest.fixture
-def env(sink: SinkProcess) -> dict[str, str]:
-    """What a user has exported to ship to the sink."""
-    return environment(
-        DATAART_API_KEY="secret-key",
-        DATAART_BASE_URL=sink.url,
-        DATAART_FLUSH_BACKOFF_RATIO="0.05",
-        DATAART_FLUSH_NUM_RETRIES="2",
-    )
 
 
 @pytest.fixture
@@ -99,16 +89,22 @@ def test_bad_lines_are_skipped_by_choice_and_told_all_the_same(
 
 
 def test_what_the_platform_refuses_is_told_with_its_answer(
-    sink: SinkProcess, env: dict[str, str]
+    sink: SinkProcess, env: dict[str, str], tmp_path: Path
 ) -> None:
     sink.set_faults({"kind": "refuse", "match": {"metadata": {"n": 2}}, "status": 422})
 
-    done = run("ship", "--json", "-", env=env, stdin=b"".join(ACTION % n for n in range(4)))
+    events = b"".join(ACTION % n for n in range(4))
+    kept = tmp_path / "bad"
+    done = run("ship", "--json", "--bad-rows", kept, "-", env=env, stdin=events + BAD)
 
     result = json.loads(done.stdout)
     assert result["exit_code"] == done.returncode == 1
     assert (result["delivered"], result["rejected"]) == (3, 1)
     assert [(cause["status"], cause["records"]) for cause in result["failures"]] == [(422, 1)]
+    bad = {entry["line"]: entry for entry in map(json.loads, kept.read_text().splitlines())}
+    assert bad[5]["reason"] == "user_key: is missing"
+    assert bad[None]["reason"].startswith("rejected, status 422")
+    assert bad[None]["row"]["metadata"] == {"n": 2}
 
 
 def test_a_platform_that_is_down_is_no_traceback_and_no_hang(env: dict[str, str]) -> None:

@@ -5,14 +5,15 @@ from collections.abc import Iterable
 
 import pytest
 
-from dataart_mp.cli.line import LONGEST_LINE, Line, lines_of
+from dataart_mp.cli.line import LONGEST_LINE, Lines, rows_of_lines
+from dataart_mp.cli.row import Row
 from dataart_mp.cli.shipment import Shipment
 from dataart_mp.errors import EventError
 from dataart_mp.testing import RecordingClient
 
 
-def lines(content: bytes) -> list[Line]:
-    return list(lines_of("events.jsonl", io.BytesIO(content)))
+def lines(content: bytes) -> list[Row]:
+    return list(rows_of_lines("events.jsonl", Lines(io.BytesIO(content))))
 
 
 class Reader:
@@ -23,10 +24,10 @@ class Reader:
         self.reasons: list[str] = []
         self.shipment = Shipment(self.client, self._note)
 
-    def take(self, content: Iterable[Line]) -> None:
+    def take(self, content: Iterable[Row]) -> None:
         self.shipment.take(content)
 
-    def _note(self, line: Line, error: EventError) -> None:
+    def _note(self, line: Row, error: EventError) -> None:
         self.reasons.append(f"{line.place}: {error}")
 
 
@@ -56,7 +57,7 @@ def test_empty_lines_and_windows_line_ends_are_passed_over() -> None:
     reader.take(lines(b'\r\n{"key":"k","user_key":"u"}\r\n  \n\n'))
 
     assert len(reader.client.actions) == 1
-    assert reader.shipment.lines == 4
+    assert reader.shipment.rows == 4
     assert not reader.reasons
 
 
@@ -67,13 +68,13 @@ def test_a_bad_line_is_told_with_its_place_in_the_words_of_the_client() -> None:
         lines(b'{"key":"k","user_key":"u"}\n{"key":"k","user_key":5}\n{"key":"","user_key":"u"}')
     )
 
-    assert reader.shipment.bad_lines == 2
+    assert reader.shipment.bad_rows == 2
     assert reader.reasons[0].startswith("events.jsonl:2: user_key: int (5) is refused")
     assert reader.reasons[1].startswith("events.jsonl:3: key: ")
 
 
 def test_what_the_bad_line_raises_ends_the_reading() -> None:
-    def refuse(line: Line, error: EventError) -> None:
+    def refuse(line: Row, error: EventError) -> None:
         raise LookupError
 
     client = RecordingClient()
@@ -83,4 +84,4 @@ def test_what_the_bad_line_raises_ends_the_reading() -> None:
         shipment.take(lines(b'{"key":"a","user_key":"u"}\n?\n{"key":"b","user_key":"u"}'))
 
     assert [action.key for action in client.actions] == ["a"]
-    assert (shipment.lines, shipment.bad_lines) == (2, 1)
+    assert (shipment.rows, shipment.bad_rows) == (2, 1)

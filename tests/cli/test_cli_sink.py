@@ -5,7 +5,8 @@ import signal
 import socket
 import urllib.request
 
-from terminal import FLIGHTS, environment, run, start
+from conftest import environment
+from terminal import FLIGHTS, run, start
 
 
 def test_it_tells_its_address_takes_events_and_ends_by_ctrl_c() -> None:

@@ -5,22 +5,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from terminal import environment, run
+from terminal import run
 
 from dataart_mp import Client, ClientConfig
 from dataart_mp.devsink import SinkProcess
 
 Configure = Callable[..., ClientConfig]
-
-
-@pytest.fixture
-def env(sink: SinkProcess) -> dict[str, str]:
-    return environment(
-        DATAART_API_KEY="secret-key",
-        DATAART_BASE_URL=sink.url,
-        DATAART_FLUSH_BACKOFF_RATIO="0.05",
-        DATAART_FLUSH_NUM_RETRIES="0",
-    )
 
 
 @pytest.fixture

@@ -4,19 +4,14 @@ import re
 import subprocess
 from pathlib import Path
 
-import pytest
-from terminal import FLIGHTS, SCRIPT, environment, start_in_terminal
+from conftest import wait_until
+from terminal import FLIGHTS, SCRIPT, Tmux, needs_tmux, start_in_terminal
 
 from dataart_mp.devsink import SinkProcess
 
 # What moves the cursor, colours, and so on.
 _CONTROLS = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 _CTRL_C = b"\x03"
-
-
-@pytest.fixture
-def env(sink: SinkProcess) -> dict[str, str]:
-    return environment(DATAART_API_KEY="key", DATAART_BASE_URL=sink.url)
 
 
 def screen(shown: bytes) -> str:
@@ -76,3 +71,26 @@ def test_no_bar_is_drawn_where_nobody_looks(env: dict[str, str]) -> None:
 
     assert done.stderr == b""
     assert b"\x1b" not in done.stdout
+
+
+@needs_tmux
+def test_a_person_sees_the_time_left_stops_and_is_told_how_to_go_on(
+    sink: SinkProcess, env: dict[str, str], tmp_path: Path
+) -> None:
+    sink.set_faults({"kind": "latency", "seconds": 0.1})
+    with Tmux({**env, "DATAART_FLUSH_BUFFER_SIZE": "4"}, tmp_path) as terminal:
+        terminal.type(f"cp {FLIGHTS} flights.jsonl; dataart-mp ship flights.jsonl", "Enter")
+        wait_until(
+            lambda: re.search(
+                r"Shipping ━.* +\d+% \d+ delivered, \d+/s, .* 0:00:\d\d", terminal.screen
+            )
+        )
+        terminal.type("C-c")
+        wait_until(lambda: "to go on: dataart-mp ship --resume flights.jsonl" in terminal.screen)
+        sink.clear_faults()
+        terminal.type("clear; dataart-mp ship --resume flights.jsonl && echo $((40 + 2))", "Enter")
+        wait_until(lambda: "\n42\n" in terminal.screen)
+
+        assert re.search(r"Went on after [\d,]+ lines\.\nDelivered ", terminal.screen)
+    stats = sink.stats()
+    assert stats["distinct_actions"] == stats["actions"] == 3000

@@ -10,11 +10,14 @@ import click
 
 from dataart_mp.cli.archive import Archive, ArchiveError
 from dataart_mp.cli.audit import Audit
-from dataart_mp.cli.event import Action, parse_event
+from dataart_mp.cli.event import Action, Identity
 from dataart_mp.cli.exit_code import ExitCode
 from dataart_mp.cli.flights import TOTAL, read_flights, spread
 from dataart_mp.cli.message import tell, warn
 from dataart_mp.cli.progress import progress
+from dataart_mp.cli.row import Row
+from dataart_mp.cli.seconds import Seconds
+from dataart_mp.cli.shipment import event_of
 from dataart_mp.cli.source import Source
 from dataart_mp.cli.stop_signals import StopSignals
 from dataart_mp.cli.trial import Trial
@@ -51,7 +54,7 @@ Exit codes:
 )
 @click.option(
     "--outage",
-    type=click.FloatRange(min=0),
+    type=Seconds(),
     default=2.0,
     show_default=True,
     help="Seconds for which the sink fails on the way; 0: it does not.",
@@ -127,19 +130,20 @@ def _from_archive(sample: int, cache_dir: Path | None, fallback: str | None) -> 
 
 
 def _from_file(name: str) -> _Flights:
-    lines = Source([name]).lines()
-    flights = [_parse(line.content, line.place) for line in lines if not line.content.isspace()]
+    flights = [flight for row in Source([name]).rows() for flight in _parse(row)]
     return _Flights(iter(flights), len(flights), f"flights of {name}")
 
 
-def _parse(content: bytes, place: str) -> Action:
+def _parse(row: Row) -> Iterator[Action]:
+    """The flight of a row, or none, if it is an empty line."""
     try:
-        event = parse_event(content)
+        event = event_of(row)
     except EventError as error:
-        raise ArchiveError(f"{place}: {error}") from None
-    if not isinstance(event, Action):
-        raise ArchiveError(f"{place}: an identity is no flight")
-    return event
+        raise ArchiveError(f"{row.place}: {error}") from None
+    if isinstance(event, Identity):
+        raise ArchiveError(f"{row.place}: an identity is no flight")
+    if event is not None:
+        yield event
 
 
 def _run(trial: Trial) -> Audit:
