@@ -65,8 +65,10 @@ def test_what_is_parked_is_told(config: Configure, sink: SinkProcess, tmp_path: 
         assert for_people[0] == "0 events in 0 requests."
         assert for_people[1].startswith(f"Parked since {told['since']}: 2 events in 2 requests")
         sink.clear_faults()
-    (folder / "parked.db").write_bytes(b"x" * 5000)
-    done = run("spool", "ls", folder)
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    (broken / "parked.db").write_bytes(b"x" * 5000)
+    done = run("spool", "ls", broken)
     assert done.returncode == 1
     assert "what is parked cannot be read: file is not a database" in done.stderr
 
