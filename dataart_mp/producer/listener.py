@@ -8,7 +8,6 @@ import json
 import logging
 import os
 import select
-import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any, Final
@@ -40,9 +39,7 @@ class Listener:
         self._unfinished = b""
         self._tallies: dict[tuple[str, str], Tally] = {}  # by what happened, and why
         self._troubles: dict[str, Tally] = {}
-        self._thread = threading.Thread(
-            target=self._listen, name="dataart_mp listener", daemon=True
-        )
+        self._thread = threads.Thread(self._listen, "listener")
         self._signals = threads.current_mask()
         # A process that is about to end hears no more reports; the counters are what is true.
         with contextlib.suppress(RuntimeError):

@@ -12,7 +12,7 @@ import contextlib
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Set
+from collections.abc import Callable, Iterator, Set
 from typing import Final
 
 # What a thread has done itself, such as SIGSEGV, is not to be blocked.
@@ -20,7 +20,30 @@ _OWN: Final = {signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, sign
 _SIGNALS: Final = signal.valid_signals() - _OWN
 
 
-def start(thread: threading.Thread) -> None:
+class Thread(threading.Thread):
+    """One of ours.
+
+    Python 3.11 takes a thread for ended when Ctrl-C interrupts a `join`; so it tells itself.
+
+    Args:
+        work: what it does.
+        name: what it is called.
+    """
+
+    def __init__(self, work: Callable[[], object], name: str) -> None:
+        super().__init__(name=f"dataart_mp {name}", daemon=True)
+        self._work = work
+        self.has_ended = threading.Event()
+
+    def run(self) -> None:
+        """Do the work."""
+        try:
+            self._work()
+        finally:
+            self.has_ended.set()
+
+
+def start(thread: Thread) -> None:
     """Start a thread that hears no signal: it is born with the mask of this one.
 
     Not the thread itself sets its mask: under gevent it is no thread, and its mask is everybody's.
@@ -34,17 +57,16 @@ def start(thread: threading.Thread) -> None:
         thread.start()
 
 
-def join(thread: threading.Thread, seconds: float) -> bool:
+def join(thread: Thread, seconds: float) -> bool:
     """Wait until a thread has ended; False when it has not, or when that cannot be waited for."""
     if thread.ident is None:
         return True
     if thread is threading.current_thread() or sys.is_finalizing():
         return False
     try:
-        thread.join(seconds)
+        return thread.has_ended.wait(seconds)
     except AssertionError:  # gevent's loop, where the collector may find a client, cannot wait
         return False
-    return not thread.is_alive()
 
 
 def stay_away() -> None:

@@ -39,7 +39,7 @@ class Watch:
         self._news = Bell.make()
         self._stopped = self._forgotten = False
         self._attending = False
-        self._thread = threading.Thread(target=self._watch, name="dataart_mp watch", daemon=True)
+        self._thread = threads.Thread(self._watch, "watch")
 
     def start(self) -> None:
         """Start the thread."""
@@ -50,7 +50,7 @@ class Watch:
         """From here on the queue itself needs workers, and not only what others have left."""
         self._attending = True
         self._news.ring()
-        if not self._thread.is_alive():  # the interpreter is shutting down
+        if self._thread.ident is None:  # the interpreter is shutting down
             self._supervisor.tend(time.monotonic())
 
     def stop(self, seconds: float) -> bool:
