@@ -13,22 +13,18 @@ from typing import Final, NamedTuple
 
 from dataart_mp.queue.arena import (
     ADOPTED,
-    BATCH_END,
     CLOSING,
     COLUMNS,
     COUNT,
     FILLING,
-    FOLLOWERS,
     FREE,
     GENERATION,
-    JOINING,
     KIND,
     LENGTH,
     OPENING,
-    PARKING,
-    PROGRESS,
     READY,
     TAKEN,
+    WORD,
     Arena,
 )
 
@@ -38,6 +34,7 @@ Claim = tuple[int, int]
 Origin = tuple[int, bool]
 """The parked batch that a frame is filled from: its id, and whether another client parked it."""
 
+_NOTHING: Final = memoryview(bytes((OPENING - COUNT) * WORD)).cast("Q")
 _NEWLINE: Final = b"\n"
 _NUL: Final = b"\0"
 
@@ -154,10 +151,10 @@ def _open_account(arena: Arena, frame: int, kind: int, origin: Origin | None) ->
     words[account + GENERATION] += 1
     opening, closing = account + OPENING, account + CLOSING
     words[opening : opening + COLUMNS] = words[closing : closing + COLUMNS]
-    for word in (COUNT, LENGTH, PROGRESS, BATCH_END, PARKING, JOINING, FOLLOWERS):
-        words[account + word] = 0
-    words[account + TAKEN], words[account + ADOPTED] = origin or (0, False)
+    words[account + COUNT : opening] = _NOTHING
     words[account + KIND] = kind  # whoever salvages the frame must know it
+    if origin is not None:
+        words[account + TAKEN], words[account + ADOPTED] = origin
     arena.set_state(frame, FILLING)
 
 

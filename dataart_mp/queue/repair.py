@@ -66,7 +66,7 @@ def _leads(arena: Arena, frame: int, generation: int) -> bool:
 
 def _open_again(arena: Arena, frame: int) -> None:
     words, account = arena.words, arena.account(frame)
-    for word in (*range(COUNT, OPENING), FOLLOWERS):
+    for word in range(COUNT, OPENING):
         words[account + word] = 0
     words[account + KIND] = _kind_by_content(arena, frame)
     arena.set_state(frame, FILLING)
