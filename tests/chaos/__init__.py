@@ -12,6 +12,7 @@ all that is noted must have arrived, and the one event a thread was busy with wh
 
 Read in this order: `plan` (what happens when, all of it from one seed), `event` (what is emitted),
 `roll`, `producer`, `application` (the processes under attack), `victim`, `family` (how they look
-from outside), `station` (the sink and its journals), `conductor` (carries out the plan), `incident`
+from outside), `station` (the sink and its journals), `conductor` (carries out the plan), `heir` (a
+client that sends what one before it has parked), `incident`
 and `audit` (what arrived, and what may have arrived twice), `leaks`, `summary`.
 """

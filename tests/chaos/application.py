@@ -54,6 +54,11 @@ class Brief:
     last_entry: int
     seconds: float
 
+    @property
+    def spool(self) -> str:
+        """Where its spool is, if it has one."""
+        return str(Path(self.folder) / "spools" / str(self.number))
+
 
 class Application:
     """The parent of all its producers."""
@@ -66,9 +71,8 @@ class Application:
         self._descriptors = _descriptors()
         self._outcome = folder / "outcomes" / str(brief.number)
         http = HTTPOptions(read_timeout=READ_TIMEOUT, trust_env=False)
-        self._client = Client(
-            ClientConfig("chaos", base_url=brief.url, http=http, **self._cast.settings)
-        )
+        settings = {**self._cast.settings, "spool_dir": brief.spool if self._cast.spools else None}
+        self._client = Client(ClientConfig("chaos", base_url=brief.url, http=http, **settings))
         roll = Roll(folder / "roll")
         self._around = Surroundings(
             client=self._client,

@@ -10,6 +10,8 @@ import itertools
 import os
 import random
 import signal
+import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -41,6 +43,7 @@ _HUNG_SECONDS: Final = 45.0
 # A worker that cannot live is started anew after up to 30 s; then it has to deliver.
 _CALM_SECONDS: Final = 120.0
 _BUSY_SECONDS: Final = 0.05
+_HEIR_SECONDS: Final = 60.0
 _SPARE_SECONDS: Final = 240.0
 
 
@@ -56,7 +59,7 @@ class Conductor:
         self._plan = plan
         self._folder = folder
         self._run = f"{random.getrandbits(32):08x}"
-        for name in ("logs", "outcomes", "troubles", "journals", "tmp"):
+        for name in ("logs", "outcomes", "troubles", "journals", "tmp", "spools"):
             (folder / name).mkdir()
         self._chronicle = Chronicle(folder)
         self._leaks = Leaks(folder / "tmp")
@@ -312,6 +315,7 @@ class Conductor:
         stats = family.stats()
         family.accepted = stats.accepted
         self._summary.retries += stats.retries
+        self._summary.parked += stats.parked
         leaks = self._summary.leaks
         leaks["frames"] = leaks.get("frames", 0) + family.busy_frames()
         family.close()
@@ -351,6 +355,33 @@ class Conductor:
         for family in self._families:
             if not family.over:
                 self._blame_survivors(family)
+        for family in self._families:
+            if family.spool.exists():
+                self._have_inherited(family)
+
+    def _have_inherited(self, family: Family) -> None:
+        """What an application has parked, another one on its spool sends."""
+        command = ["-m", "chaos.heir", self._station.url, str(family.spool), str(_HEIR_SECONDS)]
+        done = subprocess.run(
+            [sys.executable, *command], env=self._environment(), capture_output=True, check=False
+        )
+        if done.returncode:
+            said = done.stderr.decode(errors="replace").strip()
+            self._blame(f"application {family.number}: its heir could not send all: {said}")
+        deadline = time.monotonic() + _HEIR_SECONDS
+        while self._others_alive():
+            if time.monotonic() > deadline:
+                self._blame(f"application {family.number}: its heir's workers do not leave")
+                break
+            time.sleep(_TICK_SECONDS)
+        for file in family.what_is_left_in_the_spool():
+            self._blame(f"leaked: {file}")
+
+    def _others_alive(self) -> bool:
+        """Whether anybody lives below this process but the sink."""
+        self._reap()
+        others = set(descendants(os.getpid())) - {self._station.pid}
+        return any(born(pid) is not None for pid in others)
 
     def _blame_survivors(self, family: Family) -> None:
         for victim in family.producers():

@@ -45,6 +45,7 @@ class Family:
 
     def __init__(self, brief: Brief, roll: Roll, environment: dict[str, str]) -> None:
         self.number = brief.number
+        self.spool = Path(brief.spool)
         self.cast = Cast(**brief.cast)
         self.retired = False
         self.over = False
@@ -208,7 +209,7 @@ class Family:
         if busy := self.busy_frames():
             yield f"{busy} frames leaked"
         stats = self.stats()
-        if stats.accepted != stats.delivered:
+        if stats.accepted != stats.delivered + stats.parked:
             yield f"not all was delivered: {stats}"
         if self._parent.returncode > 0:
             yield f"it ended with {self._parent.returncode}"
@@ -230,6 +231,12 @@ class Family:
             yield f"threads are left: {facts['threads']}"
         if facts["left"]:
             yield f"close() left {facts['left']} records"
+
+    def what_is_left_in_the_spool(self) -> list[str]:
+        """The files that should not be there, when all processes have gone."""
+        parked = ("parked.db", "parked.db-shm", "parked.db-wal")
+        files = self.spool.iterdir() if self.spool.exists() else ()
+        return [str(file) for file in files if file.name not in parked]
 
     def close(self) -> None:
         """Let go of the arena, and of the pipes."""

@@ -46,6 +46,7 @@ _WEIGHTS: Final[dict[StrikeKind, float]] = {
 _MEAN_PAUSE: Final = 0.6
 _LONGEST_PAUSE: Final = 3.0
 _STOP_SECONDS: Final = (0.1, 3.0)
+_SPOOL_RATE: Final = 0.4
 
 READ_TIMEOUT: Final = 5.0
 """Seconds that a sender waits for an answer: longer than any stop, but not than several."""
@@ -87,6 +88,7 @@ class Cast:
         producers: how many forked processes emit at once.
         parent_emits: whether the parent itself emits, from a thread, before it forks.
         ending: how it ends when it is told to.
+        spools: whether its arena is a file, and what has had its last try is parked beside it.
     """
 
     seed: int
@@ -94,6 +96,7 @@ class Cast:
     producers: int
     parent_emits: bool
     ending: Ending
+    spools: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +152,11 @@ class Plan:
             "block_timeout": BLOCK_TIMEOUT,
             "exit_timeout": dice.choice([0.0, 2.0]),
         }
+        spools = dice.random() < _SPOOL_RATE
+        if spools:  # so that outages of seconds outlast the tries
+            settings["flush_num_retries"] = dice.choice([0, 2, 5])
         return Cast(
+            spools=spools,
             seed=dice.getrandbits(32),
             settings=settings,
             producers=dice.choice([self.producers - 1, self.producers, self.producers + 1]),

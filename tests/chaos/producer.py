@@ -142,7 +142,7 @@ class Producer:
         if self._way == "close":
             lane = self._entry.lane(0)
             lane.begin()
-            if self._client.close(_CLOSE_SECONDS) == 0:
+            if self._client.close(_CLOSE_SECONDS) == 0 and arrives_when_settled(self._client):
                 lane.settle(lane.noted)
             lane.end()
         if self._way == "vanish":
@@ -185,7 +185,8 @@ class _Emitter:
         if self._dice.random() < _FLUSH_RATE:
             before = lane.noted
             lane.begin()
-            if self._client.flush(self._dice.uniform(0, _FLUSH_SECONDS)) == 0:
+            left = self._client.flush(self._dice.uniform(0, _FLUSH_SECONDS))
+            if left == 0 and arrives_when_settled(self._client):
                 lane.settle(before)
             lane.end()
         if self._dice.random() < _STATS_RATE:
@@ -194,6 +195,11 @@ class _Emitter:
             lane.end()
             if not stats.balanced:
                 raise AssertionError(f"not balanced: {stats}")
+
+
+def arrives_when_settled(client: Client) -> bool:
+    """Whether what is settled has arrived, and can't be parked."""
+    return client.config.spool_dir is None
 
 
 def with_troubles(folder: Path, work: Callable[[], object]) -> None:

@@ -21,6 +21,7 @@ class Summary:
         arrived: different events that the sink has.
         unnoted: those of them whose producer died before it could note them.
         identities: those of them that came in requests of their own.
+        parked: those that applications left in their spools, for others to send.
         requests: that the sink accepted.
         retries: requests that workers sent again.
         repeated_requests: those that the sink accepted again, by what explains them.
@@ -48,6 +49,7 @@ class Summary:
     arrived: int = 0
     unnoted: int = 0
     identities: int = 0
+    parked: int = 0
     requests: int = 0
     retries: int = 0
     repeated_requests: dict[str, int] = field(default_factory=dict)
@@ -85,7 +87,7 @@ class Summary:
             f"{self.drained:.1f} s more",
             f"  events    {self.emitted:,} emitted, {self.accepted:,} accepted, "
             f"{self.refused:,} refused; {self.arrived:,} arrived "
-            f"({self.unnoted:,} of them unnoted, {self.identities:,} identities)",
+            f"({self.unnoted:,} of them unnoted, {self.identities:,} identities, {self.parked:,} inherited)",
             f"  processes {self.applications} applications, {self.producers} producers, "
             f"{self.workers} workers",
             f"  killed    {_counts(self.kills)}; the sink: {_counts(self.sink)}",
