@@ -9,6 +9,7 @@ import click
 from bench import emit as emitting
 from bench import floor as floors
 from bench import footprint, results
+from bench import peers as rivals
 from bench import scale as scaling
 from bench import ship as shipping
 from bench.nginx import SpeedSink, speed_sink
@@ -98,6 +99,25 @@ def scale(repetitions: int, factor: float, output: Path, most: int) -> None:
     with speed_sink() as sink:
         run = _measure("scale", size, sink, scaling.cases(sink, size))
     _show(run, output, (scaling.COLUMNS, run.samples))
+
+
+@bench.command()
+@sizes
+@click.option("--python", type=click.Path(path_type=Path), help="That has the peers installed.")
+@click.option("--peer", "names", multiple=True, type=click.Choice(list(rivals.RIVALS)))
+def peers(
+    repetitions: int, factor: float, output: Path, python: Path | None, names: tuple[str, ...]
+) -> None:
+    """Other Python clients, in a venv of their own, made at the first time."""
+    scale = Scale(factor, repetitions)
+    chosen = names or tuple(rivals.RIVALS)
+    interpreter = python or rivals.install()
+    counted = rivals.verification(scale, interpreter, chosen)
+    with speed_sink() as sink:
+        cases = rivals.cases(sink, scale, interpreter, chosen)
+        run = _measure("peers", scale, sink, cases, verified_by_a_counting_sink=counted)
+    run.configuration["versions"] = rivals.REQUIREMENTS.read_text().splitlines()
+    _show(run, output, (rivals.COLUMNS, run.samples))
 
 
 def _measure(

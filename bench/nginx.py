@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from bench.counter import ANSWER
 from dataart_mp.devsink import SinkProcess
 
 _CONFIG: Final = """\
@@ -33,6 +34,7 @@ http {{
     server {{
         listen 127.0.0.1:{port} reuseport;
         location / {{ return 200; }}
+        location /json/ {{ default_type application/json; return 200 '{answer}'; }}
     }}
 }}
 """
@@ -65,7 +67,7 @@ def speed_sink() -> Iterator[SpeedSink]:
     with tempfile.TemporaryDirectory(prefix="bench-nginx-") as directory:
         port = _free_port()
         config = Path(directory, "nginx.conf")
-        config.write_text(_CONFIG.format(directory=directory, port=port))
+        config.write_text(_CONFIG.format(directory=directory, port=port, answer=ANSWER))
         child = subprocess.Popen([program, "-c", config, "-p", directory])
         try:
             _await(child, port)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final, NamedTuple
 
-from bench import emit, floor, footprint, scale, ship
+from bench import emit, floor, footprint, peers, scale, ship
 from dataart_mp.cli.measurement import Measurement
 
 # The Go client's events a second, and the requests a second of the raw sockets of its run; its
@@ -105,9 +105,22 @@ def _scale(run: Measurement) -> Iterator[Target]:
     yield Target("idle", run.median(scale.IDLE, "idle_percent"), 0.1, unit="%")
 
 
+def _peers(run: Measurement) -> Iterator[Target]:
+    for name, rival in peers.RIVALS.items():
+        for batch, factor in rival.factors.items():
+            theirs, ours = peers.case(name, batch), peers.case(peers.OURS, batch)
+            if factor is None or theirs not in run.samples:
+                continue
+            speed = run.ratio(ours, "events_per_second", theirs)
+            yield Target(f"events/s, to {theirs}", speed, factor, least=True)
+            cost = run.ratio(theirs, "cpu_per_million", ours)
+            yield Target(f"CPU an event of {theirs}, to ours", cost, factor, least=True)
+
+
 _BY_NAME: Final[dict[str, Callable[[Measurement], Iterator[Target]]]] = {
     "emit": _emit,
     "ship": _ship,
     "memory": _memory,
     "scale": _scale,
+    "peers": _peers,
 }
