@@ -10,6 +10,7 @@ from bench import emit as emitting
 from bench import floor as floors
 from bench import footprint, results
 from bench import peers as rivals
+from bench import queues as queueing
 from bench import scale as scaling
 from bench import ship as shipping
 from bench.nginx import SpeedSink, speed_sink
@@ -120,11 +121,40 @@ def peers(
     _show(run, output, (rivals.COLUMNS, run.samples))
 
 
+@bench.command()
+@sizes
+def queues(repetitions: int, factor: float, output: Path) -> None:
+    """A plain multiprocessing.Queue against RecordQueue: speed, and who survives what."""
+    scale = Scale(factor, repetitions)
+    run = _measure("queues", scale, None, queueing.cases(scale))
+    survived = queueing.survival(repetitions)
+    run.configuration["survival"] = survived
+    click.echo(queueing.survival_table(survived, repetitions) + "\n")
+    _show(run, output, (queueing.COLUMNS, run.samples))
+
+
+@bench.command()
+@click.option("--output", type=click.Path(path_type=Path), default=results.DIRECTORY)
+def report(output: Path) -> None:
+    """What all measurements in the directory mean: targets, and drawings beside them."""
+    # Not at the top: it takes longer to import than all else.
+    from bench.report import draw
+
+    runs = results.load(output)
+    if not runs:
+        raise click.ClickException(f"no measurement is in {output}; run the other commands first")
+    for run in runs.values():
+        click.echo(f"{run.name}: {run}")
+    click.echo("\n" + table([target for run in runs.values() for target in targets(run)]) + "\n")
+    for drawing in draw(runs, output):
+        click.echo(drawing)
+
+
 def _measure(
-    name: str, scale: Scale, sink: SpeedSink, cases: Cases, **settings: Any
+    name: str, scale: Scale, sink: SpeedSink | None, cases: Cases, **settings: Any
 ) -> Measurement:
     configuration = {
-        "sink": sink.name,
+        "sink": sink.name if sink else None,
         "event": [*EVENT[:3], EVENT.timestamp.isoformat(), EVENT.metadata],
         "record_bytes": len(floors.record()),
         "repetitions": scale.repetitions,

@@ -5,6 +5,7 @@ they do in an application; what is compared is the CPU time of the emitting thre
 beside it stands the wall time.
 """
 
+import resource
 import time
 import tracemalloc
 from array import array
@@ -29,7 +30,8 @@ COLUMNS: Final = (
     Column("p50 µs", "p50", 2),
     Column("p99 µs", "p99", 2),
     Column("longest µs", "longest"),
-    Column("longest of dumps µs", "control_longest"),
+    Column("of all µs", "longest_of_all"),
+    Column("of dumps µs", "control_longest"),
 )
 ONE: Final = "emit_action, 1 thread"
 FOUR: Final = "emit_action, 4 threads"
@@ -37,6 +39,8 @@ FULL: Final = 'emit_action, full, overflow="drop"'
 TIMED: Final = "emit_action, each call timed"
 _ROOMY: Final[dict[str, Any]] = {"flush_actions_batch_size": 500, "flush_buffer_size": 2000}
 _EVENTS: Final = 200_000  # 400 frames of 2,000
+# macOS has it for the process only.
+_THREAD: Final = getattr(resource, "RUSAGE_THREAD", resource.RUSAGE_SELF)
 _FULL_FRAMES: Final = 20
 
 
@@ -62,32 +66,42 @@ def cases(sink: SpeedSink, scale: Scale) -> dict[str, Callable[[], Sample]]:
 def timed(config: dict[str, Any], events: int, warm_up: int) -> Sample:
     """The time of each call, and, in turn with it, that of `orjson.dumps` as a control.
 
-    What the machine does to this process (others get its CPU) it does to both.
+    What the machine does to this process it does to both. `longest` is the longest call that the
+    kernel did not interrupt to give the CPU to somebody else; `longest_of_all` leaves none out.
     """
     now, dumps, event = time.perf_counter_ns, orjson.dumps, load.EVENT._asdict()
     key, user_key, is_anonymous_user, timestamp, metadata = load.EVENT
     calls, controls = array("Q", bytes(8 * events)), array("Q", bytes(8 * events))
+    longest = 0
     with Client(ClientConfig.from_wire(config)) as client:
         emit_action = client.emit_action
         load.warmed_up(client, warm_up)
         for number in range(events):
+            switches = _interruptions()
             start = now()
             emit_action(key, user_key, is_anonymous_user, timestamp, metadata)
             emitted = now()
             dumps(event)
             end = now()
-            calls[number] = emitted - start
+            calls[number] = taken = emitted - start
             controls[number] = end - emitted
+            if taken > longest and _interruptions() == switches:
+                longest = taken
     times, control = quantiles(calls), quantiles(controls)
     return {
         "latency": times,
         "control": control,
         "p50": times["0.5"],
         "p99": times["0.99"],
-        "longest": times["1.0"],
-        "control_p99": control["0.99"],
+        "longest": longest / 1000,
+        "longest_of_all": times["1.0"],
         "control_longest": control["1.0"],
     }
+
+
+def _interruptions() -> int:
+    """How often the kernel has taken the CPU from this thread, though it wanted to go on."""
+    return resource.getrusage(_THREAD).ru_nivcsw
 
 
 def into_full_buffer(events: int) -> Sample:

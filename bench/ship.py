@@ -15,11 +15,11 @@ from dataart_mp.devsink import SinkProcess
 COLUMNS: Final = (*load.COLUMNS, Column("requests/s", "requests_per_second"))
 BARE_LOOPS: Final = "two bare loops side by side, 500 a request"
 CEILING: Final = "raw sockets of 2 processes, {} a request"
-_PROCESSES: Final = (1, 2, 4)
-_BATCHES: Final = (1, 20, 100, 500, 2000)
+PROCESSES: Final = (1, 2, 4)
+BATCHES: Final = (1, 20, 100, 500, 2000)
 _EVENTS: Final = {1: 5_000, 20: 60_000, 100: 200_000, 500: 400_000, 2000: 400_000}
 _MANY_BYTES: Final = 1024 * 1024
-_CLIENT_BATCHES: Final = (20, 500)
+CLIENT_BATCHES: Final = (20, 500)
 
 
 def case(batch: int, processes: int = 2) -> str:
@@ -33,7 +33,7 @@ def settings(batch: int, processes: int = 2) -> dict[str, Any]:
     return {
         "flush_actions_batch_size": batch,
         "flush_num_processes": processes,
-        "max_request_bytes": _MANY_BYTES if batch > _CLIENT_BATCHES[-1] else 128 * 1024,
+        "max_request_bytes": _MANY_BYTES if batch > CLIENT_BATCHES[-1] else 128 * 1024,
     }
 
 
@@ -45,13 +45,13 @@ def cases(sink: SpeedSink, scale: Scale, *, full: bool) -> dict[str, Callable[[]
         scale: How much.
         full: Besides: other numbers of worker processes, other sizes of batches.
     """
-    ways = [(batch, 2) for batch in (_BATCHES if full else _CLIENT_BATCHES)]
+    ways = [(batch, 2) for batch in (BATCHES if full else CLIENT_BATCHES)]
     if full:
-        ways += [(batch, number) for batch in _CLIENT_BATCHES for number in _PROCESSES]
+        ways += [(batch, number) for batch in CLIENT_BATCHES for number in PROCESSES]
     seconds = 2.0 * min(1.0, scale.factor)
     return {
-        **{floor.case(floor.RAW, batch): _raw(sink, scale, batch) for batch in _CLIENT_BATCHES},
-        **{CEILING.format(batch): _ceiling(sink, scale, batch) for batch in _CLIENT_BATCHES},
+        **{floor.case(floor.RAW, batch): _raw(sink, scale, batch) for batch in CLIENT_BATCHES},
+        **{CEILING.format(batch): _ceiling(sink, scale, batch) for batch in CLIENT_BATCHES},
         BARE_LOOPS: lambda: floor.side_by_side(sink.url, 500, seconds),
         **{case(*way): _client(sink, scale, *way) for way in dict.fromkeys(ways)},
     }
@@ -102,7 +102,7 @@ def verification(scale: Scale) -> dict[str, int]:
         RuntimeError: Not all arrived, or some twice as often as they should.
     """
     counted = {}
-    for batch in _CLIENT_BATCHES:
+    for batch in CLIENT_BATCHES:
         events = scale(20_000)
         with SinkProcess() as sink:
             config = wire(sink.url, **settings(batch))

@@ -72,8 +72,7 @@ def _emit(run: Measurement) -> Iterator[Target]:
     yield Target("emit_action into a full buffer, to not full (CPU)", full, _SMALL_FACTOR)
     yield Target("p99 of a call", run.median(emit.TIMED, "p99"), 10.0, unit="µs")
     longest = max(run.values(emit.TIMED, "longest"))
-    control = max(run.values(emit.TIMED, "control_longest"))
-    yield Target(f"longest call (of orjson.dumps: {control:,.0f})", longest, 2000.0, unit="µs")
+    yield Target("longest call that kept its CPU, of all runs", longest, 2000.0, unit="µs")
 
 
 def _ship(run: Measurement) -> Iterator[Target]:

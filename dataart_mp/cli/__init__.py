@@ -1,10 +1,11 @@
-"""The command line: `dataart-mp ship`, `sink`, `demo`, `spool`, `flights`, `version`.
+"""The command line: `dataart-mp ship`, `sink`, `demo`, `spool`, `flights`, `bench`, `version`.
 
     commands/   what can be typed: each file reads options, and writes the result
     …           the nouns beside it do the work, and know nothing of options
 
 A line's way through `ship`: source ─► line ─► event ─► shipment ─► client; what comes of it is a
 result, and its exit code. The demo's: archive ─► flights ─► trial (client and sink) ─► audit.
+That of `bench`: load, in a fresh process ─► samples of a measurement.
 """
 
 import importlib.util

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from dataart_mp import __version__
+from dataart_mp.cli.commands.bench import bench
 from dataart_mp.cli.commands.demo import demo
 from dataart_mp.cli.commands.flights import flights
 from dataart_mp.cli.commands.ship import ship
@@ -66,7 +67,7 @@ def app() -> None:
     """Ship events to the DataArt platform, or see them arrive in a local stand-in of it."""
 
 
-for _command in (ship, sink, demo, spool, flights, version):
+for _command in (ship, sink, demo, spool, flights, bench, version):
     app.add_command(_command)
 
 

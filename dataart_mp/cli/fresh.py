@@ -49,10 +49,15 @@ def fresh(
         text=True,
         timeout=_SECONDS,
         check=False,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(entries)},
+        env={**_environment(), "PYTHONPATH": os.pathsep.join(entries)},
     )
     if done.returncode:
         said = done.stderr.strip().splitlines() or ["it said nothing"]
         raise DataArtError(f"a measured process ended with {done.returncode}: {said[-1]}")
     result: T = json.loads(done.stdout.splitlines()[-1])
     return result
+
+
+def _environment() -> dict[str, str]:
+    """Ours, without what would configure a client, its key among that."""
+    return {name: text for name, text in os.environ.items() if not name.startswith("DATAART_")}
