@@ -1,8 +1,9 @@
 """`python -m bench COMMAND`: what can be typed."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import functools
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final
 
 import click
 
@@ -13,27 +14,43 @@ from bench import peers as rivals
 from bench import queues as queueing
 from bench import scale as scaling
 from bench import ship as shipping
-from bench.nginx import SpeedSink, speed_sink
+from bench.nginx import speed_sink
+from bench.session import Session
 from bench.settings import Scale
 from bench.targets import table, targets
 from bench.timeline import timeline
 from dataart_mp.cli.fresh import fresh
-from dataart_mp.cli.load import EVENT
-from dataart_mp.cli.measurement import Column, Measurement, Sample
 
-F = TypeVar("F", bound=Callable[..., object])
-Cases = Mapping[str, Callable[[], Sample]]
+_LEAST_TIMELINE_SECONDS: Final = 1.0
+_TIMELINE_SECONDS: Final = 8.0
 
 
-def sizes(command: F) -> F:
-    """How much a command measures, and where it keeps that."""
-    for option in (
-        click.option("--output", type=click.Path(path_type=Path), default=results.DIRECTORY),
-        click.option("--factor", type=float, default=1.0, help="Of the usual number of events."),
-        click.option("--repetitions", type=click.IntRange(1), default=7, show_default=True),
-    ):
-        command = option(command)
-    return command
+def measures(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options of a Session, and the session as its first argument."""
+
+    @click.option("--repetitions", type=click.IntRange(1), default=7, show_default=True)
+    @click.option(
+        "--factor", default=1.0, show_default=True, help="Measure so much of the usual number."
+    )
+    @click.option(
+        "--only",
+        multiple=True,
+        metavar="TEXT",
+        help="Only cases with this in their names; then there are no targets.",
+    )
+    @click.option(
+        "--output",
+        type=click.Path(file_okay=False, path_type=Path),
+        default=results.DIRECTORY,
+        help="Directory for the samples.  [default: .cache/bench]",
+    )
+    @functools.wraps(command)
+    def with_session(
+        *, repetitions: int, factor: float, only: tuple[str, ...], output: Path, **options: Any
+    ) -> None:
+        command(Session(Scale(factor, repetitions), only, output), **options)
+
+    return with_session
 
 
 @click.group()
@@ -42,137 +59,132 @@ def bench() -> None:
 
 
 @bench.command()
-@sizes
-def floor(repetitions: int, factor: float, output: Path) -> None:
+@measures
+def floor(session: Session) -> None:
     """What the parts cost at least: encode, copy, post."""
-    scale = Scale(factor, repetitions)
     with speed_sink() as sink:
-        run = _measure("floor", scale, sink, floors.cases(sink, scale))
+        run = session.measure("floor", sink, floors.cases(sink, session.scale))
     calls = (floors.ENCODE, floors.COPY)
     posts = [case for case in run.samples if case not in calls]
-    _show(run, output, (floors.CALLS, calls), (floors.REQUESTS, posts))
+    session.show(run, (floors.CALLS, calls), (floors.REQUESTS, posts))
 
 
 @bench.command()
-@sizes
-def emit(repetitions: int, factor: float, output: Path) -> None:
-    """A call of emit_action; the Go client's benchmark of 4,000 actions."""
-    scale = Scale(factor, repetitions)
+@measures
+def emit(session: Session) -> None:
+    """A call of emit_action."""
     with speed_sink() as sink:
-        ours, seed = emitting.cases(sink, scale), emitting.seed_cases(sink)
-        run = _measure("emit", scale, sink, {**ours, **seed})
-    _show(run, output, (emitting.COLUMNS, ours), (emitting.SEED_COLUMNS, seed))
+        run = session.measure("emit", sink, emitting.cases(sink, session.scale))
+    session.show(run, (emitting.COLUMNS, run.samples))
 
 
 @bench.command()
-@sizes
+@measures
+def seed(session: Session) -> None:
+    """The Go client's benchmark: 4,000 actions in parallel."""
+    with speed_sink() as sink:
+        run = session.measure("seed", sink, emitting.seed_cases(sink), **emitting.SEED)
+    session.show(run, (emitting.SEED_COLUMNS, run.samples))
+
+
+@bench.command()
+@measures
 @click.option("--full", is_flag=True, help="Other batch sizes and numbers of processes, too.")
-def ship(repetitions: int, factor: float, output: Path, full: bool) -> None:
+def ship(session: Session, full: bool) -> None:
     """Events end to end, against the floors of the same run, and through faults."""
-    scale = Scale(factor, repetitions)
-    counted = shipping.verification(scale)
+    counted = shipping.verification(session.scale)
+    seconds = max(_LEAST_TIMELINE_SECONDS, _TIMELINE_SECONDS * min(1.0, session.scale.factor))
+    faults = fresh(timeline, seconds=seconds)
     with speed_sink() as sink:
-        run = _measure("ship", scale, sink, shipping.cases(sink, scale, full=full))
-    run.configuration["verified_by_a_counting_sink"] = counted
-    run.configuration["timeline"] = fresh(timeline, seconds=8.0 * min(1.0, factor * 10))
+        cases = shipping.cases(sink, session.scale, full=full)
+        run = session.measure(
+            "ship", sink, cases, verified_by_a_counting_sink=counted, timeline=faults
+        )
     for case, count in counted.items():
         click.echo(f"Verified: {case}: all {count:,} events counted by the sink")
-    _show(run, output, (shipping.COLUMNS, run.samples))
+    session.show(run, (shipping.COLUMNS, run.samples))
 
 
 @bench.command()
-@sizes
+@measures
 @click.option("--most", default=1_000_000, show_default=True, help="Events of the long run.")
-def memory(repetitions: int, factor: float, output: Path, most: int) -> None:
+def memory(session: Session, most: int) -> None:
     """Memory of the application and of its workers, and whether it grows."""
-    scale = Scale(factor, repetitions, most)
     with speed_sink() as sink:
-        run = _measure("memory", scale, sink, footprint.cases(sink, scale), many=scale(most))
-    _show(run, output, (footprint.COLUMNS, run.samples))
+        cases = footprint.cases(sink, session.scale, most)
+        run = session.measure("memory", sink, cases, many=session.scale(most))
+    session.show(run, (footprint.COLUMNS, run.samples))
 
 
 @bench.command()
-@sizes
+@measures
 @click.option("--most", default=1_000_000, show_default=True, help="Events of the largest load.")
-def scale(repetitions: int, factor: float, output: Path, most: int) -> None:
+def scale(session: Session, most: int) -> None:
     """Cost an event from few to many, the first event, and idleness."""
-    size = Scale(factor, repetitions, most)
     with speed_sink() as sink:
-        run = _measure("scale", size, sink, scaling.cases(sink, size))
-    _show(run, output, (scaling.COLUMNS, run.samples))
+        run = session.measure("scale", sink, scaling.cases(sink, session.scale, most))
+    session.show(run, (scaling.COLUMNS, run.samples))
 
 
 @bench.command()
-@sizes
+@measures
 @click.option("--python", type=click.Path(path_type=Path), help="That has the peers installed.")
 @click.option("--peer", "names", multiple=True, type=click.Choice(list(rivals.RIVALS)))
-def peers(
-    repetitions: int, factor: float, output: Path, python: Path | None, names: tuple[str, ...]
-) -> None:
+def peers(session: Session, python: Path | None, names: tuple[str, ...]) -> None:
     """Other Python clients, in a venv of their own, made at the first time."""
-    scale = Scale(factor, repetitions)
     chosen = names or tuple(rivals.RIVALS)
     interpreter = python or rivals.install()
-    counted = rivals.verification(scale, interpreter, chosen)
+    counted = rivals.verification(session.scale, interpreter, chosen)
     with speed_sink() as sink:
-        cases = rivals.cases(sink, scale, interpreter, chosen)
-        run = _measure("peers", scale, sink, cases, verified_by_a_counting_sink=counted)
-    run.configuration["versions"] = rivals.REQUIREMENTS.read_text().splitlines()
-    _show(run, output, (rivals.COLUMNS, run.samples))
+        cases = rivals.cases(sink, session.scale, interpreter, chosen)
+        run = session.measure(
+            "peers",
+            sink,
+            cases,
+            verified_by_a_counting_sink=counted,
+            versions=rivals.REQUIREMENTS.read_text().splitlines(),
+        )
+    session.show(run, (rivals.COLUMNS, run.samples))
 
 
 @bench.command()
-@sizes
-def queues(repetitions: int, factor: float, output: Path) -> None:
+@measures
+@click.option("--trials", default=5, show_default=True, help="Of each death; 0: none.")
+def queues(session: Session, trials: int) -> None:
     """A plain multiprocessing.Queue against RecordQueue: speed, and who survives what."""
-    scale = Scale(factor, repetitions)
-    run = _measure("queues", scale, None, queueing.cases(scale))
-    survived = queueing.survival(repetitions)
-    run.configuration["survival"] = survived
-    click.echo(queueing.survival_table(survived, repetitions) + "\n")
-    _show(run, output, (queueing.COLUMNS, run.samples))
+    survived = queueing.survival(trials) if trials else {}
+    run = session.measure(
+        "queues", None, queueing.cases(session.scale), trials=trials, survival=survived
+    )
+    if survived:
+        click.echo(queueing.survival_table(survived, trials) + "\n")
+    session.show(run, (queueing.COLUMNS, run.samples))
 
 
 @bench.command()
-@click.option("--output", type=click.Path(path_type=Path), default=results.DIRECTORY)
-def report(output: Path) -> None:
-    """What all measurements in the directory mean: targets, and drawings beside them."""
+@click.argument(
+    "directory",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    default=results.DIRECTORY,
+)
+@click.option(
+    "--output",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Directory for the drawings.  [default: that of the samples]",
+)
+def report(directory: Path, output: Path | None) -> None:
+    """What all measurements in DIRECTORY (.cache/bench) mean: targets, and drawings."""
     # Not at the top: it takes longer to import than all else.
     from bench.report import draw
 
-    runs = results.load(output)
+    runs = results.load(directory)
     if not runs:
-        raise click.ClickException(f"no measurement is in {output}; run the other commands first")
+        raise click.ClickException(f"no measurement is in {directory}; run other commands first")
     for run in runs.values():
         click.echo(f"{run.name}: {run}")
     click.echo("\n" + table([target for run in runs.values() for target in targets(run)]) + "\n")
-    for drawing in draw(runs, output):
+    for drawing in draw(runs, output or directory):
         click.echo(drawing)
-
-
-def _measure(
-    name: str, scale: Scale, sink: SpeedSink | None, cases: Cases, **settings: Any
-) -> Measurement:
-    configuration = {
-        "sink": sink.name if sink else None,
-        "event": [*EVENT[:3], EVENT.timestamp.isoformat(), EVENT.metadata],
-        "record_bytes": len(floors.record()),
-        "repetitions": scale.repetitions,
-        "factor": scale.factor,
-        **settings,
-    }
-    run = Measurement(name, configuration)
-    return run.take(cases, scale.repetitions, lambda line: click.echo(line, err=True))
-
-
-def _show(run: Measurement, output: Path, *tables: tuple[Sequence[Column], Iterable[str]]) -> None:
-    click.echo(f"{run.name}: {run}\n")
-    for columns, cases in tables:
-        click.echo(run.table(columns, cases) + "\n")
-    found = targets(run)
-    if found:
-        click.echo(table(found) + "\n")
-    click.echo(f"All samples are in {results.save(run, output)}")
 
 
 if __name__ == "__main__":

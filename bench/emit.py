@@ -136,7 +136,7 @@ SEED_COLUMNS: Final = (
     Column("CPU ns/op", "work_ns_per_call"),
     Column("bytes/op", "bytes_per_call"),
 )
-_SEED: Final[dict[str, Any]] = {
+SEED: Final[dict[str, Any]] = {
     "flush_buffer_size": 100,
     "flush_num_workers": 16,
     "flush_num_retries": 3,
@@ -150,7 +150,7 @@ _SEED_THREADS: Final = (1, 2, 4, 8)
 
 def seed_cases(sink: SpeedSink) -> dict[str, Callable[[], Sample]]:
     """4,000 actions in parallel threads, as the Go client's BenchmarkClient has goroutines."""
-    config = wire(sink.url, **_SEED)
+    config = wire(sink.url, **SEED)
 
     def case(threads: int) -> Callable[[], Sample]:
         def sample() -> Sample:

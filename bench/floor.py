@@ -35,6 +35,8 @@ _FRAME: Final = 128 * 1024
 _FRAMES: Final = 16
 _START_SECONDS: Final = 1.0
 _CHUNK: Final = 1000
+_ANSWER_BYTES: Final = 65536
+_STATUS: Final = slice(9, 12)
 
 CALLS: Final = (Column("ns a call", "ns_per_call"), Column("CPU ns", "work_ns_per_call"))
 REQUESTS: Final = (
@@ -130,21 +132,33 @@ Send = Callable[[], int]
 
 
 def _raw_socket(host: str, port: int, content: bytes) -> Send:
-    """One `sendall` of head and body, one `recv` of an answer that has no body."""
+    """One `sendall` of head and body, one `recv` of an answer as long as the first one."""
     connection = socket.create_connection((host, port))
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     fields = {"Host": f"{host}:{port}", **_HEADERS, "Content-Length": str(len(content))}
     head = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
     request = f"POST {_PATH} HTTP/1.1\r\n{head}\r\n".encode() + content
+    connection.sendall(request)
+    size = _answer_size(connection)
 
     def send() -> int:
         connection.sendall(request)
-        answer = connection.recv(65536)
-        while b"\r\n\r\n" not in answer:
-            answer += connection.recv(65536)
-        return int(answer[9:12])
+        answer = connection.recv(_ANSWER_BYTES)
+        while len(answer) < size:
+            answer += connection.recv(_ANSWER_BYTES)
+        return int(answer[_STATUS])
 
     return send
+
+
+def _answer_size(connection: socket.socket) -> int:
+    """Read an answer; how long it is, head and body."""
+    with http.client.HTTPResponse(connection) as answer:
+        answer.begin()
+        body_bytes = len(answer.read())
+        # What http.client has parsed, written again: the same names, the same values.
+        head = "".join(f"{name}: {value}\r\n" for name, value in answer.getheaders())
+        return len(f"HTTP/1.1 {answer.status} {answer.reason}\r\n{head}\r\n") + body_bytes
 
 
 def _http_client(host: str, port: int, content: bytes) -> Send:

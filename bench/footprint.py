@@ -29,9 +29,9 @@ def case(batch: int) -> str:
     return f"dataart_mp, batch {batch}"
 
 
-def cases(sink: SpeedSink, scale: Scale) -> dict[str, Callable[[], Sample]]:
+def cases(sink: SpeedSink, scale: Scale, most: int) -> dict[str, Callable[[], Sample]]:
     """A few events, then many, by the same application."""
-    few, many = scale(_FEW), scale(scale.most_events)
+    few, many = scale(_FEW), scale(most)
 
     def sample(batch: int) -> Callable[[], Sample]:
         config = wire(sink.url, flush_actions_batch_size=batch, flush_num_processes=_PROCESSES)

@@ -24,6 +24,7 @@ _FAULT: Final = "tab:red"
 
 def draw(runs: Runs, directory: Path) -> list[Path]:
     """Draw what the runs allow; the files made."""
+    directory.mkdir(parents=True, exist_ok=True)
     drawn = []
     for name, (needed, drawing) in _DRAWINGS.items():
         if needed not in runs:

@@ -1,4 +1,7 @@
-"""Where measurements are kept: results/<name>.json, one for each command."""
+"""Where measurements are kept: <name>.json, one for each command, in `.cache/bench`.
+
+Those that the README tells of are in `bench/results`.
+"""
 
 import json
 from pathlib import Path
@@ -6,14 +9,14 @@ from typing import Final
 
 from dataart_mp.cli.measurement import Measurement
 
-DIRECTORY: Final = Path(__file__).parent / "results"
+DIRECTORY: Final = Path(__file__).parents[1] / ".cache" / "bench"
 
 
 def save(measurement: Measurement, directory: Path) -> Path:
     """Write it, in place of the last one of its name."""
     directory.mkdir(parents=True, exist_ok=True)
     file = directory / f"{measurement.name}.json"
-    file.write_text(json.dumps(measurement.as_json(), indent=1, ensure_ascii=False) + "\n")
+    file.write_text(json.dumps(measurement.as_json(), ensure_ascii=False) + "\n")
     return file
 
 

@@ -31,16 +31,16 @@ def case(events: int) -> str:
     return f"{events:,} events"
 
 
-def steps(scale: Scale) -> list[int]:
+def _steps(scale: Scale, most: int) -> list[int]:
     """From ten thousand by tens to the most."""
     counts, events = [], scale(_LEAST)
-    while events < scale(scale.most_events):
+    while events < scale(most):
         counts.append(events)
         events *= 10
-    return [*counts, scale(scale.most_events)]
+    return [*counts, scale(most)]
 
 
-def cases(sink: SpeedSink, scale: Scale) -> dict[str, Callable[[], Sample]]:
+def cases(sink: SpeedSink, scale: Scale, most: int) -> dict[str, Callable[[], Sample]]:
     """Loads of growing size, a start, and a while of nothing."""
     config = wire(sink.url, flush_actions_batch_size=_BATCH, flush_num_processes=2)
 
@@ -53,7 +53,7 @@ def cases(sink: SpeedSink, scale: Scale) -> dict[str, Callable[[], Sample]]:
         return take
 
     return {
-        **{case(events): sample(events) for events in steps(scale)},
+        **{case(events): sample(events) for events in _steps(scale, most)},
         START: lambda: fresh(start, config=config),
         IDLE: lambda: idle(config, seconds=10.0 * min(1.0, scale.factor)),
     }

@@ -13,12 +13,10 @@ class Scale:
     Attributes:
         factor: Of the usual number of events; tests take a thousandth.
         repetitions: Samples of each case.
-        most_events: The largest load of `scale` and of `memory`.
     """
 
     factor: float = 1.0
     repetitions: int = 7
-    most_events: int = 1_000_000
 
     def __call__(self, usual: int) -> int:
         """So many instead of the usual number, but one at least."""
