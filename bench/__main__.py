@@ -92,7 +92,7 @@ def seed(session: Session) -> None:
 @click.option("--full", is_flag=True, help="Other batch sizes and numbers of processes, too.")
 def ship(session: Session, full: bool) -> None:
     """Events end to end, against the floors of the same run, and through faults."""
-    counted = shipping.verification(session.scale)
+    counted = shipping.verification(session.scale, session.wants)
     seconds = max(_LEAST_TIMELINE_SECONDS, _TIMELINE_SECONDS * min(1.0, session.scale.factor))
     faults = fresh(timeline, seconds=seconds)
     with speed_sink() as sink:

@@ -11,6 +11,9 @@ ANSWER: Final = '{"status":1,"code":200}'
 """JSON that satisfies all of the peers; Mixpanel wants it so."""
 
 
+_LOOK_SECONDS: Final = 0.02  # for the end
+
+
 class Counter:
     """What has arrived.
 
@@ -61,7 +64,7 @@ def counting(text: str) -> Iterator[Counter]:
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         server.daemon_threads = True
         counter.url = f"http://127.0.0.1:{server.server_address[1]}"
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, args=(_LOOK_SECONDS,))
         thread.start()
         try:
             yield counter

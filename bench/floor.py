@@ -9,6 +9,7 @@ import socket
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
 from itertools import repeat
 from typing import Final
 from urllib.parse import urlsplit
@@ -49,31 +50,31 @@ ENCODE: Final = "orjson.dumps"
 COPY: Final = "copy into shared memory"
 
 
-def record() -> bytes:
-    """The event as one JSON line."""
-    return orjson.dumps(EVENT._asdict()) + b"\n"
+def event() -> bytes:
+    """The event, encoded."""
+    return orjson.dumps(EVENT._asdict())
 
 
 def body(batch: int) -> bytes:
     """A request's body with so many events."""
-    actions = b",".join(repeat(record()[:-1], batch))
+    actions = b",".join(repeat(event(), batch))
     return b'{"timestamp":"2021-05-04T10:11:13.000000+00:00","actions":[%b]}' % actions
 
 
 def encode(events: int) -> Sample:
     """`orjson.dumps` of the event, and nothing else."""
-    event, dumps = EVENT._asdict(), orjson.dumps
+    plain, dumps = EVENT._asdict(), orjson.dumps
 
     def loop(count: int) -> None:
         for _ in repeat(None, count):
-            dumps(event)
+            dumps(plain)
 
     return _calls(loop, events)
 
 
 def copy(events: int) -> Sample:
     """A record into shared memory, frame after frame, as `RecordQueue.append` copies it."""
-    line = record()
+    line = event() + b"\n"
     memory = memoryview(mmap.mmap(-1, _FRAMES * _FRAME))
     size, end = len(line), _FRAMES * _FRAME - len(line)
 
@@ -90,18 +91,17 @@ def copy(events: int) -> Sample:
 
 def post(layer: str, url: str, batch: int, requests: int) -> Sample:
     """Ready bodies over one kept-alive connection, through one layer of HTTP."""
-    parts = urlsplit(url)
-    send = _LAYERS[layer](parts.hostname or "", parts.port or 80, body(batch))
+    with ExitStack() as opened:
+        send = _opened(opened, layer, url, batch)
 
-    def loop(count: int) -> None:
-        for _ in repeat(None, count):
-            if send() != http.client.OK:
-                raise RuntimeError(f"{layer}: not answered by 200")
+        def loop(count: int) -> None:
+            for _ in repeat(None, count):
+                _check(send())
 
-    loop(int(requests * _WARM_UP) + 1)
-    start, cpu = time.perf_counter(), time.process_time()
-    loop(requests)
-    seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
+        loop(int(requests * _WARM_UP) + 1)
+        start, cpu = time.perf_counter(), time.process_time()
+        loop(requests)
+        seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
     return {
         "requests": requests,
         "seconds": seconds,
@@ -111,6 +111,16 @@ def post(layer: str, url: str, batch: int, requests: int) -> Sample:
         "cpu_us_per_request": cpu * 1e6 / requests,
         "cpu_per_million": cpu * 1e6 / (requests * batch),
     }
+
+
+def _opened(opened: ExitStack, layer: str, url: str, batch: int) -> "Send":
+    parts = urlsplit(url)
+    return _LAYERS[layer](opened, parts.hostname or "", parts.port or 80, body(batch))
+
+
+def _check(status: int) -> None:
+    if status != http.client.OK:
+        raise RuntimeError(f"answered by {status}")
 
 
 def _calls(loop: Callable[[int], None], events: int) -> Sample:
@@ -131,9 +141,9 @@ def _calls(loop: Callable[[int], None], events: int) -> Sample:
 Send = Callable[[], int]
 
 
-def _raw_socket(host: str, port: int, content: bytes) -> Send:
+def _raw_socket(opened: ExitStack, host: str, port: int, content: bytes) -> Send:
     """One `sendall` of head and body, one `recv` of an answer as long as the first one."""
-    connection = socket.create_connection((host, port))
+    connection = opened.enter_context(socket.create_connection((host, port)))
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     fields = {"Host": f"{host}:{port}", **_HEADERS, "Content-Length": str(len(content))}
     head = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
@@ -161,8 +171,8 @@ def _answer_size(connection: socket.socket) -> int:
         return len(f"HTTP/1.1 {answer.status} {answer.reason}\r\n{head}\r\n") + body_bytes
 
 
-def _http_client(host: str, port: int, content: bytes) -> Send:
-    connection = http.client.HTTPConnection(host, port)
+def _http_client(opened: ExitStack, host: str, port: int, content: bytes) -> Send:
+    connection = opened.enter_context(closing(http.client.HTTPConnection(host, port)))
 
     def send() -> int:
         connection.request("POST", _PATH, content, _HEADERS)
@@ -173,8 +183,8 @@ def _http_client(host: str, port: int, content: bytes) -> Send:
     return send
 
 
-def _urllib3_connection(host: str, port: int, content: bytes) -> Send:
-    connection = HTTPConnection(host, port)
+def _urllib3_connection(opened: ExitStack, host: str, port: int, content: bytes) -> Send:
+    connection = opened.enter_context(closing(HTTPConnection(host, port)))
 
     def send() -> int:
         connection.request("POST", _PATH, content, _HEADERS)
@@ -185,19 +195,20 @@ def _urllib3_connection(host: str, port: int, content: bytes) -> Send:
     return send
 
 
-def _pool(host: str, port: int, content: bytes) -> Send:
-    pool = urllib3.HTTPConnectionPool(host, port)
+def _pool(opened: ExitStack, host: str, port: int, content: bytes) -> Send:
+    pool = opened.enter_context(urllib3.HTTPConnectionPool(host, port))
     return lambda: pool.urlopen("POST", _PATH, content, _HEADERS, retries=False).status
 
 
-def _pool_manager(host: str, port: int, content: bytes) -> Send:
-    pool, url = urllib3.PoolManager(), f"http://{host}:{port}{_PATH}"
+def _pool_manager(opened: ExitStack, host: str, port: int, content: bytes) -> Send:
+    pool = opened.enter_context(urllib3.PoolManager())
+    url = f"http://{host}:{port}{_PATH}"
     return lambda: pool.request("POST", url, body=content, headers=_HEADERS, retries=False).status
 
 
 RAW: Final = "raw socket"
 POOL: Final = "HTTPConnectionPool.urlopen"
-_LAYERS: Final[dict[str, Callable[[str, int, bytes], Send]]] = {
+_LAYERS: Final[dict[str, Callable[[ExitStack, str, int, bytes], Send]]] = {
     RAW: _raw_socket,
     "http.client": _http_client,
     "urllib3 HTTPConnection": _urllib3_connection,
@@ -249,26 +260,25 @@ def side_by_side(url: str, batch: int, seconds: float) -> Sample:
 
 
 def _encode_for(begin: float, seconds: float) -> float:
-    event, dumps = EVENT._asdict(), orjson.dumps
+    plain, dumps = EVENT._asdict(), orjson.dumps
 
     def loop() -> int:
         for _ in repeat(None, _CHUNK):
-            dumps(event)
+            dumps(plain)
         return _CHUNK
 
     return _rate(loop, begin, seconds)
 
 
 def _post_for(url: str, batch: int, begin: float, seconds: float) -> float:
-    parts = urlsplit(url)
-    send = _pool(parts.hostname or "", parts.port or 80, body(batch))
+    with ExitStack() as opened:
+        send = _opened(opened, POOL, url, batch)
 
-    def loop() -> int:
-        if send() != http.client.OK:
-            raise RuntimeError("not answered by 200")
-        return batch
+        def loop() -> int:
+            _check(send())
+            return batch
 
-    return _rate(loop, begin, seconds)
+        return _rate(loop, begin, seconds)
 
 
 def _rate(loop: Callable[[], int], begin: float, seconds: float) -> float:

@@ -61,7 +61,7 @@ def speed_sink() -> Iterator[SpeedSink]:
     """Run nginx; where it isn't installed, the sink of dataart_mp, which is slower."""
     program = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
     if program is None:
-        with SinkProcess("--keep", "0", "--keep-requests", "0") as sink:
+        with SinkProcess("--keep", "1", "--keep-requests", "1") as sink:
             yield SpeedSink(sink.url, "dataart_mp.devsink", sink.pid)
         return
     with tempfile.TemporaryDirectory(prefix="bench-nginx-") as directory:

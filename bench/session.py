@@ -40,14 +40,14 @@ class Session:
         configuration = {
             "sink": sink.name if sink else None,
             "event": [*EVENT[:3], EVENT.timestamp.isoformat(), EVENT.metadata],
-            "record_bytes": len(floor.record()),
+            "event_bytes": len(floor.event()),
             "repetitions": self.scale.repetitions,
             "factor": self.scale.factor,
             **settings,
         }
         # What is not all must not be taken for it: it has another name, and no targets.
         run = Measurement(f"{name}-part" if self.only else name, configuration)
-        chosen = {case: cases[case] for case in cases if self._wants(case)}
+        chosen = {case: cases[case] for case in cases if self.wants(case)}
         if not chosen:
             raise click.UsageError(f"--only: none of the cases is named so: {', '.join(cases)}")
         return run.take(chosen, self.scale.repetitions, lambda line: click.echo(line, err=True))
@@ -64,5 +64,6 @@ class Session:
             click.echo(table(found) + "\n")
         click.echo(f"All samples are in {results.save(run, self.output)}")
 
-    def _wants(self, case: str) -> bool:
+    def wants(self, case: str) -> bool:
+        """Whether a case of this name is to be measured."""
         return not self.only or any(text in case for text in self.only)

@@ -40,13 +40,13 @@ class Specimen(NamedTuple):
 
 
 EVENT: Final = Specimen(
-    "some-event-key",
-    "some-user-key-01",
+    "some-event",
+    "user-01",
     False,
     datetime(2021, 5, 4, 10, 11, 12, 123456, UTC),
     {"metadata_key_1": "metadata_value_1", "metadata_key_2": 2},
 )
-"""The event of all measurements. Its record is 182 bytes, the newline included."""
+"""The event of all measurements. Encoded it takes 182 bytes."""
 
 
 def run(
