@@ -35,6 +35,7 @@ COLUMNS: Final = (
 )
 ONE: Final = "emit_action, 1 thread"
 FOUR: Final = "emit_action, 4 threads"
+BULK: Final = "emit_actions, 1 thread"
 FULL: Final = 'emit_action, full, overflow="drop"'
 TIMED: Final = "emit_action, each call timed"
 _ROOMY: Final[dict[str, Any]] = {"flush_actions_batch_size": 500, "flush_buffer_size": 2000}
@@ -54,10 +55,14 @@ def cases(sink: SpeedSink, scale: Scale) -> dict[str, Callable[[], Sample]]:
             load.run, config=config, events=events, threads=threads, warm_up=warm_up
         )
 
+    bulk: dict[str, Callable[[], Sample]] = {}
+    if hasattr(Client, "emit_actions"):
+        bulk = {BULK: lambda: fresh(in_bulk, config=config, events=events, warm_up=warm_up)}
     return {
         floor.ENCODE: lambda: fresh(floor.encode, events=scale(1_000_000)),
         ONE: loaded(1),
         FOUR: loaded(4),
+        **bulk,
         FULL: lambda: fresh(into_full_buffer, events=events),
         TIMED: lambda: fresh(timed, config=config, events=events, warm_up=warm_up),
     }
@@ -102,6 +107,22 @@ def timed(config: dict[str, Any], events: int, warm_up: int) -> Sample:
 def _interruptions() -> int:
     """How often the kernel has taken the CPU from this thread, though it wanted to go on."""
     return resource.getrusage(_THREAD).ru_nivcsw
+
+
+def in_bulk(config: dict[str, Any], events: int, warm_up: int) -> Sample:
+    """One call of `emit_actions` for all events."""
+    action = load.EVENT._asdict()
+    with Client(ClientConfig.from_wire(config)) as client:
+        load.warmed_up(client, warm_up)
+        before = client.stats().accepted
+        bulk: Any = client
+        start, cpu = time.perf_counter_ns(), time.thread_time_ns()
+        bulk.emit_actions(repeat(action, events))
+        wall, cpu = time.perf_counter_ns() - start, time.thread_time_ns() - cpu
+        accepted = client.stats().accepted - before
+    if accepted != events:
+        raise RuntimeError(f"of {events} events in bulk {accepted} were accepted")
+    return {"events": events, "ns_per_call": wall / events, "work_ns_per_call": cpu / events}
 
 
 def into_full_buffer(events: int) -> Sample:

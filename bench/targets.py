@@ -68,6 +68,8 @@ def _emit(run: Measurement) -> Iterator[Target]:
     wall = run.ratio(emit.ONE, "ns_per_call", floor.ENCODE)
     yield Target("emit_action, 1 thread, to orjson.dumps (wall)", wall, 1.5)
     yield Target("emit_action, 4 threads, to orjson.dumps (CPU)", cpu(emit.FOUR), 2.0)
+    if emit.BULK in run.samples:
+        yield Target("emit_actions, an event, to orjson.dumps (CPU)", cpu(emit.BULK), 1.1)
     full = cpu(emit.FULL, emit.ONE)
     yield Target("emit_action into a full buffer, to not full (CPU)", full, _SMALL_FACTOR)
     yield Target("p99 of a call", run.median(emit.TIMED, "p99"), 10.0, unit="µs")
