@@ -247,16 +247,34 @@ def side_by_side(url: str, batch: int, seconds: float) -> Sample:
 
     The slower of them is what a shipper with one application process could reach at best.
     """
-    begin = time.monotonic() + _START_SECONDS  # the clock is the same in all processes
-    with ThreadPoolExecutor() as both:
-        encoding = both.submit(fresh, _encode_for, begin=begin, seconds=seconds)
-        posting = both.submit(fresh, _post_for, url=url, batch=batch, begin=begin, seconds=seconds)
-        encoded, posted = encoding.result(), posting.result()
+    encoded, posted = _at_once(
+        seconds,
+        lambda **when: fresh(_encode_for, **when),
+        lambda **when: fresh(_post_for, layer=POOL, url=url, batch=batch, **when),
+    )
     return {
         "encoded_per_second": encoded,
         "posted_per_second": posted,
         "events_per_second": min(encoded, posted),
     }
+
+
+def ceiling(url: str, batch: int, seconds: float) -> Sample:
+    """Two processes post ready bodies over raw sockets: what the sink takes on this machine."""
+
+    def post_raw(begin: float, seconds: float) -> float:
+        return fresh(_post_for, layer=RAW, url=url, batch=batch, begin=begin, seconds=seconds)
+
+    rate = sum(_at_once(seconds, post_raw, post_raw))
+    return {"events_per_second": rate, "requests_per_second": rate / batch}
+
+
+def _at_once(seconds: float, *loops: Callable[..., float]) -> list[float]:
+    """The rates of loops that run in processes of their own, and all during the same seconds."""
+    begin = time.monotonic() + _START_SECONDS  # the clock is the same in all processes
+    with ThreadPoolExecutor() as threads:
+        running = [threads.submit(loop, begin=begin, seconds=seconds) for loop in loops]
+        return [loop.result() for loop in running]
 
 
 def _encode_for(begin: float, seconds: float) -> float:
@@ -270,9 +288,9 @@ def _encode_for(begin: float, seconds: float) -> float:
     return _rate(loop, begin, seconds)
 
 
-def _post_for(url: str, batch: int, begin: float, seconds: float) -> float:
+def _post_for(layer: str, url: str, batch: int, begin: float, seconds: float) -> float:
     with ExitStack() as opened:
-        send = _opened(opened, POOL, url, batch)
+        send = _opened(opened, layer, url, batch)
 
         def loop() -> int:
             _check(send())

@@ -1,7 +1,6 @@
 """Events end to end: from the first call to the last answer, against the floors of the same run."""
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
 from bench import floor
@@ -51,7 +50,7 @@ def cases(sink: SpeedSink, scale: Scale, *, full: bool) -> dict[str, Callable[[]
     seconds = 2.0 * min(1.0, scale.factor)
     return {
         **{floor.case(floor.RAW, batch): _raw(sink, scale, batch) for batch in CLIENT_BATCHES},
-        **{CEILING.format(batch): _ceiling(sink, scale, batch) for batch in CLIENT_BATCHES},
+        **{CEILING.format(batch): _ceiling(sink, batch, seconds) for batch in CLIENT_BATCHES},
         BARE_LOOPS: lambda: floor.side_by_side(sink.url, 500, seconds),
         **{case(*way): _client(sink, scale, *way) for way in dict.fromkeys(ways)},
     }
@@ -80,16 +79,8 @@ def _raw(sink: SpeedSink, scale: Scale, batch: int) -> Callable[[], Sample]:
     return lambda: fresh(floor.post, layer=floor.RAW, url=sink.url, batch=batch, requests=requests)
 
 
-def _ceiling(sink: SpeedSink, scale: Scale, batch: int) -> Callable[[], Sample]:
-    post = _raw(sink, scale, batch)
-
-    def sample() -> Sample:
-        with ThreadPoolExecutor() as both:
-            samples = list(both.map(lambda _: post(), range(2)))
-        figures = ("requests_per_second", "events_per_second")
-        return {figure: sum(one[figure] for one in samples) for figure in figures}
-
-    return sample
+def _ceiling(sink: SpeedSink, batch: int, seconds: float) -> Callable[[], Sample]:
+    return lambda: floor.ceiling(sink.url, batch, seconds)
 
 
 def verification(scale: Scale, wants: Callable[[str], bool]) -> dict[str, int]:
