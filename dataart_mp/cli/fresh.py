@@ -20,7 +20,6 @@ result = function(**json.load(sys.stdin))
 print()
 print(json.dumps(result))
 """
-_SECONDS: Final = 900.0
 
 
 def fresh(
@@ -47,7 +46,6 @@ def fresh(
         input=json.dumps(arguments),
         capture_output=True,
         text=True,
-        timeout=_SECONDS,
         check=False,
         env={**_environment(), "PYTHONPATH": os.pathsep.join(entries)},
     )
