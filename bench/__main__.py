@@ -21,7 +21,7 @@ from bench.targets import table, targets
 from bench.timeline import timeline
 from dataart_mp.cli.fresh import fresh
 
-_LEAST_TIMELINE_SECONDS: Final = 1.0
+_LEAST_TIMELINE_SECONDS: Final = 0.5
 _TIMELINE_SECONDS: Final = 8.0
 
 
