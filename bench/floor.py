@@ -11,7 +11,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from itertools import repeat
-from typing import Final
+from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
 import orjson
@@ -253,31 +253,42 @@ def side_by_side(url: str, batch: int, seconds: float) -> Sample:
         lambda **when: fresh(_post_for, layer=POOL, url=url, batch=batch, **when),
     )
     return {
-        "encoded_per_second": encoded,
-        "posted_per_second": posted,
-        "events_per_second": min(encoded, posted),
+        "encoded_per_second": encoded.rate,
+        "posted_per_second": posted.rate,
+        "events_per_second": min(encoded.rate, posted.rate),
+        "cpu_per_million": encoded.cpu_per_million + posted.cpu_per_million,
     }
 
 
 def ceiling(url: str, batch: int, seconds: float) -> Sample:
     """Two processes post ready bodies over raw sockets: what the sink takes on this machine."""
 
-    def post_raw(begin: float, seconds: float) -> float:
+    def post_raw(begin: float, seconds: float) -> list[float]:
         return fresh(_post_for, layer=RAW, url=url, batch=batch, begin=begin, seconds=seconds)
 
-    rate = sum(_at_once(seconds, post_raw, post_raw))
-    return {"events_per_second": rate, "requests_per_second": rate / batch}
+    loops = _at_once(seconds, post_raw, post_raw)
+    rate = sum(loop.rate for loop in loops)
+    return {
+        "events_per_second": rate,
+        "requests_per_second": rate / batch,
+        "cpu_per_million": sum(loop.rate * loop.cpu_per_million for loop in loops) / rate,
+    }
 
 
-def _at_once(seconds: float, *loops: Callable[..., float]) -> list[float]:
-    """The rates of loops that run in processes of their own, and all during the same seconds."""
+class _Loop(NamedTuple):
+    rate: float  # events a second
+    cpu_per_million: float
+
+
+def _at_once(seconds: float, *loops: Callable[..., list[float]]) -> list[_Loop]:
+    """Loops that run in processes of their own, and all during the same seconds."""
     begin = time.monotonic() + _START_SECONDS  # the clock is the same in all processes
     with ThreadPoolExecutor() as threads:
         running = [threads.submit(loop, begin=begin, seconds=seconds) for loop in loops]
-        return [loop.result() for loop in running]
+        return [_Loop(*loop.result()) for loop in running]
 
 
-def _encode_for(begin: float, seconds: float) -> float:
+def _encode_for(begin: float, seconds: float) -> list[float]:
     plain, dumps = EVENT._asdict(), orjson.dumps
 
     def loop() -> int:
@@ -288,7 +299,7 @@ def _encode_for(begin: float, seconds: float) -> float:
     return _rate(loop, begin, seconds)
 
 
-def _post_for(layer: str, url: str, batch: int, begin: float, seconds: float) -> float:
+def _post_for(layer: str, url: str, batch: int, begin: float, seconds: float) -> list[float]:
     with ExitStack() as opened:
         send = _opened(opened, layer, url, batch)
 
@@ -299,11 +310,12 @@ def _post_for(layer: str, url: str, batch: int, begin: float, seconds: float) ->
         return _rate(loop, begin, seconds)
 
 
-def _rate(loop: Callable[[], int], begin: float, seconds: float) -> float:
-    """Events a second of a loop, from a moment on that other processes keep, too."""
+def _rate(loop: Callable[[], int], begin: float, seconds: float) -> list[float]:
+    """Run a loop from a moment on that other processes keep, too; the fields of a `_Loop`."""
     loop()
     time.sleep(max(0.0, begin - time.monotonic()))
-    start, events = time.perf_counter(), 0
+    start, cpu, events = time.perf_counter(), time.process_time(), 0
     while time.perf_counter() - start < seconds:
         events += loop()
-    return events / (time.perf_counter() - start)
+    cpu = time.process_time() - cpu
+    return [events / (time.perf_counter() - start), cpu * 1e6 / events]
