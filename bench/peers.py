@@ -84,10 +84,11 @@ def cases(
     """Ours and theirs, at each size of a batch."""
     found: dict[str, Callable[[], Sample]] = {}
     for batch, events in _OUR_EVENTS.items():
-        found[case(OURS, batch)] = _ours(sink, scale, batch, events)
-        for name in names:
-            if batch in RIVALS[name].events:
-                found[case(name, batch)] = _theirs(sink, scale, python, name, batch)
+        rivals = [name for name in names if batch in RIVALS[name].events]
+        if rivals:
+            found[case(OURS, batch)] = _ours(sink, scale, batch, events)
+        for name in rivals:
+            found[case(name, batch)] = _theirs(sink, scale, python, name, batch)
     return found
 
 
