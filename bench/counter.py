@@ -10,7 +10,6 @@ from typing import Final
 ANSWER: Final = '{"status":1,"code":200}'
 """JSON that satisfies all of the peers; Mixpanel wants it so."""
 
-
 _LOOK_SECONDS: Final = 0.02  # for the end
 
 
@@ -47,6 +46,7 @@ def counting(text: str) -> Iterator[Counter]:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        wbufsize = -1  # head and body in one piece: the second would wait for the first's ACK
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
