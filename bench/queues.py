@@ -2,7 +2,7 @@
 
     python bench/queues.py
 
-Both are used through the same face. Every figure is a ratio, or a count, from this one run.
+Both are used through the same face, in one run, in turn.
 """
 
 import multiprocessing
@@ -13,86 +13,98 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from multiprocessing.process import BaseProcess
-from statistics import median
 from typing import Final, TypeAlias
 
+from bench.settings import Scale
+from dataart_mp.cli.fresh import fresh
+from dataart_mp.cli.measurement import Column, Sample
 from dataart_mp.queue import RecordQueue, janitor
 
-RECORD: Final = b'{"key":"button-clicked","user_key":"user-12345678","metadata":{"n":1}}'.ljust(181)
-LINE: Final = RECORD + b"\n"
-RECORDS: Final = 20_000
-REPETITIONS: Final = 5
-TRIALS: Final = 5
-PATIENCE: Final = 2.0
-MARK: Final = b"mark\n"
-END: Final = b"end\n"
+PLAIN: Final = "multiprocessing.JoinableQueue"
+COLUMNS: Final = (Column("records/s", "records_per_second"),)
+_RECORD: Final = b'{"key":"button-clicked","user_key":"user-12345678","metadata":{"n":1}}'
+_LINE: Final = _RECORD.ljust(181) + b"\n"
+_RECORDS: Final = 20_000
+_PATIENCE_SECONDS: Final = 2.0
+_MARK: Final = b"mark\n"
+_END: Final = b"end\n"
 
 Queue: TypeAlias = "multiprocessing.queues.JoinableQueue[bytes] | RecordQueue"
 context = multiprocessing.get_context("fork")
 
 
-def plain() -> Queue:
+def _plain() -> Queue:
     """The library's queue, with `task_done` and `join`."""
     return context.JoinableQueue()
 
 
-def ours() -> Queue:
+def _ours() -> Queue:
     """Ours, used as the library's: each record to be seen at once."""
     return RecordQueue(frames=1000, records=1)
 
 
-def ours_in_frames() -> Queue:
+def _ours_in_frames() -> Queue:
     """Ours, as the client uses it: records travel together."""
     return RecordQueue(frames=1000, records=300)
 
 
-def main() -> None:
-    """Print both tables."""
-    speed()
-    survival()
+_MAKERS: Final[dict[str, Callable[[], Queue]]] = {
+    PLAIN: _plain,
+    "RecordQueue, 1 record a frame": _ours,
+    "RecordQueue, 300 a frame": _ours_in_frames,
+}
 
 
-def speed() -> None:
+def cases(scale: Scale) -> dict[str, Callable[[], Sample]]:
     """Records from one process to another, each with `put`, `get` and `task_done`."""
-    makers: dict[str, Callable[[], Queue]] = {
-        "multiprocessing.JoinableQueue": plain,
-        "RecordQueue, 1 record a frame": ours,
-        "RecordQueue, 300 a frame": ours_in_frames,
-    }
-    times: dict[str, list[float]] = {name: [] for name in makers}
-    for _ in range(REPETITIONS):
-        for name, make in makers.items():
-            times[name].append(_transfer(make()))
-    base = median(times["multiprocessing.JoinableQueue"])
-    print(f"{RECORDS:,} records of {len(LINE)} bytes, medians of {REPETITIONS} interleaved runs")
-    for name, runs in times.items():
-        print(f"  {name:32} {RECORDS / median(runs):10,.0f} records/s   x{base / median(runs):.1f}")
+
+    def case(name: str) -> Callable[[], Sample]:
+        return lambda: fresh(transfer, queue=name, records=scale(_RECORDS))
+
+    return {name: case(name) for name in _MAKERS}
 
 
-def _transfer(queue: Queue) -> float:
+def transfer(queue: str, records: int) -> Sample:
+    """Through one queue; a sample."""
+    seconds = _transfer(_MAKERS[queue](), records)
+    return {"records": records, "seconds": seconds, "records_per_second": records / seconds}
+
+
+def _transfer(queue: Queue, records: int) -> float:
     with _child(_consume, queue):
         start = time.perf_counter()
-        for _ in range(RECORDS):
-            queue.put(LINE)
-        queue.put(END)
+        for _ in range(records):
+            queue.put(_LINE)
+        queue.put(_END)
         if isinstance(queue, RecordQueue):
             queue.seal()
         queue.join()
         return time.perf_counter() - start
 
 
-def survival() -> None:
-    """How many of the trials end with the records delivered, after a death."""
-    trials: dict[str, Callable[[Queue], bool]] = {
+def survival(trials: int) -> dict[str, dict[str, int]]:
+    """By death and queue, how many of the trials end with all delivered that was put."""
+    deaths: dict[str, Callable[[Queue], bool]] = {
         "an idle consumer is killed": _idle_consumer_killed,
         "a busy producer is killed": _busy_producer_killed,
         "a child of os.fork() puts": _forked_child_puts,
     }
-    print(f"\nof {TRIALS} trials, how many deliver all that was put, within {PATIENCE:.0f} s")
-    print(f"  {'':32} {'multiprocessing.JoinableQueue':>30} {'RecordQueue':>14}")
-    for name, trial in trials.items():
-        survived = [sum(_in_time(trial, make) for _ in range(TRIALS)) for make in (plain, ours)]
-        print(f"  {name:32} {survived[0]:>30} {survived[1]:>14}")
+    makers: dict[str, Callable[[], Queue]] = {PLAIN: _plain, "RecordQueue": _ours}
+    return {
+        death: {
+            name: sum(_in_time(trial, make) for _ in range(trials)) for name, make in makers.items()
+        }
+        for death, trial in deaths.items()
+    }
+
+
+def survival_table(survived: dict[str, dict[str, int]], trials: int) -> str:
+    """What `survival` gave, as text."""
+    lines = [f"of {trials} trials, how many deliver all within {_PATIENCE_SECONDS:.0f} s"]
+    for death, counts in survived.items():
+        cells = [f"{name} {count}" for name, count in counts.items()]
+        lines.append("  ".join([f"{death:28}", *cells]))
+    return "\n".join(lines)
 
 
 def _in_time(trial: Callable[[Queue], bool], make: Callable[[], Queue]) -> bool:
@@ -101,7 +113,7 @@ def _in_time(trial: Callable[[Queue], bool], make: Callable[[], Queue]) -> bool:
     if not pid:
         os.setpgid(0, 0)
         os._exit(0 if trial(make()) else 1)
-    deadline = time.monotonic() + 2 * PATIENCE
+    deadline = time.monotonic() + 2 * _PATIENCE_SECONDS
     while time.monotonic() < deadline:
         ended, status = os.waitpid(pid, os.WNOHANG)
         if ended:
@@ -116,25 +128,25 @@ def _idle_consumer_killed(queue: Queue) -> bool:
     with _child(_consume, queue) as victim:
         time.sleep(0.2)  # by now it waits in get()
         _kill(victim)
-    return _deliver(queue, lambda: queue.put(MARK), 1)
+    return _deliver(queue, lambda: queue.put(_MARK), 1)
 
 
 def _busy_producer_killed(queue: Queue) -> bool:
     with _child(_produce, queue) as victim:
         time.sleep(0.05)
         _kill(victim)
-    return _deliver(queue, lambda: queue.put(MARK), 1)
+    return _deliver(queue, lambda: queue.put(_MARK), 1)
 
 
 def _forked_child_puts(queue: Queue) -> bool:
-    queue.put(LINE)  # from here on a plain queue has a feeder thread, which no fork takes along
+    queue.put(_LINE)  # from here on a plain queue has a feeder thread, which no fork takes along
     time.sleep(0.05)
 
     def put_in_child() -> None:
         pid = os.fork()
         if not pid:
             for _ in range(5):
-                queue.put(MARK)
+                queue.put(_MARK)
             os._exit(0)
         os.waitpid(pid, 0)
 
@@ -147,14 +159,14 @@ def _deliver(queue: Queue, put: Callable[[], None], count: int) -> bool:
 
     def consume() -> None:
         while True:
-            got.value += queue.get() == MARK
+            got.value += queue.get() == _MARK
             queue.task_done()
 
     _janitor(queue)
     with _child(consume):
         put()
         _janitor(queue)
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + _PATIENCE_SECONDS
         while got.value < count and time.monotonic() < deadline:
             time.sleep(0.01)
         return bool(got.value >= count)
@@ -167,14 +179,14 @@ def _janitor(queue: Queue) -> None:
 
 
 def _consume(queue: Queue) -> None:
-    while queue.get() != END:
+    while queue.get() != _END:
         queue.task_done()
     queue.task_done()
 
 
 def _produce(queue: Queue) -> None:
     while True:
-        queue.put(LINE)
+        queue.put(_LINE)
 
 
 def _kill(process: BaseProcess) -> None:
@@ -192,7 +204,3 @@ def _child(work: Callable[..., None], *args: Queue) -> Iterator[BaseProcess]:
     finally:
         process.kill()
         process.join()
-
-
-if __name__ == "__main__":
-    main()

@@ -1,4 +1,4 @@
-"""The command line: `dataart-mp ship`, `doctor`, `sink`, `demo`, `spool`, `flights`, ….
+"""The command line: `dataart-mp ship`, `doctor`, `sink`, `demo`, `spool`, `bench`, ….
 
     commands/   what can be typed: each file reads options, and writes the result
     checkup/    what `doctor` looks at
@@ -7,6 +7,7 @@
 A row's way through `ship`: source ─► line, csv_rows, parquet_rows ─► row ─► column_map ─► event ─►
 shipment ─► client. A run holds them together; a checkpointer follows it; what comes of it is a
 result, and its exit code. The demo's: archive ─► flights ─► trial (client and sink) ─► audit.
+That of `bench`: load, in a fresh process ─► samples of a measurement.
 """
 
 import importlib.util

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from dataart_mp import __version__
+from dataart_mp.cli.commands.bench import bench
 from dataart_mp.cli.commands.completion import completion
 from dataart_mp.cli.commands.demo import demo
 from dataart_mp.cli.commands.doctor import doctor
@@ -72,7 +73,7 @@ def app() -> None:
     """Ship events to the DataArt platform, or see them arrive in a local stand-in of it."""
 
 
-for _command in (ship, doctor, sink, demo, spool, flights, completion, version):
+for _command in (ship, doctor, sink, demo, spool, flights, bench, completion, version):
     app.add_command(_command)
 
 

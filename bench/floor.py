@@ -1,0 +1,321 @@
+"""Floors: what the parts cost at least, each done bare, in a loop, and nothing else.
+
+Every function runs in a fresh process and returns a sample.
+"""
+
+import http.client
+import mmap
+import socket
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
+from itertools import repeat
+from typing import Final, NamedTuple
+from urllib.parse import urlsplit
+
+import orjson
+import urllib3
+from urllib3.connection import HTTPConnection
+
+from bench.nginx import SpeedSink
+from bench.settings import Scale
+from dataart_mp.cli.fresh import fresh
+from dataart_mp.cli.load import EVENT
+from dataart_mp.cli.measurement import Column, Sample
+
+_PATH: Final = "/events/send-actions"
+_HEADERS: Final = {
+    "X-API-Key": "bench",
+    "Content-Type": "application/json",
+    "User-Agent": "dataart_mp-bench",
+    "Idempotency-Key": "0123456789abcdef-0-1",
+}
+_WARM_UP: Final = 0.1  # of a loop's length
+_FRAME: Final = 128 * 1024
+_FRAMES: Final = 16
+_START_SECONDS: Final = 1.0
+_CHUNK: Final = 1000
+_ANSWER_BYTES: Final = 65536
+_STATUS: Final = slice(9, 12)
+
+CALLS: Final = (Column("ns a call", "ns_per_call"), Column("CPU ns", "work_ns_per_call"))
+REQUESTS: Final = (
+    Column("requests/s", "requests_per_second"),
+    Column("events/s", "events_per_second"),
+    Column("CPU µs a request", "cpu_us_per_request", 1),
+)
+BATCHES: Final = (20, 500)
+ENCODE: Final = "orjson.dumps"
+COPY: Final = "copy into shared memory"
+
+
+def event() -> bytes:
+    """The event, encoded."""
+    return orjson.dumps(EVENT._asdict())
+
+
+def body(batch: int) -> bytes:
+    """A request's body with so many events."""
+    actions = b",".join(repeat(event(), batch))
+    return b'{"timestamp":"2021-05-04T10:11:13.000000+00:00","actions":[%b]}' % actions
+
+
+def encode(events: int) -> Sample:
+    """`orjson.dumps` of the event, and nothing else."""
+    plain, dumps = EVENT._asdict(), orjson.dumps
+
+    def loop(count: int) -> None:
+        for _ in repeat(None, count):
+            dumps(plain)
+
+    return _calls(loop, events)
+
+
+def copy(events: int) -> Sample:
+    """A record into shared memory, frame after frame, as `RecordQueue.append` copies it."""
+    line = event() + b"\n"
+    memory = memoryview(mmap.mmap(-1, _FRAMES * _FRAME))
+    size, end = len(line), _FRAMES * _FRAME - len(line)
+
+    def loop(count: int) -> None:
+        position = 0
+        for _ in repeat(None, count):
+            memory[position : position + size] = line
+            position += size
+            if position > end:
+                position = 0
+
+    return _calls(loop, events)
+
+
+def post(layer: str, url: str, batch: int, requests: int) -> Sample:
+    """Ready bodies over one kept-alive connection, through one layer of HTTP."""
+    with ExitStack() as opened:
+        send = _opened(opened, layer, url, batch)
+
+        def loop(count: int) -> None:
+            for _ in repeat(None, count):
+                _check(send())
+
+        loop(int(requests * _WARM_UP) + 1)
+        start, cpu = time.perf_counter(), time.process_time()
+        loop(requests)
+        seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
+    return {
+        "requests": requests,
+        "seconds": seconds,
+        "cpu_seconds": cpu,
+        "requests_per_second": requests / seconds,
+        "events_per_second": requests * batch / seconds,
+        "cpu_us_per_request": cpu * 1e6 / requests,
+        "cpu_per_million": cpu * 1e6 / (requests * batch),
+    }
+
+
+def _opened(opened: ExitStack, layer: str, url: str, batch: int) -> "Send":
+    parts = urlsplit(url)
+    return _LAYERS[layer](opened, parts.hostname or "", parts.port or 80, body(batch))
+
+
+def _check(status: int) -> None:
+    if status != http.client.OK:
+        raise RuntimeError(f"answered by {status}")
+
+
+def _calls(loop: Callable[[int], None], events: int) -> Sample:
+    loop(int(events * _WARM_UP) + 1)
+    start, cpu = time.perf_counter_ns(), time.thread_time_ns()
+    loop(events)
+    wall, cpu = time.perf_counter_ns() - start, time.thread_time_ns() - cpu
+    return {
+        "events": events,
+        "seconds": wall / 1e9,
+        "ns_per_call": wall / events,
+        "work_ns_per_call": cpu / events,
+        "events_per_second": events * 1e9 / wall,
+        "cpu_per_million": cpu / events / 1e3,
+    }
+
+
+Send = Callable[[], int]
+
+
+def _raw_socket(opened: ExitStack, host: str, port: int, content: bytes) -> Send:
+    """One `sendall` of head and body, one `recv` of an answer as long as the first one."""
+    connection = opened.enter_context(socket.create_connection((host, port)))
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    fields = {"Host": f"{host}:{port}", **_HEADERS, "Content-Length": str(len(content))}
+    head = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
+    request = f"POST {_PATH} HTTP/1.1\r\n{head}\r\n".encode() + content
+    connection.sendall(request)
+    size = _answer_size(connection)
+
+    def send() -> int:
+        connection.sendall(request)
+        answer = connection.recv(_ANSWER_BYTES)
+        while len(answer) < size:
+            answer += connection.recv(_ANSWER_BYTES)
+        return int(answer[_STATUS])
+
+    return send
+
+
+def _answer_size(connection: socket.socket) -> int:
+    """Read an answer; how long it is, head and body."""
+    with http.client.HTTPResponse(connection) as answer:
+        answer.begin()
+        body_bytes = len(answer.read())
+        # What http.client has parsed, written again: the same names, the same values.
+        head = "".join(f"{name}: {value}\r\n" for name, value in answer.getheaders())
+        return len(f"HTTP/1.1 {answer.status} {answer.reason}\r\n{head}\r\n") + body_bytes
+
+
+def _http_client(opened: ExitStack, host: str, port: int, content: bytes) -> Send:
+    connection = opened.enter_context(closing(http.client.HTTPConnection(host, port)))
+
+    def send() -> int:
+        connection.request("POST", _PATH, content, _HEADERS)
+        with connection.getresponse() as answer:
+            answer.read()
+        return answer.status
+
+    return send
+
+
+def _urllib3_connection(opened: ExitStack, host: str, port: int, content: bytes) -> Send:
+    connection = opened.enter_context(closing(HTTPConnection(host, port)))
+
+    def send() -> int:
+        connection.request("POST", _PATH, content, _HEADERS)
+        answer = connection.getresponse()
+        answer.read()
+        return answer.status
+
+    return send
+
+
+def _pool(opened: ExitStack, host: str, port: int, content: bytes) -> Send:
+    pool = opened.enter_context(urllib3.HTTPConnectionPool(host, port))
+    return lambda: pool.urlopen("POST", _PATH, content, _HEADERS, retries=False).status
+
+
+def _pool_manager(opened: ExitStack, host: str, port: int, content: bytes) -> Send:
+    pool = opened.enter_context(urllib3.PoolManager())
+    url = f"http://{host}:{port}{_PATH}"
+    return lambda: pool.request("POST", url, body=content, headers=_HEADERS, retries=False).status
+
+
+RAW: Final = "raw socket"
+POOL: Final = "HTTPConnectionPool.urlopen"
+_LAYERS: Final[dict[str, Callable[[ExitStack, str, int, bytes], Send]]] = {
+    RAW: _raw_socket,
+    "http.client": _http_client,
+    "urllib3 HTTPConnection": _urllib3_connection,
+    POOL: _pool,
+    "PoolManager.request": _pool_manager,
+}
+
+
+def case(layer: str, batch: int) -> str:
+    """What a floor of posting is called."""
+    return f"{layer}, {batch} a request"
+
+
+def cases(sink: SpeedSink, scale: Scale) -> dict[str, Callable[[], Sample]]:
+    """All floors.
+
+    Args:
+        sink: Where to post to.
+        scale: How much.
+    """
+    events, requests = scale(1_000_000), scale(2_000)
+
+    def posting(layer: str, batch: int) -> Callable[[], Sample]:
+        return lambda: fresh(post, layer=layer, url=sink.url, batch=batch, requests=requests)
+
+    posts = {case(layer, batch): posting(layer, batch) for layer in _LAYERS for batch in BATCHES}
+    return {
+        ENCODE: lambda: fresh(encode, events=events),
+        COPY: lambda: fresh(copy, events=events),
+        **posts,
+    }
+
+
+def side_by_side(url: str, batch: int, seconds: float) -> Sample:
+    """Two bare loops at the same time: one process encodes, the other posts ready bodies.
+
+    The slower of them is what a shipper with one application process could reach at best.
+    """
+    encoded, posted = _at_once(
+        seconds,
+        lambda **when: fresh(_encode_for, **when),
+        lambda **when: fresh(_post_for, layer=POOL, url=url, batch=batch, **when),
+    )
+    return {
+        "encoded_per_second": encoded.rate,
+        "posted_per_second": posted.rate,
+        "events_per_second": min(encoded.rate, posted.rate),
+        "cpu_per_million": encoded.cpu_per_million + posted.cpu_per_million,
+    }
+
+
+def ceiling(url: str, batch: int, seconds: float) -> Sample:
+    """Two processes post ready bodies over raw sockets: what the sink takes on this machine."""
+
+    def post_raw(begin: float, seconds: float) -> list[float]:
+        return fresh(_post_for, layer=RAW, url=url, batch=batch, begin=begin, seconds=seconds)
+
+    loops = _at_once(seconds, post_raw, post_raw)
+    rate = sum(loop.rate for loop in loops)
+    return {
+        "events_per_second": rate,
+        "requests_per_second": rate / batch,
+        "cpu_per_million": sum(loop.rate * loop.cpu_per_million for loop in loops) / rate,
+    }
+
+
+class _Loop(NamedTuple):
+    rate: float  # events a second
+    cpu_per_million: float
+
+
+def _at_once(seconds: float, *loops: Callable[..., list[float]]) -> list[_Loop]:
+    """Loops that run in processes of their own, and all during the same seconds."""
+    begin = time.monotonic() + _START_SECONDS  # the clock is the same in all processes
+    with ThreadPoolExecutor() as threads:
+        running = [threads.submit(loop, begin=begin, seconds=seconds) for loop in loops]
+        return [_Loop(*loop.result()) for loop in running]
+
+
+def _encode_for(begin: float, seconds: float) -> list[float]:
+    plain, dumps = EVENT._asdict(), orjson.dumps
+
+    def loop() -> int:
+        for _ in repeat(None, _CHUNK):
+            dumps(plain)
+        return _CHUNK
+
+    return _rate(loop, begin, seconds)
+
+
+def _post_for(layer: str, url: str, batch: int, begin: float, seconds: float) -> list[float]:
+    with ExitStack() as opened:
+        send = _opened(opened, layer, url, batch)
+
+        def loop() -> int:
+            _check(send())
+            return batch
+
+        return _rate(loop, begin, seconds)
+
+
+def _rate(loop: Callable[[], int], begin: float, seconds: float) -> list[float]:
+    """Run a loop from a moment on that other processes keep, too; the fields of a `_Loop`."""
+    loop()
+    time.sleep(max(0.0, begin - time.monotonic()))
+    start, cpu, events = time.perf_counter(), time.process_time(), 0
+    while time.perf_counter() - start < seconds:
+        events += loop()
+    cpu = time.process_time() - cpu
+    return [events / (time.perf_counter() - start), cpu * 1e6 / events]

@@ -1,0 +1,311 @@
+"""Other clients, each in its best configuration; runs in an interpreter that has them installed.
+
+It imports nothing of dataart_mp, and of the peers only the one that is measured. "Best" is: a queue
+that holds all events, so that none is dropped; no compression; one sending thread where more of
+them would only fight for the interpreter; no log lines; a connection that is kept where it can be.
+"""
+
+import importlib
+import io
+import resource
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any, Final, NamedTuple
+from urllib.parse import urlsplit
+
+_LOOK_SECONDS: Final = 0.001
+_PATIENCE_SECONDS: Final = 120.0
+
+
+class Specimen(NamedTuple):
+    """The event of `dataart_mp.cli.load`, which isn't installed here."""
+
+    key: str
+    user_key: str
+    is_anonymous_user: bool
+    timestamp: datetime
+    metadata: dict[str, Any]
+
+
+class Peer(NamedTuple):
+    """A client at work.
+
+    Attributes:
+        emit: Its public call, for the event.
+        drain: Returns when all that was emitted is delivered.
+        close: Ends it; not timed.
+    """
+
+    emit: Callable[[], object]
+    drain: Callable[[], object]
+    close: Callable[[], object]
+
+
+class Plan(NamedTuple):
+    """What a client is told.
+
+    Attributes:
+        url: Of the sink.
+        batch: Events that make a request.
+        events: How many there will be.
+        event: All of them.
+    """
+
+    url: str
+    batch: int
+    events: int
+    event: Specimen
+
+
+def run(
+    name: str, url: str, batch: int, events: int, warm_up: int, event: list[Any]
+) -> dict[str, Any]:
+    """Ship through one client, warmed up by another one of its kind; a sample."""
+    key, user_key, is_anonymous_user, timestamp, metadata = event
+    moment = datetime.fromisoformat(timestamp)
+    specimen = Specimen(key, user_key, is_anonymous_user, moment, metadata)
+    make = _PEERS[name]
+    _ship(make(Plan(url, batch, warm_up, specimen)), warm_up)
+    peer = make(Plan(url, batch, events, specimen))
+    cpu = time.process_time()
+    emitted, seconds = _ship(peer, events)
+    cpu = time.process_time() - cpu
+    return {
+        "events": events,
+        "seconds": seconds,
+        "emit_seconds": emitted,
+        "events_per_second": events / seconds,
+        "ns_per_call": emitted * 1e9 / events,
+        "cpu_seconds": cpu,
+        "cpu_per_million": cpu * 1e6 / events,
+        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000,
+    }
+
+
+def _ship(peer: Peer, events: int) -> tuple[float, float]:
+    start = time.perf_counter()
+    for _ in range(events):
+        peer.emit()
+    emitted = time.perf_counter()
+    peer.drain()
+    end = time.perf_counter()
+    peer.close()
+    return emitted - start, end - start
+
+
+def _dataart_python(plan: Plan) -> Peer:
+    """Its workers spin, so one is the fastest; that a request is done is seen by what it prints."""
+    importlib.import_module("dataart_python.request").Request.BASE_URL = plan.url
+    module = importlib.import_module("dataart_python.client")
+    lines = sys.stdout = _Lines()
+    client = module.DataArt("bench", worker_nums=1, batch_size=plan.batch)
+    client.start()
+    key, user_key, is_anonymous_user, timestamp, metadata = plan.event
+
+    def close() -> None:
+        client.shutdown()
+        sys.stdout = sys.__stdout__
+
+    return Peer(
+        lambda: client.emit_action(user_key, key, metadata, timestamp, is_anonymous_user),
+        lambda: _wait_for(lambda: lines.done >= plan.events // plan.batch),
+        close,
+    )
+
+
+class _Lines(io.StringIO):
+    """Standard output that counts how many requests it is told of."""
+
+    done = 0
+
+    def write(self, text: str) -> int:
+        """Count."""
+        self.done += " done " in text
+        return len(text)
+
+
+def _segment(plan: Plan) -> Peer:
+    return _of_segments_kind("segment.analytics.client", plan)
+
+
+def _rudder(plan: Plan) -> Peer:
+    return _of_segments_kind("rudderstack.analytics.client", plan)
+
+
+def _of_segments_kind(module: str, plan: Plan) -> Peer:
+    client = importlib.import_module(module).Client(
+        "bench",
+        host=plan.url,
+        max_queue_size=plan.events,
+        upload_size=plan.batch,
+        gzip=False,
+        thread=1,
+    )
+    key, user_key, _, timestamp, metadata = plan.event
+    return Peer(
+        lambda: client.track(user_key, key, metadata, timestamp=timestamp),
+        client.flush,
+        client.shutdown,
+    )
+
+
+def _posthog(plan: Plan) -> Peer:
+    client = importlib.import_module("posthog").Posthog(
+        "bench", host=plan.url, max_queue_size=plan.events, flush_at=plan.batch, gzip=False
+    )
+    key, user_key, _, timestamp, metadata = plan.event
+    return Peer(
+        lambda: client.capture(key, distinct_id=user_key, properties=metadata, timestamp=timestamp),
+        lambda: client.flush(timeout_seconds=_PATIENCE_SECONDS),
+        client.shutdown,
+    )
+
+
+def _snowplow(plan: Plan) -> Peer:
+    module = importlib.import_module("snowplow_tracker")
+    parts = urlsplit(plan.url)
+    emitter = module.AsyncEmitter(
+        parts.hostname,
+        protocol="http",
+        port=parts.port,
+        batch_size=plan.batch,
+        buffer_capacity=plan.events,
+        session=importlib.import_module("requests").Session(),
+    )
+    tracker = module.Tracker("bench", emitters=emitter, encode_base64=False)
+    key, user_key, _, timestamp, metadata = plan.event
+    moment = timestamp.timestamp() * 1000
+    schema = "iglu:com.example/event/jsonschema/1-0-0"
+
+    def emit() -> None:
+        data = {"key": key, "user_key": user_key, **metadata}
+        described = module.SelfDescribingJson(schema, data)
+        tracker.track(module.SelfDescribing(described, true_timestamp=moment))
+
+    return Peer(emit, emitter.sync_flush, _nothing)
+
+
+def _mixpanel(plan: Plan) -> Peer:
+    module = importlib.import_module("mixpanel")
+    consumer = module.BufferedConsumer(max_size=plan.batch, events_url=f"{plan.url}/track")
+    client = module.Mixpanel("bench", consumer=consumer)
+    key, user_key, _, timestamp, metadata = plan.event
+    properties = {**metadata, "time": timestamp.timestamp()}
+    return Peer(lambda: client.track(user_key, key, properties), consumer.flush, _nothing)
+
+
+def _amplitude(plan: Plan) -> Peer:
+    module = importlib.import_module("amplitude")
+    level = importlib.import_module("amplitude.constants").EventLogLevel.NONE
+    lock, done = threading.Lock(), [0]
+
+    def told(_event: object, code: int, _text: str) -> None:
+        if code != 200:
+            raise RuntimeError(f"Amplitude got {code}")
+        with lock:
+            done[0] += 1
+
+    client = module.Amplitude(
+        "bench",
+        module.Config(
+            flush_queue_size=plan.batch,
+            server_url=plan.url,
+            callback=told,
+            event_log_level=level,
+        ),
+    )
+    key, user_key, _, timestamp, metadata = plan.event
+    moment = int(timestamp.timestamp() * 1000)
+
+    def drain() -> None:
+        client.flush()
+        _wait_for(lambda: done[0] >= plan.events)
+
+    return Peer(
+        lambda: client.track(
+            module.BaseEvent(key, user_id=user_key, time=moment, event_properties=metadata)
+        ),
+        drain,
+        client.shutdown,
+    )
+
+
+def _opentelemetry(plan: Plan) -> Peer:
+    """Logs, by OTLP over HTTP."""
+    logs = importlib.import_module("opentelemetry.sdk._logs")
+    export = importlib.import_module("opentelemetry.sdk._logs.export")
+    otlp = importlib.import_module("opentelemetry.exporter.otlp.proto.http._log_exporter")
+    record = importlib.import_module("opentelemetry._logs").LogRecord
+    provider = logs.LoggerProvider(shutdown_on_exit=False)
+    provider.add_log_record_processor(
+        export.BatchLogRecordProcessor(
+            otlp.OTLPLogExporter(endpoint=f"{plan.url}/v1/logs"),
+            max_queue_size=max(plan.events, plan.batch),
+            max_export_batch_size=plan.batch,
+        )
+    )
+    logger = provider.get_logger("bench")
+    key, user_key, _, timestamp, metadata = plan.event
+    attributes = {**metadata, "user_key": user_key}
+    moment = int(timestamp.timestamp() * 1e9)
+    return Peer(
+        lambda: logger.emit(record(timestamp=moment, body=key, attributes=attributes)),
+        provider.force_flush,
+        provider.shutdown,
+    )
+
+
+def _confluent_kafka(plan: Plan) -> Peer:
+    """Librdkafka, with its own mock of a broker, in the same process: its CPU time is counted."""
+    delivered = [0]
+
+    def told(error: object, _message: object) -> None:
+        if error is not None:
+            raise RuntimeError(f"Kafka: {error}")
+        delivered[0] += 1
+
+    producer = importlib.import_module("confluent_kafka").Producer(
+        {
+            "bootstrap.servers": "mock",
+            "test.mock.num.brokers": 1,
+            "batch.num.messages": plan.batch,
+            "queue.buffering.max.messages": 1_000_000,
+            "log_level": 0,
+        }
+    )
+    dumps, event = importlib.import_module("orjson").dumps, plan.event._asdict()
+
+    def drain() -> None:
+        producer.flush()
+        if delivered[0] != plan.events:
+            raise RuntimeError(f"of {plan.events} messages {delivered[0]} were delivered")
+
+    return Peer(lambda: producer.produce("events", dumps(event), on_delivery=told), drain, _nothing)
+
+
+def _wait_for(reached: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    while not reached():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"not delivered in {_PATIENCE_SECONDS} s")
+        time.sleep(_LOOK_SECONDS)
+
+
+def _nothing() -> None:
+    """Whatever is to be done at the end is done."""
+
+
+_PEERS: Final[Mapping[str, Callable[[Plan], Peer]]] = {
+    "dataart-python": _dataart_python,
+    "Segment": _segment,
+    "Rudder": _rudder,
+    "PostHog": _posthog,
+    "Snowplow": _snowplow,
+    "Mixpanel": _mixpanel,
+    "Amplitude": _amplitude,
+    "OpenTelemetry logs": _opentelemetry,
+    "confluent-kafka": _confluent_kafka,
+}

@@ -1,0 +1,153 @@
+"""Other Python clients against the same sink, in the same run.
+
+They are installed into a venv of their own (`bench/.peers`), for their dependencies are not ours.
+How each is configured stands in `bench.peer_clients`.
+"""
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from bench import peer_clients, ship
+from bench.counter import counting
+from bench.nginx import SpeedSink
+from bench.settings import Scale, wire
+from dataart_mp.cli import load
+from dataart_mp.cli.fresh import fresh
+from dataart_mp.cli.measurement import Column, Sample
+
+COLUMNS: Final = (
+    Column("events/s", "events_per_second"),
+    Column("CPU s/million", "cpu_per_million", 2),
+    Column("ns a call", "ns_per_call"),
+    Column("peak MB", "peak_mb"),
+)
+VENV: Final = Path(__file__).parent / ".peers"
+REQUIREMENTS: Final = Path(__file__).parent / "peers.txt"
+OURS: Final = "dataart_mp"
+_ROOT: Final = Path(__file__).parent.parent
+_SDK_FACTOR: Final = 15.0
+
+
+class Rival(NamedTuple):
+    """A peer, and how it is measured.
+
+    Attributes:
+        events: To ship, by size of a batch.
+        factors: How far ahead we want to be, by size of a batch; None: no target.
+        is_http: Whether a sink can count its events; else its own delivery reports do.
+    """
+
+    events: dict[int, int]
+    factors: dict[int, float | None]
+    is_http: bool = True
+
+
+_SDK: Final = Rival({20: 10_000, 500: 20_000}, {20: None, 500: _SDK_FACTOR})
+RIVALS: Final[dict[str, Rival]] = {
+    "dataart-python": Rival({20: 20_000, 500: 100_000}, {20: None, 500: 5.0}),
+    "Segment": _SDK,
+    "Rudder": _SDK,
+    "PostHog": _SDK,
+    "Snowplow": _SDK,
+    "Mixpanel": Rival({20: 10_000, 50: 20_000}, {20: None, 50: None}),
+    "Amplitude": _SDK,
+    "OpenTelemetry logs": _SDK,
+    "confluent-kafka": Rival({20: 200_000, 500: 200_000}, {20: None, 500: 1.0}, is_http=False),
+}
+_OUR_EVENTS: Final = {20: 60_000, 50: 100_000, 500: 400_000}
+
+
+def case(name: str, batch: int) -> str:
+    """What a client at work is called."""
+    return f"{name}, batch {batch}"
+
+
+def install() -> Path:
+    """The interpreter of the peers' venv, which is made if it isn't there."""
+    python = VENV / "bin" / "python"
+    if not python.exists():
+        subprocess.run([sys.executable, "-m", "venv", str(VENV)], check=True)
+        # One by one: two of them want different versions of the same library. The last one wins,
+        # and both work with it.
+        for line in REQUIREMENTS.read_text().splitlines():
+            pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+            subprocess.run([*pip, *line.split()], check=True)
+    return python
+
+
+def cases(
+    sink: SpeedSink, scale: Scale, python: Path, names: Iterable[str]
+) -> dict[str, Callable[[], Sample]]:
+    """Ours and theirs, at each size of a batch."""
+    found: dict[str, Callable[[], Sample]] = {}
+    for batch, events in _OUR_EVENTS.items():
+        rivals = [name for name in names if batch in RIVALS[name].events]
+        if rivals:
+            found[case(OURS, batch)] = _ours(sink, scale, batch, events)
+        for name in rivals:
+            found[case(name, batch)] = _theirs(sink, scale, python, name, batch)
+    return found
+
+
+def _ours(sink: SpeedSink, scale: Scale, batch: int, events: int) -> Callable[[], Sample]:
+    config = wire(sink.url, **ship.settings(batch))
+    count = _whole(scale(events), batch)
+
+    def sample() -> Sample:
+        taken = fresh(load.run, config=config, events=count, warm_up=count // 10)
+        ship.check(taken)
+        return taken
+
+    return sample
+
+
+def _theirs(
+    sink: SpeedSink, scale: Scale, python: Path, name: str, batch: int
+) -> Callable[[], Sample]:
+    events = scale(RIVALS[name].events[batch])
+    return lambda: _run(f"{sink.url}/json/", python, name, batch, events)
+
+
+def _run(url: str, python: Path, name: str, batch: int, events: int) -> dict[str, Any]:
+    *fields, moment, metadata = load.EVENT
+    return fresh(
+        peer_clients.run,
+        python=str(python),
+        path=[str(_ROOT)],
+        name=name,
+        url=url,
+        batch=batch,
+        events=_whole(events, batch),
+        warm_up=batch,
+        event=[*fields, moment.isoformat(), metadata],
+    )
+
+
+def _whole(events: int, batch: int) -> int:
+    """As many as make whole batches: some peers keep the rest, or wait for more."""
+    return max(1, events // batch) * batch
+
+
+def verification(scale: Scale, python: Path, names: Iterable[str]) -> dict[str, dict[str, int]]:
+    """Ship to a sink that counts.
+
+    Returns:
+        By case, how many events arrived, and in how many requests, the warm-up's included.
+
+    Raises:
+        RuntimeError: It is another number than was emitted.
+    """
+    counted: dict[str, dict[str, int]] = {}
+    for name in names:
+        rival = RIVALS[name]
+        for batch in rival.events if rival.is_http else ():
+            with counting(load.EVENT.key) as counter:
+                sample = _run(counter.url, python, name, batch, scale(2_000))
+            arrived = counter.count - batch  # those of the warm-up
+            if arrived != sample["events"]:
+                raise RuntimeError(f"{name}: {sample['events']} emitted, {arrived} arrived")
+            counted[case(name, batch)] = {"events": counter.count, "requests": counter.requests}
+    return counted

@@ -1,0 +1,27 @@
+"""Where measurements are kept: <name>.json, one for each command, in `.cache/bench`.
+
+Those that the README tells of are in `bench/results`.
+"""
+
+import json
+from pathlib import Path
+from typing import Final
+
+from dataart_mp.cli.measurement import Measurement
+
+DIRECTORY: Final = Path(__file__).parents[1] / ".cache" / "bench"
+
+
+def save(measurement: Measurement, directory: Path) -> Path:
+    """Write it, in place of the last one of its name."""
+    directory.mkdir(parents=True, exist_ok=True)
+    file = directory / f"{measurement.name}.json"
+    file.write_text(json.dumps(measurement.as_json(), ensure_ascii=False) + "\n")
+    return file
+
+
+def load(directory: Path) -> dict[str, Measurement]:
+    """All that are there, by name."""
+    found = sorted(directory.glob("*.json"))
+    runs = [Measurement.from_json(json.loads(file.read_text())) for file in found]
+    return {run.name: run for run in runs}

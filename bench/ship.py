@@ -1,0 +1,111 @@
+"""Events end to end: from the first call to the last answer, against the floors of the same run."""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from bench import floor
+from bench.nginx import SpeedSink
+from bench.settings import Scale, wire
+from dataart_mp.cli import load
+from dataart_mp.cli.fresh import fresh
+from dataart_mp.cli.measurement import Column, Sample
+from dataart_mp.devsink import SinkProcess
+
+COLUMNS: Final = (*load.COLUMNS, Column("requests/s", "requests_per_second"))
+BARE_LOOPS: Final = "two bare loops side by side, 500 a request"
+CEILING: Final = "raw sockets of 2 processes, {} a request"
+PROCESSES: Final = (1, 2, 4)
+BATCHES: Final = (1, 20, 100, 500, 2000)
+_EVENTS: Final = {1: 5_000, 20: 60_000, 100: 200_000, 500: 400_000, 2000: 400_000}
+_MANY_BYTES: Final = 1024 * 1024
+CLIENT_BATCHES: Final = (20, 500)
+
+
+def case(batch: int, processes: int = 2) -> str:
+    """What a way to ship is called."""
+    plural = "process" if processes == 1 else "processes"
+    return f"dataart_mp, batch {batch}, {processes} worker {plural}"
+
+
+def settings(batch: int, processes: int = 2) -> dict[str, Any]:
+    """Of a client."""
+    return {
+        "flush_actions_batch_size": batch,
+        "flush_num_processes": processes,
+        "max_request_bytes": _MANY_BYTES if batch > CLIENT_BATCHES[-1] else 128 * 1024,
+    }
+
+
+def cases(sink: SpeedSink, scale: Scale, *, full: bool) -> dict[str, Callable[[], Sample]]:
+    """Floors, ceilings, and the client.
+
+    Args:
+        sink: Where to.
+        scale: How much.
+        full: Besides: other numbers of worker processes, other sizes of batches.
+    """
+    ways = [(batch, 2) for batch in (BATCHES if full else CLIENT_BATCHES)]
+    if full:
+        ways += [(batch, number) for batch in CLIENT_BATCHES for number in PROCESSES]
+    seconds = 2.0 * min(1.0, scale.factor)
+    return {
+        **{floor.case(floor.RAW, batch): _raw(sink, scale, batch) for batch in CLIENT_BATCHES},
+        **{CEILING.format(batch): _ceiling(sink, batch, seconds) for batch in CLIENT_BATCHES},
+        BARE_LOOPS: lambda: floor.side_by_side(sink.url, 500, seconds),
+        **{case(*way): _client(sink, scale, *way) for way in dict.fromkeys(ways)},
+    }
+
+
+def _client(sink: SpeedSink, scale: Scale, batch: int, processes: int) -> Callable[[], Sample]:
+    config = wire(sink.url, **settings(batch, processes))
+    events = scale(_EVENTS[batch])
+
+    def sample() -> Sample:
+        taken = fresh(load.run, config=config, events=events, warm_up=events // 10)
+        check(taken)
+        return {**taken, "requests_per_second": taken["requests"] / taken["seconds"]}
+
+    return sample
+
+
+def check(sample: Sample) -> None:
+    """What is slow may be reported; what is lost may not."""
+    if sample["delivered"] != sample["events"] or sample["retries"]:
+        raise RuntimeError(f"not all is delivered at the first try: {sample}")
+
+
+def _raw(sink: SpeedSink, scale: Scale, batch: int) -> Callable[[], Sample]:
+    requests = scale(5_000)
+    return lambda: fresh(floor.post, layer=floor.RAW, url=sink.url, batch=batch, requests=requests)
+
+
+def _ceiling(sink: SpeedSink, batch: int, seconds: float) -> Callable[[], Sample]:
+    return lambda: floor.ceiling(sink.url, batch, seconds)
+
+
+def verification(scale: Scale, wants: Callable[[str], bool]) -> dict[str, int]:
+    """Ship to a sink that counts, with the settings that are measured.
+
+    Args:
+        scale: How much.
+        wants: Which cases.
+
+    Returns:
+        Events that arrived, by case.
+
+    Raises:
+        RuntimeError: It is another number than was emitted.
+    """
+    counted = {}
+    for batch in CLIENT_BATCHES:
+        if not wants(case(batch)):
+            continue
+        events = scale(20_000)
+        with SinkProcess() as sink:
+            config = wire(sink.url, **settings(batch))
+            sample = fresh(load.run, config=config, events=events)
+            arrived = sink.stats()["actions"] - 1  # the event that starts the workers
+        if not sample["delivered"] == events == arrived:
+            raise RuntimeError(f"{events} emitted, {sample['delivered']} told, {arrived} counted")
+        counted[case(batch)] = arrived
+    return counted

@@ -1,0 +1,172 @@
+"""A load: the same event many times over through one client, and what that cost.
+
+warm-up │ emit, in one thread or several │ flush
+├──────── emit_seconds ──────────┤       │
+└──────────────── seconds ───────────────┘
+"""
+
+import threading
+import time
+from array import array
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from itertools import repeat
+from typing import Any, Final, NamedTuple
+
+from dataart_mp import Client, ClientConfig
+from dataart_mp.cli.cpu import cpu_seconds
+from dataart_mp.cli.latency import quantiles
+from dataart_mp.cli.measurement import Column, Sample
+
+_START_SECONDS: Final = 30.0
+_LOOK_SECONDS: Final = 0.01
+
+COLUMNS: Final = (
+    Column("events/s", "events_per_second"),
+    Column("CPU s/million", "cpu_per_million", 2),
+    Column("of it the application", "app_cpu_per_million", 2),
+)
+"""What to show of a load."""
+
+
+class Specimen(NamedTuple):
+    """An event, as `emit_action` takes it."""
+
+    key: str
+    user_key: str
+    is_anonymous_user: bool
+    timestamp: datetime
+    metadata: dict[str, Any]
+
+
+EVENT: Final = Specimen(
+    "some-event",
+    "user-01",
+    False,
+    datetime(2021, 5, 4, 10, 11, 12, 123456, UTC),
+    {"metadata_key_1": "metadata_value_1", "metadata_key_2": 2},
+)
+"""The event of all measurements. Encoded it takes 182 bytes."""
+
+
+def run(
+    config: Mapping[str, Any],
+    events: int,
+    threads: int = 1,
+    warm_up: int = 0,
+    *,
+    timed: bool = False,
+) -> Sample:
+    """Ship so many events; made to be called in a fresh process.
+
+    Args:
+        config: What `ClientConfig.to_wire` gave.
+        events: How many, over all threads.
+        threads: How many emit at once.
+        warm_up: Events that are shipped before, and not counted.
+        timed: Whether to take the time of each call, which makes it 0.1 µs longer.
+
+    Returns:
+        A sample: wall and CPU seconds, what the client says was delivered, and the quantiles of
+        the calls' times, in microseconds.
+    """
+    with Client(ClientConfig.from_wire(config)) as client:
+        workers = warmed_up(client, warm_up)
+        before = client.stats()
+        cpu = cpu_seconds(workers), time.process_time()
+        start = time.perf_counter()
+        lanes = _in_threads(client, _shares(events, threads), timed=timed)
+        emitted = time.perf_counter()
+        left = client.flush()
+        end = time.perf_counter()
+        app_cpu = time.process_time() - cpu[1]
+        worker_cpu = cpu_seconds(workers) - cpu[0]
+        after = client.stats()
+    millions = events / 1e6
+    sample: dict[str, Any] = {
+        "events": events,
+        "delivered": after.delivered - before.delivered,
+        "pending": left,
+        "requests": after.requests - before.requests,
+        "retries": after.retries - before.retries,
+        "seconds": end - start,
+        "emit_seconds": emitted - start,
+        "events_per_second": events / (end - start),
+        "ns_per_call": (emitted - start) * 1e9 / events,
+        "work_ns_per_call": sum(lane.work for lane in lanes) / events,
+        "cpu_seconds": app_cpu + worker_cpu,
+        "cpu_per_million": (app_cpu + worker_cpu) / millions,
+        "app_cpu_per_million": app_cpu / millions,
+    }
+    if timed:
+        times = quantiles(time for lane in lanes for time in lane.times)
+        sample |= {"latency": times, "p50": times["0.5"], "p99": times["0.99"]}
+        sample |= {"longest": times["1.0"]}
+    return sample
+
+
+def warmed_up(client: Client, events: int) -> list[int]:
+    """Ship so many events when all workers are there; the process ids of the workers."""
+    _emit(client, 1)  # starts them
+    deadline = time.monotonic() + _START_SECONDS
+    while len(workers := client._engine.workers()) < client.config.num_processes:
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"only {len(workers)} workers after {_START_SECONDS} s")
+        time.sleep(_LOOK_SECONDS)
+    _emit(client, events)
+    client.flush()
+    return workers
+
+
+class _Lane:
+    """What one thread emits, with the CPU time that took, in nanoseconds."""
+
+    def __init__(self, client: Client, events: int, *, timed: bool) -> None:
+        self._client = client
+        self._events = events
+        self._timed = timed
+        self.work = 0
+        self.times: array[int] = array("Q")
+
+    def __call__(self) -> None:
+        start = time.thread_time_ns()
+        if self._timed:
+            self.times = _emit_timed(self._client, self._events)
+        else:
+            _emit(self._client, self._events)
+        self.work = time.thread_time_ns() - start
+
+
+def _emit(client: Client, events: int) -> None:
+    emit_action = client.emit_action
+    key, user_key, is_anonymous_user, timestamp, metadata = EVENT
+    for _ in repeat(None, events):
+        emit_action(key, user_key, is_anonymous_user, timestamp, metadata)
+
+
+def _emit_timed(client: Client, events: int) -> "array[int]":
+    emit_action, now = client.emit_action, time.perf_counter_ns
+    key, user_key, is_anonymous_user, timestamp, metadata = EVENT
+    times = array("Q", bytes(8 * events))
+    for number in range(events):
+        start = now()
+        emit_action(key, user_key, is_anonymous_user, timestamp, metadata)
+        times[number] = now() - start
+    return times
+
+
+def _in_threads(client: Client, shares: list[int], *, timed: bool) -> list[_Lane]:
+    lanes = [_Lane(client, share, timed=timed) for share in shares]
+    if len(lanes) == 1:
+        lanes[0]()
+        return lanes
+    threads = [threading.Thread(target=lane) for lane in lanes]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return lanes
+
+
+def _shares(events: int, threads: int) -> list[int]:
+    return [events // threads + (number < events % threads) for number in range(threads)]
