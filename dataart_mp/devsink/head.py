@@ -11,6 +11,8 @@ from dataart_mp.devsink.rejection import RejectionError, shown
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from dataart_mp.devsink.guard import Guard
+
 Kind = Literal["actions", "identities"]
 
 KINDS: Final[Mapping[str, Kind]] = {
@@ -62,6 +64,7 @@ def check_head(
     query: bytes,
     headers: list[tuple[bytes, bytes]],
     api_key: str | None,
+    guard: Guard,
 ) -> Head:
     """Read the head of a request.
 
@@ -71,6 +74,7 @@ def check_head(
         query: What stands after the question mark.
         headers: Lower-case names and their values.
         api_key: The only good X-API-Key; None: any.
+        guard: Knows who may come at all.
 
     Raises:
         RejectionError: With the first thing that is wrong.
@@ -83,6 +87,7 @@ def check_head(
     if query:
         raise RejectionError("query", f"none is expected, not {shown(query.decode('latin-1'))}")
     fields = _once_only(headers)
+    guard.check(method, fields)
     _check_api_key(fields.get(b"x-api-key"), api_key)
     _check_presence(fields)
     return Head(kind, _encoding(fields), _length(fields), _idempotency_key(fields))
