@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.responses import FileResponse, Response, StreamingResponse
+from starlette.responses import Response, StreamingResponse
 from starlette.routing import Mount, Route
 
 from dataart_mp.devsink.assets import files
 from dataart_mp.devsink.body import read_body
 from dataart_mp.devsink.fault import rule_of
+from dataart_mp.devsink.openapi import document
 from dataart_mp.devsink.query import (
     DEFAULT_LIMIT,
     Query,
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 
 _MAX_RULES_BYTES: Final = 1024 * 1024
 _SHOWN_AT_FIRST: Final = 200
-_OPENAPI: Final = Path(__file__).with_name("openapi.json")
 _FILTERS: Final = {
     "events": ("key", "user_key", "id", "text"),
     "identities": ("user_key", "text"),
@@ -132,7 +131,7 @@ class _Control:
 
     async def openapi(self, request: Request) -> Response:
         check_names(request.query_params, ())
-        return FileResponse(_OPENAPI, media_type="application/json")
+        return _json(document())
 
     async def _items(self, request: Request, name: str, kind: Kind) -> Response:
         check_names(request.query_params, (*_FILTERS[name], "limit"))

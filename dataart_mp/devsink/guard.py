@@ -7,6 +7,7 @@ of its own that it lets point to 127.0.0.1 (DNS rebinding), which `Host` tells.
 from __future__ import annotations
 
 import ipaddress
+import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
 _READING: Final = frozenset({"GET", "HEAD"})
 _REMEMBERED: Final = 256
+_HOST: Final = re.compile(
+    r"(?:\[(?P<address>[0-9a-f:.]+)\]|(?P<name>[a-z0-9._-]+))(?::[0-9]*)?"
+).fullmatch
 _POLICY: Final = "; ".join(
     (
         "default-src 'none'",
@@ -75,7 +79,10 @@ class Guard:
             _check_origin(headers, host)
 
     def _is_ours_indeed(self, host: bytes) -> bool:
-        name = _without_port(host.decode("latin-1")).lower()
+        match = _HOST(host.decode("latin-1").lower())
+        if match is None:
+            return False
+        name = match["address"] or match["name"]
         if name in self._names or name.endswith(".localhost"):
             return True
         try:
@@ -117,9 +124,3 @@ def _check_origin(headers: Mapping[bytes, bytes], host: bytes | None) -> None:
             f"{shown(origin.decode('latin-1'))} is another site, which may change nothing here",
             status=403,
         )
-
-
-def _without_port(host: str) -> str:
-    if host.startswith("["):
-        return host[1:].partition("]")[0]
-    return host.partition(":")[0]

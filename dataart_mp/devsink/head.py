@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -30,7 +31,7 @@ _ONCE: Final = (
     "Idempotency-Key",
 )
 _ONCE_BYTES: Final = frozenset(name.lower().encode() for name in _ONCE)
-_MAX_IDEMPOTENCY_KEY: Final = 255
+_IDEMPOTENCY_KEY: Final = re.compile(rb"[!-~]{1,255}").fullmatch
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,9 +138,10 @@ def _idempotency_key(fields: Mapping[bytes, bytes]) -> str | None:
     key = fields.get(b"idempotency-key")
     if key is None:
         return None
-    if not 1 <= len(key) <= _MAX_IDEMPOTENCY_KEY:
+    text = key.decode("latin-1")
+    if not _IDEMPOTENCY_KEY(key):
         raise RejectionError(
             "header Idempotency-Key",
-            f"must have 1 to {_MAX_IDEMPOTENCY_KEY} characters, not {len(key)}",
+            f"must have 1 to 255 characters of ASCII, without spaces, not {shown(text)}",
         )
-    return key.decode("latin-1")
+    return text

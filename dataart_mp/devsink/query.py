@@ -15,8 +15,10 @@ if TYPE_CHECKING:
     from dataart_mp.devsink.head import Kind
 
 DEFAULT_LIMIT: Final = 1000
+LONGEST_TEXT: Final = 1000
+# Nine digits are enough for all that memory holds.
+LARGEST_NUMBER: Final = 999_999_999
 
-_LONGEST_TEXT: Final = 1000
 _WILDCARDS: Final = str.maketrans({"%": "~%", "_": "~_", "~": "~~"})
 
 
@@ -140,9 +142,9 @@ def number_of(params: Mapping[str, str], name: str) -> int:
         RejectionError: It is not.
     """
     text = params[name]
-    # Nine digits are enough for all that memory holds.
-    if not (text.isascii() and text.isdigit() and len(text) <= 9):
-        raise RejectionError(f"query {name}", f"must be a number of at least 0, not {shown(text)}")
+    if not (text.isascii() and text.isdigit() and len(text) <= len(str(LARGEST_NUMBER))):
+        wanted = f"must be a whole number from 0 to {LARGEST_NUMBER}"
+        raise RejectionError(f"query {name}", f"{wanted}, not {shown(text)}")
     return int(text)
 
 
@@ -153,8 +155,8 @@ def text_of(params: Mapping[str, str]) -> str | None:
         RejectionError: It is too long to be looked for.
     """
     text = params.get("text") or None
-    if text is not None and len(text) > _LONGEST_TEXT:
-        raise RejectionError("query text", f"has more than {_LONGEST_TEXT} characters")
+    if text is not None and len(text) > LONGEST_TEXT:
+        raise RejectionError("query text", f"has more than {LONGEST_TEXT} characters")
     return text
 
 

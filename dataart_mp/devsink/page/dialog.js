@@ -6,7 +6,10 @@ export function open(id, title, ...content) {
   const dialog = byId(id);
   const close = element("button.square", { type: "button", "aria-label": "Close", onclick: () => dialog.close() }, icon("close"));
   dialog.replaceChildren(element("header", {}, element("h2", { id: `${id}-title` }, title), close), ...content);
-  dialog.onclick = (event) => event.target === dialog && dialog.close();
+  // With braces: a handler that returns false would keep the form from being sent.
+  dialog.onclick = (event) => {
+    if (event.target === dialog) dialog.close();
+  };
   dialog.showModal();
   return dialog;
 }
