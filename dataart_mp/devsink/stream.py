@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from dataart_mp.devsink.query import Query
     from dataart_mp.devsink.sink import Sink
 
+# How soon a page whose sink has gone looks for it again, in milliseconds.
+_RETRY: Final = b"retry: 1000\n\n"
 _NEWS_SECONDS: Final = 0.1
 _SHOWN_REJECTED: Final = 100
 _SHOWN_KEYS: Final = 50
@@ -31,6 +33,7 @@ async def stream(sink: Sink, query: Query) -> AsyncIterator[bytes]:
     """Tell of the items that match, and of all else, until the page is closed."""
     # Watched from before the look into the store: what arrives in between is told twice, not never.
     with sink.live.watch(query) as viewer:
+        yield _RETRY
         yield await _hello(sink, query)
         while True:
             await viewer.waiting.wait()

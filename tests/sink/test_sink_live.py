@@ -34,6 +34,7 @@ def watching(sink: SinkProcess, query: str = "") -> Iterator[Iterator[tuple[str,
         page.request("GET", f"/_sink/live?{query}")
         answer = page.getresponse()
         assert answer.headers["Content-Type"].startswith("text/event-stream")
+        assert answer.read(13) == b"retry: 1000\n\n"
         yield _events(answer)
 
 

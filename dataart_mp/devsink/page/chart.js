@@ -36,8 +36,7 @@ export class Chart {
     const last = Math.floor(Date.now() / 1000 + this.#ahead) - 1;
     const times = Array.from({ length: SECONDS }, (_, index) => last - SECONDS + 1 + index);
     const [items, wrong] = [0, 1].map((column) => times.map((time) => this.#bySecond.get(time)?.[column] ?? 0));
-    // No line along the bottom as long as nothing is wrong.
-    this.#plot.setData([times, items, wrong.some(Boolean) ? wrong : wrong.map(() => null)]);
+    this.#plot.setData([times, items, wrong]);
     const text = `${count(items.at(-1))} now · peak ${count(Math.max(...items))}`;
     byId("rate-text").textContent = text;
     this.#place.setAttribute("aria-label", `Arrivals a second in the last two minutes: ${text}`);
@@ -67,7 +66,7 @@ export class Chart {
       series: [
         {},
         { stroke: accent, fill: soft, width: 1.5, paths: uPlot.paths.stepped({ align: 1 }), points: { show: false } },
-        { stroke: bad, width: 1.5, paths: uPlot.paths.stepped({ align: 1 }), points: { show: false } },
+        { stroke: bad, fill: bad, width: 0, paths: uPlot.paths.bars({ size: [0.9], align: 1 }), points: { show: false } },
       ],
     };
     this.#plot?.destroy();

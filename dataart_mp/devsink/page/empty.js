@@ -9,6 +9,7 @@ export class Empty {
 
   /** Nothing has arrived at all. */
   first(anyKey) {
+    document.body.dataset.empty = "";
     const code = firstEvent(location.origin, anyKey);
     this.#show(
       element("h2", {}, "Waiting for the first event"),
@@ -19,10 +20,12 @@ export class Empty {
 
   /** Something has, but nothing of what is asked for. */
   nothing(what, clear) {
+    delete document.body.dataset.empty;
     this.#show(element("h2", {}, `No ${what} here`), element("p", {}, clear ? "Nothing that is kept matches; what arrives and matches will appear. " : "All requests were right so far."), clear && element("p", {}, element("button", { type: "button", onclick: clear }, "Clear the filter")));
   }
 
   hide() {
+    delete document.body.dataset.empty;
     this.#place.hidden = true;
     this.#shown = "";
   }
