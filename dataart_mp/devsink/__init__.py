@@ -3,11 +3,11 @@
 It imports nothing of the shipper: what it says about a request, it read in the wire protocol.
 
     POST {prefix}/events/send-actions ─┐
-    POST {prefix}/users/identify ──────┴─► head ─► body ─► shape ─► faults ─► ledger ─► answer
-                                            │       │       │         │         ├─► journal (option)
-                                            └───────┴───────┴─► 4xx   │         ├─► store ─► database
-                                                                      │         └─► live ─► stream
-                                                                      └─► 503, hang, disconnect, …
+    POST {prefix}/users/identify ──────┴► head ─► body ─► shape ─► faults ─► ledger ─► answer
+                                           │       │       │         │         ├─► journal (option)
+                                           └───────┴───────┴─► 4xx   │         ├─► store ─► database
+                                                                     │         └─► live ─► stream
+                                                                     └─► 503, hang, disconnect, …
     GET  /_sink/stats, ids ─► what the ledger knows
     GET  /_sink/events, identities, arrivals, requests, rejected ─► what the store keeps
     GET  / ─► the page in page/, which reads GET /_sink/live, the stream

@@ -225,9 +225,10 @@ class Database:
                 Doubles(tuple(orjson.loads(doubles)), bool(explained)),
                 items.encode().split(b"\n"),
             )
-            for arrival in delivery.newest_first():
-                if arrival.number > floor and query.matches(arrival.item):
-                    yield arrival
+            first = last - len(delivery) + 1
+            for index in range(len(delivery) - 1, max(-1, floor - first), -1):
+                if query.matches(delivery.encoded[index]):
+                    yield delivery[index]
 
 
 def _row(delivery: Delivery) -> tuple[object, ...]:

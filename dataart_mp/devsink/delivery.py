@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import orjson
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from dataart_mp.devsink.head import Kind
     from dataart_mp.devsink.tally import Doubles
 
@@ -81,10 +79,6 @@ class Delivery:
             self._double(index),
             self.encoded[index],
         )
-
-    def newest_first(self) -> Iterator[Arrival]:
-        """All of them, the last one first."""
-        return map(self.__getitem__, range(len(self.encoded) - 1, -1, -1))
 
     def _double(self, index: int) -> Double | None:
         if index not in self.doubles.indices:

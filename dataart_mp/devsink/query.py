@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -10,7 +11,7 @@ import orjson
 from dataart_mp.devsink.rejection import RejectionError, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     from dataart_mp.devsink.head import Kind
 
@@ -19,6 +20,14 @@ LONGEST_TEXT: Final = 1000
 # Nine digits are enough for all that memory holds.
 LARGEST_NUMBER: Final = 999_999_999
 
+# Items as orjson writes them with sorted keys; their values are what text is looked for in.
+_STRING: Final = rb'"([^"\\]*(?:\\.[^"\\]*)*)"'
+_ACTION: Final = re.compile(
+    rb'\{"is_anonymous_user":(?:true|false),"key":%b,' % _STRING
+    + rb'"metadata":(.*),"timestamp":"([^"]*)","user_key":%b\}' % _STRING,
+    re.DOTALL,
+).fullmatch
+_IDENTITY: Final = re.compile(rb'\{"metadata":(.*),"user_key":%b\}' % _STRING, re.DOTALL).fullmatch
 _WILDCARDS: Final = str.maketrans({"%": "~%", "_": "~_", "~": "~~"})
 
 
@@ -31,7 +40,7 @@ class Query:
         key: Only actions of this key.
         user_key: Only items of this user.
         identifier: Only actions with this value of the id field, a text or a whole number.
-        text: Only items with this in their keys or metadata, in capitals or not (of ASCII).
+        text: Only items with this in a value or in their metadata, in capitals or not (of ASCII).
         id_field: Which field of the metadata the identifier is.
         limit: At most so many, the newest.
     """
@@ -57,48 +66,55 @@ class Query:
 
     def condition(self) -> tuple[str, list[str]]:
         """SQL that holds for every request with an item that matches, and its parameters."""
-        parts, params = ["1"], []
-        for needle in self._needles():
-            parts.append("instr(items, ?)")
-            params.append(needle)
-        if self.identifier is not None:
-            parts.append("(instr(items, ?) OR instr(items, ?))")
-            params += self._identifier_needles()
-        if self.text is not None:
-            parts.append("items LIKE ? ESCAPE '~'")
-            params.append(f"%{_inside(self.text).translate(_WILDCARDS)}%")
-        return " AND ".join(parts), params
+        clauses, patterns = ["1"], []
+        for parts in self._parts():
+            likes = " OR ".join(["items LIKE ? ESCAPE '~'"] * len(parts))
+            clauses.append(f"({likes})")
+            patterns += [f"%{part.translate(_WILDCARDS)}%" for part in parts]
+        return " AND ".join(clauses), patterns
 
     def matches(self, encoded: bytes) -> bool:
         """Whether an item is asked for."""
-        if self.is_open:
-            return True
-        if not all(needle.encode() in encoded for needle in self._needles()):
+        if self.text is not None and not self._has_text(encoded):
             return False
+        if self.key is self.user_key is self.identifier is None:
+            return True
+        lowered = encoded.lower()
+        for parts in self._parts():
+            if not any(part.encode().lower() in lowered for part in parts):
+                return False
         item = orjson.loads(encoded)
         return (
             self.key in (None, item.get("key"))
             and self.user_key in (None, item["user_key"])
             and self.identifier in (None, self._identifier_of(item))
-            and (self.text is None or self._has_text(item))
         )
 
-    def _needles(self) -> list[str]:
-        given = {"key": self.key, "user_key": self.user_key}
-        return [f'"{name}":{_json(value)}' for name, value in given.items() if value is not None]
+    def _parts(self) -> Iterator[list[str]]:
+        """What JSON that matches has in it, capitals or not: one of each list.
 
-    def _identifier_needles(self) -> list[str]:
-        name = _json(self.id_field)
-        return [f"{name}:{_json(self.identifier)}", f"{name}:{self.identifier}"]
+        None begins with a quotation mark: SQLite looks for the first character, and there are many.
+        """
+        for value in (self.key, self.user_key):
+            if value is not None:
+                yield [f'{_inside(value)}"']
+        if self.identifier is not None:
+            name = f'{_inside(self.id_field)}":'
+            yield [f"{name}{_json(self.identifier)}", f"{name}{self.identifier}"]
+        if self.text is not None:
+            yield [_inside(self.text)]
 
     def _identifier_of(self, item: dict[str, Any]) -> str | None:
         value = (item["metadata"] or {}).get(self.id_field)
         return str(value) if type(value) in (str, int) else None
 
-    def _has_text(self, item: dict[str, Any]) -> bool:
+    def _has_text(self, encoded: bytes) -> bool:
         needle = _inside(self.text or "").encode().lower()
-        places = (item.get("key", ""), item["user_key"], item["metadata"])
-        return any(needle in orjson.dumps(place).lower() for place in places)
+        lowered = encoded.lower()
+        if needle not in lowered:
+            return False
+        values = _ACTION(lowered) or _IDENTITY(lowered)
+        return values is not None and any(needle in value for value in values.groups())
 
 
 def check_names(params: Mapping[str, str], known: Collection[str]) -> None:

@@ -6,7 +6,7 @@ import shutil
 from typing import TYPE_CHECKING
 
 import pytest
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import expect, sync_playwright
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -19,6 +19,7 @@ PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 # It is to talk to the sink and to nobody else.
 FLAGS = (
     "--no-sandbox",
+    "--disable-gpu",
     "--disable-quic",
     "--no-first-run",
     "--disable-background-networking",
@@ -27,9 +28,18 @@ FLAGS = (
 )
 
 
+# A fact that does not come about; how fast it does depends on the machine.
+expect.set_options(timeout=20_000)
+
+
+def chromium() -> str | None:
+    """The browser's program; None: there is none."""
+    return next(filter(None, map(shutil.which, PROGRAMS)), None)
+
+
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    program = next(filter(None, map(shutil.which, PROGRAMS)), None)
+    program = chromium()
     if program is None:
         pytest.skip("no browser: install chromium, as .ci/run does")
     with sync_playwright() as playwright:
@@ -47,7 +57,7 @@ def open_page(browser: Browser, witness: SinkProcess) -> Iterator[Callable[..., 
     def open_it(**options: object) -> Page:
         context = browser.new_context(**options)  # type: ignore[arg-type]
         contexts.append(context)
-        context.set_default_timeout(15_000)
+        context.set_default_timeout(20_000)
         page = context.new_page()
         page.on("console", lambda message: complaints.append(message.text))
         page.on("pageerror", lambda error: complaints.append(str(error)))

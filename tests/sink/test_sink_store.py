@@ -22,13 +22,15 @@ if TYPE_CHECKING:
 
 pytest_plugins = ["sink_fixtures"]
 
+ITEM = b'{"metadata":null,"user_key":"%d"}'
+
 
 def deliveries(requests: list[list[int]]) -> list[Delivery]:
     """Requests that brought these items."""
     made, last = [], 0
     for number, items in enumerate(requests, start=1):
         last += len(items)
-        encoded = [b'{"user_key":"%d"}' % item for item in items]
+        encoded = [ITEM % item for item in items]
         made.append(Delivery("actions", last, time.time(), number, Doubles(), encoded))
     return made
 
@@ -43,12 +45,12 @@ def test_the_database_is_a_bounded_list(keep: int, requests: list[list[int]], li
     database = Database(SinkSettings(keep=keep))
     for delivery in deliveries(requests):
         database.write([], [delivery])
-    everything = [f'{{"user_key":"{item}"}}' for items in requests for item in items]
+    everything = [ITEM % item for items in requests for item in items]
     kept = list(enumerate(everything, start=1))[-keep:]
     expected = kept[max(0, len(kept) - limit) :]
     found = database.select(Query(limit=limit))
-    assert [(one.number, one.item.decode()) for one in found] == expected
-    wanted = [item for _, item in kept if item == '{"user_key":"7"}']
+    assert [(one.number, one.item) for one in found] == expected
+    wanted = [item for _, item in kept if item == ITEM % 7]
     assert len(database.select(Query(user_key="7"))) == len(wanted)
     database.close()
 
@@ -93,9 +95,10 @@ def test_text_is_found_in_keys_and_values_and_nowhere_else(
         "Ünder": [sent[0]],
         "c:\\temp": [sent[2]],
         "~": [sent[2]],
-        # Names of the protocol's own fields, and moments, are no text.
+        # The names of the protocol's own fields are no text.
         "is_anonymous": [],
         "timestamp": [],
+        "user_": [],
     }
     for text, events in found.items():
         answer = poster.post(b"", f"/_sink/events?text={_quoted(text)}", method="GET")

@@ -32,7 +32,7 @@ export class Detail {
         User: this.#link(item.user_key, { user_key: item.user_key }),
         Key: item.key && this.#link(item.key, { key: item.key }),
         Anonymous: item.is_anonymous_user === undefined ? undefined : item.is_anonymous_user ? "yes" : "no",
-        Timestamp: item.timestamp,
+        Timestamp: item.timestamp && element("span.mono", {}, item.timestamp),
         Arrived: moment(arrival.time),
         Lag: late === null ? undefined : `${duration(late)}${late < 0 ? ": its clock is ahead" : ""}`,
         Request: String(arrival.request),

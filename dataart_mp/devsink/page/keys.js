@@ -3,24 +3,28 @@
 import { byId, element } from "./element.js";
 import { count, hue } from "./format.js";
 
-const SHOWN_SECONDS = 0.5;
+const SHOWN_MS = 300;
 
 export class Keys {
-  #shown = "";
-  #time = 0;
+  #news = null;
+  #timer = 0;
   #rows = new Map();
 
   constructor(filter) {
     this.filter = filter;
   }
 
-  /** @param byKey pairs of key and number, the most frequent first @param total of keys */
+  /** Not at once: what changes ten times a second can neither be read nor clicked. */
   show(byKey, total) {
-    const now = performance.now() / 1000;
-    const state = JSON.stringify(byKey) + this.filter.key;
-    if (state === this.#shown || (now - this.#time < SHOWN_SECONDS && byKey.length)) return;
-    this.#shown = state;
-    this.#time = now;
+    this.#news = [byKey, total];
+    this.#timer ||= setTimeout(() => {
+      this.#timer = 0;
+      this.#draw(...this.#news);
+    }, SHOWN_MS);
+  }
+
+  /** @param byKey pairs of key and number, the most frequent first @param total of keys */
+  #draw(byKey, total) {
     const most = byKey[0]?.[1] ?? 1;
     const rows = byKey.map(([key, number]) => this.#row(key, number, number / most));
     const list = byId("keys");

@@ -37,6 +37,7 @@ const detail = new Detail(filter, () => (arrivals.rows.release(true), rejected.r
 
 let anyKey = true;
 let stats = null;
+let keyCount = 0;
 let isPaused = false;
 let missed = 0;
 
@@ -68,8 +69,9 @@ const feed = new Feed({
   },
 });
 
-function update({ stats: now, keys: keyCount, faults: rules, rate, now: time }) {
+function update({ stats: now, keys: number, faults: rules, rate, now: time }) {
   stats = now;
+  keyCount = number;
   totals.show(stats);
   keys.show(stats.by_key, keyCount);
   rejected.total(stats.rejected_requests);
@@ -98,7 +100,7 @@ async function restart() {
   detail.close();
   notice.hide();
   feed.open(filter.query);
-  keys.show(stats?.by_key ?? [], 0);
+  if (stats) keys.show(stats.by_key, keyCount);
   if (isPaused) await showKept(SHOWN_WHEN_PAUSED);
   if (stats) arrange();
 }

@@ -5,7 +5,7 @@ import { count } from "./format.js";
 
 const TOTALS = [
   ["Events", (stats) => stats.actions],
-  ["Users identified", (stats) => stats.identities],
+  ["Identified", (stats) => stats.identities],
   ["Requests", (stats) => stats.requests],
   ["Doubles", (stats) => stats.explained_doubles + stats.unexplained_doubles + stats.explained_identity_doubles + stats.unexplained_identity_doubles, "warn"],
   ["Rejected", (stats) => stats.rejected_requests, "bad"],
