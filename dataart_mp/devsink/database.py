@@ -32,12 +32,13 @@ if TYPE_CHECKING:
     from dataart_mp.devsink.visit import Visit
 
 _OURS: Final = 0xDA7A  # PRAGMA application_id
+_VISITS: Final = ("requests", "rejected")
 _PATHS: Final = {kind: path for path, kind in KINDS.items()}
 # Rows in one statement. SQLite gives up the interpreter's lock once a statement: row by row, a
 # busy event loop would let this thread in as rarely as the interpreter allows.
 _ROWS: Final = 100
 
-_TABLES: Final = """
+_TABLE: Final = """
 CREATE TABLE IF NOT EXISTS {visits} (
     number INTEGER PRIMARY KEY, time REAL NOT NULL, about TEXT NOT NULL
 );
@@ -84,8 +85,10 @@ class Database:
         self._keep_requests = settings.keep_requests
         self._keep_seconds = settings.keep_seconds
         self._connection = _opened(settings.database)
-        kinds = _PATHS.keys()
-        self._sizes = {kind: self._value(f"sum(count) FROM {kind}") for kind in kinds}
+        self._sizes: dict[str, int] = {
+            **{table: self._value(f"count(*) FROM {table}") for table in _VISITS},
+            **{kind: self._value(f"sum(count) FROM {kind}") for kind in _PATHS},
+        }
 
     @property
     def newest_request(self) -> int:
@@ -110,19 +113,15 @@ class Database:
         """Forget what is too much or too old."""
         horizon = time.time() - self._keep_seconds
         with self._transaction():
-            for table in ("requests", "rejected"):
-                self._connection.execute(
-                    f"DELETE FROM {table} WHERE time < ? OR number <= (SELECT number FROM {table} "  # noqa: S608
-                    "ORDER BY number DESC LIMIT 1 OFFSET ?)",
-                    (horizon, self._keep_requests),
-                )
+            for table in _VISITS:
+                self._prune(table, "number", "1", self._keep_requests, horizon)
             for kind in _PATHS:
-                self._prune_items(kind, horizon)
+                self._prune(kind, "last", "count", self._keep, horizon)
 
     def clear(self) -> None:
         """Forget everything."""
         with self._transaction():
-            for table in ("requests", "rejected", *_PATHS):
+            for table in (*_VISITS, *_PATHS):
                 self._connection.execute(f"DELETE FROM {table}")  # noqa: S608
         self._sizes = dict.fromkeys(self._sizes, 0)
 
@@ -180,6 +179,7 @@ class Database:
     def _write_visits(self, table: str, visits: Sequence[Visit]) -> None:
         rows = [(one.number, one.time, _text(orjson.dumps(one.as_json()))) for one in visits]
         self._insert(table, rows)
+        self._sizes[table] += len(rows)
 
     def _write_items(self, kind: Kind, deliveries: Sequence[Delivery]) -> None:
         rows = [_row(delivery) for delivery in deliveries]
@@ -195,18 +195,18 @@ class Database:
                 [value for row in some for value in row],
             )
 
-    def _prune_items(self, kind: Kind, horizon: float) -> None:
-        # Whole requests go: never so many that fewer items than are to be kept remain.
+    def _prune(self, table: str, key: str, count: str, keep: int, horizon: float) -> None:
+        # Whole rows go: never so many that less than is to be kept remains.
         gone = None
-        rows = self._connection.execute(f"SELECT last, count, time FROM {kind} ORDER BY last")  # noqa: S608
-        for last, count, moment in rows:
-            if self._sizes[kind] - count < self._keep and moment >= horizon:
+        rows = self._connection.execute(f"SELECT {key}, {count}, time FROM {table} ORDER BY {key}")  # noqa: S608
+        for last, size, moment in rows:
+            if self._sizes[table] - size < keep and moment >= horizon:
                 break
-            self._sizes[kind] -= count
+            self._sizes[table] -= size
             gone = last
         rows.close()
         if gone is not None:
-            self._connection.execute(f"DELETE FROM {kind} WHERE last <= ?", (gone,))  # noqa: S608
+            self._connection.execute(f"DELETE FROM {table} WHERE {key} <= ?", (gone,))  # noqa: S608
 
     def _matches(self, kind: Kind, query: Query) -> Iterator[Arrival]:
         condition, params = query.condition()
@@ -276,8 +276,8 @@ def _prepare(connection: sqlite3.Connection, path: Path | None) -> None:
     connection.execute("PRAGMA synchronous = OFF")
     connection.execute("PRAGMA busy_timeout = 5000")
     connection.execute(f"PRAGMA application_id = {_OURS}")
-    for visits in ("requests", "rejected"):
-        connection.execute(_TABLES.format(visits=visits))
+    for table in _VISITS:
+        connection.execute(_TABLE.format(visits=table))
     for kind in _PATHS:
         connection.execute(_ITEMS.format(kind=kind))
     connection.executescript(_VIEWS)
