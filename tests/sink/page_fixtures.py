@@ -11,7 +11,7 @@ from playwright.sync_api import expect, sync_playwright
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, BrowserContext, Page
 
     from dataart_mp.devsink import SinkProcess
 
@@ -49,29 +49,52 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def open_page(browser: Browser, witness: SinkProcess) -> Iterator[Callable[..., Page]]:
-    """Opens the page of the witness; in the end it must not have complained of anything."""
+def complaints() -> Iterator[list[str]]:
+    """What pages write to the console; in the end there must be nothing."""
     complaints: list[str] = []
+    yield complaints
+    assert complaints == []
+
+
+@pytest.fixture
+def open_page(
+    browser: Browser, witness: SinkProcess, complaints: list[str]
+) -> Iterator[Callable[..., Page]]:
+    """Opens the page of the witness in a browser of its own."""
     contexts = []
 
     def open_it(**options: object) -> Page:
         context = browser.new_context(**options)  # type: ignore[arg-type]
         contexts.append(context)
-        context.set_default_timeout(20_000)
-        page = context.new_page()
-        page.on("console", lambda message: complaints.append(message.text))
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.goto(witness.url)
-        page.locator("#connection[data-state=live]").wait_for()
-        return page
+        return opened(context, witness, complaints)
 
     yield open_it
     for context in contexts:
         context.close()
-    assert complaints == []
+
+
+@pytest.fixture(scope="module")
+def desk(browser: Browser) -> Iterator[BrowserContext]:
+    """A browser on a desk."""
+    context = browser.new_context(viewport={"width": 1440, "height": 900})
+    yield context
+    context.close()
 
 
 @pytest.fixture
-def page(open_page: Callable[..., Page]) -> Page:
-    """The page on a desk."""
-    return open_page(viewport={"width": 1440, "height": 900})
+def page(desk: BrowserContext, witness: SinkProcess, complaints: list[str]) -> Iterator[Page]:
+    """The page of the witness, on a desk."""
+    page = opened(desk, witness, complaints)
+    yield page
+    page.close()
+
+
+def opened(context: BrowserContext, sink: SinkProcess, complaints: list[str]) -> Page:
+    """The page of a sink, when it is live."""
+    context.set_default_timeout(20_000)
+    page = context.new_page()
+    page.on("console", lambda message: complaints.append(message.text))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.goto(sink.url)
+    page.locator("#connection[data-state=live]").wait_for()
+    return page

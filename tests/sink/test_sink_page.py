@@ -200,6 +200,7 @@ def test_faults_are_made_and_removed_by_hand(
     expect(dialog.get_by_role("listitem")).to_have_count(6)
     assert "latency" not in [rule["kind"] for rule in witness.faults()]
     dialog.get_by_role("button", name="Remove all").click()
+    expect(dialog.get_by_role("listitem")).to_have_count(1)
     expect(dialog.get_by_role("listitem")).to_contain_text("None")
     assert witness.faults() == []
     page.keyboard.press("Escape")
