@@ -76,8 +76,7 @@ class Database:
         settings: Where, how much and how long.
 
     Raises:
-        ValueError: The file is no sink's database.
-        OSError: It cannot be opened.
+        ValueError: The file is no sink's database, or cannot be opened.
     """
 
     def __init__(self, settings: SinkSettings) -> None:
@@ -249,20 +248,20 @@ def _text(content: bytes) -> str:
 
 
 def _opened(path: Path | None) -> sqlite3.Connection:
-    connection = sqlite3.connect(
-        ":memory:" if path is None else path,
-        isolation_level=None,
-        check_same_thread=False,
-        cached_statements=2 * _ROWS,
-    )
     try:
-        _prepare(connection, path)
+        connection = sqlite3.connect(
+            ":memory:" if path is None else path,
+            isolation_level=None,
+            check_same_thread=False,
+            cached_statements=2 * _ROWS,
+        )
+        try:
+            _prepare(connection, path)
+        except BaseException:
+            connection.close()
+            raise
     except sqlite3.DatabaseError as error:
-        connection.close()
         raise ValueError(f"database: {path}: {error}; name another file") from None
-    except ValueError:
-        connection.close()
-        raise
     return connection
 
 

@@ -127,3 +127,9 @@ def test_no_file_but_those_of_the_page_is_served(poster: Poster) -> None:
             % path.encode()
         )
         assert b" 404 " in answer.split(b"\r\n")[0]
+
+
+def test_rules_of_more_than_a_mebibyte_are_a_413(witness: SinkProcess, poster: Poster) -> None:
+    answer = poster.post(b" " * (1024 * 1024 + 1), "/_sink/faults", method="PUT")
+    assert (answer.status, answer.json()["field"]) == (413, "body")
+    assert witness.faults() == []

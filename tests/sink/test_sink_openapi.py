@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 import requests
@@ -10,8 +10,10 @@ import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis import GenerationMode
 from schemathesis.checks import load_all_checks
+from starlette.routing import Route
 
 from dataart_mp.devsink import SinkProcess
+from dataart_mp.devsink.control import control_app
 from dataart_mp.devsink.openapi import document
 
 if TYPE_CHECKING:
@@ -48,6 +50,19 @@ def sink() -> Iterator[SinkProcess]:
 def session() -> Iterator[requests.Session]:
     with requests.Session() as session:
         yield session
+
+
+def test_the_document_tells_of_every_route(sink: SinkProcess) -> None:
+    routes = control_app(cast("Any", None)).routes
+    methods = {
+        f"/_sink{route.path}": (route.methods or set()) - {"HEAD"}
+        for route in routes
+        if isinstance(route, Route)
+    }
+    paths = document()["paths"]
+    own = {path: set(map(str.upper, paths[path])) for path in paths if path.startswith("/_sink/")}
+    assert own == methods
+    assert requests.get(f"{sink.url}/_sink/openapi.json", timeout=10).json() == document()
 
 
 @pytest.mark.parametrize(("path", "method", "mode"), list(questions()))

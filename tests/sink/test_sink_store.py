@@ -204,6 +204,11 @@ def test_a_file_that_is_no_sinks_database_is_left_alone(
     assert file.read_bytes() == content
 
 
+def test_a_database_that_cannot_be_opened_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"database: .*/missing/sink\.db: unable to open"):
+        Database(SinkSettings(database=tmp_path / "missing" / "sink.db"))
+
+
 def test_a_journal_and_a_database_are_not_both_taken(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="database: the journal"):
         SinkSettings(database=tmp_path / "a", journal=tmp_path / "b")
