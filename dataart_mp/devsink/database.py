@@ -34,8 +34,7 @@ if TYPE_CHECKING:
 _OURS: Final = 0xDA7A  # PRAGMA application_id
 _VISITS: Final = ("requests", "rejected")
 _PATHS: Final = {kind: path for path, kind in KINDS.items()}
-# Rows in one statement. SQLite gives up the interpreter's lock once a statement: row by row, a
-# busy event loop would let this thread in as rarely as the interpreter allows.
+# Rows in one statement.
 _ROWS: Final = 100
 
 _TABLE: Final = """
@@ -273,7 +272,7 @@ def _prepare(connection: sqlite3.Connection, path: Path | None) -> None:
     connection.execute("PRAGMA journal_mode = WAL")
     # It is to outlive the process, not the machine.
     connection.execute("PRAGMA synchronous = OFF")
-    connection.execute("PRAGMA busy_timeout = 5000")
+    connection.execute("PRAGMA busy_timeout = 1000")
     connection.execute(f"PRAGMA application_id = {_OURS}")
     for table in _VISITS:
         connection.execute(_TABLE.format(visits=table))
