@@ -3,11 +3,15 @@
 It imports nothing of the shipper: what it says about a request, it read in the wire protocol.
 
     POST {prefix}/events/send-actions ─┐
-    POST {prefix}/users/identify ──────┴─► head ─► body ─► shape ─► faults ─► ledger ─► answer
-                                            │       │       │         │         └─► journal (option)
-                                            └───────┴───────┴─► 4xx   └─► 503, hang, disconnect, …
-    GET  /_sink/stats, events, identities, ids, requests, rejected ─► what the ledger knows
-    PUT  /_sink/faults · POST /_sink/reset
+    POST {prefix}/users/identify ──────┴► head ─► body ─► shape ─► faults ─► ledger ─► answer
+                                           │       │       │         │         ├─► journal (option)
+                                           └───────┴───────┴─► 4xx   │         ├─► store ─► database
+                                                                     │         └─► live ─► stream
+                                                                     └─► 503, hang, disconnect, …
+    GET  /_sink/stats, ids ─► what the ledger knows
+    GET  /_sink/events, identities, arrivals, requests, rejected ─► what the store keeps
+    GET  / ─► the page in page/, which reads GET /_sink/live, the stream
+    PUT  /_sink/faults · POST /_sink/reset · all of it in /_sink/openapi.json
 
 A wrong request is a 4xx whatever the faults say; an item counts as arrived when, and only when,
 the sink decided to answer its request with a 2xx. Counts are made before the answer is sent: who

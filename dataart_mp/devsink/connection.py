@@ -81,8 +81,7 @@ class Connection(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:
         """Write down what the parser refused, and refuse it."""
-        ledger = self.app_state["sink"].ledger
-        visit = ledger.arrive(self._number, "?", "?", [])
-        error = RejectionError("request", "is not HTTP")
-        ledger.close(visit, "rejected", error.status, rejection=error)
+        sink = self.app_state["sink"]
+        visit = sink.ledger.arrive(self._number, "?", "?", [])
+        sink.reject(sink.ledger, visit, RejectionError("request", "is not HTTP"))
         super().send_400_response(msg)

@@ -16,6 +16,11 @@ if TYPE_CHECKING:
 FaultKind = Literal["latency", "status", "hang", "disconnect", "ack_lost", "refuse", "refuse_bytes"]
 
 _KINDS: Final = get_args(FaultKind)
+# A day. Clocks of event loops do not take every number.
+LONGEST_SECONDS: Final = 86_400
+# What JSON of 64 bits can say.
+LARGEST_INTEGER: Final = 2**63 - 1
+
 _SUCCESS: Final = range(200, 300)
 _HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+").fullmatch
 _FRAMING: Final = frozenset({"content-length", "content-type", "transfer-encoding"})
@@ -94,6 +99,10 @@ def _is_number(value: object) -> bool:
     return type(value) in (int, float)
 
 
+def _is_whole(value: Any) -> bool:
+    return type(value) is int and value <= LARGEST_INTEGER
+
+
 def _is_header_text(value: object) -> bool:
     return type(value) is str and value.isascii() and value.isprintable()
 
@@ -109,23 +118,29 @@ _COMMON: Final[Mapping[str, _Expectation]] = {
     "path": _Expectation('"actions" or "identities"', lambda v: v in ("actions", "identities")),
     "match": _Expectation("an object with fields", lambda v: type(v) is dict and bool(v)),
     "rate": _Expectation("a number from 0 to 1", lambda v: _is_number(v) and 0 <= v <= 1),
-    "seed": _Expectation("an integer", lambda v: type(v) is int),
-    "times": _Expectation("an integer of at least 1", lambda v: type(v) is int and v >= 1),
-    "for_seconds": _Expectation("a number above 0", lambda v: _is_number(v) and v > 0),
+    "seed": _Expectation("an integer of 64 bits", lambda v: _is_whole(v) and v >= -LARGEST_INTEGER),
+    "times": _Expectation("an integer of at least 1", lambda v: _is_whole(v) and v >= 1),
+    "for_seconds": _Expectation(
+        f"a number above 0 and of at most {LONGEST_SECONDS}",
+        lambda v: _is_number(v) and 0 < v <= LONGEST_SECONDS,
+    ),
 }
-_SECONDS: Final = _Expectation("a number of at least 0", lambda v: _is_number(v) and v >= 0)
+_SECONDS: Final = _Expectation(
+    f"a number from 0 to {LONGEST_SECONDS}", lambda v: _is_number(v) and 0 <= v <= LONGEST_SECONDS
+)
 _RESET: Final = _Expectation("true or false", lambda v: type(v) is bool)
 _ANSWER: Final[Mapping[str, _Expectation]] = {
     "retry_after": _Expectation(
-        "a number of at least 0 or an HTTP date", lambda v: _SECONDS.holds(v) or _is_header_text(v)
+        "a number of at least 0 or an HTTP date",
+        lambda v: (_is_number(v) and v >= 0) or _is_header_text(v),
     ),
     "headers": _Expectation(
         "an object of ASCII strings, without those that frame the body", _are_headers
     ),
 }
-_STATUS: Final = _Expectation("200 to 599", lambda v: type(v) is int and 200 <= v <= 599)
-_REFUSAL: Final = _Expectation("400 to 499", lambda v: type(v) is int and 400 <= v <= 499)
-_OVER: Final = _Expectation("an integer of at least 0", lambda v: type(v) is int and v >= 0)
+_STATUS: Final = _Expectation("200 to 599", lambda v: _is_whole(v) and 200 <= v <= 599)
+_REFUSAL: Final = _Expectation("400 to 499", lambda v: _is_whole(v) and 400 <= v <= 499)
+_OVER: Final = _Expectation("an integer of at least 0", lambda v: _is_whole(v) and v >= 0)
 
 _FIELDS: Final[Mapping[str, Mapping[str, _Expectation]]] = {
     "latency": {"seconds": _SECONDS},
@@ -155,7 +170,7 @@ def rule_of(value: object) -> FaultRule:
     kind: Any = value.get("kind")
     if kind not in _KINDS:
         raise RejectionError("kind", f"must be one of {', '.join(_KINDS)}, not {shown(kind)}")
-    given = {name: wanted for name, wanted in value.items() if name != "kind"}
+    given = {name: _exact(wanted) for name, wanted in value.items() if name != "kind"}
     expectations = {**_COMMON, **_FIELDS[kind]}
     for name, wanted in given.items():
         if name not in expectations:
@@ -166,3 +181,8 @@ def rule_of(value: object) -> FaultRule:
         if name not in given:
             raise RejectionError(name, f"is missing: {kind} needs it")
     return FaultRule(kind=kind, **given)
+
+
+def _exact(value: Any) -> Any:
+    """The same, but 3.0 as 3: for JSON both are the same number."""
+    return int(value) if type(value) is float and value.is_integer() else value

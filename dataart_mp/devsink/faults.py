@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import random
 import time
 from dataclasses import asdict, dataclass
@@ -41,16 +42,23 @@ class Faults:
     def __init__(self) -> None:
         self.changed = asyncio.Event()
         self._armed: list[_ArmedRule] = []
+        self._numbers = itertools.count(1)
 
     def replace(self, rules: Iterable[FaultRule]) -> None:
         """Put these rules in force instead of all others."""
-        self._armed = [_ArmedRule(rule) for rule in rules]
-        self.changed.set()
-        self.changed = asyncio.Event()
+        self._put(self._new(rules))
 
     def add(self, rules: Iterable[FaultRule]) -> None:
         """Put these rules in force after the others."""
-        self._armed += [_ArmedRule(rule) for rule in rules]
+        self._armed += self._new(rules)
+
+    def remove(self, number: int) -> bool:
+        """Put one rule out of force; False: there is none of this number."""
+        left = [armed for armed in self._armed if armed.number != number]
+        is_there = len(left) < len(self._armed)
+        if is_there:
+            self._put(left)
+        return is_there
 
     def plan(self, parcel: Parcel, size: int) -> Plan:
         """Decide about a request, once: rules with `times` and `rate` count it."""
@@ -66,12 +74,21 @@ class Faults:
         return Plan(latency)
 
     def as_json(self) -> list[dict[str, Any]]:
-        """The rules, and how often each fired."""
+        """The rules, each with its number and how often it fired."""
         return [armed.as_json() for armed in self._armed]
+
+    def _new(self, rules: Iterable[FaultRule]) -> list[_ArmedRule]:
+        return [_ArmedRule(next(self._numbers), rule) for rule in rules]
+
+    def _put(self, armed: list[_ArmedRule]) -> None:
+        self._armed = armed
+        self.changed.set()
+        self.changed = asyncio.Event()
 
 
 class _ArmedRule:
-    def __init__(self, rule: FaultRule) -> None:
+    def __init__(self, number: int, rule: FaultRule) -> None:
+        self.number = number
         self.rule = rule
         self._fired = 0
         # Reproducible on purpose: dice for tests, not for secrets.
@@ -95,7 +112,7 @@ class _ArmedRule:
 
     def as_json(self) -> dict[str, Any]:
         given = {name: value for name, value in asdict(self.rule).items() if value is not None}
-        return {**given, "fired": self._fired, "spent": self._is_spent}
+        return {"number": self.number, **given, "fired": self._fired, "spent": self._is_spent}
 
     def _concerns(self, parcel: Parcel, size: int) -> bool:
         rule = self.rule

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -10,6 +11,8 @@ from dataart_mp.devsink.rejection import RejectionError, shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from dataart_mp.devsink.guard import Guard
 
 Kind = Literal["actions", "identities"]
 
@@ -28,7 +31,7 @@ _ONCE: Final = (
     "Idempotency-Key",
 )
 _ONCE_BYTES: Final = frozenset(name.lower().encode() for name in _ONCE)
-_MAX_IDEMPOTENCY_KEY: Final = 255
+_IDEMPOTENCY_KEY: Final = re.compile(rb"[!-~]{1,255}").fullmatch
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +65,7 @@ def check_head(
     query: bytes,
     headers: list[tuple[bytes, bytes]],
     api_key: str | None,
+    guard: Guard,
 ) -> Head:
     """Read the head of a request.
 
@@ -71,6 +75,7 @@ def check_head(
         query: What stands after the question mark.
         headers: Lower-case names and their values.
         api_key: The only good X-API-Key; None: any.
+        guard: Knows who may come at all.
 
     Raises:
         RejectionError: With the first thing that is wrong.
@@ -83,6 +88,7 @@ def check_head(
     if query:
         raise RejectionError("query", f"none is expected, not {shown(query.decode('latin-1'))}")
     fields = _once_only(headers)
+    guard.check(method, fields)
     _check_api_key(fields.get(b"x-api-key"), api_key)
     _check_presence(fields)
     return Head(kind, _encoding(fields), _length(fields), _idempotency_key(fields))
@@ -132,9 +138,10 @@ def _idempotency_key(fields: Mapping[bytes, bytes]) -> str | None:
     key = fields.get(b"idempotency-key")
     if key is None:
         return None
-    if not 1 <= len(key) <= _MAX_IDEMPOTENCY_KEY:
+    text = key.decode("latin-1")
+    if not _IDEMPOTENCY_KEY(key):
         raise RejectionError(
             "header Idempotency-Key",
-            f"must have 1 to {_MAX_IDEMPOTENCY_KEY} characters, not {len(key)}",
+            f"must have 1 to 255 characters of ASCII, without spaces, not {shown(text)}",
         )
-    return key.decode("latin-1")
+    return text

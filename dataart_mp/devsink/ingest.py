@@ -39,12 +39,13 @@ class Ingest:
         try:
             parcel = await self._parcel(visit, scope, receive)
         except ClientGoneError:
-            ledger.close(visit, "unfinished", None)
+            self._sink.end(ledger, visit, "unfinished", None)
             return
         except RejectionError as error:
-            ledger.close(visit, "rejected", error.status, rejection=error)
+            self._sink.reject(ledger, visit, error)
             await answer.rejection(error).send(send)
             return
+        await self._sink.store.room()
         rule = await self._settle(ledger, visit, parcel, receive)
         if visit.status is None:
             line.cut(reset=rule is not None and rule.reset)
@@ -56,7 +57,12 @@ class Ingest:
     async def _parcel(self, visit: Visit, scope: Scope, receive: Receive) -> Parcel:
         settings = self._sink.settings
         head = check_head(
-            visit.method, visit.path, scope["query_string"], visit.headers, settings.api_key
+            visit.method,
+            visit.path,
+            scope["query_string"],
+            visit.headers,
+            settings.api_key,
+            self._sink.guard,
         )
         visit.idempotency_key = head.idempotency_key
         body = await read_body(receive, head.length, settings.max_body_bytes)
@@ -83,9 +89,8 @@ class Ingest:
         status = 200 if rule is None else rule.answer_status
         if rule is None or rule.accepts:
             self._sink.accept(ledger, visit, parcel, status)
-            ledger.close(visit, "accepted", status)
         else:
-            ledger.close(visit, "faulted", status)
+            self._sink.end(ledger, visit, "faulted", status)
         return rule
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections import Counter, deque
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from dataart_mp.devsink.head import kind_of
@@ -15,28 +15,26 @@ if TYPE_CHECKING:
     from dataart_mp.devsink.head import Kind
     from dataart_mp.devsink.parcel import Parcel
     from dataart_mp.devsink.rejection import RejectionError
-    from dataart_mp.devsink.shelf import Shelf
+    from dataart_mp.devsink.tally import Doubles
 
 
 class Ledger:
     """Counts requests and items. Every request ends in exactly one counter.
 
     Attributes:
-        visits: The newest requests.
-        rejected: The newest wrong requests.
+        in_flight: The requests that have not ended, by number.
         ids: How often each value of the id field arrived.
     """
 
-    def __init__(self, *, keep: int, keep_requests: int, id_field: str) -> None:
-        self.visits: deque[Visit] = deque(maxlen=keep_requests)
-        self.rejected: deque[Visit] = deque(maxlen=keep_requests)
+    def __init__(self, *, id_field: str, after: int = 0) -> None:
+        self.in_flight: dict[int, Visit] = {}
         self.ids: Counter[str | int] = Counter()
         self._id_field = id_field
-        self._tallies: dict[Kind, Tally] = {"actions": Tally(keep), "identities": Tally(keep)}
+        self._tallies: dict[Kind, Tally] = {"actions": Tally(), "identities": Tally()}
         self._by_key: Counter[str] = Counter()
         self._answered: dict[tuple[Kind, str], bytes] = {}
+        self._after = after
         self._arrived = 0
-        self._closed = 0
         self._outcomes: Counter[Outcome] = Counter()
         self._peak_in_flight = 0
         self._repeated = 0
@@ -51,21 +49,22 @@ class Ledger:
     ) -> Visit:
         """Open the entry of a request whose head was read."""
         self._arrived += 1
-        visit = Visit(self._arrived, time.time(), connection, method, path, headers)
-        self.visits.append(visit)
+        number = self._after + self._arrived
+        visit = Visit(number, time.time(), connection, method, path, headers)
+        self.in_flight[number] = visit
         if connection is not None:
             self._connections.add(connection)
         self._by_path[path if kind_of(path) else "other"] += 1
-        self._peak_in_flight = max(self._peak_in_flight, self._in_flight)
+        self._peak_in_flight = max(self._peak_in_flight, len(self.in_flight))
         return visit
 
-    def accept(self, parcel: Parcel) -> None:
-        """Count the items of a request that is answered with a 2xx."""
+    def accept(self, parcel: Parcel) -> Doubles:
+        """Count the items of a request that is answered with a 2xx; say which came before."""
         digests = digests_of(parcel.encoded)
         repeated = self._repeats(parcel, digests)
-        self._tallies[parcel.kind].add(parcel.encoded, digests, repeated=repeated)
         if parcel.kind == "actions":
             self._count_actions(parcel.items)
+        return self._tallies[parcel.kind].add(digests, repeated=repeated)
 
     def close(
         self,
@@ -80,17 +79,15 @@ class Ledger:
         visit.status = status
         visit.rejection = rejection
         visit.seconds = time.time() - visit.time
-        self._closed += 1
+        del self.in_flight[visit.number]
         self._outcomes[outcome] += 1
         self._by_status["none" if status is None else str(status)] += 1
         if outcome == "accepted":
             self._bytes += visit.size
-        if outcome == "rejected":
-            self.rejected.append(visit)
 
-    def kept(self, kind: Kind) -> Shelf:
-        """The newest items, each as JSON with sorted keys."""
-        return self._tallies[kind].kept
+    def most_common_keys(self, count: int) -> list[tuple[str, int]]:
+        """The keys of which most actions arrived, and how many."""
+        return self._by_key.most_common(count)
 
     def stats(self) -> SinkStats:
         """The balance."""
@@ -101,7 +98,7 @@ class Ledger:
             rejected_requests=self._outcomes["rejected"],
             faulted_requests=self._outcomes["faulted"],
             unfinished_requests=self._outcomes["unfinished"],
-            in_flight=self._in_flight,
+            in_flight=len(self.in_flight),
             peak_in_flight=self._peak_in_flight,
             repeated_requests=self._repeated,
             reused_keys=self._reused_keys,
@@ -120,10 +117,6 @@ class Ledger:
             by_key=dict(self._by_key),
             distinct_ids=len(self.ids),
         )
-
-    @property
-    def _in_flight(self) -> int:
-        return self._arrived - self._closed
 
     def _repeats(self, parcel: Parcel, digests: list[bytes]) -> bool:
         """Whether an accepted request had the same Idempotency-Key and the same items."""

@@ -12,15 +12,19 @@ import sys
 from typing import TYPE_CHECKING, Any, Final
 
 import uvicorn
-from starlette.routing import Mount, Router
+from starlette.routing import Mount, Route, Router
 
+from dataart_mp.devsink.assets import index
 from dataart_mp.devsink.connection import Connection
 from dataart_mp.devsink.control import control_app
+from dataart_mp.devsink.guard import Guarded
 from dataart_mp.devsink.ingest import Ingest
 from dataart_mp.devsink.sink import Sink
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
+
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
     from dataart_mp.devsink.settings import SinkSettings
 
@@ -38,21 +42,38 @@ def serve(settings: SinkSettings, on_ready: Callable[[str], object] | None) -> N
         server.run(sockets=[listener])
 
 
-def _app(sink: Sink) -> Router:
+def _app(sink: Sink) -> ASGIApp:
     @contextlib.asynccontextmanager
     async def lifespan(_app: Router) -> AsyncIterator[dict[str, Any]]:
         # uvicorn hands this state to every Connection.
         yield {"sink": sink}
 
-    return Router(
-        routes=[Mount("/_sink", app=control_app(sink))],
-        default=Ingest(sink),
+    def guarded(app: ASGIApp) -> Guarded:
+        return Guarded(sink.guard, app)
+
+    own = Router(
+        routes=[
+            Mount("/_sink", app=guarded(control_app(sink))),
+            Route("/", guarded(index), methods=["GET"]),
+        ],
         redirect_slashes=False,
         lifespan=lifespan,
     )
+    ingest = Ingest(sink)
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        # A router would try all its routes before it lets an event through.
+        is_own = scope["type"] == "lifespan" or _is_own(scope["method"], scope["path"])
+        await (own if is_own else ingest)(scope, receive, send)
+
+    return app
 
 
-def _config(settings: SinkSettings, app: Router) -> uvicorn.Config:
+def _is_own(method: str, path: str) -> bool:
+    return path.startswith("/_sink/") or (path == "/" and method in ("GET", "HEAD"))
+
+
+def _config(settings: SinkSettings, app: ASGIApp) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         http=Connection,

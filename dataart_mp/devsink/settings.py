@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MIB = 1024 * 1024
+WEEK_SECONDS = 7 * 24 * 3600
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,11 +23,15 @@ class SinkSettings:
         api_key: The only accepted X-API-Key; None: any that is not empty.
         keep: Items of each kind kept for `/_sink/events` and `/_sink/identities`, the newest.
         keep_requests: Requests kept for `/_sink/requests` and for `/_sink/rejected`, the newest.
+        keep_seconds: For how long at most; a week, if nothing else is said.
+        database: SQLite file in which they are kept, and from which they are read and counted
+            again at the next start; None: in memory.
         id_field: Field of an action's metadata by which arrivals are counted for `/_sink/ids`.
         max_body_bytes: Largest accepted body, as sent and as decompressed.
         keep_alive: Seconds that an idle connection stays open.
         journal: File to which accepted requests are appended, and from which they are counted
             again at the next start; None: counts end with the process.
+        allow_hosts: Names by which clients reach the sink, beside localhost and its address.
         allow_remote: Listen on an address that other machines may reach.
         until_eof: Also stop at the end of standard input, that is when the starter is gone.
     """
@@ -36,10 +41,13 @@ class SinkSettings:
     api_key: str | None = None
     keep: int = 100_000
     keep_requests: int = 10_000
+    keep_seconds: float = WEEK_SECONDS
+    database: Path | None = None
     id_field: str = "_id"
     max_body_bytes: int = 32 * MIB
     keep_alive: float = 60.0
     journal: Path | None = None
+    allow_hosts: tuple[str, ...] = ()
     allow_remote: bool = False
     until_eof: bool = False
 
@@ -54,8 +62,13 @@ class SinkSettings:
         for name in ("keep", "keep_requests", "max_body_bytes"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}: {getattr(self, name)} is less than 1")
-        if self.keep_alive <= 0:
-            raise ValueError(f"keep_alive: {self.keep_alive} is not more than 0 seconds")
+        for name in ("keep_alive", "keep_seconds"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name}: {getattr(self, name)} is not more than 0 seconds")
+        if self.journal is not None and self.database is not None:
+            raise ValueError(
+                "database: the journal would be read instead of it; name one of the two"
+            )
         if self.api_key == "":
             raise ValueError("api_key: is empty; leave it out to accept any key")
 

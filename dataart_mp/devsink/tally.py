@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Final
-
-from dataart_mp.devsink.shelf import Shelf
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -13,21 +11,31 @@ if TYPE_CHECKING:
 _DIGEST_BYTES: Final = 16
 
 
+class Doubles(NamedTuple):
+    """Which items of a request had come before.
+
+    Attributes:
+        indices: Of those items, ascending.
+        explained: Whether the request repeats an accepted one.
+    """
+
+    indices: tuple[int, ...] = ()
+    explained: bool = False
+
+
 class Tally:
-    """Counts items, knows the content of each for ever, keeps the newest ones.
+    """Counts items, and knows the content of each for ever.
 
     Attributes:
         arrived: All items, doubles included.
         explained: Doubles in requests that repeat an accepted one.
         unexplained: All other doubles.
-        kept: The newest items.
     """
 
-    def __init__(self, keep: int) -> None:
+    def __init__(self) -> None:
         self.arrived = 0
         self.explained = 0
         self.unexplained = 0
-        self.kept = Shelf(keep)
         self._seen: set[bytes] = set()
 
     @property
@@ -35,17 +43,28 @@ class Tally:
         """How many items of different content arrived."""
         return len(self._seen)
 
-    def add(self, encoded: list[bytes], digests: list[bytes], *, repeated: bool) -> None:
-        """Count the items of one request."""
-        before = len(self._seen)
-        self._seen.update(digests)
-        doubles = len(digests) - (len(self._seen) - before)
+    def add(self, digests: list[bytes], *, repeated: bool) -> Doubles:
+        """Count the items of one request; return which of them had come before."""
+        indices = self._doubles(digests)
         self.arrived += len(digests)
         if repeated:
-            self.explained += doubles
+            self.explained += len(indices)
         else:
-            self.unexplained += doubles
-        self.kept.add(encoded)
+            self.unexplained += len(indices)
+        return Doubles(indices, repeated)
+
+    def _doubles(self, digests: list[bytes]) -> tuple[int, ...]:
+        seen = self._seen
+        # Nearly always nothing came twice, and sets find that out without a loop of ours.
+        if seen.isdisjoint(digests) and len(fresh := set(digests)) == len(digests):
+            seen |= fresh
+            return ()
+        indices = []
+        for index, digest in enumerate(digests):
+            if digest in seen:
+                indices.append(index)
+            seen.add(digest)
+        return tuple(indices)
 
 
 def digests_of(encoded: Iterable[bytes]) -> list[bytes]:

@@ -87,7 +87,8 @@ class Summary:
             f"{self.drained:.1f} s more",
             f"  events    {self.emitted:,} emitted, {self.accepted:,} accepted, "
             f"{self.refused:,} refused; {self.arrived:,} arrived "
-            f"({self.unnoted:,} of them unnoted, {self.identities:,} identities, {self.parked:,} inherited)",
+            f"({self.unnoted:,} of them unnoted, {self.identities:,} identities, "
+            f"{self.parked:,} inherited)",
             f"  processes {self.applications} applications, {self.producers} producers, "
             f"{self.workers} workers",
             f"  killed    {_counts(self.kills)}; the sink: {_counts(self.sink)}",

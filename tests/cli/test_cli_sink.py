@@ -4,6 +4,7 @@ import json
 import signal
 import socket
 import urllib.request
+from pathlib import Path
 
 from conftest import environment
 from terminal import FLIGHTS, run, start
@@ -39,3 +40,29 @@ def test_other_machines_are_let_in_only_when_asked_to() -> None:
 
     assert done.returncode == 2
     assert "is not a loopback address" in done.stderr
+
+
+def test_a_file_that_is_no_database_is_told_without_a_traceback(tmp_path: Path) -> None:
+    letter = tmp_path / "letter"
+    letter.write_text("Dear Ann, " * 99)
+    done = run("sink", "--port", 0, "--database", letter)
+
+    assert done.returncode == 2
+    assert done.stderr == (
+        f"dataart-mp: database: {letter}: file is not a database; name another file\n"
+    )
+
+
+def test_what_it_keeps_and_by_which_names_it_goes_can_be_said(tmp_path: Path) -> None:
+    options = ("--database", tmp_path / "sink.db", "--keep-seconds", "60", "--allow-host", "sink")
+    process = start("sink", "--port", "0", *map(str, options))
+    assert process.stdout is not None
+    url = process.stdout.readline().decode().split()[-1]
+    named = urllib.request.Request(f"{url}/", headers={"Host": "sink:8765"})
+    with urllib.request.urlopen(named) as answer:
+        page = answer.read()
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=30)
+
+    assert b"DataArt sink" in page
+    assert (tmp_path / "sink.db").exists()

@@ -93,7 +93,7 @@ def raw_head(length: int, *lines: bytes, path: str = ACTIONS) -> bytes:
     """A right head for `Poster.raw`, after which the sink closes the connection."""
     fields = [
         b"POST %b HTTP/1.1" % path.encode(),
-        b"Host: sink",
+        b"Host: localhost",
         b"X-API-Key: key",
         b"Content-Type: application/json",
         b"User-Agent: raw",

@@ -9,12 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import urllib3
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from sink_poster import ACTIONS, IDENTITIES, MOMENT, Poster, action, actions, identity, raw_head
 
 from dataart_mp.devsink import SinkError, SinkProcess
-from dataart_mp.devsink.shelf import Shelf
 
 if TYPE_CHECKING:
     from dataart_mp.devsink import SinkStats
@@ -252,17 +249,6 @@ def test_only_the_newest_items_and_requests_are_kept_but_all_are_counted() -> No
         stats = sink.stats()
     assert_balanced(stats)
     assert (stats["actions"], stats["rejected_requests"]) == (12, 4)
-
-
-@settings(deadline=None)
-@given(st.integers(1, 8), st.lists(st.lists(st.integers(0, 99), min_size=1, max_size=5)))
-def test_a_shelf_is_a_bounded_list_read_backwards(capacity: int, requests: list[list[int]]) -> None:
-    shelf = Shelf(capacity)
-    for items in requests:
-        shelf.add([str(item).encode() for item in items])
-    expected = [str(item).encode() for items in requests for item in items][-capacity:]
-    assert list(shelf) == expected[::-1]
-    assert len(shelf) == len(expected)
 
 
 def test_a_request_is_remembered_with_what_a_test_needs(

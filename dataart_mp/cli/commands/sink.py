@@ -36,6 +36,17 @@ Examples:
     help="Newest requests to show.",
 )
 @click.option(
+    "--keep-seconds",
+    default=_DEFAULTS.keep_seconds,
+    show_default=True,
+    help="For how long they are shown.",
+)
+@click.option(
+    "--database",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="SQLite file that keeps them.  [default: in memory]",
+)
+@click.option(
     "--id-field",
     default=_DEFAULTS.id_field,
     show_default=True,
@@ -52,12 +63,19 @@ Examples:
     type=click.Path(dir_okay=False, path_type=Path),
     help="File by which the counts outlive the sink.",
 )
+@click.option(
+    "--allow-host",
+    "allow_hosts",
+    metavar="NAME",
+    multiple=True,
+    help="Name by which clients reach it, beside localhost and its address.",
+)
 @click.option("--allow-remote", is_flag=True, help="Let other machines in, too.")
 def sink(api_key_file: Path | None, **given: Any) -> None:
     """Run a local stand-in of the platform, until Ctrl-C.
 
-    It checks every request, counts what arrives and what came twice, and can be told to fail:
-    see the addresses under /_sink.
+    Open its address in a browser: it shows what arrives, what came twice and what was wrong, and
+    can be told to fail. Tests ask it under /_sink, which /_sink/openapi.json describes.
     """
     try:
         settings = SinkSettings(api_key=_key(api_key_file), **given)
@@ -68,6 +86,8 @@ def sink(api_key_file: Path | None, **given: Any) -> None:
     except ModuleNotFoundError as error:
         needed = f"the sink needs {error.name}: pip install 'dataart-mp[sink]'"
         raise DataArtError(needed) from None
+    except ValueError as error:
+        raise DataArtError(str(error)) from None
     except OSError as error:
         place = error.filename or f"{settings.host}:{settings.port}"
         # Not error.strerror: asyncio and socket add the address, in words of their own.
@@ -81,6 +101,7 @@ def _key(file: Path | None) -> str | None:
 def _tell(url: str) -> None:
     click.echo(f"Listening on {url}")
     click.echo(f"  base_url for a client   {url}")
-    click.echo(f"  what has arrived        {url}/_sink/stats")
-    click.echo(f"  the newest events       {url}/_sink/events?limit=10")
+    click.echo(f"  what arrives, live      {url}/")
+    click.echo(f"  for asserts in tests    {url}/_sink/stats")
+    click.echo(f"  all that can be asked   {url}/_sink/openapi.json")
     click.echo("Ctrl-C ends it.")

@@ -1,0 +1,24 @@
+// An element made of text and other elements. Text never becomes HTML: there is no way to say so here.
+
+/**
+ * @param {string} tag "button" or "button.primary.wide"
+ * @param {Object} attributes attributes; `on…` are listeners, `--…` style properties, undefined and false are left out
+ * @param {...(Node|string|number|null|undefined)} children
+ */
+export function element(tag, attributes = {}, ...children) {
+  const [name, ...classes] = tag.split(".");
+  const made = document.createElement(name);
+  if (classes.length) made.className = classes.join(" ");
+  for (const [key, value] of Object.entries(attributes)) {
+    if (value === undefined || value === null || value === false) continue;
+    if (key.startsWith("on")) made.addEventListener(key.slice(2), value);
+    else if (key.startsWith("--")) made.style.setProperty(key, value);
+    else made.setAttribute(key, value === true ? "" : value);
+  }
+  made.append(...children.filter((child) => child !== null && child !== undefined));
+  return made;
+}
+
+export const byId = (id) => document.getElementById(id);
+
+export const icon = (name) => element("span.icon", { "data-icon": name });
