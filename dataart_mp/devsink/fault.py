@@ -185,4 +185,6 @@ def rule_of(value: object) -> FaultRule:
 
 def _exact(value: Any) -> Any:
     """The same, but 3.0 as 3: for JSON both are the same number."""
-    return int(value) if type(value) is float and value.is_integer() else value
+    if type(value) is float and abs(value) <= LARGEST_INTEGER and value.is_integer():
+        return int(value)
+    return value
