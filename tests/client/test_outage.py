@@ -224,13 +224,13 @@ client = Client(ClientConfig("k", base_url=sys.argv[1], spool_dir=sys.argv[2], f
 limit = resource.getrlimit(resource.RLIMIT_FSIZE)
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[3]), limit[1]))  # for its workers, too
 client.identify("ann")
-deadline = time.monotonic() + 1.5
+while len(client._engine.workers()) < 2:
+    time.sleep(0.01)
+deadline = time.monotonic() + 2.0
 accepted = 1
 while time.monotonic() < deadline:
     accepted += client.emit_action("t", "ann", metadata={"_id": accepted})
     time.sleep(0.0003)
-while len(client._engine.workers()) < 2:
-    time.sleep(0.01)
 print(accepted, *client._engine.workers(), flush=True)
 while client.stats().delivered < accepted:
     time.sleep(0.05)
