@@ -247,7 +247,7 @@ def test_on_a_full_disk_what_cannot_be_parked_stays_in_memory_until_there_is_roo
     script.write_text(FULL_DISK)
     with (
         subprocess.Popen(
-            [sys.executable, str(script), sink.url, str(spool), "100000"],
+            [sys.executable, str(script), sink.url, str(spool), "600000"],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
