@@ -5,20 +5,25 @@ emit ─► encode ─► put ─► claim ─► batch ─► send ─► settl
    client  producer/  queue/        worker/
 """
 
-from dataart_mp.client import Client
-from dataart_mp.config import ClientConfig, HTTPOptions
-from dataart_mp.errors import (
-    ActionsError,
-    BufferFullError,
-    ClosedError,
-    ConfigError,
-    DataArtError,
-    EventError,
-)
-from dataart_mp.failure import Failure
-from dataart_mp.protocol import DataArtClient, Emitted
-from dataart_mp.stats import Stats
+import importlib
+from typing import TYPE_CHECKING, Any, Final
+
 from dataart_mp.version import __version__
+
+if TYPE_CHECKING:
+    from dataart_mp.client import Client
+    from dataart_mp.config import ClientConfig, HTTPOptions
+    from dataart_mp.errors import (
+        ActionsError,
+        BufferFullError,
+        ClosedError,
+        ConfigError,
+        DataArtError,
+        EventError,
+    )
+    from dataart_mp.failure import Failure
+    from dataart_mp.protocol import DataArtClient, Emitted
+    from dataart_mp.stats import Stats
 
 __all__ = [
     "ActionsError",
@@ -36,3 +41,26 @@ __all__ = [
     "Stats",
     "__version__",
 ]
+
+# Imported when they are first asked for: a worker imports this package, too, and needs no client.
+_HOMES: Final = {
+    "Client": "client",
+    "ClientConfig": "config",
+    "HTTPOptions": "config",
+    "Failure": "failure",
+    "DataArtClient": "protocol",
+    "Emitted": "protocol",
+    "Stats": "stats",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    home = importlib.import_module(f"{__name__}.{_HOMES.get(name, 'errors')}")
+    value = globals()[name] = getattr(home, name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -44,12 +44,12 @@ def check_that_promises_were_kept(summary: dict[str, Any]) -> None:
 
 
 @pytest.mark.timeout(420)
-def test_in_most_of_a_minute_of_chaos_nothing_is_lost_hung_or_leaked(tmp_path: Path) -> None:
-    summary = chaos(tmp_path, 45)
+def test_in_half_a_minute_of_chaos_nothing_is_lost_hung_or_leaked(tmp_path: Path) -> None:
+    summary = chaos(tmp_path, 30)
     check_that_promises_were_kept(summary)
     # It was put to the test: a machine that is busy with other things gets through less.
-    assert summary["accepted"] > 30_000
-    assert sum(summary["kills"].values()) > 20
+    assert summary["accepted"] > 15_000
+    assert sum(summary["kills"].values()) > 10
 
 
 @pytest.mark.soak
