@@ -50,19 +50,16 @@ def cases(sink: SpeedSink, scale: Scale) -> dict[str, Callable[[], Sample]]:
     events, config = scale(_EVENTS), wire(sink.url, **_ROOMY)
     warm_up = scale(20_000)
 
-    def loaded(threads: int) -> Callable[[], Sample]:
+    def loaded(threads: int, *, bulk: bool = False) -> Callable[[], Sample]:
         return lambda: fresh(
-            load.run, config=config, events=events, threads=threads, warm_up=warm_up
+            load.run, config=config, events=events, threads=threads, warm_up=warm_up, bulk=bulk
         )
 
-    bulk: dict[str, Callable[[], Sample]] = {}
-    if hasattr(Client, "emit_actions"):
-        bulk = {BULK: lambda: fresh(in_bulk, config=config, events=events, warm_up=warm_up)}
     return {
         floor.ENCODE: lambda: fresh(floor.encode, events=scale(1_000_000)),
         ONE: loaded(1),
         FOUR: loaded(4),
-        **bulk,
+        BULK: loaded(1, bulk=True),
         FULL: lambda: fresh(into_full_buffer, events=events),
         TIMED: lambda: fresh(timed, config=config, events=events, warm_up=warm_up),
     }
@@ -107,22 +104,6 @@ def timed(config: dict[str, Any], events: int, warm_up: int) -> Sample:
 def _interruptions() -> int:
     """How often the kernel has taken the CPU from this thread, though it wanted to go on."""
     return resource.getrusage(_THREAD).ru_nivcsw
-
-
-def in_bulk(config: dict[str, Any], events: int, warm_up: int) -> Sample:
-    """One call of `emit_actions` for all events."""
-    action = load.EVENT._asdict()
-    with Client(ClientConfig.from_wire(config)) as client:
-        load.warmed_up(client, warm_up)
-        before = client.stats().accepted
-        bulk: Any = client
-        start, cpu = time.perf_counter_ns(), time.thread_time_ns()
-        bulk.emit_actions(repeat(action, events))
-        wall, cpu = time.perf_counter_ns() - start, time.thread_time_ns() - cpu
-        accepted = client.stats().accepted - before
-    if accepted != events:
-        raise RuntimeError(f"of {events} events in bulk {accepted} were accepted")
-    return {"events": events, "ns_per_call": wall / events, "work_ns_per_call": cpu / events}
 
 
 def into_full_buffer(events: int) -> Sample:

@@ -20,9 +20,11 @@ from urllib3.connection import HTTPConnection
 
 from bench.nginx import SpeedSink
 from bench.settings import Scale
+from dataart_mp import ClientConfig
 from dataart_mp.cli.fresh import fresh
 from dataart_mp.cli.load import EVENT
 from dataart_mp.cli.measurement import Column, Sample
+from dataart_mp.worker.sender import Sender
 
 _PATH: Final = "/events/send-actions"
 _HEADERS: Final = {
@@ -206,13 +208,24 @@ def _pool_manager(opened: ExitStack, host: str, port: int, content: bytes) -> Se
     return lambda: pool.request("POST", url, body=content, headers=_HEADERS, retries=False).status
 
 
+def _exchange(_: ExitStack, host: str, port: int, content: bytes) -> Send:
+    config = ClientConfig("bench", base_url=f"http://{host}:{port}")
+    sender = Sender(config, 1, _HEADERS["User-Agent"])
+
+    def send() -> int:
+        return sender.post(_PATH, content, _HEADERS["Idempotency-Key"]).status or 0
+
+    return send
+
+
 RAW: Final = "raw socket"
-POOL: Final = "HTTPConnectionPool.urlopen"
+EXCHANGE: Final = "dataart_mp's exchange"
 _LAYERS: Final[dict[str, Callable[[ExitStack, str, int, bytes], Send]]] = {
     RAW: _raw_socket,
+    EXCHANGE: _exchange,
     "http.client": _http_client,
     "urllib3 HTTPConnection": _urllib3_connection,
-    POOL: _pool,
+    "HTTPConnectionPool.urlopen": _pool,
     "PoolManager.request": _pool_manager,
 }
 
@@ -250,7 +263,7 @@ def side_by_side(url: str, batch: int, seconds: float) -> Sample:
     encoded, posted = _at_once(
         seconds,
         lambda **when: fresh(_encode_for, **when),
-        lambda **when: fresh(_post_for, layer=POOL, url=url, batch=batch, **when),
+        lambda **when: fresh(_post_for, layer=EXCHANGE, url=url, batch=batch, **when),
     )
     return {
         "encoded_per_second": encoded.rate,

@@ -27,6 +27,7 @@ COLUMNS: Final = (
 VENV: Final = Path(__file__).parent / ".peers"
 REQUIREMENTS: Final = Path(__file__).parent / "peers.txt"
 OURS: Final = "dataart_mp"
+OURS_IN_BULK: Final = "dataart_mp in bulk"
 _ROOT: Final = Path(__file__).parent.parent
 _SDK_FACTOR: Final = 15.0
 
@@ -86,18 +87,21 @@ def cases(
     for batch, events in _OUR_EVENTS.items():
         rivals = [name for name in names if batch in RIVALS[name].events]
         if rivals:
-            found[case(OURS, batch)] = _ours(sink, scale, batch, events)
+            found[case(OURS, batch)] = _ours(sink, scale, batch, events, bulk=False)
+            found[case(OURS_IN_BULK, batch)] = _ours(sink, scale, batch, events, bulk=True)
         for name in rivals:
             found[case(name, batch)] = _theirs(sink, scale, python, name, batch)
     return found
 
 
-def _ours(sink: SpeedSink, scale: Scale, batch: int, events: int) -> Callable[[], Sample]:
+def _ours(
+    sink: SpeedSink, scale: Scale, batch: int, events: int, *, bulk: bool
+) -> Callable[[], Sample]:
     config = wire(sink.url, **ship.settings(batch))
     count = _whole(scale(events), batch)
 
     def sample() -> Sample:
-        taken = fresh(load.run, config=config, events=count, warm_up=count // 10)
+        taken = fresh(load.run, config=config, events=count, warm_up=count // 10, bulk=bulk)
         ship.check(taken)
         return taken
 

@@ -27,6 +27,11 @@ def case(batch: int, processes: int = 2) -> str:
     return f"dataart_mp, batch {batch}, {processes} worker {plural}"
 
 
+def bulk_case(batch: int) -> str:
+    """The same, with one `emit_actions` for all events."""
+    return f"dataart_mp in bulk, batch {batch}"
+
+
 def settings(batch: int, processes: int = 2) -> dict[str, Any]:
     """Of a client."""
     return {
@@ -53,15 +58,18 @@ def cases(sink: SpeedSink, scale: Scale, *, full: bool) -> dict[str, Callable[[]
         **{CEILING.format(batch): _ceiling(sink, batch, seconds) for batch in CLIENT_BATCHES},
         BARE_LOOPS: lambda: floor.side_by_side(sink.url, 500, seconds),
         **{case(*way): _client(sink, scale, *way) for way in dict.fromkeys(ways)},
+        **{bulk_case(batch): _client(sink, scale, batch, 2, bulk=True) for batch in CLIENT_BATCHES},
     }
 
 
-def _client(sink: SpeedSink, scale: Scale, batch: int, processes: int) -> Callable[[], Sample]:
+def _client(
+    sink: SpeedSink, scale: Scale, batch: int, processes: int, *, bulk: bool = False
+) -> Callable[[], Sample]:
     config = wire(sink.url, **settings(batch, processes))
     events = scale(_EVENTS[batch])
 
     def sample() -> Sample:
-        taken = fresh(load.run, config=config, events=events, warm_up=events // 10)
+        taken = fresh(load.run, config=config, events=events, warm_up=events // 10, bulk=bulk)
         check(taken)
         return {**taken, "requests_per_second": taken["requests"] / taken["seconds"]}
 

@@ -78,11 +78,12 @@ def _emit(run: Measurement) -> Iterator[Target]:
 
 
 def _ship(run: Measurement) -> Iterator[Target]:
-    bare = run.ratio(ship.case(500), "events_per_second", ship.BARE_LOOPS)
-    yield Target("end to end, batch 500, to the slower bare loop", bare, 0.7, least=True)
-    for batch, go in _GO.items():
-        raw = run.ratio(ship.case(batch), "events_per_second", floor.case(floor.RAW, batch))
-        yield Target(f"batch {batch}, to raw sockets; limit: Go's ratio", raw, go, least=True)
+    for how, case in (("", ship.case), (" in bulk", ship.bulk_case)):
+        bare = run.ratio(case(500), "events_per_second", ship.BARE_LOOPS)
+        yield Target(f"end to end{how}, batch 500, to the slower bare loop", bare, 0.7, least=True)
+        for batch, go in _GO.items():
+            raw = run.ratio(case(batch), "events_per_second", floor.case(floor.RAW, batch))
+            yield Target(f"batch {batch}{how}, to raw sockets; limit: Go's", raw, go, least=True)
 
 
 def _memory(run: Measurement) -> Iterator[Target]:
@@ -109,7 +110,7 @@ def _scale(run: Measurement) -> Iterator[Target]:
 def _peers(run: Measurement) -> Iterator[Target]:
     for name, rival in peers.RIVALS.items():
         for batch, factor in rival.factors.items():
-            theirs, ours = peers.case(name, batch), peers.case(peers.OURS, batch)
+            theirs, ours = peers.case(name, batch), peers.case(peers.OURS_IN_BULK, batch)
             if factor is None or theirs not in run.samples:
                 continue
             speed = run.ratio(ours, "events_per_second", theirs)

@@ -56,6 +56,7 @@ def run(
     warm_up: int = 0,
     *,
     timed: bool = False,
+    bulk: bool = False,
 ) -> Sample:
     """Ship so many events; made to be called in a fresh process.
 
@@ -65,6 +66,7 @@ def run(
         threads: How many emit at once.
         warm_up: Events that are shipped before, and not counted.
         timed: Whether to take the time of each call, which makes it 0.1 µs longer.
+        bulk: Whether each thread emits by one `emit_actions`; it is not timed call by call.
 
     Returns:
         A sample: wall and CPU seconds, what the client says was delivered, and the quantiles of
@@ -75,7 +77,7 @@ def run(
         before = client.stats()
         cpu = cpu_seconds(workers), time.process_time()
         start = time.perf_counter()
-        lanes = _in_threads(client, _shares(events, threads), timed=timed)
+        lanes = _in_threads(client, _shares(events, threads), timed=timed, bulk=bulk)
         emitted = time.perf_counter()
         left = client.flush()
         end = time.perf_counter()
@@ -121,16 +123,19 @@ def warmed_up(client: Client, events: int) -> list[int]:
 class _Lane:
     """What one thread emits, with the CPU time that took, in nanoseconds."""
 
-    def __init__(self, client: Client, events: int, *, timed: bool) -> None:
+    def __init__(self, client: Client, events: int, *, timed: bool, bulk: bool) -> None:
         self._client = client
         self._events = events
         self._timed = timed
+        self._bulk = bulk
         self.work = 0
         self.times: array[int] = array("Q")
 
     def __call__(self) -> None:
         start = time.thread_time_ns()
-        if self._timed:
+        if self._bulk:
+            self._client.emit_actions(repeat(EVENT._asdict(), self._events))
+        elif self._timed:
             self.times = _emit_timed(self._client, self._events)
         else:
             _emit(self._client, self._events)
@@ -155,8 +160,8 @@ def _emit_timed(client: Client, events: int) -> "array[int]":
     return times
 
 
-def _in_threads(client: Client, shares: list[int], *, timed: bool) -> list[_Lane]:
-    lanes = [_Lane(client, share, timed=timed) for share in shares]
+def _in_threads(client: Client, shares: list[int], *, timed: bool, bulk: bool) -> list[_Lane]:
+    lanes = [_Lane(client, share, timed=timed, bulk=bulk) for share in shares]
     if len(lanes) == 1:
         lanes[0]()
         return lanes

@@ -26,10 +26,6 @@ if TYPE_CHECKING:
 
 _STDIN, _STDOUT, _STDERR = range(3)
 _MOST_DESCRIPTORS = 65536
-# How long a batch that was sent again in vain rests in the parking lot, so that one which never
-# gets an answer does not go round and round: so many times the backoff ratio.
-_REST_RATIO = 12
-_LONGEST_REST = 300.0
 
 
 def main(brief: dict[str, Any]) -> None:
@@ -93,8 +89,7 @@ def _parker(config: ClientConfig, queue: RecordQueue, reporter: Reporter) -> "Pa
 
     evicts = config.spool_overflow == "drop_oldest"
     lot = ParkingLot(Path(config.spool_dir), config.spool_max_bytes, evicts=evicts)
-    rest = min(_REST_RATIO * config.flush_backoff_ratio, _LONGEST_REST)
-    return Parker(queue, lot, reporter, rest)
+    return Parker(queue, lot, reporter, config.flush_backoff_ratio)
 
 
 def _close_all_but(kept: Collection[int]) -> None:

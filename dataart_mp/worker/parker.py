@@ -21,8 +21,11 @@ from dataart_mp.worker.report import Reporter
 from dataart_mp.worker.setback import Parked, Postponed
 from dataart_mp.worker.verdict import Answer
 
-_AGAIN_SECONDS: Final = 5.0
-"""After this, what could not be done is tried again."""
+# How long a batch that was sent again in vain rests in the parking lot, so that one which never
+# gets an answer does not go round and round: so many times the backoff ratio.
+_REST_RATIO: Final = 12
+_LONGEST_REST: Final = 300.0
+_LONGEST_PAUSE: Final = 5.0
 
 
 class Parker:
@@ -32,17 +35,18 @@ class Parker:
         queue: where frames come from and go back to.
         lot: where batches are parked.
         reporter: tells the application.
-        rest: seconds that a batch rests which was taken, and had to be parked again.
+        ratio: the backoff's, in seconds; what could not be done is tried again after this.
     """
 
     def __init__(
-        self, queue: RecordQueue, lot: ParkingLot, reporter: Reporter, rest: float
+        self, queue: RecordQueue, lot: ParkingLot, reporter: Reporter, ratio: float
     ) -> None:
         self._queue = queue
         self._arena = queue.arena
         self._lot = lot
         self._reporter = reporter
-        self._rest = rest
+        self._pause = min(ratio, _LONGEST_PAUSE)
+        self._rest = min(_REST_RATIO * ratio, _LONGEST_REST)
         self._custody = Custody(queue.arena)
         self._too_large: set[int] = set()
 
@@ -198,5 +202,5 @@ class Parker:
     def _put_off(self, frame: Frame, error: ParkingError) -> Postponed:
         self._reporter.trouble(f"what is parked cannot be written: {error}")
         now = time.time_ns()
-        due = frame.keep_waiting(now + int(_AGAIN_SECONDS * 1e9))
+        due = frame.keep_waiting(now + int(self._pause * 1e9))
         return Postponed((due - now) / 1e9)

@@ -61,7 +61,7 @@ def test_a_result_keeps_every_sample_and_says_what_it_was_taken_on(run: Run) -> 
         assert len(moment["load_average"]) == 3
 
 
-@pytest.mark.parametrize("layer", ["http.client", "urllib3 HTTPConnection", floor.POOL])
+@pytest.mark.parametrize("layer", ["http.client", "urllib3 HTTPConnection", floor.EXCHANGE])
 def test_a_floor_posts_bodies_that_hold_whole_batches(layer: str) -> None:
     with counting(EVENT.key) as counter:
         floor.post(layer, counter.url, batch=20, requests=10)

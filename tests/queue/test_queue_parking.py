@@ -44,7 +44,7 @@ class Attendant:
         self._nowhere = os.open(os.devnull, os.O_WRONLY)
         reporter = Reporter(queue.arena, self._nowhere, with_records=False)
         self.lot = ParkingLot(spool, max_bytes)
-        self.parker = Parker(queue, self.lot, reporter, rest=0.0)
+        self.parker = Parker(queue, self.lot, reporter, ratio=0.0)
 
     def park(self, frame: Frame) -> object:
         batches = as_cut(frame, self.parker.key(frame))[::-1]
