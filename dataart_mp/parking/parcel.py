@@ -50,7 +50,7 @@ class Parked:
     """A batch that is parked; its records stay where they are until it is taken.
 
     Attributes:
-        id: names it, for ever.
+        id: names it, as long as the file is not made anew.
         key: its Idempotency-Key.
         is_identity: one identity, or else actions.
         since: when it was first parked (epoch, ns).

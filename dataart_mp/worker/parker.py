@@ -58,7 +58,7 @@ class Parker:
         if not frame.taken:
             return frame.key
         try:
-            batch = self._lot.find(frame.taken)
+            batch = self._lot.find(frame.taken, frame.hands)
         except ParkingError as error:
             self._reporter.trouble(f"what is parked cannot be read: {error}")
             batch = None
@@ -121,7 +121,7 @@ class Parker:
         """
         if frame.taken:
             try:
-                self._lot.remove(frame.taken)
+                self._lot.remove(frame.taken, frame.hands)
             except ParkingError as error:
                 return self._put_off(frame, error).seconds
         self._queue.settle(frame)
@@ -190,7 +190,7 @@ class Parker:
 
     def _times(self, frame: Frame, now: int) -> tuple[int, int]:
         """When it was first parked, and when it may be taken."""
-        before = self._lot.find(frame.taken) if frame.taken else None
+        before = self._lot.find(frame.taken, frame.hands) if frame.taken else None
         if before is None:
             return now, now
         return before.since, now + int(self._rest * 1e9)

@@ -41,6 +41,7 @@ class Attendant:
 
     def __init__(self, queue: RecordQueue, spool: Path, max_bytes: int = LARGE) -> None:
         self.queue = queue
+        self.folder = spool
         self._nowhere = os.open(os.devnull, os.O_WRONLY)
         reporter = Reporter(queue.arena, self._nowhere, with_records=False)
         self.lot = ParkingLot(spool, max_bytes)
@@ -255,7 +256,7 @@ def test_an_heir_may_die_at_any_step_and_counts_nothing_twice(
     def prepare(heir: RecordQueue) -> None:
         with queue_of(frames=3, records=2) as dead:
             put_three(dead)
-            left = Attendant(dead, attendant(heir).lot._database._file.parent)
+            left = Attendant(dead, attendant(heir).folder)
             left.park_all()
             left.close()
 
@@ -272,6 +273,35 @@ def test_an_heir_may_die_at_any_step_and_counts_nothing_twice(
         assert books(heir.stats()) == (3, 3, 0, 0)
         assert_clean(heir)
         work.close()
+
+
+def remove_files(work: Attendant) -> None:
+    for file in work.folder.glob("parked.db*"):
+        file.unlink()
+
+
+def test_when_the_file_was_made_anew_a_frame_does_not_remove_what_has_its_batchs_number_now(
+    attendant: Callable[..., Attendant],
+) -> None:
+    with queue_of(frames=8, records=1) as queue:
+        work = attendant(queue)
+        for number in range(3):
+            queue.append(record(number))
+        work.park_all()
+        work.load()
+        through, parked, tried = claim_all(queue)
+        remove_files(work)
+        for number in range(3, 6):
+            queue.append(record(number))
+        work.park_all()
+        assert {through.taken, parked.taken, tried.taken} <= {b.id for b in work.lot.batches()}
+        assert work.parker.key(tried) == tried.key, "and not another one's"
+        through.advance(through.length)
+        assert work.parker.settle(through) is None
+        assert work.park(parked) == Parked()
+        tried.hand_back()
+        assert work.deliver_all() == [1, 2, 3, 4, 5]
+        assert books(queue.stats()) == (6, 6, 0, 0)
 
 
 def test_two_who_take_at_once_do_not_take_the_same(attendant: Callable[..., Attendant]) -> None:
