@@ -19,6 +19,7 @@ from queue_tools import (
     number_of,
     queue_of,
     record,
+    stats_while,
 )
 
 from dataart_mp.queue import Frame, RecordQueue, janitor
@@ -238,6 +239,24 @@ def test_joined_frames_go_out_as_one_and_each_counts_its_own() -> None:
         assert (stats.accepted, stats.delivered, stats.failed, stats.pending) == (8, 0, 4, 4)
         assert sorted(drain(queue)) == [4, 5, 6, 7]
         assert_clean(queue)
+
+
+def test_what_fails_with_its_leader_is_not_delivered_less_than_never() -> None:
+    with queue_of(frames=6, records=2) as queue:
+        for number in range(4):
+            queue.append(record(number))
+        leader = Frame.claim(queue.arena, 1)
+        assert leader is not None
+        queue.join_ready(leader, records=4, size=64)
+
+        def give_up() -> None:
+            leader.advance(leader.length, failed=4)
+            queue.settle(leader)
+
+        between = stats_while(queue, 1, give_up)
+        assert between.balanced
+        assert (between.accepted, between.delivered, between.failed) == (4, 0, 4)
+        assert queue.stats().failed == 4
 
 
 @pytest.mark.parametrize("size", [0, 8, 31, 32, 40])

@@ -16,6 +16,7 @@ from queue_tools import (
     number_of,
     queue_of,
     record,
+    stats_while,
 )
 
 from dataart_mp.parking.lot import ParkingLot
@@ -148,6 +149,23 @@ def test_what_is_parked_is_taken_back_the_oldest_first_and_delivered_under_its_k
         janitor.recover(queue.arena)
         assert work.deliver_all() == [*range(7)]
         assert books(queue.stats()) == (7, 7, 0, 0)
+
+
+def test_what_moves_from_frame_to_frame_while_they_are_read_is_pending_once(
+    attendant: Callable[..., Attendant],
+) -> None:
+    with queue_of(frames=4, records=1) as queue:
+        work = attendant(queue)
+        queue.append(record(0))
+
+        def move() -> None:
+            work.park_all()
+            queue.append(record(1))  # takes the first frame, so that the second is loaded
+            work.load()
+
+        assert books(stats_while(queue, 1, move)) == (1, 0, 0, 1)
+        assert books(queue.stats()) == (2, 0, 0, 2)
+        assert work.deliver_all() == [0, 1]
 
 
 def test_only_what_is_not_through_is_parked(attendant: Callable[..., Attendant]) -> None:
