@@ -19,7 +19,14 @@ class ParkingError(Exception):
 
     The disk is full, or read-only; another process has kept it locked for too long; or it was
     damaged, and has been set aside.
+
+    Attributes:
+        may_be_done: whether what was to be written may be there all the same.
     """
+
+    def __init__(self, message: str, *, may_be_done: bool = False) -> None:
+        super().__init__(message)
+        self.may_be_done = may_be_done
 
 
 class Database:
@@ -63,10 +70,10 @@ class Database:
             connection.execute("BEGIN IMMEDIATE")
             try:
                 yield connection
-                connection.commit()
             except BaseException:
                 connection.rollback()
                 raise
+            self._commit(connection)
 
     def close(self) -> None:
         """Close the file; the next call opens it again."""
@@ -78,6 +85,7 @@ class Database:
             return self._connection
         self._close()
         self._file.touch(PRIVATE_FILE)  # before SQLite makes it as readable as it likes
+        self._inode = _inode(self._file)
         connection = sqlite3.connect(
             self._file,
             timeout=_PATIENCE_SECONDS,
@@ -89,8 +97,15 @@ class Database:
         except BaseException:
             connection.close()
             raise
-        self._connection, self._inode = connection, _inode(self._file)
+        self._connection = connection
         return connection
+
+    def _commit(self, connection: sqlite3.Connection) -> None:
+        try:
+            connection.commit()
+        except sqlite3.Error as error:
+            self._close()  # and with it the transaction
+            raise ParkingError(str(error), may_be_done=True) from error
 
     def _close(self) -> None:
         if self._connection is not None:
@@ -108,8 +123,13 @@ class Database:
             raise ParkingError(f"{error}; it is kept as {self._file.name}.corrupt") from error
 
     def _set_aside(self) -> None:
-        """Keep a damaged file under another name: the next call makes a new one."""
+        """Keep a damaged file under another name: the next call makes a new one.
+
+        Unless another process was quicker: then the new one is there already.
+        """
         self._close()
+        if self._inode != _inode(self._file):
+            return
         for suffix in _COMPANIONS:
             path = self._file.with_name(self._file.name + suffix)
             with contextlib.suppress(FileNotFoundError):

@@ -91,6 +91,8 @@ class Parker:
             frame.mark_parking(False)
             return None
         except ParkingError as error:
+            # It can be sent meanwhile, unless it may be parked.
+            frame.mark_parking(error.may_be_done)
             return self._put_off(frame, error)
         self._reporter.parked(sum(batch.count for batch in batches), why)
         for parcel in gone:

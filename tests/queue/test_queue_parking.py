@@ -28,7 +28,7 @@ from dataart_mp.stats import Stats
 from dataart_mp.worker.batch import as_cut
 from dataart_mp.worker.parker import Parker
 from dataart_mp.worker.report import Reporter
-from dataart_mp.worker.setback import Parked
+from dataart_mp.worker.setback import Parked, Postponed
 
 LARGE = 1 << 30
 WIDE = 4000
@@ -320,6 +320,18 @@ def test_when_the_file_was_made_anew_a_frame_does_not_remove_what_has_its_batchs
         tried.hand_back()
         assert work.deliver_all() == [1, 2, 3, 4, 5]
         assert books(queue.stats()) == (6, 6, 0, 0)
+
+
+def test_what_cannot_be_parked_can_be_sent_meanwhile(attendant: Callable[..., Attendant]) -> None:
+    """As long as the disk is full, the platform may answer again."""
+    with queue_of(frames=4, records=1) as queue:
+        work = attendant(queue)
+        (work.folder / "parked.db").mkdir()
+        queue.append(record(0))
+        (frame,) = claim_all(queue)
+        assert isinstance(work.park(frame), Postponed)
+        assert work.deliver() == [0]
+        assert books(queue.stats()) == (1, 1, 0, 0)
 
 
 def test_two_who_take_at_once_do_not_take_the_same(attendant: Callable[..., Attendant]) -> None:
