@@ -29,6 +29,7 @@ _LAYOUT: Final = """
         records BLOB NOT NULL
     );
     CREATE INDEX IF NOT EXISTS by_age ON parked (since, id);
+    CREATE INDEX IF NOT EXISTS by_kind ON parked (is_identity, since, id);
     CREATE INDEX IF NOT EXISTS by_hands ON parked (arena, frame, generation);
 """
 _ROW: Final = (

@@ -20,6 +20,7 @@ from queue_tools import (
 )
 
 from dataart_mp.parking.lot import ParkingLot
+from dataart_mp.parking.parcel import Hands, Parcel
 from dataart_mp.queue import Frame, RecordQueue, janitor
 from dataart_mp.queue.arena import WAITING
 from dataart_mp.queue.custody import Custody
@@ -332,6 +333,27 @@ def test_what_cannot_be_parked_can_be_sent_meanwhile(attendant: Callable[..., At
         assert isinstance(work.park(frame), Postponed)
         assert work.deliver() == [0]
         assert books(queue.stats()) == (1, 1, 0, 0)
+
+
+def test_to_look_for_identities_costs_the_same_however_many_actions_are_parked(
+    attendant: Callable[..., Attendant],
+) -> None:
+    """A worker does it fifty times a second, while a platform that was down is caught up with."""
+    with queue_of() as queue:
+        lot, custody = attendant(queue).lot, Custody(queue.arena)
+        steps: list[int] = []
+        for _ in range(2):
+            parcels = [Parcel("key", is_identity=False, records=record(0))] * 1000
+            lot.park(parcels, Hands(queue.arena.id, 0, 0), custody, since=NOW, not_before=0)
+            steps.append(0)
+
+            def step() -> None:
+                steps[-1] += 1
+
+            lot._database._open().set_progress_handler(step, 1)
+            assert list(lot.waiting(NOW, custody, is_identity=True)) == []
+            lot._database._open().set_progress_handler(None, 0)
+        assert steps[0] == steps[1] > 0
 
 
 def test_two_who_take_at_once_do_not_take_the_same(attendant: Callable[..., Attendant]) -> None:
