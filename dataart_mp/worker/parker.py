@@ -6,7 +6,7 @@ are tried again, and nothing is lost.
 
 import time
 from collections.abc import Callable, Sequence
-from itertools import islice
+from itertools import filterfalse, islice
 from typing import Final
 
 from dataart_mp.parking.lot import FullError, ParkingError, ParkingLot
@@ -44,7 +44,7 @@ class Parker:
         self._reporter = reporter
         self._rest = rest
         self._custody = Custody(queue.arena)
-        self._too_large: set[int] = set()
+        self._too_large: set[ParkedBatch] = set()
 
     @property
     def is_pressed(self) -> bool:
@@ -160,7 +160,8 @@ class Parker:
         room = self._arena.free() - self._arena.frames // 2
         limit = min(room, room if answered else 1)
         waiting = self._lot.waiting(time.time_ns(), self._custody, is_identity=is_identity)
-        loaded = [self._take(batch) for batch in islice(waiting, max(0, limit))]
+        sendable = filterfalse(self._too_large.__contains__, waiting)
+        loaded = [self._take(batch) for batch in islice(sendable, max(0, limit))]
         return answered and any(loaded)
 
     def _take(self, batch: ParkedBatch) -> bool:
@@ -183,8 +184,8 @@ class Parker:
         """Of a client with larger frames: make it fit, or say that it doesn't."""
         if batch.count > 1:
             self._lot.split(batch, self._arena.capacity)
-        elif batch.id not in self._too_large:
-            self._too_large.add(batch.id)
+        else:  # what is behind it need not wait
+            self._too_large.add(batch)
             self._reporter.trouble(
                 f"a parked event takes {batch.size:,} bytes, a request holds "
                 f"{self._arena.capacity:,}: make max_request_bytes larger to have it sent"
