@@ -74,7 +74,10 @@ class Custody(Protocol):
     """Who knows whose batches are."""
 
     def others(self) -> Sequence[str]:
-        """The arenas of other clients that live: what they have parked is theirs."""
+        """The arenas of other clients that live: what they have parked is theirs.
+
+        It spares asking `is_over` of each of their batches.
+        """
 
     def is_over(self, hands: Hands) -> bool:
         """Whether a batch that these hands had, ours or those of the dead, is in them no more."""

@@ -106,6 +106,11 @@ def arenas_beside(arena: Arena) -> list[str]:
     return [path.name.removesuffix(_SUFFIX) for path in arena.path.parent.glob(f"*{_SUFFIX}")]
 
 
+def is_beside(arena: Arena, identity: str) -> bool:
+    """Whether the arena of that id is in the same spool."""
+    return arena.path is not None and arena.path.with_name(f"{identity}{_SUFFIX}").exists()
+
+
 def remove(arena: Arena) -> None:
     """Remove the file of an arena that is empty and that nobody will use again."""
     if arena.path is not None:

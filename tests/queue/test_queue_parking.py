@@ -401,6 +401,51 @@ def test_a_batch_larger_than_a_frame_is_cut(attendant: Callable[..., Attendant])
         work.close()
 
 
+def test_an_event_that_fits_in_no_frame_holds_up_nobody(
+    attendant: Callable[..., Attendant],
+) -> None:
+    """Nor does it while nothing answers, when only one batch is sent, to find out."""
+    with queue_of(capacity=60) as dead, queue_of(capacity=32) as heir:
+        for number, width in enumerate([60, 0, 60, 0]):
+            dead.append(record(number, width))
+        left = attendant(dead)
+        left.park_all()
+        assert dead.arena.path is not None
+        heir.arena.path = dead.arena.path.with_name(f"{heir.arena.id}.arena")
+        dead.arena.path.unlink()
+        work = Attendant(heir, dead.arena.path.parent)
+        for _ in range(4):
+            work.parker.load(lambda is_identity: False)
+        assert sorted(number_of(line) for f in claim_all(heir) for line in lines_of(f)) == [1, 3]
+        work.close()
+
+
+def test_what_a_client_parks_that_has_just_come_is_left_to_it(
+    attendant: Callable[..., Attendant], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with queue_of() as new, queue_of() as old:
+        other = attendant(new)
+        new.append_alone(record(0))
+        assert new.arena.path is not None
+        old.arena.path = new.arena.path.with_name(f"{old.arena.id}.arena")
+        new.arena.path.unlink()
+        other.lot.remove(0, Hands("", 0, 0))  # the file is there
+
+        def others(custody: Custody) -> list[str]:
+            assert new.arena.path is not None
+            if not new.arena.path.exists():
+                new.arena.path.touch()
+                other.park_all()
+            return []  # it was not there a moment ago
+
+        monkeypatch.setattr(Custody, "others", others)
+        work = Attendant(old, new.arena.path.parent)
+        work.load()
+        assert books(new.stats()) == (1, 0, 1, 0)
+        assert books(old.stats()) == (0, 0, 0, 0)
+        work.close()
+
+
 def test_a_forked_process_leaves_what_another_one_parks_alone(
     attendant: Callable[..., Attendant],
 ) -> None:
