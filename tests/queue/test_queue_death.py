@@ -27,6 +27,8 @@ from dataart_mp.queue.arena import (
     COUNT,
     FILLING,
     FOLLOWERS,
+    JOINED_LENGTH,
+    JOINING,
     KIND,
     LENGTH,
     READY,
@@ -307,6 +309,18 @@ def test_joined_frames_that_came_to_harm_are_sent_by_their_content(word: int) ->
         queue.arena.words[queue.arena.account(0) + word] = 0 if word == FOLLOWERS else 1 << 60
         assert repair(queue.arena) == 3, "the leader and its followers"
         assert set(drain(queue)) == set(range(8))
+        assert_clean(queue)
+
+
+@pytest.mark.parametrize("word", [JOINING, JOINED_LENGTH])
+def test_a_frame_that_was_to_be_joined_to_nonsense_spoils_no_other(word: int) -> None:
+    with queue_of(frames=6, records=2) as queue:
+        put_eight(queue)
+        account = queue.arena.account(0)
+        queue.arena.words[account + JOINING], queue.arena.words[account + JOINED_LENGTH] = 2, 32
+        queue.arena.words[account + word] = 1 << 40
+        assert repair(queue.arena) == 1
+        assert sorted(drain(queue)) == [*range(8)]
         assert_clean(queue)
 
 
