@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from dataart_mp.parking.database import Database, ParkingError
-from dataart_mp.parking.parcel import Custody, Evicted, Hands, Parcel, Parked
+from dataart_mp.parking.parcel import LONGEST_REST, Custody, Evicted, Hands, Parcel, Parked
 
 _FILE: Final = "parked.db"
 _LAYOUT: Final = """
@@ -38,6 +38,7 @@ _ROW: Final = (
 )
 # Never the id alone: when the file is made anew, ids begin anew, and frames still hold old ones.
 _REMOVE: Final = "DELETE FROM parked WHERE id = ? AND arena = ? AND frame = ? AND generation = ?"
+_LONGEST_REST_NS: Final = int(LONGEST_REST * 1e9)
 _PAGE_ROWS: Final = 256
 _ROW_BYTES: Final = 512  # what a row and its index entries need besides the records, generously
 
@@ -132,9 +133,9 @@ class ParkingLot:
             others = tuple(custody.others())
             marks = ",".join("?" * len(others))
             rows = self._database.read(
-                f"{_ROW} WHERE not_before <= ? AND is_identity = ? AND arena NOT IN ({marks})"
-                " AND (since, id) > (?, ?) ORDER BY since, id LIMIT ?",
-                (now, is_identity, *others, *last, _PAGE_ROWS),
+                f"{_ROW} WHERE (not_before - ?) NOT BETWEEN 1 AND ? AND is_identity = ?"
+                f" AND arena NOT IN ({marks}) AND (since, id) > (?, ?) ORDER BY since, id LIMIT ?",
+                (now, _LONGEST_REST_NS, is_identity, *others, *last, _PAGE_ROWS),
             )
             for batch in map(_parked, rows):
                 if custody.is_over(batch.hands):

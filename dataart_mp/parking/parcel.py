@@ -2,7 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
+
+LONGEST_REST: Final = 300.0
+"""Seconds; what seems to have to rest longer was parked before somebody set the clock back."""
 
 
 class Hands(NamedTuple):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from dataart_mp.config import ClientConfig
 from dataart_mp.dead_letters import DeadLetters
+from dataart_mp.parking.parcel import LONGEST_REST
 from dataart_mp.queue import RecordQueue
 from dataart_mp.queue.locks import PLACES
 from dataart_mp.supervision.interpreter import GUARD
@@ -29,7 +30,6 @@ _MOST_DESCRIPTORS = 65536
 # How long a batch that was sent again in vain rests in the parking lot, so that one which never
 # gets an answer does not go round and round: so many times the backoff ratio.
 _REST_RATIO = 12
-_LONGEST_REST = 300.0
 
 
 def main(brief: dict[str, Any]) -> None:
@@ -93,7 +93,7 @@ def _parker(config: ClientConfig, queue: RecordQueue, reporter: Reporter) -> "Pa
 
     evicts = config.spool_overflow == "drop_oldest"
     lot = ParkingLot(Path(config.spool_dir), config.spool_max_bytes, evicts=evicts)
-    rest = min(_REST_RATIO * config.flush_backoff_ratio, _LONGEST_REST)
+    rest = min(_REST_RATIO * config.flush_backoff_ratio, LONGEST_REST)
     return Parker(queue, lot, reporter, rest)
 
 

@@ -195,7 +195,7 @@ class Parker:
         """When it was first parked, and when it may be taken."""
         before = self._lot.find(frame.taken, frame.hands) if frame.taken else None
         if before is None:
-            return now, now
+            return now, 0
         return before.since, now + int(self._rest * 1e9)
 
     def _put_off(self, frame: Frame, error: ParkingError) -> Postponed:

@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from queue_tools import (
 )
 
 from dataart_mp.parking.lot import ParkingLot
-from dataart_mp.parking.parcel import Hands, Parcel
+from dataart_mp.parking.parcel import LONGEST_REST, Hands, Parcel
 from dataart_mp.queue import Frame, RecordQueue, janitor
 from dataart_mp.queue.arena import WAITING
 from dataart_mp.queue.custody import Custody
@@ -45,9 +46,9 @@ class Attendant:
         self.queue = queue
         self.folder = spool
         self._nowhere = os.open(os.devnull, os.O_WRONLY)
-        reporter = Reporter(queue.arena, self._nowhere, with_records=False)
+        self.reporter = Reporter(queue.arena, self._nowhere, with_records=False)
         self.lot = ParkingLot(spool, max_bytes)
-        self.parker = Parker(queue, self.lot, reporter, rest=0.0)
+        self.parker = Parker(queue, self.lot, self.reporter, rest=0.0)
 
     def park(self, frame: Frame) -> object:
         batches = as_cut(frame, self.parker.key(frame))[::-1]
@@ -444,6 +445,28 @@ def test_what_a_client_parks_that_has_just_come_is_left_to_it(
         assert books(new.stats()) == (1, 0, 1, 0)
         assert books(old.stats()) == (0, 0, 0, 0)
         work.close()
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_a_clock_that_was_set_back_keeps_nothing_parked_until_it_is_late_again(
+    attendant: Callable[..., Attendant], monkeypatch: pytest.MonkeyPatch, again: bool
+) -> None:
+    with queue_of(records=3) as queue:
+        work = attendant(queue)
+        work.parker = Parker(queue, work.lot, work.reporter, LONGEST_REST)
+        queue.append(record(0))
+        queue.seal()
+        now = time.time_ns()
+        monkeypatch.setattr(time, "time_ns", lambda: now + 3600 * 10**9)
+        work.park_all()
+        if again:
+            work.load()
+            work.park_all()
+            work.load()
+            assert books(queue.stats()) == (1, 0, 1, 0), "it rests"
+        monkeypatch.setattr(time, "time_ns", lambda: now)
+        work.load()
+        assert books(queue.stats()) == (1, 0, 0, 1)
 
 
 def test_a_forked_process_leaves_what_another_one_parks_alone(
