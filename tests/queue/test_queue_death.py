@@ -1,6 +1,9 @@
 """Whatever step a process dies at, each record that it was promised for is accounted for, once."""
 
+import itertools
 import os
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from queue_deaths import TEARS, Fate, Tear, at_every_step, beginning, nothing, tail
@@ -259,6 +262,31 @@ def test_what_fails_with_its_leader_is_not_delivered_less_than_never() -> None:
         assert between.balanced
         assert (between.accepted, between.delivered, between.failed) == (4, 0, 4)
         assert queue.stats().failed == 4
+
+
+@pytest.mark.parametrize("put", [RecordQueue.append, RecordQueue.append_alone])
+def test_to_join_costs_the_same_however_many_frames_wait(
+    put: Callable[[RecordQueue, bytes], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[int] = []
+    for frames in (1000, 2000):
+        with queue_of(frames, 16) as queue:
+            queue.append(record(0))
+            for number in range(1, frames):
+                put(queue, record(number))
+            leader = Frame.claim(queue.arena, 0)
+            assert leader is not None
+            find, looks = queue.arena.find, itertools.count(1)
+
+            def counted(*args: int, find: Any = find, looks: Iterator[int] = looks) -> int:
+                seen[-1] = next(looks)
+                return int(find(*args))
+
+            seen.append(0)
+            monkeypatch.setattr(queue.arena, "find", counted)
+            queue.join_ready(leader, records=2, size=16)
+            leader.hand_back()
+    assert seen[0] == seen[1] > 0
 
 
 @pytest.mark.parametrize("size", [0, 8, 31, 32, 40])
