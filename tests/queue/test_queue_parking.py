@@ -222,6 +222,39 @@ def test_a_worker_may_die_at_any_step_of_parking_and_taking_back(
         work.close()
 
 
+def join_and_park(work: Attendant) -> None:
+    """Two frames are joined to the first; one record is rejected, the rest parked and taken."""
+    leader = Frame.claim(work.queue.arena, 0)
+    assert leader is not None
+    work.queue.join_ready(leader, records=6, size=64)
+    leader.aim(leader.length, NOW)
+    leader.advance(len(record(0)), rejected=1)
+    work.park(leader)
+    work.load()
+
+
+def put_six(queue: RecordQueue) -> None:
+    for number in range(6):
+        queue.append(record(number))
+
+
+def test_a_worker_may_die_at_any_step_of_parking_what_was_joined(
+    attendant: Callable[..., Attendant],
+) -> None:
+    for queue in at_every_step(
+        lambda queue: join_and_park(attendant(queue)), put_six, frames=4, records=2
+    ):
+        accepted, _, _, _ = books(queue.stats())
+        assert accepted == 6, "at every moment"
+        work = attendant(queue)
+        numbers = work.deliver_all()
+        end = queue.stats()
+        assert numbers == [*range(end.rejected, 6)]
+        assert books(end) == (6, 6 - end.rejected, 0, 0)
+        assert_clean(queue)
+        work.close()
+
+
 def park_wide(work: Attendant) -> None:
     for number in range(6):
         work.queue.append(record(number, WIDE))
