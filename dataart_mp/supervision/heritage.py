@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from dataart_mp.config import ClientConfig
+from dataart_mp.parking.parcel import Custody
 from dataart_mp.queue.arena import Arena
 from dataart_mp.queue.bell import Bell
 from dataart_mp.queue.record_queue import RecordQueue
@@ -38,6 +39,7 @@ class Heritage:
         self._report = report
         self._estates: list[_Estate] = []
         self._look_at = 0.0
+        self._others: set[str] | None = None
 
     @property
     def supervisors(self) -> list[Supervisor]:
@@ -57,6 +59,14 @@ class Heritage:
             self._look_at = now + _LOOK_SECONDS
             for arena in self._spool.left_behind():
                 self._estates.append(_Estate(arena, self._config, self._report))
+
+    def is_anything_parked(self, custody: Custody) -> bool:
+        """Whether a client has parked something that is gone, or has gone since the last call."""
+        if self._spool is None:
+            return False
+        before, self._others = self._others, set(custody.others())
+        somebody_went = before is None or not before <= self._others
+        return somebody_went and self._spool.is_anything_parked(custody)
 
     def leave(self) -> None:
         """Leave the rest to the workers, or to the next heir."""

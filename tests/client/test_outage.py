@@ -103,6 +103,23 @@ def test_the_next_client_sends_what_was_parked_though_it_emits_nothing_itself(
     assert heir.stats().accepted == heir.stats().delivered
 
 
+def test_a_client_that_emits_nothing_sends_what_another_one_parked_that_has_gone_since(
+    outage: Callable[..., Client], sink: SinkProcess
+) -> None:
+    idle, other = outage(), outage()
+    emit(other, 0, 40)
+    assert other.flush(20) == 0
+    wait_until(all_parked(other, 40))
+    gone = workers_of(other)
+    assert other.close(20) == 0
+    wait_until(lambda: all_gone(gone))
+    sink.clear_faults()
+    sink.wait_for(lambda stats: stats["distinct_ids"] == 40)
+    assert set(sink.ids().values()) == {1}
+    wait_until(lambda: idle.stats().pending == idle.stats().parked == 0)
+    assert idle.stats().accepted == idle.stats().delivered > 0
+
+
 def test_what_a_client_that_lives_has_parked_is_left_to_it(
     outage: Callable[..., Client], sink: SinkProcess, spool: Path
 ) -> None:
