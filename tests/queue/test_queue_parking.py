@@ -435,6 +435,50 @@ def test_a_batch_larger_than_a_frame_is_cut(attendant: Callable[..., Attendant])
         work.close()
 
 
+def test_what_was_parked_or_may_be_is_joined_to_nothing(
+    attendant: Callable[..., Attendant],
+) -> None:
+    """Its frame is not all that counts it, so that it cannot be settled with another one."""
+    with queue_of(frames=8, records=1) as queue:
+        work = attendant(queue)
+        for number in range(3):
+            queue.append(record(number))
+        first, second, third = claim_all(queue)
+        assert work.park(first) == Parked()
+        second.mark_parking(True)
+        second.hand_back()
+        third.hand_back()
+        work.load()
+        leader = Frame.claim(queue.arena, third.number)
+        assert leader is not None
+        queue.join_ready(leader, records=8, size=64)
+        assert leader.length == len(record(2))
+        leader.hand_back()
+        assert work.deliver_all() == [0, 1, 2]
+        assert books(queue.stats()) == (3, 3, 0, 0)
+        assert_clean(queue)
+
+
+def test_what_the_dead_have_parked_and_had_to_go_is_accepted_by_who_let_it_go(
+    attendant: Callable[..., Attendant],
+) -> None:
+    shape = {"capacity": 2 * WIDE, "records": 2}
+    with queue_of(**shape) as dead, queue_of(**shape) as heir:
+        for queue in (dead, heir):
+            for number in range(2):
+                queue.append(record(number, WIDE))
+        left = attendant(dead)
+        left.park_all()
+        assert dead.arena.path is not None
+        heir.arena.path = dead.arena.path.with_name(f"{heir.arena.id}.arena")
+        dead.arena.path.unlink()
+        work = Attendant(heir, dead.arena.path.parent, ONE_BATCH)
+        work.park_all()
+        assert books(heir.stats()) == (4, 0, 2, 0)
+        assert heir.stats().failed == 2
+        work.close()
+
+
 def test_an_event_that_fits_in_no_frame_holds_up_nobody(
     attendant: Callable[..., Attendant],
 ) -> None:
