@@ -479,6 +479,45 @@ def test_what_the_dead_have_parked_and_had_to_go_is_accepted_by_who_let_it_go(
         work.close()
 
 
+@pytest.mark.parametrize(("answers", "taken"), [(True, 4), (False, 1)])
+def test_half_of_the_frames_are_left_to_live_traffic_and_one_finds_out_whether_there_is_an_answer(
+    attendant: Callable[..., Attendant], answers: bool, taken: int
+) -> None:
+    with queue_of(frames=8) as queue:
+        work = attendant(queue)
+        for number in range(8):
+            queue.append(record(number))
+        work.park_all()
+        assert work.parker.load(lambda is_identity: answers) is answers, "whether there is more"
+        assert queue.arena.free() == 8 - taken
+        if answers:
+            assert not work.parker.load(lambda is_identity: True)
+            assert queue.arena.free() == 4
+
+
+def test_what_is_parked_again_keeps_its_age(attendant: Callable[..., Attendant]) -> None:
+    with queue_of(frames=8) as queue:
+        work = attendant(queue)
+        for number in range(2):
+            queue.append(record(number))
+            work.park_all()
+        before = [batch.since for batch in work.lot.batches()]
+        work.parker.load(lambda is_identity: False)
+        work.park_all()
+        assert [batch.since for batch in work.lot.batches()] == before
+
+
+def test_what_has_no_room_can_be_sent(attendant: Callable[..., Attendant]) -> None:
+    with queue_of(capacity=WIDE) as queue:
+        work = attendant(queue, max_bytes=WIDE)
+        queue.append(record(0, WIDE))
+        (frame,) = claim_all(queue)
+        assert work.park(frame) is None
+        assert not frame.may_be_parked
+        frame.hand_back()
+        assert work.deliver() == [0]
+
+
 def test_an_event_that_fits_in_no_frame_holds_up_nobody(
     attendant: Callable[..., Attendant],
 ) -> None:
