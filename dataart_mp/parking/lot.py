@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Final
 
 from dataart_mp.parking.database import Database, ParkingError
-from dataart_mp.parking.parcel import LONGEST_REST, Custody, Evicted, Hands, Parcel, Parked
+from dataart_mp.parking.parcel import FILE, LONGEST_REST, Custody, Evicted, Hands, Parcel, Parked
 
-_FILE: Final = "parked.db"
 _LAYOUT: Final = """
     PRAGMA auto_vacuum = INCREMENTAL;
     PRAGMA journal_mode = WAL;
@@ -62,7 +61,7 @@ class ParkingLot:
     """
 
     def __init__(self, spool_dir: Path, max_bytes: int, *, evicts: bool = True) -> None:
-        self._database = Database(spool_dir / _FILE, _LAYOUT)
+        self._database = Database(spool_dir / FILE, _LAYOUT)
         self._max_bytes = max_bytes
         self._evicts = evicts
 

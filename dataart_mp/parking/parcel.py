@@ -4,6 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple, Protocol
 
+FILE: Final = "parked.db"
+"""Where it is, in the spool."""
+
 LONGEST_REST: Final = 300.0
 """Seconds; what seems to have to rest longer was parked before somebody set the clock back."""
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Final
 
 from dataart_mp.errors import ConfigError
-from dataart_mp.parking.parcel import Custody
+from dataart_mp.parking.parcel import FILE, Custody
 from dataart_mp.permissions import PRIVATE_DIRECTORY, PRIVATE_FILE
 from dataart_mp.queue.arena import MAPPED_HERE, Arena, ArenaError
 from dataart_mp.queue.locks import HEIR, RecordLocks
@@ -83,12 +83,12 @@ class Spool:
 
     def is_anything_parked(self, custody: Custody) -> bool:
         """Whether a client that is gone has parked something: it wants workers, to be sent."""
+        if not (self._directory / FILE).exists():
+            return False
         # Not before there is something: most applications need no SQLite.
         from dataart_mp.parking.lot import ParkingError, ParkingLot
 
         lot = ParkingLot(self._directory, max_bytes=0)
-        if not lot.is_there:
-            return False
         try:
             kinds = (lot.waiting(_EVER, custody, is_identity=kind) for kind in (False, True))
             return any(True for kind in kinds for _ in kind)

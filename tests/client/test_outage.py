@@ -286,6 +286,23 @@ def test_on_a_full_disk_what_cannot_be_parked_stays_in_memory_until_there_is_roo
     assert "spool: what is parked cannot be written" in log
 
 
+UNHURT = """
+import sys
+from dataart_mp import Client, ClientConfig
+
+with Client(ClientConfig("k", base_url=sys.argv[1], spool_dir=sys.argv[2])) as client:
+    client.emit_action("t", "ann")
+print("sqlite3" in sys.modules)
+"""
+
+
+def test_an_application_loads_no_sqlite_before_something_is_parked(
+    sink: SinkProcess, spool: Path
+) -> None:
+    command = [sys.executable, "-c", UNHURT, sink.url, str(spool)]
+    assert subprocess.run(command, capture_output=True, check=True).stdout == b"False\n"
+
+
 DYING = """
 import sys, time
 from dataart_mp import BufferFullError, Client, ClientConfig
