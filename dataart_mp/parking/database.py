@@ -1,6 +1,7 @@
 """The database: one SQLite file, for the threads of this process and for other processes."""
 
 import contextlib
+import os
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -84,7 +85,7 @@ class Database:
         if self._connection is not None and self._inode == _inode(self._file):
             return self._connection
         self._close()
-        self._file.touch(PRIVATE_FILE)  # before SQLite makes it as readable as it likes
+        _make(self._file)  # before SQLite makes it as readable as it likes
         self._inode = _inode(self._file)
         connection = sqlite3.connect(
             self._file,
@@ -93,6 +94,9 @@ class Database:
             check_same_thread=False,  # the lock is ours
         )
         try:
+            if not connection.execute("PRAGMA page_count").fetchone()[0]:
+                # Of a file that is there it would be a write, for each who opens it.
+                connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
             connection.executescript(self._layout)
         except BaseException:
             connection.close()
@@ -134,6 +138,12 @@ class Database:
             path = self._file.with_name(self._file.name + suffix)
             with contextlib.suppress(FileNotFoundError):
                 path.rename(path.with_name(f"{self._file.name}.corrupt{suffix}"))
+
+
+def _make(file: Path) -> None:
+    """Make the file if it isn't there; open none that is: to close it would drop SQLite's locks."""
+    with contextlib.suppress(FileExistsError):
+        os.close(os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, PRIVATE_FILE))
 
 
 def _inode(file: Path) -> int:

@@ -9,7 +9,6 @@ from dataart_mp.parking.database import Database, ParkingError
 from dataart_mp.parking.parcel import FILE, LONGEST_REST, Custody, Evicted, Hands, Parcel, Parked
 
 _LAYOUT: Final = """
-    PRAGMA auto_vacuum = INCREMENTAL;
     PRAGMA journal_mode = WAL;
     PRAGMA synchronous = NORMAL;  -- as the arena: only a power failure may cost the newest
     CREATE TABLE IF NOT EXISTS parked (

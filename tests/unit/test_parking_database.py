@@ -88,3 +88,17 @@ def test_a_file_that_somebody_removed_is_made_anew(file: Path) -> None:
     database.close()
     assert names(other) == ["new"]
     other.close()
+
+
+def test_to_open_and_read_a_file_writes_nothing(file: Path) -> None:
+    """Neither a full disk nor another one who is writing keeps anybody from reading."""
+    database, reader = Database(file, LAYOUT), Database(file, LAYOUT)
+    insert(database, "ann")
+    with database.transaction():
+        assert names(reader) == ["ann"]
+    reader.close()
+    database.close()
+    before = file.stat().st_mtime_ns
+    assert names(reader) == ["ann"]
+    reader.close()
+    assert file.stat().st_mtime_ns == before
