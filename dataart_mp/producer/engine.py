@@ -96,7 +96,7 @@ class Engine:
         for supervisor in self._heritage.supervisors:
             supervisor.secure(now)
         self._start_threads()
-        if self._heritage.is_anything_parked(Custody(self.queue.arena)):
+        if self._heritage.is_anything_parked(Custody(self.queue.arena), now):
             self._start_workers()
 
     def attend(self) -> None:

@@ -83,7 +83,8 @@ class Watch:
     def _look_after_all(self) -> None:
         now = time.monotonic()
         self._heritage.look(now)
-        if not self._attending and self._heritage.is_anything_parked(Custody(self._queue.arena)):
+        custody = Custody(self._queue.arena)
+        if not self._attending and self._heritage.is_anything_parked(custody, now):
             self._attending = True
         own = [self._supervisor] if self._attending else []
         supervisors = [*own, *self._heritage.supervisors]

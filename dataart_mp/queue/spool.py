@@ -81,6 +81,11 @@ class Spool:
             elif arena is not None:
                 yield arena
 
+    def traces_of_parking(self, custody: Custody) -> tuple[list[int], list[str]]:
+        """What is another value when something was parked since, or a client has come or gone."""
+        files = (self._directory / f"{FILE}{suffix}" for suffix in ("", "-wal"))
+        return [_modified(file) for file in files], sorted(custody.others())
+
     def is_anything_parked(self, custody: Custody) -> bool:
         """Whether a client that is gone has parked something: it wants workers, to be sent."""
         if not (self._directory / FILE).exists():
@@ -142,6 +147,13 @@ def _inherit(path: Path) -> Arena | None:
     if mended or not whole:
         _log.warning("spool: %s was damaged; %d frames mended by their content", path, mended)
     return arena
+
+
+def _modified(file: Path) -> int:
+    try:
+        return file.stat().st_mtime_ns
+    except FileNotFoundError:
+        return 0
 
 
 def _lives(pid: int) -> bool:

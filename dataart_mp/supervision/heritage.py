@@ -22,6 +22,8 @@ _log = logging.getLogger("dataart_mp")
 
 # How often to look for what others, who died since, have left behind.
 _LOOK_SECONDS: Final = 2.0
+# How often to ask whether others, who went since, have parked something.
+_ASK_SECONDS: Final = 5.0
 
 
 class Heritage:
@@ -39,7 +41,8 @@ class Heritage:
         self._report = report
         self._estates: list[_Estate] = []
         self._look_at = 0.0
-        self._others: set[str] | None = None
+        self._ask_at = 0.0
+        self._traces: object = None
 
     @property
     def supervisors(self) -> list[Supervisor]:
@@ -60,13 +63,20 @@ class Heritage:
             for arena in self._spool.left_behind():
                 self._estates.append(_Estate(arena, self._config, self._report))
 
-    def is_anything_parked(self, custody: Custody) -> bool:
-        """Whether a client has parked something that is gone, or has gone since the last call."""
-        if self._spool is None:
+    def is_anything_parked(self, custody: Custody, now: float) -> bool:
+        """Whether a client that is gone has parked something; asked when it may be so since.
+
+        In an application that forks, a thread had better not be in SQLite more than it must.
+
+        Args:
+            custody: this client's.
+            now: monotonic time, in seconds.
+        """
+        if self._spool is None or now < self._ask_at:
             return False
-        before, self._others = self._others, set(custody.others())
-        somebody_went = before is None or not before <= self._others
-        return somebody_went and self._spool.is_anything_parked(custody)
+        self._ask_at = now + _ASK_SECONDS
+        before, self._traces = self._traces, self._spool.traces_of_parking(custody)
+        return before != self._traces and self._spool.is_anything_parked(custody)
 
     def leave(self) -> None:
         """Leave the rest to the workers, or to the next heir."""
