@@ -38,6 +38,7 @@ from dataart_mp.queue.arena import (
     SENDING,
     SETTLED,
     WAITING,
+    Arena,
 )
 from dataart_mp.queue.frame import wake
 from dataart_mp.queue.repair import repair
@@ -323,6 +324,31 @@ def test_an_identity_and_what_was_tried_before_go_alone() -> None:
         assert [number_of(line) for line in lines_of(leader)] == [2]
         leader.hand_back()
         assert sorted(audit(queue)) == [0, 1, 2]
+
+
+def test_a_frame_that_has_become_another_one_since_it_was_seen_is_not_joined(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with queue_of(frames=6, records=1) as queue:
+        queue.append(record(0))
+        leader = Frame.claim(queue.arena, 0)
+        assert leader is not None
+        queue.append(record(1))
+        claim = Frame.claim
+
+        def come_too_late(arena: Arena, number: int) -> Frame | None:
+            monkeypatch.undo()
+            seen = claim(arena, number)
+            assert seen is not None
+            queue.settle(seen)
+            queue.append_alone(record(2))
+            return claim(arena, number)
+
+        monkeypatch.setattr(Frame, "claim", come_too_late)
+        queue.join_ready(leader, records=8, size=64)
+        assert leader.length == len(record(0))
+        leader.hand_back()
+        assert sorted(audit(queue)) == [0, 2]
 
 
 @pytest.mark.parametrize("word", [COUNT, LENGTH, KIND, FOLLOWERS])
