@@ -1,6 +1,7 @@
 """The database: one SQLite file, for the threads of this process and for other processes."""
 
 import contextlib
+import os
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -19,7 +20,14 @@ class ParkingError(Exception):
 
     The disk is full, or read-only; another process has kept it locked for too long; or it was
     damaged, and has been set aside.
+
+    Attributes:
+        may_be_done: whether what was to be written may be there all the same.
     """
+
+    def __init__(self, message: str, *, may_be_done: bool = False) -> None:
+        super().__init__(message)
+        self.may_be_done = may_be_done
 
 
 class Database:
@@ -63,10 +71,10 @@ class Database:
             connection.execute("BEGIN IMMEDIATE")
             try:
                 yield connection
-                connection.commit()
             except BaseException:
                 connection.rollback()
                 raise
+            self._commit(connection)
 
     def close(self) -> None:
         """Close the file; the next call opens it again."""
@@ -77,7 +85,8 @@ class Database:
         if self._connection is not None and self._inode == _inode(self._file):
             return self._connection
         self._close()
-        self._file.touch(PRIVATE_FILE)  # before SQLite makes it as readable as it likes
+        _make(self._file)  # before SQLite makes it as readable as it likes
+        self._inode = _inode(self._file)
         connection = sqlite3.connect(
             self._file,
             timeout=_PATIENCE_SECONDS,
@@ -85,12 +94,22 @@ class Database:
             check_same_thread=False,  # the lock is ours
         )
         try:
+            if not connection.execute("PRAGMA page_count").fetchone()[0]:
+                # Of a file that is there it would be a write, for each who opens it.
+                connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
             connection.executescript(self._layout)
         except BaseException:
             connection.close()
             raise
-        self._connection, self._inode = connection, _inode(self._file)
+        self._connection = connection
         return connection
+
+    def _commit(self, connection: sqlite3.Connection) -> None:
+        try:
+            connection.commit()
+        except sqlite3.Error as error:
+            self._close()  # and with it the transaction
+            raise ParkingError(str(error), may_be_done=True) from error
 
     def _close(self) -> None:
         if self._connection is not None:
@@ -108,12 +127,23 @@ class Database:
             raise ParkingError(f"{error}; it is kept as {self._file.name}.corrupt") from error
 
     def _set_aside(self) -> None:
-        """Keep a damaged file under another name: the next call makes a new one."""
+        """Keep a damaged file under another name: the next call makes a new one.
+
+        Unless another process was quicker: then the new one is there already.
+        """
         self._close()
+        if self._inode != _inode(self._file):
+            return
         for suffix in _COMPANIONS:
             path = self._file.with_name(self._file.name + suffix)
             with contextlib.suppress(FileNotFoundError):
                 path.rename(path.with_name(f"{self._file.name}.corrupt{suffix}"))
+
+
+def _make(file: Path) -> None:
+    """Make the file if it isn't there; open none that is: to close it would drop SQLite's locks."""
+    with contextlib.suppress(FileExistsError):
+        os.close(os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, PRIVATE_FILE))
 
 
 def _inode(file: Path) -> int:

@@ -6,15 +6,13 @@ from pathlib import Path
 from typing import Final
 
 from dataart_mp.parking.database import Database, ParkingError
-from dataart_mp.parking.parcel import Custody, Evicted, Hands, Parcel, Parked
+from dataart_mp.parking.parcel import FILE, LONGEST_REST, Custody, Evicted, Hands, Parcel, Parked
 
-_FILE: Final = "parked.db"
 _LAYOUT: Final = """
-    PRAGMA auto_vacuum = INCREMENTAL;
     PRAGMA journal_mode = WAL;
     PRAGMA synchronous = NORMAL;  -- as the arena: only a power failure may cost the newest
     CREATE TABLE IF NOT EXISTS parked (
-        id INTEGER PRIMARY KEY AUTOINCREMENT,  -- never used twice: frames refer to it
+        id INTEGER PRIMARY KEY AUTOINCREMENT,  -- not used twice in one file: frames refer to it
         key TEXT NOT NULL,                     -- Idempotency-Key
         is_identity INTEGER NOT NULL,
         since INTEGER NOT NULL,                -- when it was first parked (epoch, ns)
@@ -29,12 +27,16 @@ _LAYOUT: Final = """
         records BLOB NOT NULL
     );
     CREATE INDEX IF NOT EXISTS by_age ON parked (since, id);
+    CREATE INDEX IF NOT EXISTS by_kind ON parked (is_identity, since, id);
     CREATE INDEX IF NOT EXISTS by_hands ON parked (arena, frame, generation);
 """
 _ROW: Final = (
     "SELECT id, key, is_identity, since, count, length(records), home, arena, frame, generation"
     " FROM parked"
 )
+# Never the id alone: when the file is made anew, ids begin anew, and frames still hold old ones.
+_REMOVE: Final = "DELETE FROM parked WHERE id = ? AND arena = ? AND frame = ? AND generation = ?"
+_LONGEST_REST_NS: Final = int(LONGEST_REST * 1e9)
 _PAGE_ROWS: Final = 256
 _ROW_BYTES: Final = 512  # what a row and its index entries need besides the records, generously
 
@@ -58,7 +60,7 @@ class ParkingLot:
     """
 
     def __init__(self, spool_dir: Path, max_bytes: int, *, evicts: bool = True) -> None:
-        self._database = Database(spool_dir / _FILE, _LAYOUT)
+        self._database = Database(spool_dir / FILE, _LAYOUT)
         self._max_bytes = max_bytes
         self._evicts = evicts
 
@@ -94,7 +96,7 @@ class ParkingLot:
             FullError: there is no room.
         """
         with self._database.transaction() as database:
-            database.execute("DELETE FROM parked WHERE id = ?", (instead_of,))
+            database.execute(_REMOVE, (instead_of, *hands))
             gone = self._make_room(database, parcels, custody)
             evicted = _evicted([batch for batch, _ in gone], hands.arena)
             counts = [evicted, *[Evicted(0, 0)] * (len(parcels) - 1)]
@@ -129,9 +131,9 @@ class ParkingLot:
             others = tuple(custody.others())
             marks = ",".join("?" * len(others))
             rows = self._database.read(
-                f"{_ROW} WHERE not_before <= ? AND is_identity = ? AND arena NOT IN ({marks})"
-                " AND (since, id) > (?, ?) ORDER BY since, id LIMIT ?",
-                (now, is_identity, *others, *last, _PAGE_ROWS),
+                f"{_ROW} WHERE (not_before - ?) NOT BETWEEN 1 AND ? AND is_identity = ?"
+                f" AND arena NOT IN ({marks}) AND (since, id) > (?, ?) ORDER BY since, id LIMIT ?",
+                (now, _LONGEST_REST_NS, is_identity, *others, *last, _PAGE_ROWS),
             )
             for batch in map(_parked, rows):
                 if custody.is_over(batch.hands):
@@ -171,15 +173,17 @@ class ParkingLot:
                 part = Parcel(key, batch.is_identity, records[start:end])
                 _insert(database, part, since, 0, batch.home, batch.hands, Evicted(0, 0))
 
-    def find(self, number: int) -> Parked | None:
-        """The batch of that id; None when somebody has removed it."""
-        rows = self._database.read(f"{_ROW} WHERE id = ?", (number,))
+    def find(self, number: int, hands: Hands) -> Parked | None:
+        """The batch that a frame has taken; None when somebody has removed it."""
+        rows = self._database.read(
+            f"{_ROW} WHERE id = ? AND arena = ? AND frame = ? AND generation = ?", (number, *hands)
+        )
         return _parked(rows[0]) if rows else None
 
-    def remove(self, number: int) -> None:
-        """A batch is through; it may be gone already."""
+    def remove(self, number: int, hands: Hands) -> None:
+        """The batch that a frame has taken is through; it may be gone already."""
         with self._database.transaction() as database:
-            database.execute("DELETE FROM parked WHERE id = ?", (number,))
+            database.execute(_REMOVE, (number, *hands))
         if not self._database.read("SELECT 1 FROM parked LIMIT 1"):
             self._database.read(
                 "PRAGMA incremental_vacuum"

@@ -2,7 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
+
+FILE: Final = "parked.db"
+"""Where it is, in the spool."""
+
+LONGEST_REST: Final = 300.0
+"""Seconds; what seems to have to rest longer was parked before somebody set the clock back."""
 
 
 class Hands(NamedTuple):
@@ -50,7 +56,7 @@ class Parked:
     """A batch that is parked; its records stay where they are until it is taken.
 
     Attributes:
-        id: names it, for ever.
+        id: names it, as long as the file is not made anew.
         key: its Idempotency-Key.
         is_identity: one identity, or else actions.
         since: when it was first parked (epoch, ns).
@@ -74,7 +80,10 @@ class Custody(Protocol):
     """Who knows whose batches are."""
 
     def others(self) -> Sequence[str]:
-        """The arenas of other clients that live: what they have parked is theirs."""
+        """The arenas of other clients that live: what they have parked is theirs.
+
+        It spares asking `is_over` of each of their batches.
+        """
 
     def is_over(self, hands: Hands) -> bool:
         """Whether a batch that these hands had, ours or those of the dead, is in them no more."""

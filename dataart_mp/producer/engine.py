@@ -44,7 +44,6 @@ class Engine:
         self._config = config
         self._wiring = wiring
         self._supervisor = Supervisor(queue, wiring, config)
-        self._spool = spool
         self._heritage = Heritage(spool, config, wiring.report)
         self._watch: Watch | None = None
         self._listener: Listener | None = None
@@ -97,7 +96,7 @@ class Engine:
         for supervisor in self._heritage.supervisors:
             supervisor.secure(now)
         self._start_threads()
-        if self._spool is not None and self._spool.is_anything_parked(Custody(self.queue.arena)):
+        if self._heritage.is_anything_parked(Custody(self.queue.arena), now):
             self._start_workers()
 
     def attend(self) -> None:

@@ -13,6 +13,7 @@ from typing import Final
 
 from dataart_mp.producer import threads
 from dataart_mp.queue.bell import Bell
+from dataart_mp.queue.custody import Custody
 from dataart_mp.queue.record_queue import RecordQueue
 from dataart_mp.supervision.heritage import Heritage
 from dataart_mp.supervision.supervisor import Supervisor
@@ -82,6 +83,9 @@ class Watch:
     def _look_after_all(self) -> None:
         now = time.monotonic()
         self._heritage.look(now)
+        custody = Custody(self._queue.arena)
+        if not self._attending and self._heritage.is_anything_parked(custody, now):
+            self._attending = True
         own = [self._supervisor] if self._attending else []
         supervisors = [*own, *self._heritage.supervisors]
         for supervisor in supervisors:

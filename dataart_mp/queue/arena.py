@@ -37,6 +37,7 @@ import mmap
 import os
 import struct
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -209,14 +210,16 @@ class Arena:
         at = self.memory.find(state.to_bytes(), self._states + start, self._states_end)
         return at if at < 0 else at - self._states
 
-    def all_in(self, state: int) -> list[int]:
-        """All frames in `state`, lowest first."""
-        found: list[int] = []
+    def each_in(self, state: int) -> Iterator[int]:
+        """The frames in `state`, lowest first, each looked for when it is asked for."""
         frame = self.find(state)
         while frame >= 0:
-            found.append(frame)
+            yield frame
             frame = self.find(state, frame + 1)
-        return found
+
+    def all_in(self, state: int) -> list[int]:
+        """All frames in `state`, lowest first."""
+        return list(self.each_in(state))
 
     def all_free(self) -> bool:
         """Whether no frame holds, or is about to hold, anything."""

@@ -25,7 +25,13 @@ from dataart_mp.stats import Stats
 
 
 def balance(arena: Arena, ledger: Ledger) -> Stats:
-    """The balance sheet over all processes, dead ones too, since the arena was made."""
+    """The balance sheet over all processes, dead ones too, since the arena was made.
+
+    Frames are read one after the other, and meanwhile records may move from one that was read to
+    one that was not: by way of the parking lot, or with the frame that they were joined to. So they
+    stand as pending where they were, and what they become where they are now is taken off what was
+    parked, or delivered. A total below zero is that of such records, which stand as pending twice.
+    """
     sums = [0] * COLUMNS
     pending = 0
     for frame in range(arena.frames):
@@ -33,15 +39,20 @@ def balance(arena: Arena, ledger: Ledger) -> Stats:
         pending += waiting
         for column, amount in enumerate(account):
             sums[column] += amount
+    totals = dict.fromkeys((DELIVERED, PARKED), 0)
+    for column in totals:
+        total = _signed(sums[column])
+        totals[column] = max(0, total)
+        pending += min(0, total)
     dropped = ledger.total(DROPPED_FULL)
     return Stats(
         accepted=sums[ACCEPTED] + dropped,
-        delivered=sums[DELIVERED] & WORD_MASK,
+        delivered=totals[DELIVERED],
         pending=pending,
         dropped={"buffer full": dropped} if dropped else {},
         rejected=sums[REJECTED],
         failed=sums[FAILED],
-        parked=sums[PARKED] & WORD_MASK,
+        parked=totals[PARKED],
         retries=ledger.total(RETRIES),
         requests=ledger.total(REQUESTS),
         bytes=ledger.total(BYTES),
@@ -75,6 +86,12 @@ def _account(arena: Arena, frame: int) -> tuple[list[int], int]:
                 sums[ACCEPTED] += pending
         if (generation, state) == (words[account + GENERATION], arena.state(frame)):
             return sums, pending
+
+
+def _signed(total: int) -> int:
+    """A sum of words, of which some were less than zero, modulo 2**64."""
+    word = total & WORD_MASK
+    return word if word <= WORD_MASK >> 1 else word - WORD_MASK - 1
 
 
 def _row(arena: Arena, first: int) -> list[int]:

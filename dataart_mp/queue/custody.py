@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from dataart_mp.parking.parcel import Hands
 from dataart_mp.queue.arena import FREE, SETTLED, Arena
-from dataart_mp.queue.spool import arenas_beside
+from dataart_mp.queue.spool import arenas_beside, is_beside
 
 
 class Custody:
@@ -18,13 +18,16 @@ class Custody:
         self._arena = arena
 
     def others(self) -> Sequence[str]:
-        """The arenas of other clients; what they have parked is theirs."""
+        """The arenas of other clients; what they have parked is theirs.
+
+        A client may come when this has been said: `is_over` has the last word.
+        """
         return [name for name in arenas_beside(self._arena) if name != self._arena.id]
 
     def is_over(self, hands: Hands) -> bool:
         """Whether a batch that these hands had, ours or those of the dead, is in them no more."""
         if hands.arena != self._arena.id:
-            return True
+            return not is_beside(self._arena, hands.arena)
         return self._arena.generation(hands.frame) != hands.generation or self._arena.state(
             hands.frame
         ) in (FREE, SETTLED)

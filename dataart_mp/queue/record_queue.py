@@ -71,6 +71,9 @@ _PREPARE_SECONDS: Final = 1.0
 # How long `flush` waits for a lane in the hands of a call that it has itself interrupted.
 _INTERRUPTED_SECONDS: Final = 0.5
 _TURN_SECONDS: Final = 0.001
+# How many frames are looked at to join some: a backlog of what cannot be joined, of identities,
+# would cost more than a request.
+_JOIN_LOOKS: Final = 256
 
 
 class Companion(Protocol):
@@ -505,7 +508,7 @@ class RecordQueue(_Queue):
         if not frame.is_joinable:
             return
         count, length = frame.count, frame.length
-        for number in self.arena.all_in(READY):
+        for number in itertools.islice(self.arena.each_in(READY), _JOIN_LOOKS):
             seen = Frame(self.arena, number)  # not claimed yet: most that cannot be joined stay so
             if not seen.is_joinable:
                 continue

@@ -12,6 +12,8 @@ from dataart_mp.queue.arena import (
     FREE,
     IDENTITY,
     JOINED,
+    JOINED_LENGTH,
+    JOINING,
     KIND,
     LEADER,
     LEADER_GENERATION,
@@ -51,6 +53,8 @@ def _is_sound(arena: Arena, frame: int) -> bool:
         return leader < arena.frames and _leads(arena, leader, generation)
     count, length, kind = (words[account + word] for word in (COUNT, LENGTH, KIND))
     if state not in _SEALED or kind not in (ACTIONS, IDENTITY) or not 0 < length <= arena.capacity:
+        return False
+    if words[account + JOINING] > arena.frames or words[account + JOINED_LENGTH] > arena.capacity:
         return False
     content = arena.content(frame, 0, length)
     lines = content.count(b"\n")

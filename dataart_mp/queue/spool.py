@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Final
 
 from dataart_mp.errors import ConfigError
-from dataart_mp.parking.parcel import Custody
+from dataart_mp.parking.parcel import FILE, Custody
 from dataart_mp.permissions import PRIVATE_DIRECTORY, PRIVATE_FILE
 from dataart_mp.queue.arena import MAPPED_HERE, Arena, ArenaError
 from dataart_mp.queue.locks import HEIR, RecordLocks
@@ -81,14 +81,19 @@ class Spool:
             elif arena is not None:
                 yield arena
 
+    def traces_of_parking(self, custody: Custody) -> tuple[list[int], list[str]]:
+        """What is another value when something was parked since, or a client has come or gone."""
+        files = (self._directory / f"{FILE}{suffix}" for suffix in ("", "-wal"))
+        return [_modified(file) for file in files], sorted(custody.others())
+
     def is_anything_parked(self, custody: Custody) -> bool:
         """Whether a client that is gone has parked something: it wants workers, to be sent."""
+        if not (self._directory / FILE).exists():
+            return False
         # Not before there is something: most applications need no SQLite.
         from dataart_mp.parking.lot import ParkingError, ParkingLot
 
         lot = ParkingLot(self._directory, max_bytes=0)
-        if not lot.is_there:
-            return False
         try:
             kinds = (lot.waiting(_EVER, custody, is_identity=kind) for kind in (False, True))
             return any(True for kind in kinds for _ in kind)
@@ -104,6 +109,11 @@ def arenas_beside(arena: Arena) -> list[str]:
     if arena.path is None:
         return []
     return [path.name.removesuffix(_SUFFIX) for path in arena.path.parent.glob(f"*{_SUFFIX}")]
+
+
+def is_beside(arena: Arena, identity: str) -> bool:
+    """Whether the arena of that id is in the same spool."""
+    return arena.path is not None and arena.path.with_name(f"{identity}{_SUFFIX}").exists()
 
 
 def remove(arena: Arena) -> None:
@@ -137,6 +147,13 @@ def _inherit(path: Path) -> Arena | None:
     if mended or not whole:
         _log.warning("spool: %s was damaged; %d frames mended by their content", path, mended)
     return arena
+
+
+def _modified(file: Path) -> int:
+    try:
+        return file.stat().st_mtime_ns
+    except FileNotFoundError:
+        return 0
 
 
 def _lives(pid: int) -> bool:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from dataart_mp.config import ClientConfig
+from dataart_mp.parking.parcel import Custody
 from dataart_mp.queue.arena import Arena
 from dataart_mp.queue.bell import Bell
 from dataart_mp.queue.record_queue import RecordQueue
@@ -21,6 +22,8 @@ _log = logging.getLogger("dataart_mp")
 
 # How often to look for what others, who died since, have left behind.
 _LOOK_SECONDS: Final = 2.0
+# How often to ask whether others, who went since, have parked something.
+_ASK_SECONDS: Final = 5.0
 
 
 class Heritage:
@@ -38,6 +41,8 @@ class Heritage:
         self._report = report
         self._estates: list[_Estate] = []
         self._look_at = 0.0
+        self._ask_at = 0.0
+        self._traces: object = None
 
     @property
     def supervisors(self) -> list[Supervisor]:
@@ -57,6 +62,21 @@ class Heritage:
             self._look_at = now + _LOOK_SECONDS
             for arena in self._spool.left_behind():
                 self._estates.append(_Estate(arena, self._config, self._report))
+
+    def is_anything_parked(self, custody: Custody, now: float) -> bool:
+        """Whether a client that is gone has parked something; asked when it may be so since.
+
+        In an application that forks, a thread had better not be in SQLite more than it must.
+
+        Args:
+            custody: this client's.
+            now: monotonic time, in seconds.
+        """
+        if self._spool is None or now < self._ask_at:
+            return False
+        self._ask_at = now + _ASK_SECONDS
+        before, self._traces = self._traces, self._spool.traces_of_parking(custody)
+        return before != self._traces and self._spool.is_anything_parked(custody)
 
     def leave(self) -> None:
         """Leave the rest to the workers, or to the next heir."""

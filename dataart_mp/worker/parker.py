@@ -6,11 +6,11 @@ are tried again, and nothing is lost.
 
 import time
 from collections.abc import Callable, Sequence
-from itertools import islice
+from itertools import filterfalse, islice
 from typing import Final
 
 from dataart_mp.parking.lot import FullError, ParkingError, ParkingLot
-from dataart_mp.parking.parcel import Parcel
+from dataart_mp.parking.parcel import LONGEST_REST, Parcel
 from dataart_mp.parking.parcel import Parked as ParkedBatch
 from dataart_mp.queue import Frame, RecordQueue
 from dataart_mp.queue.custody import Custody
@@ -24,7 +24,6 @@ from dataart_mp.worker.verdict import Answer
 # How long a batch that was sent again in vain rests in the parking lot, so that one which never
 # gets an answer does not go round and round: so many times the backoff ratio.
 _REST_RATIO: Final = 12
-_LONGEST_REST: Final = 300.0
 _LONGEST_PAUSE: Final = 5.0
 
 
@@ -46,9 +45,9 @@ class Parker:
         self._lot = lot
         self._reporter = reporter
         self._pause = min(ratio, _LONGEST_PAUSE)
-        self._rest = min(_REST_RATIO * ratio, _LONGEST_REST)
+        self._rest = min(_REST_RATIO * ratio, LONGEST_REST)
         self._custody = Custody(queue.arena)
-        self._too_large: set[int] = set()
+        self._too_large: set[ParkedBatch] = set()
 
     @property
     def is_pressed(self) -> bool:
@@ -62,7 +61,7 @@ class Parker:
         if not frame.taken:
             return frame.key
         try:
-            batch = self._lot.find(frame.taken)
+            batch = self._lot.find(frame.taken, frame.hands)
         except ParkingError as error:
             self._reporter.trouble(f"what is parked cannot be read: {error}")
             batch = None
@@ -95,6 +94,8 @@ class Parker:
             frame.mark_parking(False)
             return None
         except ParkingError as error:
+            # It can be sent meanwhile, unless it may be parked.
+            frame.mark_parking(error.may_be_done)
             return self._put_off(frame, error)
         self._reporter.parked(sum(batch.count for batch in batches), why)
         for parcel in gone:
@@ -125,7 +126,7 @@ class Parker:
         """
         if frame.taken:
             try:
-                self._lot.remove(frame.taken)
+                self._lot.remove(frame.taken, frame.hands)
             except ParkingError as error:
                 return self._put_off(frame, error).seconds
         self._queue.settle(frame)
@@ -162,7 +163,8 @@ class Parker:
         room = self._arena.free() - self._arena.frames // 2
         limit = min(room, room if answered else 1)
         waiting = self._lot.waiting(time.time_ns(), self._custody, is_identity=is_identity)
-        loaded = [self._take(batch) for batch in islice(waiting, max(0, limit))]
+        sendable = filterfalse(self._too_large.__contains__, waiting)
+        loaded = [self._take(batch) for batch in islice(sendable, max(0, limit))]
         return answered and any(loaded)
 
     def _take(self, batch: ParkedBatch) -> bool:
@@ -185,8 +187,8 @@ class Parker:
         """Of a client with larger frames: make it fit, or say that it doesn't."""
         if batch.count > 1:
             self._lot.split(batch, self._arena.capacity)
-        elif batch.id not in self._too_large:
-            self._too_large.add(batch.id)
+        else:  # what is behind it need not wait
+            self._too_large.add(batch)
             self._reporter.trouble(
                 f"a parked event takes {batch.size:,} bytes, a request holds "
                 f"{self._arena.capacity:,}: make max_request_bytes larger to have it sent"
@@ -194,9 +196,9 @@ class Parker:
 
     def _times(self, frame: Frame, now: int) -> tuple[int, int]:
         """When it was first parked, and when it may be taken."""
-        before = self._lot.find(frame.taken) if frame.taken else None
+        before = self._lot.find(frame.taken, frame.hands) if frame.taken else None
         if before is None:
-            return now, now
+            return now, 0
         return before.since, now + int(self._rest * 1e9)
 
     def _put_off(self, frame: Frame, error: ParkingError) -> Postponed:

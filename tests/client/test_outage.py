@@ -103,6 +103,23 @@ def test_the_next_client_sends_what_was_parked_though_it_emits_nothing_itself(
     assert heir.stats().accepted == heir.stats().delivered
 
 
+def test_a_client_that_emits_nothing_sends_what_another_one_parked_that_has_gone_since(
+    outage: Callable[..., Client], sink: SinkProcess
+) -> None:
+    idle, other = outage(), outage()
+    emit(other, 0, 40)
+    assert other.flush(20) == 0
+    wait_until(all_parked(other, 40))
+    gone = workers_of(other)
+    assert other.close(20) == 0
+    wait_until(lambda: all_gone(gone))
+    sink.clear_faults()
+    sink.wait_for(lambda stats: stats["distinct_ids"] == 40)
+    assert set(sink.ids().values()) == {1}
+    wait_until(lambda: idle.stats().pending == idle.stats().parked == 0)
+    assert idle.stats().accepted == idle.stats().delivered > 0
+
+
 def test_what_a_client_that_lives_has_parked_is_left_to_it(
     outage: Callable[..., Client], sink: SinkProcess, spool: Path
 ) -> None:
@@ -267,6 +284,23 @@ def test_on_a_full_disk_what_cannot_be_parked_stays_in_memory_until_there_is_roo
         told, log = process.communicate(timeout=30)
     assert f"= delivered {accepted} + dropped (buffer full)" in told
     assert "spool: what is parked cannot be written" in log
+
+
+UNHURT = """
+import sys
+from dataart_mp import Client, ClientConfig
+
+with Client(ClientConfig("k", base_url=sys.argv[1], spool_dir=sys.argv[2])) as client:
+    client.emit_action("t", "ann")
+print("sqlite3" in sys.modules)
+"""
+
+
+def test_an_application_loads_no_sqlite_before_something_is_parked(
+    sink: SinkProcess, spool: Path
+) -> None:
+    command = [sys.executable, "-c", UNHURT, sink.url, str(spool)]
+    assert subprocess.run(command, capture_output=True, check=True).stdout == b"False\n"
 
 
 DYING = """

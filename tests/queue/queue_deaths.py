@@ -9,13 +9,16 @@ side of taking or giving back a lock. A copy of bytes is no single store: death 
 what is written of it is any part, not only a beginning.
 """
 
+import contextlib
 import itertools
 import os
+import sqlite3
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from queue_tools import KILLED, die, in_a_child, queue_of
 
+from dataart_mp.parking.database import Database
 from dataart_mp.queue import RecordQueue
 
 Tear = Callable[[int], list[slice]]
@@ -96,6 +99,21 @@ class Fate:
         arena.locks = _Locks(arena.locks, self)
         memory: Any = arena.memory
         queue._memory = memory
+        self._rule_parking()
+
+    def _rule_parking(self) -> None:
+        """In a process that is to die: it is for all parking lots, and for good."""
+        database: Any = Database
+        transaction = Database.transaction
+
+        @contextlib.contextmanager
+        def step_by_step(itself: Database) -> Iterator[sqlite3.Connection]:
+            self.step()
+            with transaction(itself) as connection:
+                yield connection
+            self.step()
+
+        database.transaction = step_by_step
 
 
 class _Memory:

@@ -13,11 +13,12 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from dataart_mp.queue import Frame, RecordQueue, janitor
 from dataart_mp.queue.arena import FREE, READY, WAITING
 from dataart_mp.queue.frame import due_at, wake
+from dataart_mp.stats import Stats
 
 KILLED = -signal.SIGKILL
 FAR_FUTURE = 1 << 62
@@ -146,6 +147,21 @@ def serve(queue: RecordQueue, delivered: Slate | None = None) -> NoReturn:
                     for line in lines_of(frame):
                         delivered.mark(number_of(line))
                 queue.settle(frame)
+
+
+def stats_while(queue: RecordQueue, frame: int, move: Callable[[], object]) -> Stats:
+    """The balance, if records are moved when all frames before `frame` have been read."""
+    arena: Any = queue.arena
+    account = arena.account
+
+    def read(number: int) -> Any:
+        if number == frame and "account" in vars(arena):
+            del arena.account
+            move()
+        return account(number)
+
+    arena.account = read
+    return queue.stats()
 
 
 def audit(queue: RecordQueue) -> list[int]:

@@ -1,6 +1,9 @@
 """Whatever step a process dies at, each record that it was promised for is accounted for, once."""
 
+import itertools
 import os
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from queue_deaths import TEARS, Fate, Tear, at_every_step, beginning, nothing, tail
@@ -19,6 +22,7 @@ from queue_tools import (
     number_of,
     queue_of,
     record,
+    stats_while,
 )
 
 from dataart_mp.queue import Frame, RecordQueue, janitor
@@ -26,12 +30,15 @@ from dataart_mp.queue.arena import (
     COUNT,
     FILLING,
     FOLLOWERS,
+    JOINED_LENGTH,
+    JOINING,
     KIND,
     LENGTH,
     READY,
     SENDING,
     SETTLED,
     WAITING,
+    Arena,
 )
 from dataart_mp.queue.frame import wake
 from dataart_mp.queue.repair import repair
@@ -240,6 +247,49 @@ def test_joined_frames_go_out_as_one_and_each_counts_its_own() -> None:
         assert_clean(queue)
 
 
+def test_what_fails_with_its_leader_is_not_delivered_less_than_never() -> None:
+    with queue_of(frames=6, records=2) as queue:
+        for number in range(4):
+            queue.append(record(number))
+        leader = Frame.claim(queue.arena, 1)
+        assert leader is not None
+        queue.join_ready(leader, records=4, size=64)
+
+        def give_up() -> None:
+            leader.advance(leader.length, failed=4)
+            queue.settle(leader)
+
+        between = stats_while(queue, 1, give_up)
+        assert between.balanced
+        assert (between.accepted, between.delivered, between.failed) == (4, 0, 4)
+        assert queue.stats().failed == 4
+
+
+@pytest.mark.parametrize("put", [RecordQueue.append, RecordQueue.append_alone])
+def test_to_join_costs_the_same_however_many_frames_wait(
+    put: Callable[[RecordQueue, bytes], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[int] = []
+    for frames in (1000, 2000):
+        with queue_of(frames, 16) as queue:
+            queue.append(record(0))
+            for number in range(1, frames):
+                put(queue, record(number))
+            leader = Frame.claim(queue.arena, 0)
+            assert leader is not None
+            find, looks = queue.arena.find, itertools.count(1)
+
+            def counted(*args: int, find: Any = find, looks: Iterator[int] = looks) -> int:
+                seen[-1] = next(looks)
+                return int(find(*args))
+
+            seen.append(0)
+            monkeypatch.setattr(queue.arena, "find", counted)
+            queue.join_ready(leader, records=2, size=16)
+            leader.hand_back()
+    assert seen[0] == seen[1] > 0
+
+
 @pytest.mark.parametrize("size", [0, 8, 31, 32, 40])
 def test_no_more_is_joined_than_fits(size: int) -> None:
     with queue_of(frames=6, records=2) as queue:
@@ -276,6 +326,31 @@ def test_an_identity_and_what_was_tried_before_go_alone() -> None:
         assert sorted(audit(queue)) == [0, 1, 2]
 
 
+def test_a_frame_that_has_become_another_one_since_it_was_seen_is_not_joined(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with queue_of(frames=6, records=1) as queue:
+        queue.append(record(0))
+        leader = Frame.claim(queue.arena, 0)
+        assert leader is not None
+        queue.append(record(1))
+        claim = Frame.claim
+
+        def come_too_late(arena: Arena, number: int) -> Frame | None:
+            monkeypatch.undo()
+            seen = claim(arena, number)
+            assert seen is not None
+            queue.settle(seen)
+            queue.append_alone(record(2))
+            return claim(arena, number)
+
+        monkeypatch.setattr(Frame, "claim", come_too_late)
+        queue.join_ready(leader, records=8, size=64)
+        assert leader.length == len(record(0))
+        leader.hand_back()
+        assert sorted(audit(queue)) == [0, 2]
+
+
 @pytest.mark.parametrize("word", [COUNT, LENGTH, KIND, FOLLOWERS])
 def test_joined_frames_that_came_to_harm_are_sent_by_their_content(word: int) -> None:
     with queue_of(frames=6, records=2) as queue:
@@ -288,6 +363,18 @@ def test_joined_frames_that_came_to_harm_are_sent_by_their_content(word: int) ->
         queue.arena.words[queue.arena.account(0) + word] = 0 if word == FOLLOWERS else 1 << 60
         assert repair(queue.arena) == 3, "the leader and its followers"
         assert set(drain(queue)) == set(range(8))
+        assert_clean(queue)
+
+
+@pytest.mark.parametrize("word", [JOINING, JOINED_LENGTH])
+def test_a_frame_that_was_to_be_joined_to_nonsense_spoils_no_other(word: int) -> None:
+    with queue_of(frames=6, records=2) as queue:
+        put_eight(queue)
+        account = queue.arena.account(0)
+        queue.arena.words[account + JOINING], queue.arena.words[account + JOINED_LENGTH] = 2, 32
+        queue.arena.words[account + word] = 1 << 40
+        assert repair(queue.arena) == 1
+        assert sorted(drain(queue)) == [*range(8)]
         assert_clean(queue)
 
 

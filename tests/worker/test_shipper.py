@@ -6,12 +6,14 @@ import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from worker_servers import SenderTo, refused_port
 
 from dataart_mp.devsink.process import SinkProcess
+from dataart_mp.parking.lot import ParkingLot
 from dataart_mp.producer.encoder import encode_action, encode_identity
 from dataart_mp.queue import Frame, RecordQueue, janitor
 from dataart_mp.queue.arena import DUE, READY, SENDING, SINCE, WAITING
@@ -19,6 +21,7 @@ from dataart_mp.queue.frame import wake
 from dataart_mp.stats import Stats
 from dataart_mp.worker.backoff import Backoff
 from dataart_mp.worker.circuit import FAILURES_TO_OPEN, LONGEST_PAUSE
+from dataart_mp.worker.parker import Parker
 from dataart_mp.worker.report import Reporter
 from dataart_mp.worker.sender import Sender
 from dataart_mp.worker.shipper import Shipper
@@ -40,13 +43,19 @@ class Bench:
         retries: int = 3,
         deadline: float | None = None,
         join: int | None = None,
+        spool: Path | None = None,
+        room: int = 1 << 30,
     ) -> None:
         self.queue = RecordQueue(frames, 64 * 1024, records=10_000)
         self._report_end, self._report = os.pipe()
         os.set_blocking(self._report_end, False)
         self.reporter = Reporter(self.queue.arena, self._report, with_records=True)
         backoff = Backoff("linear", RATIO, retries, deadline=deadline)
-        self.shipper = Shipper(self.queue, sender, backoff, self.reporter, join=join)
+        self.lot = None if spool is None else ParkingLot(spool, room)
+        parker = None
+        if self.lot is not None:
+            parker = Parker(self.queue, self.lot, self.reporter, ratio=0.0)
+        self.shipper = Shipper(self.queue, sender, backoff, self.reporter, parker=parker, join=join)
 
     def put(self, *keys: str) -> None:
         """Actions with these keys make a frame that is READY."""
@@ -94,6 +103,8 @@ class Bench:
         return stats
 
     def close(self) -> None:
+        if self.lot is not None:
+            self.lot.close()
         self.queue.close()
         os.close(self._report_end)
         os.close(self._report)
@@ -835,3 +846,80 @@ def test_joined_frames_that_are_too_large_are_split_and_the_size_is_remembered(
     assert too_large[0] <= 5, "the logarithm of thirty"
     assert too_large[1] == too_large[0]
     assert platform.stats()["by_status"]["200"] < 20
+
+
+# Parked
+
+
+def test_what_a_probes_failure_concerns_is_parked_and_what_was_joined_with_it(
+    platform: SinkProcess, bench: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    work = bench(frames=16, retries=1, spool=tmp_path, join=2)
+    open_circuit(work, platform)
+    work.wake()
+    pass_pause(work)
+    probe, *others = [work.claim() for _ in range(FAILURES_TO_OPEN)]
+    held = _Held(work.shipper._sender, lambda: [work.shipper.ship(frame) for frame in others])
+    monkeypatch.setattr(work.shipper, "_sender", held)
+    keys = {frame.key for frame in (probe, *others)}
+    assert work.shipper.ship(probe) is None
+    assert {batch.key for batch in work.lot.batches()} == keys
+    work.put("a")
+    work.put("b")
+    leader = work.claim()
+    assert work.shipper.ship(leader) is not None, "it waits for the next probe"
+    for _ in range(2):  # this one, and one more
+        pass_pause(work)
+        work.wake()
+        work.ship()
+    assert [batch.count for batch in work.lot.batches()] == [*[1] * FAILURES_TO_OPEN, 2]
+    stats = work.settled()
+    assert accounts(stats) == (FAILURES_TO_OPEN + 2, 0, 0, 0)
+    assert stats.parked == FAILURES_TO_OPEN + 2
+
+
+def test_what_finds_no_room_is_given_up_and_the_rest_of_its_frame_is_sent(
+    platform: SinkProcess, bench: Any, tmp_path: Path
+) -> None:
+    platform.set_faults(
+        {"kind": "status", "status": 413, "times": 1},
+        {"kind": "status", "status": 503, "times": 1},
+    )
+    work = bench(retries=0, spool=tmp_path, room=1)
+    work.put(*"abcd")
+    assert work.ship() is None
+    stats = work.settled()
+    assert (accounts(stats), stats.parked) == ((4, 2, 0, 2), 0)
+    (failure,) = work.failures()
+    assert (failure["reason"], failure["count"]) == ("spool full", 2)
+
+
+def test_under_pressure_what_an_outage_holds_up_is_parked_before_its_last_try(
+    platform: SinkProcess, bench: Any, tmp_path: Path
+) -> None:
+    platform.set_faults({"kind": "status", "status": 503})
+    work = bench(frames=8, spool=tmp_path)
+    for _ in range(FAILURES_TO_OPEN - 1):
+        work.put("tick")
+        assert work.ship() == RATIO
+    work.put("tick")
+    assert work.ship() is None, "now it is an outage, and more than half of the frames are in use"
+    assert work.queue.stats().parked == 1
+    work.put("a", "b")
+    assert work.ship() is None, "it was never tried"
+    assert work.queue.stats().parked == 3
+
+
+def test_without_an_outage_nothing_is_parked_however_full_the_buffer(
+    platform: SinkProcess, bench: Any, tmp_path: Path
+) -> None:
+    platform.set_faults({"kind": "status", "status": 503, "times": 1})
+    work = bench(frames=2, spool=tmp_path)
+    work.put("a")
+    work.put("b")
+    assert work.ship() == RATIO
+    assert work.queue.stats().parked == 0
+    work.wake()
+    work.ship()
+    work.ship()
+    assert accounts(work.settled()) == (2, 2, 0, 0)
