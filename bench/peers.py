@@ -97,7 +97,8 @@ def cases(
 def _ours(
     sink: SpeedSink, scale: Scale, batch: int, events: int, *, bulk: bool
 ) -> Callable[[], Sample]:
-    config = wire(sink.url, **ship.settings(batch))
+    # The best configuration of ours against the best of theirs.
+    config = wire(sink.url, **ship.settings(batch, lean=bulk))
     count = _whole(scale(events), batch)
 
     def sample() -> Sample:

@@ -78,7 +78,10 @@ def _emit(run: Measurement) -> Iterator[Target]:
 
 
 def _ship(run: Measurement) -> Iterator[Target]:
-    for how, case in (("", ship.case), (" in bulk", ship.bulk_case)):
+    ways = {"": ship.case, " in bulk": ship.bulk_case, " lean": ship.lean_case}
+    for how, case in ways.items():
+        if case(500) not in run.samples:
+            continue
         bare = run.ratio(case(500), "events_per_second", ship.BARE_LOOPS)
         yield Target(f"end to end{how}, batch 500, to the slower bare loop", bare, 0.7, least=True)
         for batch, go in _GO.items():
@@ -111,7 +114,7 @@ def _peers(run: Measurement) -> Iterator[Target]:
     for name, rival in peers.RIVALS.items():
         for batch, factor in rival.factors.items():
             theirs, ours = peers.case(name, batch), peers.case(peers.OURS_IN_BULK, batch)
-            if factor is None or theirs not in run.samples:
+            if factor is None or not {theirs, ours} <= run.samples.keys():
                 continue
             speed = run.ratio(ours, "events_per_second", theirs)
             yield Target(f"events/s, to {theirs}", speed, factor, least=True)

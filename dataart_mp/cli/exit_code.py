@@ -6,7 +6,7 @@ from typing import Final
 EXIT_CODES_HELP: Final = """\b
 Exit codes:
   0    all is delivered
-  1    some is not: pending, dropped, rejected, or retries exhausted
+  1    some is not: pending, parked, dropped, rejected, or retries exhausted
   2    wrong usage or configuration; nothing was read
   3    bad input: a row or a file; all else is delivered
   130  stopped by Ctrl-C (143: by SIGTERM)

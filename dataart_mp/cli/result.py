@@ -94,7 +94,12 @@ class Result:
         return "\n".join(filter(None, [f"Not all: {self.stats}.", str(self.failures)]))
 
     def _pending(self) -> str:
-        return "What is pending is left to the worker processes." if self.stats.pending else ""
+        lines = []
+        if self.stats.pending:
+            lines.append("What is pending is left to the worker processes.")
+        if self.stats.parked:
+            lines.append("What is parked is sent by the next client on the spool.")
+        return "\n".join(lines)
 
     def _bad_lines(self) -> str:
         if not self.bad_lines:
