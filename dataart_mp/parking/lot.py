@@ -129,10 +129,9 @@ class ParkingLot:
         last = (0, 0)
         while True:
             others = tuple(custody.others())
-            marks = ",".join("?" * len(others))
             rows = self._database.read(
                 f"{_ROW} WHERE (not_before - ?) NOT BETWEEN 1 AND ? AND is_identity = ?"
-                f" AND arena NOT IN ({marks}) AND (since, id) > (?, ?) ORDER BY since, id LIMIT ?",
+                f" AND {_of_none(others)} AND (since, id) > (?, ?) ORDER BY since, id LIMIT ?",
                 (now, _LONGEST_REST_NS, is_identity, *others, *last, _PAGE_ROWS),
             )
             for batch in map(_parked, rows):
@@ -184,10 +183,8 @@ class ParkingLot:
         """The batch that a frame has taken is through; it may be gone already."""
         with self._database.transaction() as database:
             database.execute(_REMOVE, (number, *hands))
-        if not self._database.read("SELECT 1 FROM parked LIMIT 1"):
-            self._database.read(
-                "PRAGMA incremental_vacuum"
-            )  # an outage is over: give back its room
+        if not self._database.read("SELECT 1 FROM parked LIMIT 1"):  # an outage is over
+            self._database.read("PRAGMA incremental_vacuum")  # give back its room
 
     def batches(self) -> list[Parked]:
         """All of them, the oldest first."""
@@ -209,10 +206,7 @@ class ParkingLot:
         if not self._evicts or need > self._max_bytes:
             raise FullError
         others = tuple(custody.others())
-        marks = ",".join("?" * len(others))
-        for row in database.execute(
-            f"{_ROW} WHERE arena NOT IN ({marks}) ORDER BY since, id", others
-        ):
+        for row in database.execute(f"{_ROW} WHERE {_of_none(others)} ORDER BY since, id", others):
             batch = _parked(row)
             if custody.is_over(batch.hands):
                 records = _records(database, batch.id)
@@ -224,6 +218,11 @@ class ParkingLot:
             raise FullError
         database.executemany("DELETE FROM parked WHERE id = ?", [(b.id,) for b, _ in gone])
         return gone
+
+
+def _of_none(arenas: Sequence[str]) -> str:
+    """The condition that a batch is of none of these arenas."""
+    return f"arena NOT IN ({','.join('?' * len(arenas))})"
 
 
 def _used(database: sqlite3.Connection) -> int:

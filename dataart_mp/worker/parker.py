@@ -18,7 +18,7 @@ from dataart_mp.queue.locks import LOADER
 from dataart_mp.queue.restock import restock
 from dataart_mp.worker.batch import Batch
 from dataart_mp.worker.report import Reporter
-from dataart_mp.worker.setback import Parked, Postponed
+from dataart_mp.worker.setback import Parked, Postponed, hold_back
 from dataart_mp.worker.verdict import Answer
 
 # How long a batch that was sent again in vain rests in the parking lot, so that one which never
@@ -203,6 +203,4 @@ class Parker:
 
     def _put_off(self, frame: Frame, error: ParkingError) -> Postponed:
         self._reporter.trouble(f"what is parked cannot be written: {error}")
-        now = time.time_ns()
-        due = frame.keep_waiting(now + int(self._pause * 1e9))
-        return Postponed((due - now) / 1e9)
+        return hold_back(frame, self._pause)

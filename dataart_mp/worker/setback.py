@@ -1,6 +1,9 @@
 """A setback: what becomes of a frame when a try of its batch at hand has failed."""
 
+import time
 from dataclasses import dataclass
+
+from dataart_mp.queue import Frame
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,3 +24,9 @@ class GivenUp:
 
 
 Setback = Postponed | Parked | GivenUp
+
+
+def hold_back(frame: Frame, seconds: float) -> Postponed:
+    """Let a frame wait so long at least, and no try of it count."""
+    now = time.time_ns()
+    return Postponed((frame.keep_waiting(now + int(seconds * 1e9)) - now) / 1e9)

@@ -14,7 +14,7 @@ from dataart_mp.worker.circuit import Circuit, Gathered, Probe, Send, Wait
 from dataart_mp.worker.limit import Limit
 from dataart_mp.worker.report import Reporter
 from dataart_mp.worker.sender import Sender
-from dataart_mp.worker.setback import GivenUp, Parked, Postponed, Setback
+from dataart_mp.worker.setback import GivenUp, Parked, Postponed, Setback, hold_back
 from dataart_mp.worker.verdict import (
     CONTENT_TOO_LARGE,
     Answer,
@@ -167,7 +167,7 @@ class Shipper:
         now, attempts = time.time_ns(), frame.attempts + 1
         not_before = now + int(after * 1e9)
         if frame.is_early(now):  # this try was one more than there would have been
-            return Postponed((frame.keep_waiting(not_before) - now) / 1e9)
+            return hold_back(frame, after)
         delay = self._backoff.delay(attempts, after, age=_age(frame), chance=self._dice.random())
         if delay is None:
             reason = self._backoff.gave_up_because(attempts)
@@ -197,8 +197,7 @@ class Shipper:
             case Parked():
                 return None
             case None:
-                now = time.time_ns()
-                return (frame.keep_waiting(now + int(seconds * 1e9)) - now) / 1e9
+                return hold_back(frame, seconds).seconds
             case setback:
                 assert_never(setback)
 
