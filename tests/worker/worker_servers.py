@@ -1,6 +1,7 @@
 """Servers that answer in ways no decent server does, and a small proxy; all on loopback."""
 
 import contextlib
+import select
 import socket
 import ssl
 import threading
@@ -226,15 +227,16 @@ def _whole_answer(upstream: socket.socket) -> bytes:
 
 
 def _tunnel(one: socket.socket, other: socket.socket) -> None:
-    def copy(source: socket.socket, target: socket.socket) -> None:
-        with contextlib.suppress(OSError):
-            while piece := source.recv(65536):
-                target.sendall(piece)
-        for end in (source, target):
-            with contextlib.suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)
+    """Copy what comes from either end to the other, until one hangs up.
 
-    back = threading.Thread(target=copy, args=(other, one))
-    back.start()
-    copy(one, other)
-    back.join(PATIENCE_SECONDS)
+    In one thread: OpenSSL's connections are not for two at once, not even to read and to write.
+    """
+    opposite = {one: other, other: one}
+    while True:
+        pending = [end for end in opposite if isinstance(end, ssl.SSLSocket) and end.pending()]
+        ready = pending or select.select(list(opposite), [], [], PATIENCE_SECONDS)[0]
+        for source in ready:
+            piece = source.recv(65536)
+            if not piece:
+                return
+            opposite[source].sendall(piece)
