@@ -243,10 +243,10 @@ resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[3]), limit[1]))  # for i
 client.identify("ann")
 while len(client._engine.workers()) < 2:
     time.sleep(0.01)
-deadline = time.monotonic() + 2.0
-accepted = 1
-while time.monotonic() < deadline:
-    accepted += client.emit_action("t", "ann", metadata={"_id": accepted})
+accepted, taken = 1, True
+while taken or accepted <= 1_000:  # the disk is full first, and then the buffer
+    taken = client.emit_action("t", "ann", metadata={"_id": accepted})
+    accepted += taken
     time.sleep(0.0003)
 print(accepted, *client._engine.workers(), flush=True)
 while client.stats().delivered < accepted:
@@ -274,7 +274,6 @@ def test_on_a_full_disk_what_cannot_be_parked_stays_in_memory_until_there_is_roo
         assert process.stdout is not None
         stack.callback(process.kill)
         accepted, *workers = map(int, process.stdout.readline().split())
-        assert accepted > 1_000, "some were parked, and then there was no room"
         sink.clear_faults()
         sink.wait_for(lambda stats: stats["distinct_ids"] > 100)
         unlimited = resource.getrlimit(resource.RLIMIT_FSIZE)
