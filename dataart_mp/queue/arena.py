@@ -18,6 +18,7 @@ that writes may die between any two of them.
     ATTEMPTS, SENT       a batch is at hand   its failed tries so far; whether any request was its
     SINCE                a batch is at hand   when its first try began
     DUE, NOT_BEFORE      READY .. WAITING     when to try again; before that the platform wants none
+    POSTPONED            READY .. WAITING     when these two were said
     TAKEN, ADOPTED       FILLING .. SETTLED   the parked batch it was taken from; whether of another
     PARKING              READY .. SETTLED     whether the rest may have been parked
     JOINING              READY .. SETTLED     the frame, plus 1, whose content is being joined to it
@@ -63,6 +64,7 @@ JOINING, FOLLOWERS = 14, 15
 OPENING: Final = 16
 JOINED_LENGTH, LEADER, LEADER_GENERATION = 21, 22, 23
 CLOSING: Final = 24
+POSTPONED: Final = 29
 ACCOUNT_WORDS: Final = 32
 ACCEPTED, DELIVERED, REJECTED, FAILED, PARKED = range(5)  # columns of OPENING and CLOSING
 COLUMNS: Final = 5

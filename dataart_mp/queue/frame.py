@@ -46,6 +46,7 @@ from dataart_mp.queue.arena import (
     OPENING,
     PARKED,
     PARKING,
+    POSTPONED,
     PROGRESS,
     READY,
     REJECTED,
@@ -142,7 +143,7 @@ class Frame:
 
     def is_early(self, now: int) -> bool:
         """Whether the batch at hand still has to wait at `now`: somebody has woken it before."""
-        return now < self._due()
+        return now < self._due(now)
 
     @property
     def count(self) -> int:
@@ -222,24 +223,29 @@ class Frame:
         """The batch at hand is on its way."""
         self._words[self._account + SENT] = 1
 
-    def postpone(self, due: int, not_before: int = 0) -> None:
+    def postpone(self, now: int, due: int, not_before: int = 0) -> None:
         """The batch at hand has failed: let go of the frame until `due`.
 
         Args:
+            now: the time (epoch, ns).
             due: when any worker may try again (epoch, ns).
             not_before: when somebody may at the earliest have it tried before that.
         """
         self._words[self._account + ATTEMPTS] += 1
-        self._wait(due, not_before)
+        self._wait(now, due, not_before)
 
-    def keep_waiting(self, not_before: int) -> int:
+    def keep_waiting(self, now: int, not_before: int) -> int:
         """Let go of the frame, and no try counts; it is due when it was, if not `not_before`.
+
+        Args:
+            now: the time (epoch, ns).
+            not_before: as for `postpone`.
 
         Returns:
             When it is due (epoch, ns).
         """
-        due = max(self._due(), not_before)
-        self._wait(due, not_before)
+        due = max(self._due(now), not_before)
+        self._wait(now, due, not_before)
         return due
 
     def hand_back(self) -> None:
@@ -316,15 +322,16 @@ class Frame:
         self._arena.set_state(self.number, SETTLED)
         clear(self._arena, self.number)
 
-    def _wait(self, due: int, not_before: int) -> None:
+    def _wait(self, now: int, due: int, not_before: int) -> None:
+        self._words[self._account + POSTPONED] = now
         self._words[self._account + DUE] = due
         self._words[self._account + NOT_BEFORE] = not_before
         self._arena.set_state(self.number, WAITING)
         self._arena.locks.release(self.number)
 
-    def _due(self) -> int:
+    def _due(self, now: int) -> int:
         """When the batch at hand is to be tried again (epoch, ns); 0 when it has not failed."""
-        return due_at(self._arena, self.number) if self.attempts else 0
+        return due_at(self._arena, self.number, now) if self.attempts else 0
 
     def _progress(self) -> tuple[int, int, int]:
         word = self._words[self._account + PROGRESS]
@@ -355,9 +362,25 @@ def clear(arena: Arena, number: int) -> None:
     arena.locks.release(number)
 
 
-def due_at(arena: Arena, number: int) -> int:
-    """When a WAITING frame is to be tried again (epoch, ns)."""
-    return arena.words[arena.account(number) + DUE]
+def due_at(arena: Arena, number: int, now: int, *, early: bool = False) -> int:
+    """When a WAITING frame is to be tried again.
+
+    That is at once when it seems to have been postponed in times to come. Somebody has set the
+    clock back then, and nobody knows how long it has waited.
+
+    Args:
+        arena: where it is.
+        number: the frame.
+        now: the time (epoch, ns).
+        early: whether it need not be due, if only the platform wants no more waiting.
+
+    Returns:
+        When (epoch, ns).
+    """
+    words, account = arena.words, arena.account(number)
+    if words[account + POSTPONED] > now:
+        return now
+    return words[account + (NOT_BEFORE if early else DUE)]
 
 
 def wake(arena: Arena, number: int, now: int, *, early: bool = False) -> bool:
@@ -367,10 +390,9 @@ def wake(arena: Arena, number: int, now: int, *, early: bool = False) -> bool:
         arena: where it is.
         number: the frame.
         now: the time (epoch, ns).
-        early: whether it need not be due, if only the platform wants no more waiting.
+        early: as for `due_at`.
     """
-    time_word = NOT_BEFORE if early else DUE
-    if arena.words[arena.account(number) + time_word] > now or not arena.locks.acquire(number):
+    if due_at(arena, number, now, early=early) > now or not arena.locks.acquire(number):
         return False
     waiting = arena.state(number) == WAITING
     if waiting:

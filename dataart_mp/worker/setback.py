@@ -29,4 +29,4 @@ Setback = Postponed | Parked | GivenUp
 def hold_back(frame: Frame, seconds: float) -> Postponed:
     """Let a frame wait so long at least, and no try of it count."""
     now = time.time_ns()
-    return Postponed((frame.keep_waiting(now + int(seconds * 1e9)) - now) / 1e9)
+    return Postponed((frame.keep_waiting(now, now + int(seconds * 1e9)) - now) / 1e9)

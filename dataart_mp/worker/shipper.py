@@ -181,7 +181,7 @@ class Shipper:
         parked = self._park_if_pressed(frame)
         if parked is not None:
             return parked
-        frame.postpone(now + int(delay * 1e9), not_before)
+        frame.postpone(now, now + int(delay * 1e9), not_before)
         self._reporter.retrying(answer, delay)
         return Postponed(delay)
 

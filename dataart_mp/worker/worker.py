@@ -121,7 +121,7 @@ class Worker:
             for frame in self._arena.all_in(READY):
                 self._queue.work.ring(frame)
         next_look = _BUSY_SECONDS if self._load() else _LOOK_SECONDS
-        dues = [due_at(self._arena, frame) for frame in self._arena.all_in(WAITING)]
+        dues = [due_at(self._arena, frame, now) for frame in self._arena.all_in(WAITING)]
         if not dues:
             return next_look
         return min(next_look, max(0.0, (min(dues) - now) / 1e9))

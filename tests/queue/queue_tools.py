@@ -126,7 +126,7 @@ def drain(queue: RecordQueue) -> list[int]:
     while True:
         janitor.sweep(queue.arena)
         for waiting in queue.arena.all_in(WAITING):
-            wake(queue.arena, waiting, max(FAR_FUTURE, due_at(queue.arena, waiting)))
+            wake(queue.arena, waiting, max(FAR_FUTURE, due_at(queue.arena, waiting, FAR_FUTURE)))
         frames = claim_all(queue)
         if not frames:
             return numbers

@@ -122,7 +122,7 @@ def work_off(queue: RecordQueue, taken: Slate) -> None:
     taken.mark(number_of(lines[0]))
     second.advance(cut, rejected=1)
     second.aim(end, NOW)
-    second.postpone(FAR_FUTURE)
+    second.postpone(0, FAR_FUTURE)
 
     for line in lines_of(third):
         taken.mark(number_of(line))
@@ -232,7 +232,7 @@ def test_joined_frames_go_out_as_one_and_each_counts_its_own() -> None:
         assert queue.stats().pending == 8
         first_of_both = queue.arena.generation(1)
         leader.aim(leader.length, NOW)
-        leader.postpone(FAR_FUTURE)
+        leader.postpone(0, FAR_FUTURE)
         assert wake(queue.arena, 0, FAR_FUTURE)
         again = Frame.claim(queue.arena, 0)
         assert again is not None
@@ -448,7 +448,7 @@ def test_a_waiting_frame_may_lose_the_one_who_wakes_it() -> None:
     def prepare(queue: RecordQueue) -> None:
         queue.append(record(0))
         (frame,) = claim_all(queue)
-        frame.postpone(5)
+        frame.postpone(0, 5)
 
     for queue in at_every_step(lambda queue: wake(queue.arena, 0, 5), prepare):
         assert queue.arena.state(0) in (WAITING, READY)

@@ -98,7 +98,7 @@ class Actor:
     def postpone(self, number: int) -> None:
         frame = self._frames.pop(number)
         frame.aim(frame.length, NOW)
-        frame.postpone(FAR_FUTURE)
+        frame.postpone(0, FAR_FUTURE)
 
     def settle(self, number: int) -> None:
         self._queue.settle(self._frames.pop(number))

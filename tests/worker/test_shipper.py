@@ -369,6 +369,27 @@ def test_it_does_not_wake_before_its_time(
     assert work.ship() is None
 
 
+def test_it_waits_for_no_clock_that_was_set_back(
+    platform: SinkProcess, bench: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [1_700_000_000_000_000_000]
+    monkeypatch.setattr(time, "time_ns", lambda: clock[0])
+    platform.set_faults({"kind": "status", "status": 503, "times": 2, "retry_after": 1})
+    work = bench()
+    work.put("tick")
+    work.ship()
+    clock[0] -= 60 * MINUTE_NS
+    assert wake(work.queue.arena, 0, clock[0]), "nobody knows how long it has waited"
+    delay = work.ship()
+    assert delay is not None
+    assert 1.0 <= delay < 60.0, "and then it waits by the new clock"
+    assert not wake(work.queue.arena, 0, clock[0], early=True)
+    clock[0] += MINUTE_NS
+    assert wake(work.queue.arena, 0, clock[0])
+    assert work.ship() is None
+    assert work.settled().retries == 2
+
+
 def test_the_delay_is_no_shorter_than_the_platform_asks(platform: SinkProcess, bench: Any) -> None:
     platform.set_faults({"kind": "status", "status": 429, "retry_after": 40, "times": 1})
     work = bench()
