@@ -1,6 +1,7 @@
 """What all tests share: a sink of their own, and applications that run as a user's would."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -31,10 +32,16 @@ def _every_client_balances(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Client, "close", close_and_check)
 
 
+def pytest_configure() -> None:
+    """As in the foreground: a shell starts what it runs in the background deaf to Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 @pytest.fixture
 def sink() -> Iterator[SinkProcess]:
     with SinkProcess() as process:
         yield process
+        process.kill()  # nobody needs its balance any more, and a stop in order takes longer
 
 
 @pytest.fixture

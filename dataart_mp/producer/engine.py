@@ -93,9 +93,10 @@ class Engine:
         """Deliver what dead clients have left in the spool, and what others will leave there."""
         now = time.monotonic()
         self._heritage.look(now)
+        self._start_threads()
         for supervisor in self._heritage.supervisors:
             supervisor.secure(now)
-        self._start_threads()
+        self._leave_it_to_the_workers()
         if self._heritage.is_anything_parked(Custody(self.queue.arena), now):
             self._start_workers()
 
@@ -106,21 +107,26 @@ class Engine:
 
     def _start_workers(self) -> None:
         """One at once, which this process then needs no more; the watch sees to the others."""
+        self._start_threads()  # first: a worker that starts would take the CPU from them
         self._supervisor.secure(time.monotonic())
-        self._start_threads()
+        self._leave_it_to_the_workers()
         if self._watch is not None:
             self._watch.attend()
 
     def _start_threads(self) -> None:
         if uwsgi.is_master():
-            for supervisor in (self._supervisor, *self._heritage.supervisors):
-                supervisor.dismiss()  # nobody here would ever let others start workers
             return
         if self._wiring.report_end >= 0 and self._listener is None:
             self._listener = Listener(self._wiring.report_end, self._config.on_failure)
         if self._watch is None:
             self._watch = Watch(self.queue, self._supervisor, self._heritage)
             self._watch.start()
+
+    def _leave_it_to_the_workers(self) -> None:
+        """Where no thread may be: nobody here would ever let other processes start workers."""
+        if uwsgi.is_master():
+            for supervisor in (self._supervisor, *self._heritage.supervisors):
+                supervisor.dismiss()
 
     def forked(self) -> None:
         """Rebuild what a fork breaks; the threads, and the workers' reports, are the parent's."""

@@ -14,6 +14,7 @@ from dataart_mp.supervision.wiring import Inheritance, Wiring
 
 _log = logging.getLogger("dataart_mp")
 
+_ALONE_SECONDS: Final = 1.0  # after that others are started, whatever holds up the first one
 READY_SECONDS: Final = 30.0
 """A worker that has not said "ready" by then is given up."""
 _FIRST_DELAY: Final = 0.1
@@ -87,9 +88,9 @@ class Supervisor:
         self._unreaped = [launch for launch in self._unreaped if not launch.reap(wait=False)]
         if now < self._not_before or not self._wanted():
             return
-        vacant = self._vacant()
-        if vacant and (self._locks.holds(STARTER) or self._locks.acquire(STARTER)):
-            self._start(vacant, now)
+        places = self._next_places(now)
+        if places and (self._locks.holds(STARTER) or self._locks.acquire(STARTER)):
+            self._start(places, now)
 
     def due(self, now: float) -> float:
         """Seconds until `tend` may start again what has failed to start; infinite when it may."""
@@ -151,6 +152,19 @@ class Supervisor:
             for place in self._places
             if place not in starting and self._locks.owner(PLACES + place) is None
         ]
+
+    def _next_places(self, now: float) -> list[int]:
+        """The places to start a worker for now: when none lives, the first one alone.
+
+        A start holds up all threads of this process, the one with the first event among them.
+        """
+        vacant = self._vacant()
+        some_live = any(self._locks.owner(PLACES + place) is not None for place in self._places)
+        # A copy: while one thread starts workers, another one may.
+        begun = [since for _, since in list(self._launches.values())]
+        if some_live or any(now - since >= _ALONE_SECONDS for since in begun):
+            return vacant
+        return [] if self._starting() else vacant[:1]
 
     def _deserted(self) -> bool:
         """Whether no worker is there, and none that this process is starting."""

@@ -64,8 +64,7 @@ def test_a_module_of_a_package(host: StartHost, tmp_path: Path) -> None:
 
 
 TERMINAL = """
-import pty, signal, sys
-signal.signal(signal.SIGINT, signal.SIG_DFL)  # a shell's background jobs are born deaf to it
+import pty, sys
 sys.exit(pty.spawn(sys.argv[1:]))
 """
 

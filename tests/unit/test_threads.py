@@ -3,22 +3,12 @@
 import os
 import signal
 import threading
-from collections.abc import Iterator
 
 import pytest
 
 from dataart_mp.producer import threads
 
 
-@pytest.fixture
-def sigint() -> Iterator[None]:
-    """As in the foreground: a shell starts what it runs in the background with SIGINT ignored."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
-@pytest.mark.usefixtures("sigint")
 def test_a_thread_whose_join_ctrl_c_interrupts_has_not_ended() -> None:
     """Python 3.11's own `join` takes it for ended from then on."""
     enough = threading.Event()

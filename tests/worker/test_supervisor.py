@@ -86,6 +86,28 @@ def test_every_place_is_taken_and_the_starter_lets_go(crew: MakeCrew) -> None:
     assert work.queue.arena.locks.owner(STARTER) is None
 
 
+def test_the_first_worker_is_started_alone_and_the_others_when_it_is_ready(
+    crew: MakeCrew,
+) -> None:
+    """A start holds up the thread with the first event."""
+    work = crew(flush_num_processes=3)
+    now = time.monotonic()
+    work.supervisor.tend(now)
+    work.supervisor.tend(now)
+    assert len(work.launches) == 1
+    work.hear_until(lambda: all(launch.ready for launch in work.launches), now)
+    work.supervisor.tend(now)
+    assert len(work.launches) == 3
+
+
+def test_a_first_worker_that_is_held_up_holds_up_no_other(crew: MakeCrew) -> None:
+    work = crew(flush_num_processes=3)
+    now = time.monotonic()
+    work.supervisor.tend(now)
+    work.supervisor.tend(now + 1.0)
+    assert len(work.launches) == 3
+
+
 def test_secure_makes_one_worker_and_does_not_wait_for_it(
     crew: MakeCrew, platform: SinkProcess
 ) -> None:
