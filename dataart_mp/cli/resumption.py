@@ -48,7 +48,7 @@ class Resumption:
         Raises:
             CheckpointError: The user has to decide, or the checkpoint belongs to something else.
         """
-        path = checkpoint or _beside(files)
+        path = checkpoint or beside(files)
         if path is None:
             if resume:
                 problem = "of standard input and pipes there is no checkpoint beside the file"
@@ -78,8 +78,8 @@ def key_of(file: str) -> str:
     return _STDIN_KEY if file in (STDIN, _STDIN_KEY) else str(Path(file).resolve())
 
 
-def _beside(files: Sequence[str]) -> Path | None:
-    """Beside the first of them, if all are files that can be read again."""
+def beside(files: Sequence[str]) -> Path | None:
+    """Where a checkpoint is beside files: at the first of them, if all can be read again."""
     if any(file == STDIN or not Path(file).is_file() for file in files):
         return None
     return Path(files[0] + SUFFIX)

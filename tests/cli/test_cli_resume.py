@@ -121,6 +121,34 @@ def test_after_kill_9_of_everything_nothing_is_skipped_and_little_comes_twice(
     assert all(number >= settled for number in doubles if isinstance(number, int))
 
 
+def test_a_second_run_at_the_same_time_is_refused_and_the_first_one_goes_on(
+    sink: SinkProcess, slow: dict[str, str], file: Path
+) -> None:
+    process = start("ship", "--resume", file, env=slow)
+    sink.wait_for(lambda stats: stats["actions"] >= 100)
+    second = run("ship", "--resume", file, env=slow)
+    assert (second.returncode, second.stdout) == (2, "")
+    assert f"{file}.checkpoint: another run is using it" in second.stderr
+    sink.clear_faults()
+    process.communicate(timeout=30)
+    assert process.returncode == 0
+    assert sink.ids() == dict.fromkeys(range(EVENTS), 1)
+    assert sorted(file.parent.iterdir()) == [file, checkpoint_of(file)], "no lock is left behind"
+
+
+def test_the_lock_of_a_run_that_was_killed_holds_up_nobody(
+    sink: SinkProcess, slow: dict[str, str], file: Path
+) -> None:
+    process = start("ship", "--resume", file, env=slow)
+    sink.wait_for(lambda stats: stats["actions"] >= 100)
+    kill_with_workers(process.pid)
+    process.communicate(timeout=30)
+    sink.clear_faults()
+    done = run("ship", "--resume", file, env=slow)
+    assert done.returncode == 0, done.stderr
+    assert sorted(file.parent.iterdir()) == [file, checkpoint_of(file)]
+
+
 def test_with_a_spool_nothing_of_a_killed_pipe_is_lost(
     sink: SinkProcess, slow: dict[str, str], file: Path, tmp_path: Path
 ) -> None:

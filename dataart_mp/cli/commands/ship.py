@@ -9,12 +9,13 @@ from typing import Any, Final
 import click
 
 from dataart_mp.cli.bad_rows import BadRows
+from dataart_mp.cli.checkpoint_lock import checkpoint_lock
 from dataart_mp.cli.exit_code import EXIT_CODES_HELP
 from dataart_mp.cli.input_options import INPUT_OPTIONS, input_options, read_input
 from dataart_mp.cli.message import PROGRAM, warn
 from dataart_mp.cli.rehearsal import RehearsalResult, rehearse
 from dataart_mp.cli.result import Result
-from dataart_mp.cli.resumption import Resumption, key_of
+from dataart_mp.cli.resumption import Resumption, beside, key_of
 from dataart_mp.cli.run import Run
 from dataart_mp.cli.seconds import Seconds
 from dataart_mp.cli.settings import client_config, client_options
@@ -115,12 +116,13 @@ def ship(
             result = rehearse(source, columns, config, noted)
     else:
         config = client_config(api_key_file, **given)
-        resumption = Resumption.plan(
-            files, config.base_url, checkpoint=checkpoint, resume=resume, restart=restart
-        )
         skip = on_error == "skip" or (on_error is None and bad_rows is not None)
-        with BadRows(bad_rows, append=bool(resumption.start)) as noted:
-            result = Run(source, columns, config, resumption, noted, skip=skip).run(timeout)
+        with checkpoint_lock(checkpoint or beside(files)):
+            resumption = Resumption.plan(
+                files, config.base_url, checkpoint=checkpoint, resume=resume, restart=restart
+            )
+            with BadRows(bad_rows, append=bool(resumption.start)) as noted:
+                result = Run(source, columns, config, resumption, noted, skip=skip).run(timeout)
     click.echo(json.dumps(result.as_json()) if as_json else result)
     if isinstance(result, Result) and result.is_unfinished:
         warn(f"to go on: {_command_to_go_on()}")
