@@ -1,6 +1,7 @@
 """The database: one SQLite file, for the threads of this process and for other processes."""
 
 import contextlib
+import itertools
 import os
 import sqlite3
 import threading
@@ -123,27 +124,34 @@ class Database:
         except _MAY_PASS as error:
             raise ParkingError(str(error)) from error
         except sqlite3.DatabaseError as error:  # malformed, or no database at all
-            self._set_aside()
-            raise ParkingError(f"{error}; it is kept as {self._file.name}.corrupt") from error
+            raise ParkingError(f"{error}; {self._set_aside()}") from error
 
-    def _set_aside(self) -> None:
-        """Keep a damaged file under another name: the next call makes a new one.
+    def _set_aside(self) -> str:
+        """Keep a damaged file under another name, and say so: the next call makes a new one.
 
         Unless another process was quicker: then the new one is there already.
         """
         self._close()
         if self._inode != _inode(self._file):
-            return
+            return "another process has set it aside"
+        kept = _free_name(self._file.with_name(f"{self._file.name}.corrupt"))
         for suffix in _COMPANIONS:
             path = self._file.with_name(self._file.name + suffix)
             with contextlib.suppress(FileNotFoundError):
-                path.rename(path.with_name(f"{self._file.name}.corrupt{suffix}"))
+                path.rename(kept.with_name(kept.name + suffix))
+        return f"it is kept as {kept.name}"
 
 
 def _make(file: Path) -> None:
     """Make the file if it isn't there; open none that is: to close it would drop SQLite's locks."""
     with contextlib.suppress(FileExistsError):
         os.close(os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, PRIVATE_FILE))
+
+
+def _free_name(path: Path) -> Path:
+    """The path, or with a number behind it: what was kept there before stays."""
+    numbered = (path.with_name(f"{path.name}.{number}") for number in itertools.count(2))
+    return next(each for each in itertools.chain((path,), numbered) if not each.exists())
 
 
 def _inode(file: Path) -> int:

@@ -46,12 +46,22 @@ def test_who_finds_the_damage_too_late_does_not_set_the_new_file_aside(file: Pat
             insert(quicker, "new")
             raise sqlite3.DatabaseError("database disk image is malformed")
 
-    with pytest.raises(ParkingError):
+    with pytest.raises(ParkingError, match="another process has set it aside"):
         come_too_late()
     assert names(database) == ["new"]
     assert file.with_name("some.db.corrupt").read_bytes() == GARBAGE
     database.close()
     quicker.close()
+
+
+def test_what_was_damaged_before_is_kept_too(file: Path) -> None:
+    for damage in ("first", "second", "third"):
+        file.write_bytes(damage.encode() * 1000)
+        with pytest.raises(ParkingError, match="it is kept as"):
+            names(Database(file, LAYOUT))
+    kept = sorted(file.parent.iterdir())
+    assert [each.name for each in kept] == [f"some.db.corrupt{end}" for end in ("", ".2", ".3")]
+    assert [each.read_bytes()[:5] for each in kept] == [b"first", b"secon", b"third"]
 
 
 def test_a_commit_that_fails_may_be_done_and_hinders_no_other(file: Path) -> None:
