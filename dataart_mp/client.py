@@ -71,6 +71,7 @@ class Client:
         self._queue = engine.queue
         self._maker = maker
         self._patience = config.block_timeout if config.overflow == "block" else 0.0
+        self._drops_what_is_too_much = config.overflow == "drop"
         self._drops = Tally(_TELL_SECONDS)
         self._left: int | None = None
         self._last_stats = Stats()
@@ -237,7 +238,7 @@ class Client:
 
     def _overflow(self, full: queue.Full, count: int = 1) -> None:
         """No frame is free for `count` records: drop them, if the configuration asks for it."""
-        if self.config.overflow == "drop":
+        if self._drops_what_is_too_much:
             self._queue.ledger.add(DROPPED_FULL, count)
             self._tell_drops(self._drops.add(count, time.monotonic()))
             return

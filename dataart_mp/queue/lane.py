@@ -80,8 +80,10 @@ class Lane:
         cls, arena: Arena, kind: int, records: int, due: float, origin: Origin | None = None
     ) -> "Lane | None":
         """Claim the lowest free frame, so that few pages are ever touched; None when none is."""
-        lane = cls(arena, records, due)
         frame = arena.find(FREE)
+        if frame < 0:  # a full buffer asks for each event
+            return None
+        lane = cls(arena, records, due)
         while frame >= 0:
             if arena.locks.acquire(frame, lane):
                 if arena.state(frame) == FREE:

@@ -223,6 +223,8 @@ class RecordQueue(_Queue):
                 self._lanes.append(lane)
             else:
                 self._seal(lane)
+        except queue.Full:  # no lane is in our hands, and a full buffer says so for each event
+            raise
         except BaseException as error:
             lane = None
             self._let_go(error)
