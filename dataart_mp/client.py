@@ -22,7 +22,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from dataart_mp.config import ClientConfig
-from dataart_mp.errors import BufferFullError
+from dataart_mp.errors import BufferFullError, ClosedError
 from dataart_mp.producer.bulk import Bulk
 from dataart_mp.producer.encoder import encode_action, encode_identity
 from dataart_mp.producer.engine import Engine
@@ -74,6 +74,7 @@ class Client:
         self._drops_what_is_too_much = config.overflow == "drop"
         self._drops = Tally(_TELL_SECONDS)
         self._left: int | None = None
+        self._to_close: list[None] = [None]
         self._last_stats = Stats()
         # A client that is forgotten without `close` leaves its records to the workers.
         self._abandon = weakref.finalize(self, engine.stop, wait=False)
@@ -177,6 +178,7 @@ class Client:
         Raises:
             ClosedError: the client is closed.
         """
+        self._engine.listen()
         return self._queue.flush(timeout)
 
     def close(self, timeout: float | None = None) -> int:
@@ -191,17 +193,26 @@ class Client:
         Returns:
             As `flush`.
         """
-        if self._left is None:
-            left = self._queue.flush(timeout)
-            if os.getpid() == self._maker:
-                self._queue.arena.close_for_good()
-            self._queue.seal()
-            self._last_stats = self._queue.stats()
-            self._left = left
-            self._abandon.detach()
-            self._engine.stop(wait=left == 0)
-            self._tell_drops(self._drops.rest(time.monotonic()))
-        return self._left
+        before = self._left
+        if before is not None:
+            return before
+        try:
+            left = self.flush(timeout)
+        except ClosedError:  # by another call meanwhile: a thread's, or a signal handler's
+            before = self._left
+            if before is None:
+                raise
+            return before
+        try:
+            self._to_close.pop()  # one call closes, whoever else comes
+        except IndexError:
+            return left
+        try:
+            self._close(left)
+        finally:
+            if self._left is None:  # it was interrupted: the next call may
+                self._to_close.append(None)
+        return left
 
     def stats(self) -> Stats:
         """The balance sheet of records, over all processes; after `close`, that of the closing."""
@@ -236,6 +247,16 @@ class Client:
         config, descriptors, maker = state
         self._assemble(config, Engine.inherit(config, descriptors), maker)
 
+    def _close(self, left: int) -> None:
+        if os.getpid() == self._maker:
+            self._queue.arena.close_for_good()
+        self._queue.seal()
+        self._last_stats = self._queue.stats()
+        self._left = left
+        self._abandon.detach()
+        self._engine.stop(wait=left == 0)
+        self._tell_drops(self._drops.rest(time.monotonic()))
+
     def _overflow(self, full: queue.Full, count: int = 1) -> None:
         """No frame is free for `count` records: drop them, if the configuration asks for it."""
         if self._drops_what_is_too_much:
@@ -253,13 +274,14 @@ class Client:
         if count:
             _log.error("%s: buffer full", count.told("record", "dropped"))
 
-    def _at_exit(self) -> None:
+    def _at_exit(self, started: float) -> None:
         """Give the workers a last chance while this process lives; after it they go on alone."""
         if self._left is not None:
             return
         self._tell_drops(self._drops.rest(time.monotonic()))
         if os.getpid() == self._maker:
-            self._queue.flush(self.config.exit_timeout)
+            waited = time.monotonic() - started  # by other clients' flushes: it counts for all
+            self._queue.flush(max(0.0, self.config.exit_timeout - waited))
         else:
             self._queue.seal()
         self._engine.take_leave()
@@ -271,5 +293,6 @@ _clients: weakref.WeakSet[Client] = weakref.WeakSet()
 @atexit.register
 def _at_exit() -> None:
     # Not `close`: handlers that run after this one, and finalizers, may still emit.
+    started = time.monotonic()
     for client in list(_clients):
-        client._at_exit()
+        client._at_exit(started)

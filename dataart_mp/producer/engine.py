@@ -64,6 +64,7 @@ class Engine:
         interpreter.find()  # rather now than at the first event, which would have been accepted
         spool = spool_of(config)
         arena = (Arena if spool is None else spool).create(config.flush_buffer_size, capacity)
+        arena.tells_records = config.on_failure is not None
         records, interval = config.flush_actions_batch_size, config.flush_interval
         queue = RecordQueue.attach(arena, Bell.make(), Bell.make(), records, interval)
         engine = cls(config, queue, Wiring.lay(), spool)
@@ -93,9 +94,9 @@ class Engine:
         """Deliver what dead clients have left in the spool, and what others will leave there."""
         now = time.monotonic()
         self._heritage.look(now)
-        self._start_threads()
         for supervisor in self._heritage.supervisors:
             supervisor.secure(now)
+        self._start_threads()  # last: the watch may part with what is delivered meanwhile
         self._leave_it_to_the_workers()
         if self._heritage.is_anything_parked(Custody(self.queue.arena), now):
             self._start_workers()
@@ -116,11 +117,22 @@ class Engine:
     def _start_threads(self) -> None:
         if uwsgi.is_master():
             return
-        if self._wiring.report_end >= 0 and self._listener is None:
-            self._listener = Listener(self._wiring.report_end, self._config.on_failure)
+        self._start_listener()
         if self._watch is None:
             self._watch = Watch(self.queue, self._supervisor, self._heritage)
             self._watch.start()
+
+    def listen(self) -> None:
+        """Hear what workers report, if there is anything of which they may, and nobody does yet.
+
+        In a process that made the client and never emits itself: a server's master, say.
+        """
+        if self._listener is None and not uwsgi.is_master() and self.queue.stats().accepted:
+            self._start_listener()
+
+    def _start_listener(self) -> None:
+        if self._wiring.report_end >= 0 and self._listener is None:
+            self._listener = Listener(self._wiring.report_end, self._config.on_failure)
 
     def _leave_it_to_the_workers(self) -> None:
         """Where no thread may be: nobody here would ever let other processes start workers."""
@@ -158,7 +170,7 @@ class Engine:
         stopped = self._watch is None or self._watch.stop(_STOP_SECONDS)
         self.take_leave()
         self._wiring.hang_up()
-        if wait and stopped:
+        if wait and stopped and self.queue.arena.closed:  # else they stay for other processes
             self._supervisor.await_departure(_STOP_SECONDS)
         if self._listener is not None and not self._listener.stop(_STOP_SECONDS):
             stopped = False

@@ -122,10 +122,11 @@ class Listener:
         self._count("not delivered", what, report["count"], report["answer"])
         if self._on_failure is None:
             return
+        failure = _failure(report)
         try:
             with threads.with_mask(self._signals):  # for processes that it starts
-                self._on_failure(_failure(report))
-        except Exception:  # noqa: BLE001 - it is the application's code
+                self._on_failure(failure)
+        except BaseException:  # noqa: BLE001 - it is the application's code, and may say sys.exit()
             _log.exception("on_failure raised; delivery goes on")
 
     def _tell_trouble(self, text: str) -> None:
@@ -157,7 +158,8 @@ def _failure(report: dict[str, Any]) -> Failure:
     return Failure(
         reason=report["reason"],
         kind=report["kind"],
-        records=tuple(json.loads(line) for line in (report["records"] or "").splitlines()),
+        # Not at all that text takes for the end of a line: JSON need not escape U+2028, say.
+        records=tuple(json.loads(line) for line in (report["records"] or "").split("\n") if line),
         status=report["status"],
         answer=report["answer"],
         attempts=report["attempts"],

@@ -78,6 +78,7 @@ _VERSION: Final = 1
 _HEADER: Final = struct.Struct("=8sQ16sQQQ")  # magic, version, id, frames, capacity, stride
 _CLOSED_WORD: Final = 16  # word numbers in the header, clear of what _HEADER holds
 _WANTED_WORD: Final = 17
+_TOLD_WORD: Final = 18
 _MOST_FRAMES: Final = 1_000_000
 _MOST_CAPACITY: Final = (1 << 24) - 1  # as many as the word PROGRESS can tell
 _PAGE: Final = max(4096, mmap.PAGESIZE)
@@ -273,6 +274,15 @@ class Arena:
     @wanted_until.setter
     def wanted_until(self, moment: int) -> None:
         self.words[_WANTED_WORD] = moment
+
+    @property
+    def tells_records(self) -> bool:
+        """Whether reports of failures are to hold the records: somebody has an `on_failure`."""
+        return bool(self.words[_TOLD_WORD])
+
+    @tells_records.setter
+    def tells_records(self, wanted: bool) -> None:
+        self.words[_TOLD_WORD] = wanted
 
     def row(self, number: int) -> int:
         """The number of the first word of a row of the ledger."""

@@ -27,6 +27,8 @@ from dataart_mp.queue.repair import repair
 
 _log = logging.getLogger("dataart_mp")
 
+_told: set[Path] = set()  # what cannot be taken over: it is looked at again and again
+
 _SUFFIX: Final = ".arena"
 _UNFINISHED: Final = ".new"
 _EVER: Final = (1 << 63) - 1
@@ -127,6 +129,11 @@ def _inherit(path: Path) -> Arena | None:
     try:
         fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
     except FileNotFoundError:  # delivered, and gone in the meantime
+        return None
+    except OSError as error:  # a directory, a link, somebody else's
+        if path not in _told:
+            _told.add(path)
+            _log.error("spool: %s cannot be taken over: %s", path, error.strerror)
         return None
     locks = RecordLocks(fd)
     # Two who ask at once: one is the heir; the other finds it in use.

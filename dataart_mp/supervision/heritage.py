@@ -104,6 +104,7 @@ class _Estate:
             config.flush_interval,
         )
         arena.close_for_good()
+        arena.tells_records = config.on_failure is not None
         life_end, life = os.pipe()
         os.close(life)  # nobody emits into it any more
         self._life_end = life_end

@@ -179,7 +179,6 @@ def _brief(config: ClientConfig, place: int, file: Path | None) -> dict[str, Any
         "place": place,
         "file": None if file is None else str(file),
         "processes": config.num_processes,  # which may look different from within the worker
-        "report_records": config.on_failure is not None,
     }
 
 

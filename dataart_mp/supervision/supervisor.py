@@ -22,8 +22,8 @@ _LONGEST_DELAY: Final = 30.0
 # How long the end of a process waits for a thread of its own that is just starting a worker.
 _LEAVE_SECONDS: Final = 1.0
 _TURN_SECONDS: Final = 0.001
-# So many starts in a row end without a word by accident, besides one for each place at once.
-_ACCIDENTS: Final = 1
+# So many rounds of starts in a row may end without a word by accident: somebody kills them.
+_ACCIDENTS: Final = 3
 _LIVED_SECONDS: Final = 10.0  # a worker that lived so long did not die of its start
 
 
@@ -49,6 +49,8 @@ class Supervisor:
         self._unreaped: list[Launch] = []
         self._failures = 0
         self._not_before = 0.0
+        self._silent_rounds = 0
+        self._silent_at = -math.inf
 
     @property
     def sentinels(self) -> list[int]:
@@ -103,6 +105,7 @@ class Supervisor:
         alive = launch.read()
         if launch.ready and not was_ready:
             self.error = None
+            self._silent_rounds = 0
         if not alive:
             self._bury(launch, since, now)
         self._release_start()
@@ -138,6 +141,7 @@ class Supervisor:
         self._unreaped.clear()
         self._failures = 0
         self._not_before = 0.0
+        self._silent_rounds = 0
 
     def _wanted(self) -> bool:
         return not self._arena.closed or not self._arena.all_free()
@@ -207,10 +211,18 @@ class Supervisor:
         if launch.found_its_place_taken:
             return
         if not launch.ready:
-            self._failed(launch.error, now, by_accident=launch.is_silent)
+            by_accident = launch.is_silent and self._may_be_accident(since, now)
+            self._failed(launch.error, now, by_accident=by_accident)
         elif self._wanted():
             _log.warning("worker %d died; its batches are sent again", launch.place)
             self._delay(now, grows=now - since < _LIVED_SECONDS)
+
+    def _may_be_accident(self, since: float, now: float) -> bool:
+        """Whether a death without a word may be one; those of one round of starts count once."""
+        if since >= self._silent_at:
+            self._silent_rounds += 1
+            self._silent_at = now
+        return self._silent_rounds <= _ACCIDENTS
 
     def _give_up_on_the_late(self, now: float) -> None:
         for launch, since in list(self._launches.values()):
@@ -223,7 +235,7 @@ class Supervisor:
 
     def _failed(self, error: str, now: float, *, by_accident: bool = False) -> None:
         self._delay(now, grows=True)
-        if not by_accident or self._failures > len(self._places) + _ACCIDENTS:
+        if not by_accident:
             self.error = error.splitlines()[-1]  # of a traceback, the error
         _log.error("a worker could not start: %s", error)
 

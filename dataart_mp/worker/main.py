@@ -50,7 +50,7 @@ def main(brief: dict[str, Any]) -> None:
         os.write(_STDOUT, b"taken\n")
         return
     senders = _share(config.flush_num_workers, config.num_processes, brief["place"])
-    reporter = Reporter(queue.arena, inheritance.report, with_records=brief["report_records"])
+    reporter = Reporter(queue.arena, inheritance.report, with_records=queue.arena.tells_records)
     worker = Worker(
         queue=queue,
         life_end=inheritance.life_end,

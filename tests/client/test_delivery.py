@@ -1,8 +1,10 @@
 """What a client emits is what the platform gets."""
 
+import signal
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
 import pytest
@@ -166,6 +168,35 @@ def test_close_is_idempotent_and_returns_the_same_number(config: Configure) -> N
     assert client.close(10) == 0
     assert client.close() == 0
     assert client.stats() == Stats(accepted=1, delivered=1, requests=1, bytes=client.stats().bytes)
+
+
+def test_threads_that_close_at_once_all_get_the_number(
+    config: Configure, sink: SinkProcess
+) -> None:
+    sink.set_faults({"kind": "latency", "seconds": 0.2})
+    for _ in range(3):
+        client = Client(config())
+        client.emit_action("tick", "ann")
+        with ThreadPoolExecutor(4) as pool:
+            closings = [pool.submit(client.close, 20) for _ in range(4)]
+        assert [closing.result() for closing in closings] == [0] * 4
+
+
+def test_a_signal_handler_may_close_while_the_client_is_being_closed(
+    config: Configure, sink: SinkProcess
+) -> None:
+    sink.set_faults({"kind": "latency", "seconds": 0.3})
+    client = Client(config())
+    client.emit_action("tick", "ann")
+    closed: list[int] = []
+    before = signal.signal(signal.SIGALRM, lambda *_: closed.append(client.close(20)))
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.1)
+        assert client.close(20) == 0
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert closed == [0]
+    assert len(sink.events()) == 1
 
 
 def test_a_closed_client_says_so(config: Configure) -> None:

@@ -15,6 +15,7 @@ from conftest import all_gone, wait_until, workers_of
 
 from dataart_mp import Client, ClientConfig
 from dataart_mp.devsink.process import SinkProcess
+from dataart_mp.producer import engine
 
 Configure = Callable[..., ClientConfig]
 App = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -161,6 +162,20 @@ def test_a_childs_close_leaves_parent_and_workers_alone(client: Client, sink: Si
     assert client.flush(20) == 0
     assert set(workers) <= set(workers_of(client))
     each_arrived_once(sink, 15)
+
+
+def test_a_child_that_closes_waits_for_no_worker_that_stays(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those that it has started itself are the other processes', too."""
+    monkeypatch.setattr(engine, "_STOP_SECONDS", 3600.0)
+
+    def child() -> None:
+        emit(client, 0, 5)
+        client.close(20)
+
+    in_a_child(child)
+    monkeypatch.undo()
 
 
 def test_workers_stay_for_a_forked_child_when_the_parent_is_killed(

@@ -1,7 +1,9 @@
 """What happens when the buffer is full, as configured; and what is told of what was given up."""
 
 import logging
+import multiprocessing
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -128,6 +130,60 @@ def test_what_on_failure_raises_is_logged_and_harms_nothing(
         client.flush(20)
         assert client.stats().delivered == 1
     assert "a bug of the application" in caplog.text
+
+
+def test_an_on_failure_that_wants_to_exit_hears_of_what_comes_later(
+    config: Configure, sink: SinkProcess, caplog: pytest.LogCaptureFixture
+) -> None:
+    heard: list[Failure] = []
+
+    def leave(failure: Failure) -> None:
+        heard.append(failure)
+        sys.exit(1)
+
+    sink.set_faults({"kind": "status", "status": 418})
+    with Client(config(on_failure=leave)) as client:
+        for _ in range(2):
+            client.emit_action("refused", "ann")
+            client.flush(20)
+    assert len(heard) == 2
+    assert "on_failure raised" in caplog.text
+
+
+@pytest.mark.parametrize("end", ["\u2028", "\u2029", "\x85", "\x0b", "\x1c", "\r"])
+def test_what_other_formats_take_for_the_end_of_a_line_comes_to_on_failure_as_it_was(
+    config: Configure, sink: SinkProcess, end: str
+) -> None:
+    sink.set_faults({"kind": "status", "status": 418})
+    failures: list[Failure] = []
+    with Client(config(on_failure=failures.append)) as client:
+        client.emit_action("refused", "ann", metadata={"text": f"one{end}two"})
+        client.flush(20)
+    (failure,) = failures
+    assert [record["metadata"] for record in failure.records] == [{"text": f"one{end}two"}]
+
+
+def _emit_refused(client: Client) -> None:
+    client.emit_action("refused", "ann")
+    client.flush(20)
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_a_maker_that_emits_nothing_hears_of_what_its_childrens_workers_give_up_on(
+    config: Configure, sink: SinkProcess, method: str
+) -> None:
+    """A server's master, say. The child, who starts the workers, has no `on_failure` itself."""
+    sink.set_faults({"kind": "status", "status": 418})
+    failures: list[Failure] = []
+    with Client(config(on_failure=failures.append)) as client:
+        context: Any = multiprocessing.get_context(method)
+        child = context.Process(target=_emit_refused, args=(client,))
+        child.start()
+        child.join(30)
+        assert child.exitcode == 0
+        client.flush(20)
+    (failure,) = failures
+    assert [record["key"] for record in failure.records] == ["refused"]
 
 
 def test_an_outage_costs_nothing_but_time(config: Configure, sink: SinkProcess) -> None:

@@ -148,17 +148,21 @@ with Client(ClientConfig("k", base_url=sys.argv[1], flush_interval=0.1)) as clie
     assert sink.ids() == dict.fromkeys(range(50_000), 1)
 
 
-def test_exit_waits_no_longer_than_exit_timeout(tmp_path: Path, sink: SinkProcess) -> None:
+def test_exit_waits_no_longer_than_exit_timeout_for_all_clients_together(
+    tmp_path: Path, sink: SinkProcess
+) -> None:
     sink.set_faults({"kind": "hang"})
     script = tmp_path / "app.py"
     script.write_text(
         """
 import sys
 from dataart_mp import Client, ClientConfig
-client = Client(ClientConfig("k", base_url=sys.argv[1], exit_timeout=0.5))
-client.emit_action("tick", "ann", metadata={"_id": 0})
+config = ClientConfig("k", base_url=sys.argv[1], exit_timeout=2)
+clients = [Client(config) for _ in range(10)]
+for client in clients:
+    client.emit_action("tick", "ann", metadata={"_id": 0})
 """
     )
-    subprocess.run([sys.executable, script, sink.url], timeout=20, check=True)
+    subprocess.run([sys.executable, script, sink.url], timeout=15, check=True)
     sink.clear_faults()
-    sink.wait_for(lambda stats: stats["actions"] == 1)
+    sink.wait_for(lambda stats: stats["actions"] == 10)

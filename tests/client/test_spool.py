@@ -270,6 +270,19 @@ def test_a_file_that_cannot_be_understood_is_set_aside_with_a_message(
     assert f"{dead} set aside as {aside.name}" in caplog.text
 
 
+def test_what_is_no_file_is_told_once_and_harms_nothing(
+    config: Configure, sink: SinkProcess, spool: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    spool.mkdir(mode=0o700)
+    (spool / "x.arena").mkdir()
+    for _ in range(2):
+        with Client(config(spool_dir=spool)) as client:
+            client.emit_action("tick", "ann")
+            assert client.flush(20) == 0
+    assert caplog.text.count("x.arena cannot be taken over: Is a directory") == 1
+    assert sink.stats()["actions"] == 2
+
+
 def test_what_is_readable_in_a_damaged_file_is_delivered(
     config: Configure,
     sink: SinkProcess,

@@ -320,7 +320,7 @@ def test_newborns_that_somebody_kills_are_an_accident_unless_it_never_ends(
     """Whoever waits for room goes on waiting: the next start comes soon."""
     work = crew()
     now = time.monotonic()
-    for accidents in range(3):
+    for accidents in range(4):
         assert not work.supervisor.hopeless()
         pause = 0.1 * 2 ** (accidents - 1) if accidents else math.inf
         assert work.supervisor.due(now) == pytest.approx(pause)
@@ -330,6 +330,21 @@ def test_newborns_that_somebody_kills_are_an_accident_unless_it_never_ends(
         launch.kill()
         work.hear_until(lambda: not work.launches, now)
     assert work.supervisor.hopeless() == "it ended without a word"
+
+
+def test_it_never_ends_no_later_with_many_places(
+    crew: MakeCrew, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who waits for room, or for the end of a flush, is told by then."""
+    monkeypatch.setattr(interpreter, "find", lambda: "/bin/false")
+    work = crew(flush_num_processes=16, flush_num_workers=16)
+    now = time.monotonic()
+    for _ in range(4):
+        assert not work.supervisor.hopeless()
+        now += 60
+        work.supervisor.tend(now)
+        work.hear_until(lambda: not work.launches, now)
+    assert work.supervisor.hopeless()
 
 
 # No storm
