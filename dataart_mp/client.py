@@ -264,7 +264,7 @@ class Client:
             self._tell_drops(self._drops.add(count, time.monotonic()))
             return
         if isinstance(full, AbandonedError):
-            raise BufferFullError(f"no frame is free, and no worker can start: {full}")
+            raise BufferFullError(f"nobody could deliver it: {full}")
         raise BufferFullError(
             f"all {self.config.flush_buffer_size:,} frames are in use: the platform is slower than "
             "the events; raise flush_buffer_size or block_timeout, or set overflow"

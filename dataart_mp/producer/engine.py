@@ -1,5 +1,6 @@
 """The engine: the queue, the threads and the workers behind a client, in one process."""
 
+import logging
 import time
 from collections.abc import Sequence
 from multiprocessing import reduction
@@ -10,7 +11,7 @@ from dataart_mp.config import ClientConfig
 from dataart_mp.producer import uwsgi
 from dataart_mp.producer.listener import Listener
 from dataart_mp.producer.watch import Watch
-from dataart_mp.queue import RecordQueue
+from dataart_mp.queue import AbandonedError, RecordQueue
 from dataart_mp.queue.arena import Arena
 from dataart_mp.queue.bell import Bell
 from dataart_mp.queue.custody import Custody
@@ -19,6 +20,8 @@ from dataart_mp.supervision import interpreter
 from dataart_mp.supervision.heritage import Heritage, spool_of
 from dataart_mp.supervision.supervisor import Supervisor
 from dataart_mp.supervision.wiring import Wiring
+
+_log = logging.getLogger("dataart_mp")
 
 # How long `stop` waits for the threads, for workers to leave, and for the last `on_failure`.
 _STOP_SECONDS: Final = 2.0
@@ -104,7 +107,10 @@ class Engine:
     def attend(self) -> None:
         """This process is about to emit: see to it that somebody delivers, and seals in time."""
         self.queue.arena.locks.announce()
-        self._start_workers()
+        try:
+            self._start_workers()
+        except RuntimeError as error:  # nobody would seal in time, nor see to the workers
+            raise AbandonedError(f"{error}; raise the limits of memory or of processes") from error
 
     def _start_workers(self) -> None:
         """One at once, which this process then needs no more; the watch sees to the others."""
@@ -119,8 +125,9 @@ class Engine:
             return
         self._start_listener()
         if self._watch is None:
-            self._watch = Watch(self.queue, self._supervisor, self._heritage)
-            self._watch.start()
+            watch = Watch(self.queue, self._supervisor, self._heritage)
+            watch.start()
+            self._watch = watch
 
     def listen(self) -> None:
         """Hear what workers report, if there is anything of which they may, and nobody does yet.
@@ -128,7 +135,10 @@ class Engine:
         In a process that made the client and never emits itself: a server's master, say.
         """
         if self._listener is None and not uwsgi.is_master() and self.queue.stats().accepted:
-            self._start_listener()
+            try:
+                self._start_listener()
+            except RuntimeError as error:
+                _log.error("reports of workers are not heard: %s", error)
 
     def _start_listener(self) -> None:
         if self._wiring.report_end >= 0 and self._listener is None:

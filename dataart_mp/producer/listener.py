@@ -3,7 +3,6 @@
 It has a thread of its own, because `on_failure` is the application's code and may take its time.
 """
 
-import contextlib
 import json
 import logging
 import os
@@ -29,6 +28,9 @@ class Listener:
     Args:
         report_end: the reading end of the pipe, which does not block.
         on_failure: the application's callback; what it raises is logged.
+
+    Raises:
+        RuntimeError: the system gives no thread; it may later.
     """
 
     def __init__(self, report_end: int, on_failure: Callable[[Failure], object] | None) -> None:
@@ -41,9 +43,12 @@ class Listener:
         self._troubles: dict[str, Tally] = {}
         self._thread = threads.Thread(self._listen, "listener")
         self._signals = threads.current_mask()
-        # A process that is about to end hears no more reports; the counters are what is true.
-        with contextlib.suppress(RuntimeError):
+        try:
+            # A process that is about to end hears no more reports; the counters are what is true.
             threads.start(self._thread)
+        except RuntimeError:
+            self._enough.close()
+            raise
 
     def stop(self, seconds: float) -> bool:
         """Hear what is there, then stop; False when that takes longer than `seconds`."""

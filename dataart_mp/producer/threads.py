@@ -43,18 +43,27 @@ class Thread(threading.Thread):
             self.has_ended.set()
 
 
-def start(thread: Thread) -> None:
+def start(thread: Thread) -> bool:
     """Start a thread that hears no signal: it is born with the mask of this one.
 
     Not the thread itself sets its mask: under gevent it is no thread, and its mask is everybody's.
 
+    Returns:
+        False when the interpreter is shutting down: it starts no thread any more.
+
     Raises:
-        RuntimeError: No thread can be started any more: the interpreter is shutting down.
+        RuntimeError: The system gives no thread; it may later.
     """
     if sys.is_finalizing():  # before Python 3.12 nothing but a hang would tell
-        raise RuntimeError("can't start a thread at interpreter shutdown")
-    with _mask(signal.SIG_BLOCK, _SIGNALS):
-        thread.start()
+        return False
+    try:
+        with _mask(signal.SIG_BLOCK, _SIGNALS):
+            thread.start()
+    except RuntimeError as error:
+        if "shutdown" in str(error):
+            return False
+        raise
+    return True
 
 
 def join(thread: Thread, seconds: float) -> bool:

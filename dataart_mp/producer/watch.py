@@ -3,7 +3,6 @@
 It seals frames when their time has come, and sees to it that workers are there.
 """
 
-import contextlib
 import logging
 import math
 import select
@@ -43,9 +42,16 @@ class Watch:
         self._thread = threads.Thread(self._watch, "watch")
 
     def start(self) -> None:
-        """Start the thread."""
-        with contextlib.suppress(RuntimeError):  # the interpreter is shutting down
+        """Start the thread, unless the interpreter is shutting down.
+
+        Raises:
+            RuntimeError: the system gives no thread; it may later.
+        """
+        try:
             threads.start(self._thread)
+        except RuntimeError:
+            self._news.close()
+            raise
 
     def attend(self) -> None:
         """From here on the queue itself needs workers, and not only what others have left."""

@@ -126,6 +126,8 @@ class RecordLocks:
 
     def announce(self) -> None:
         """Say for good that this process uses the arena, as a producer."""
+        if any(byte >= PRODUCERS for byte in self._held.copy()):
+            return
         byte = PRODUCERS
         while not self.acquire(byte):
             byte += 1

@@ -80,7 +80,11 @@ class Companion(Protocol):
     """Whoever sees to it that records which were put are also fetched."""
 
     def attend(self) -> None:
-        """This process is about to open its first lane."""
+        """This process is about to open its first lane.
+
+        Raises:
+            AbandonedError: nothing can be put, for nobody could see to it; perhaps later.
+        """
 
     def forked(self) -> None:
         """This process is a forked child; nothing of the parent's threads is here."""

@@ -1,6 +1,8 @@
 """No worker can be started: it is said why, and nothing hangs."""
 
 import logging
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,7 @@ import pytest
 from conftest import wait_until
 
 from dataart_mp import BufferFullError, Client, ClientConfig
+from dataart_mp.devsink.process import SinkProcess
 from dataart_mp.supervision import interpreter
 
 Configure = Callable[..., ClientConfig]
@@ -77,3 +80,44 @@ def test_workers_are_tried_again_and_deliver_what_waited(
         wait_until(lambda: "could not start" in caplog.text)
     wait_until(lambda: client.stats().delivered == 2)
     assert client.close(20) == 0
+
+
+SHORT_OF_THREADS = """
+import os, resource, sys, threading, time
+from dataart_mp import BufferFullError, Client, ClientConfig
+
+client = Client(ClientConfig("k", base_url=sys.argv[1], flush_interval=0.1))
+before = len(os.listdir("/proc/self/fd"))
+limits = resource.getrlimit(resource.RLIMIT_AS)
+used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + (4 << 20), limits[1]))  # less than a stack
+for _ in range(20):
+    try:
+        client.emit_action("early", "ann")
+    except BufferFullError as error:
+        print(error)
+resource.setrlimit(resource.RLIMIT_AS, limits)
+assert threading.active_count() == 1
+assert len(os.listdir("/proc/self/fd")) == before, "each try gives back what it took"
+client.emit_action("later", "ann")
+while not client.stats().delivered:  # and nobody flushes
+    time.sleep(0.01)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the limit of the address space")
+def test_where_no_thread_can_be_started_nothing_is_accepted_until_one_can(
+    sink: SinkProcess,
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", SHORT_OF_THREADS, sink.url],
+        timeout=60,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    told = done.stdout.splitlines()
+    assert len(told) == 20
+    assert all(line.startswith("nobody could deliver it: can't start new thread") for line in told)
+    assert sink.stats()["by_key"] == {"later": 1}
