@@ -131,7 +131,8 @@ class ClientConfig:
         exit_timeout: Seconds that the interpreter's exit waits for delivery. What is pending
             then is delivered by the worker processes, which live on.
         http: How requests travel.
-        on_failure: Called with each Failure, in the process that made the client.
+        on_failure: Called with each Failure, in the process that made the client, by a thread of
+            its own; where that process emits nothing itself, from its first `flush` or `close` on.
         pool_factory: `"package.module:callable"`, which each worker process calls to make its
             own urllib3 pool.
 
