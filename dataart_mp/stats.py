@@ -21,7 +21,8 @@ class Stats:
         parked: Records in the spool whose retries are exhausted; they are sent again when the
             platform answers again.
         retries: Requests that were sent again.
-        requests: Requests sent, the retries included.
+        requests: Requests sent, the retries included; one that went out twice, as the server
+            just then closed the connection, counts once.
         bytes: Bytes of request bodies sent, before compression.
     """
 

@@ -4,10 +4,12 @@ import ipaddress
 import re
 from urllib.parse import SplitResult, urlsplit
 
-from dataart_mp.config.setting import MASK, config_error, secret_error
+from dataart_mp.config.setting import MASK, secret_error
 
 _USERINFO = re.compile(r"^([a-z][a-z0-9+.-]*://)?.*@", re.IGNORECASE | re.DOTALL)
 _QUERY = re.compile(r"[?#].+$", re.DOTALL)
+# What urllib3 takes for host and port; it would see the end of them in a backslash.
+_PLACE = re.compile(r"(?:[^\[\]:%\\]+|\[([0-9a-f:.]+)(?:%[\w.~-]+)?\])(?::\d*)?", re.IGNORECASE)
 
 
 def masked_url(url: str) -> str:
@@ -45,7 +47,8 @@ def is_loopback(host: str | None) -> bool:
 
 def _http_url(field: str, value: object) -> tuple[str, SplitResult]:
     if not isinstance(value, str):
-        raise config_error(field, value, 'must be a URL as text, such as "https://host"')
+        # Not shown: it may be the bytes of a URL with a password.
+        raise secret_error(field, 'must be a URL as text, such as "https://host"; pass a str')
     if not value.isascii() or not value.isprintable() or " " in value:
         problem = "must be printable ASCII without spaces; percent-encode the rest, punycode a host"
         raise _url_error(field, value, problem)
@@ -54,7 +57,27 @@ def _http_url(field: str, value: object) -> tuple[str, SplitResult]:
         raise _url_error(field, value, "must begin with http:// or https://")
     if not parts.hostname:
         raise _url_error(field, value, 'must name a host, such as "https://host"')
+    if not _is_place(parts.netloc):
+        problem = "must name a host without percent signs or backslashes; percent-encode a password"
+        raise _url_error(field, value, problem)
     return value, parts
+
+
+def _is_place(netloc: str) -> bool:
+    """Whether those who send understand where this is, too."""
+    userinfo, _, host_and_port = netloc.rpartition("@")
+    place = _PLACE.fullmatch(host_and_port)
+    if place is None or "\\" in userinfo:
+        return False
+    return place[1] is None or _is_ipv6(place[1])
+
+
+def _is_ipv6(text: str) -> bool:
+    try:
+        ipaddress.IPv6Address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _split(field: str, url: str) -> SplitResult:

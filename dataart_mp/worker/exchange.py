@@ -7,11 +7,16 @@ that is prepared goes out with the body in one write, and the answer comes in by
 
                      a connection in urllib3's pool
              none, or dropped │          │ alive
-                              ▼          ▼
-                    urllib3 asks        head, body ──► socket ──► what comes first of the answer
-                              │                                    │ ordinary   │ anything else
+                              │          ▼
+                              │         head, body ──► socket ──► what comes first of the answer
+                              ▼                            nothing │ ordinary   │ anything else
+                    urllib3 asks ◄─────────────────────────────────┤            │
                               ▼                                    ▼            ▼
                     an answer of urllib3                       Ordinary     an answer of urllib3
+
+Nothing: the server closed the connection, most likely for being idle, just as the request came. So
+that is no failure yet; the request goes out once more at once, over a new connection and under the
+same key. What goes wrong there counts.
 
 Ordinary is HTTP/1.1 with a final status that is no redirect, up to 64 headers of printable ASCII,
 all of which come at once, and a short body whose length they tell (or none, of a 204). Chunks,
@@ -100,6 +105,8 @@ class Exchange:
     def post(self, content: bytes, key: str) -> Ordinary | urllib3.HTTPResponse | None:
         """Post `content`; None when there is no connection to do it over, and urllib3 has to.
 
+        Neither is there one when the server hangs up on it without a word.
+
         An answer of urllib3 is still to be read, and holds the connection until it is.
 
         Raises:
@@ -110,7 +117,11 @@ class Exchange:
             return None
         try:
             self._send(connection.sock, content, key)
-            data = connection.sock.recv(_READ_BYTES)
+            data = _first_data(connection.sock)
+            if not data:
+                connection.close()
+                self._keep(connection)  # the last in is the first out: urllib3 connects it again
+                return None
             head = _ordinary_head(data)
             if head is None:
                 return self._resume(connection, data)
@@ -232,6 +243,16 @@ def pieces(content: bytes) -> list[bytes]:
     """What to write with one call each; a short content in one."""
     starts = range(0, len(content), _PIECE_BYTES)
     return [content[start : start + _PIECE_BYTES] for start in starts]
+
+
+def _first_data(sock: socket.socket) -> bytes:
+    """What comes first of the answer; nothing when the server has hung up before."""
+    try:
+        return sock.recv(_READ_BYTES)
+    except OSError as error:
+        if error.errno not in _HUNG_UP:
+            raise
+        return b""
 
 
 def _head(pool: urllib3.HTTPConnectionPool, target: str, headers: Mapping[str, str]) -> bytes:

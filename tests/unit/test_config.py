@@ -1,5 +1,6 @@
 """A configuration is either right or refused, by field, value and remedy; and it keeps secrets."""
 
+import contextlib
 import copy
 import dataclasses
 import importlib.util
@@ -13,8 +14,12 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from urllib3.util import parse_url
 
 from dataart_mp.config import ClientConfig, HTTPOptions, environment
 from dataart_mp.config import client_config as client_config_module
@@ -340,6 +345,13 @@ def test_a_path_prefix_is_kept_and_a_slash_at_the_end_is_not(given: str, kept: s
         "https://host\n",
         "https://host/\tx",
         "https://hôst",
+        "https://h%zz",
+        "https://h%41",
+        "https://ho\\st",
+        "https://[1.2.3.4]",
+        "https://[v1.x]",
+        "https://[::1%]",
+        "https://[::1]x",
         "https://host?",
         "https://host?a=b",
         "https://host#",
@@ -363,15 +375,44 @@ def test_what_is_no_address_of_a_platform_is_refused(url: object) -> None:
         "https://host?token=hunter2",
         "https://host#hunter2",
         "https://ann:hunter2\n@host",
+        "https://ann:hunter2@h%zz",
+        "https://ann:\\hunter2@host",
+        b"https://ann:hunter2@host",
+        ["https://ann:hunter2@host"],
     ],
 )
-def test_a_secret_in_a_refused_address_is_not_shown(url: str) -> None:
-    for error in (refusal(base_url=url), http_refusal(proxy=f"{url}?hunter2")):
+def test_a_secret_in_a_refused_address_is_not_shown(url: object) -> None:
+    proxy = f"{url}?hunter2" if isinstance(url, str) else url
+    for error in (refusal(base_url=url), http_refusal(proxy=proxy)):
         assert "hunter2" not in str(error)
         assert "hunter2" not in repr(error)
         assert error.__cause__ is None
         assert error.__context__ is None
         assert "***" in str(error)
+
+
+PIECES = ["ann", ":", "@", "[", "]", "%", "%25", "%zz", "\\", "/", "?", ".", "::1", "fe80::1", "-"]
+PIECES += ["1.2.3.4", "80", "0", "065535", "65536", "host", "v1.x", "!", "^", "_", "~", "&"]
+
+
+@settings(max_examples=500, deadline=None)
+@example(["[", "::1", "%25", "host", "]", ":", "80"])
+@given(st.lists(st.sampled_from(PIECES), max_size=8))
+def test_what_is_accepted_as_an_address_can_be_sent_to(pieces: list[str]) -> None:
+    """Or else no worker could start."""
+    url = "http://" + "".join(pieces)
+    with contextlib.suppress(ConfigError):
+        ClientConfig(KEY, base_url=url)
+        assert parse_url(url).host == urllib3_host(url)
+    with contextlib.suppress(ConfigError):
+        HTTPOptions(proxy=url)
+        assert parse_url(url).host == urllib3_host(url)
+
+
+def urllib3_host(url: str) -> str:
+    """The host that the configuration sees, as urllib3 writes it."""
+    host = urlsplit(url).hostname or ""
+    return f"[{host.replace('%25', '%')}]" if ":" in host else host
 
 
 # --- how requests travel -----------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 import socket
 import ssl
+import struct
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -314,6 +315,116 @@ def test_an_answer_of_a_server_that_takes_no_body_counts(serve: Serve, sender_to
     connection.sock, other = socket.socketpair()
     replace_socket(sender, HungUp).other = other
     assert post(sender) == Answer(429, "busy", "17 ")
+
+
+class Closed(socket.socket):
+    """A socket whose other side closes without a word just before it is written to."""
+
+    other: socket.socket
+
+    def sendall(self, data: Any, flags: int = 0) -> None:
+        self.other.close()
+        super().sendall(data, flags)
+
+
+def test_what_cannot_be_written_as_the_server_has_closed_goes_over_a_fresh_connection(
+    serve: Serve, sender_to: SenderTo
+) -> None:
+    server = serve(one_by_one(NGINX))
+    sender = sender_to(server.url)
+    assert post(sender).status == 200
+    (connection,) = filter(None, pool_of(sender).pool.queue)
+    connection.sock.close()
+    connection.sock, other = socket.socketpair()
+    replace_socket(sender, Closed).other = other
+    assert post(sender).status == 200
+    assert server.connections == 2
+
+
+def hang_up(peer: Peer, how: str) -> None:
+    """Close the connection: with an end of file, or with a reset."""
+    if how == "reset":
+        peer.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    peer.socket.close()
+
+
+def idle_too_long(how: str, *, until: int) -> Handle:
+    """A server that answers once per connection, and hangs up on what it is asked next.
+
+    From connection number `until` on it answers all.
+    """
+
+    def handle(peer: Peer) -> None:
+        if peer.number >= until:
+            peer.answer_all()
+        peer.request()
+        peer.answer()
+        if peer.request():
+            hang_up(peer, how)
+
+    return handle
+
+
+@pytest.mark.parametrize("how", ["end", "reset"])
+def test_a_request_that_meets_a_closing_connection_goes_over_a_fresh_one_at_once(
+    serve: Serve, sender_to: SenderTo, how: str
+) -> None:
+    """And is the same, so that the platform can tell that it is."""
+    server = serve(idle_too_long(how, until=2))
+    sender = sender_to(server.url)
+    assert [post(sender).status for _ in range(3)] == [200] * 3
+    assert server.connections == 2
+    assert server.requests == [server.requests[0]] * 4
+    assert server.requests[0].headers["idempotency-key"] == "key-1"
+
+
+@pytest.mark.parametrize("way", ["direct", "tunnel", "tunnel through TLS"])
+def test_so_does_one_in_tls(
+    serve: Serve, sender_to: SenderTo, authority: trustme.CA, ca_file: Path, way: str
+) -> None:
+    context = server_context(authority)
+    server = serve(idle_too_long("end", until=2), tls=context)
+    if way == "direct":
+        sender = sender_to(server.url, ca_file=ca_file)
+    else:
+        options = {"tls": context} if "TLS" in way else {}
+        proxy = serve(proxy_handler({f"{NAME}:443": server.port}), **options)
+        sender = sender_to(f"https://{NAME}", proxy=proxy.url, ca_file=ca_file)
+    assert [post(sender).status for _ in range(3)] == [200] * 3
+    assert (server.connections, len(server.requests)) == (2, 4)
+
+
+def test_the_fresh_one_is_no_other_that_was_kept_and_may_be_closing_too(
+    serve: Serve, sender_to: SenderTo
+) -> None:
+    server = serve(idle_too_long("end", until=3))
+    sender = sender_to(server.url)
+    assert post(sender).status == 200
+    pool = pool_of(sender).pool
+    first = pool.get()
+    assert post(sender).status == 200
+    second = pool.get()
+    pool.put(first)
+    pool.put(second)
+    assert post(sender).status == 200
+    assert server.connections == 3
+
+
+def test_a_fresh_connection_that_the_server_closes_unanswered_is_a_failure(
+    serve: Serve, sender_to: SenderTo
+) -> None:
+    """One request more, and no other: that costs a try, as it does without a kept connection."""
+
+    def handle(peer: Peer) -> None:
+        peer.request()
+
+    server = serve(in_use(handle))
+    sender = sender_to(server.url)
+    assert post(sender).status == 200
+    answer = post(sender)
+    assert answer.status is None
+    assert "RemoteDisconnected" in answer.text
+    assert (server.connections, len(server.requests)) == (2, 2)
 
 
 class Counting(socket.socket):
