@@ -32,6 +32,7 @@ from dataart_mp.queue import AbandonedError
 from dataart_mp.queue.ledger import DROPPED_FULL
 from dataart_mp.stats import Stats
 from dataart_mp.worker.batch import ENVELOPE_BYTES
+from dataart_mp.worker.proxy import proxy_for
 
 _log = logging.getLogger("dataart_mp")
 
@@ -49,7 +50,7 @@ class Client:
 
     Raises:
         ConfigError: there is no Python interpreter for workers to run in, or the directory of the
-            spool cannot be used.
+            spool, or the proxy that the environment names, cannot be used.
 
     Warns:
         UserWarning: the key travels unencrypted, by http to another machine.
@@ -62,6 +63,8 @@ class Client:
                 "use https",
                 stacklevel=2,
             )
+        if config.pool_factory is None:
+            proxy_for(config.base_url, config.http)  # or no worker could start, and tell so late
         capacity = config.max_request_bytes - ENVELOPE_BYTES
         self._assemble(config, Engine.make(config, capacity), maker=os.getpid())
 

@@ -37,7 +37,7 @@ from typing import Any, Final, NamedTuple, cast
 
 import urllib3
 from urllib3.connection import HTTPConnection
-from urllib3.util import Url
+from urllib3.util import Url, wait_for_read
 
 from dataart_mp.config import HTTPOptions
 
@@ -116,7 +116,7 @@ class Exchange:
         if connection is None:
             return None
         try:
-            self._send(connection.sock, content, key)
+            is_sent = self._send(connection.sock, content, key)
             data = _first_data(connection.sock)
             if not data:
                 connection.close()
@@ -124,14 +124,15 @@ class Exchange:
                 return None
             head = _ordinary_head(data)
             if head is None:
-                return self._resume(connection, data)
+                return self._resume(connection, data, is_sent=is_sent)
             data = self._all(connection.sock, data, head.end)
         except BaseException:
             connection.close()
             raise
-        if len(data) == head.end < _READ_BYTES:
+        if is_sent and len(data) == head.end < _READ_BYTES:
             self._keep(connection)
-        else:  # less: it broke off; more, or perhaps more: nobody has asked for that
+        else:  # less: it broke off; more, or perhaps more: nobody has asked for that; or the rest
+            # of this request would be due before the next
             connection.close()
         text = data[head.start : head.end] if len(data) >= head.end else b""
         return Ordinary(head.status, text, head.retry_after)
@@ -154,8 +155,12 @@ class Exchange:
             if connection is not None:
                 connection.close()
 
-    def _send(self, sock: socket.socket, content: bytes, key: str) -> None:
-        """Write the request; and leave the socket as it is to be read."""
+    def _send(self, sock: socket.socket, content: bytes, key: str) -> bool:
+        """Write the request, and leave the socket as it is to be read.
+
+        Returns:
+            Whether that is all of it; else the server has hung up, or said something already.
+        """
         request = b"%bContent-Length: %d\r\nIdempotency-Key: %b\r\n\r\n%b" % (
             self._head,
             len(content),
@@ -166,10 +171,13 @@ class Exchange:
         try:
             for piece in pieces(request):
                 sock.sendall(piece)
+            is_sent = True
         except OSError as error:
-            if error.errno not in _HUNG_UP:
+            if error.errno not in _HUNG_UP and not _is_answered(sock, error):
                 raise
+            is_sent = False
         sock.settimeout(self._patience)
+        return is_sent
 
     def _all(self, sock: socket.socket, data: bytes, length: int) -> bytes:
         """The data and what follows, up to `length`; less when that breaks off or takes long."""
@@ -186,12 +194,14 @@ class Exchange:
             data += piece
         return data
 
-    def _resume(self, connection: HTTPConnection, data: bytes) -> urllib3.HTTPResponse:
+    def _resume(
+        self, connection: HTTPConnection, data: bytes, *, is_sent: bool
+    ) -> urllib3.HTTPResponse:
         """An answer that begins with the data, read by those who can read any."""
         raw = http.client.HTTPResponse(cast("Any", _Resumed(data, connection.sock)), method="POST")
         try:
             raw.begin()
-            if raw.will_close:
+            if raw.will_close or not is_sent:
                 connection.close()  # to others; this answer still reads from its socket
             return urllib3.HTTPResponse(
                 body=raw,
@@ -243,6 +253,11 @@ def pieces(content: bytes) -> list[bytes]:
     """What to write with one call each; a short content in one."""
     starts = range(0, len(content), _PIECE_BYTES)
     return [content[start : start + _PIECE_BYTES] for start in starts]
+
+
+def _is_answered(sock: socket.socket, error: OSError) -> bool:
+    """Whether the server takes no more of a request as it has refused that already."""
+    return isinstance(error, TimeoutError) and wait_for_read(sock, timeout=0.0)
 
 
 def _first_data(sock: socket.socket) -> bytes:

@@ -57,6 +57,17 @@ def test_without_a_key_the_first_finding_says_where_to_put_it() -> None:
     assert "set DATAART_API_KEY, or give --api-key-file FILE" in done.stdout
 
 
+def test_a_proxy_of_the_environment_that_cannot_be_used_is_told_without_its_password() -> None:
+    proxied = environment(
+        DATAART_API_KEY="k", DATAART_BASE_URL="https://a.invalid", HTTPS_PROXY="socks5://u:p@h:1"
+    )
+    done = run("doctor", env=proxied)
+
+    assert done.returncode == 1
+    assert "✗ configuration" in done.stdout
+    assert "HTTPS_PROXY: proxy='socks5://***@h:1'" in done.stdout
+
+
 @pytest.mark.parametrize(
     ("config", "check", "said"),
     [

@@ -3,6 +3,9 @@
 import socket
 import ssl
 import struct
+import threading
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -10,7 +13,16 @@ import pytest
 import trustme
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from worker_servers import KEY, Handle, Peer, SenderTo, Serve, in_use, proxy_handler
+from worker_servers import (
+    KEY,
+    PATIENCE_SECONDS,
+    Handle,
+    Peer,
+    SenderTo,
+    Serve,
+    in_use,
+    proxy_handler,
+)
 
 from dataart_mp import ClientConfig, HTTPOptions
 from dataart_mp.worker.exchange import Exchange
@@ -315,6 +327,66 @@ def test_an_answer_of_a_server_that_takes_no_body_counts(serve: Serve, sender_to
     connection.sock, other = socket.socketpair()
     replace_socket(sender, HungUp).other = other
     assert post(sender) == Answer(429, "busy", "17 ")
+
+
+LARGE = b"x" * 12_000_000
+TOO_LARGE = b"HTTP/1.1 413 Too Large\r\nContent-Length: 5\r\n\r\nlarge"
+
+
+@pytest.fixture
+def over(serve: Serve) -> Iterator[threading.Event]:
+    """Set when the test has ended, before its servers are closed."""
+    event = threading.Event()
+    yield event
+    event.set()
+
+
+def leaving_unread(answer: bytes, until: threading.Event) -> Handle:
+    """A server that says this to a large request over its first connection, and reads no more."""
+
+    def handle(peer: Peer) -> None:
+        if peer.number > 1:
+            peer.answer_all()
+        peer.request()
+        peer.answer()
+        peer.head()
+        peer.send(answer)
+        until.wait(PATIENCE_SECONDS)
+
+    return handle
+
+
+@pytest.mark.parametrize("answer", [TOO_LARGE, TOO_LARGE.replace(b"\r\n", b"\n")])
+@pytest.mark.parametrize("secure", [False, True])
+def test_an_answer_of_a_server_that_leaves_the_body_unread_counts_when_no_more_can_be_written(
+    serve: Serve,
+    sender_to: SenderTo,
+    authority: trustme.CA,
+    ca_file: Path,
+    over: threading.Event,
+    answer: bytes,
+    secure: bool,
+) -> None:
+    """And the connection is not used again: the rest of that request would be due there."""
+    options = {"tls": server_context(authority)} if secure else {}
+    server = serve(leaving_unread(answer, until=over), **options)
+    sender = sender_to(server.url, ca_file=ca_file, connect_timeout=0.5)
+    assert post(sender).status == 200
+    assert post(sender, LARGE) == Answer(413, "large", None)
+    assert post(sender).status == 200
+    assert server.connections == 2
+
+
+def test_a_server_that_neither_reads_nor_answers_costs_one_timeout(
+    serve: Serve, sender_to: SenderTo, over: threading.Event
+) -> None:
+    server = serve(leaving_unread(b"", until=over))
+    sender = sender_to(server.url, connect_timeout=0.3, read_timeout=15.0)
+    assert post(sender).status == 200
+    start = time.monotonic()
+    answer = post(sender, LARGE)
+    assert time.monotonic() - start < 10
+    assert (answer.status, answer.text) == (None, "TimeoutError: timed out")
 
 
 class Closed(socket.socket):

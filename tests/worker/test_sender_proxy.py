@@ -1,6 +1,7 @@
 """A proxy, of the configuration or of the environment, sees what it must and no more."""
 
 import base64
+import re
 import ssl
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -11,7 +12,7 @@ import pytest
 import trustme
 from worker_servers import KEY, Peer, RawServer, SenderTo, Serve, proxy_handler, refused_port
 
-from dataart_mp import HTTPOptions
+from dataart_mp import Client, ClientConfig, ConfigError, HTTPOptions
 from dataart_mp.worker.proxy import credentials, proxy_for
 from dataart_mp.worker.verdict import Answer, Retry, judge
 
@@ -270,13 +271,62 @@ def test_a_proxy_of_the_configuration_beats_the_environment(
     assert proxy_for("http://127.0.0.1", http) == "http://mine:1"
 
 
-def test_a_proxy_that_speaks_another_protocol_is_refused_at_the_start(
+@pytest.mark.parametrize("variable", ["https_proxy", "HTTPS_PROXY", "Https_Proxy"])
+@pytest.mark.parametrize(
+    ("proxy", "said"),
+    [
+        ("socks5://ann:hunter2@h:1", "must begin with http:// or https://"),
+        ("http://ann:hunter2@127.0.0.1:99999", "check host, brackets and port"),
+        ("ann:hunter2@127.0.0.1:99999", "check host, brackets and port"),
+        ("http://ann:hunter#2@127.0.0.1:9", "check host, brackets and port"),
+        ("http://ann:hunter/2@127.0.0.1:9", "check host, brackets and port"),
+        ("http://ann:1/hunter2@127.0.0.1:9", "leave out path and query"),
+        ("http://ann:hunter[2@127.0.0.1:9", "check host, brackets and port"),
+        ("http://ann:hunter\\2@127.0.0.1:9", "percent-encode a password"),
+        ("http://ann:hunter2@h%zz:9", "without percent signs"),
+    ],
+)
+def test_a_proxy_of_the_environment_that_cannot_be_used_is_refused_before_any_event(
+    environ: Callable[..., None], variable: str, proxy: str, said: str
+) -> None:
+    """By the name of its variable, with a remedy, and without user or password."""
+    environ(**{variable: proxy})
+    with pytest.raises(ConfigError) as caught:
+        Client(ClientConfig(KEY, base_url=f"https://{NAME}"))
+    message = str(caught.value)
+    assert message.startswith(f"{variable}: proxy=")
+    assert said in message
+    assert "or trust_env=False" in message
+    assert not {"ann", "hunter"} & {*re.split(r"\W", message)}
+    assert caught.value.__suppress_context__
+
+
+def test_a_worker_refuses_it_in_the_same_words(
     sender_to: SenderTo, environ: Callable[..., None]
 ) -> None:
-    environ(HTTPS_PROXY="socks5://ann:proxy-password@h:1")
-    with pytest.raises(Exception, match="socks5") as caught:
+    """It may have been set after the client was made."""
+    environ(HTTPS_PROXY="http://ann:hunter2@127.0.0.1:99999")
+    with pytest.raises(ConfigError, match="HTTPS_PROXY: ") as caught:
         sender_to(f"https://{NAME}")
-    assert "proxy-password" not in str(caught.value)
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "settings"),
+    [
+        ("http://h", {}),
+        ("https://127.0.0.1:9", {}),
+        ("https://h", {"http": HTTPOptions(trust_env=False)}),
+        ("https://h", {"http": HTTPOptions(proxy="http://mine:1")}),
+        ("https://h", {"pool_factory": "of_my:own"}),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:base_url")
+def test_one_that_would_not_be_used_may_be_whatever_it_is(
+    environ: Callable[..., None], url: str, settings: dict[str, Any]
+) -> None:
+    environ(HTTPS_PROXY="socks5://h:1")
+    Client(ClientConfig(KEY, base_url=url, **settings)).close()
 
 
 @pytest.mark.parametrize(

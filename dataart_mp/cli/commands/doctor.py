@@ -15,6 +15,7 @@ from dataart_mp.cli.exit_code import ExitCode
 from dataart_mp.cli.seconds import Seconds
 from dataart_mp.cli.settings import client_config, client_options
 from dataart_mp.errors import ConfigError
+from dataart_mp.worker.proxy import proxy_for
 
 _COLOURS: Final = {
     Outcome.OK: "green",
@@ -80,6 +81,7 @@ def _examine(
 ) -> Iterator[Finding]:
     try:
         config = client_config(api_key_file, **settings)
+        proxy_for(config.base_url, config.http)  # the environment's may be wrong
     except ConfigError as error:
         remedy = "nothing else was checked; see the options of dataart-mp doctor --help"
         yield FailedError("configuration", str(error), remedy).finding
