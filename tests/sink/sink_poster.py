@@ -82,8 +82,8 @@ class Poster:
         """Send bytes as they are, and read until the sink closes the connection."""
         host, port = self.url.removeprefix("http://").split(":")
         with socket.create_connection((host, int(port)), timeout=30) as connection:
-            for part in parts:
-                connection.sendall(part)
+            # At once: a sink that refuses a head closes, and what comes later would reset the answer.
+            connection.sendall(b"".join(parts))
             if half_close:
                 connection.shutdown(socket.SHUT_WR)
             return b"".join(iter(lambda: connection.recv(65536), b""))
