@@ -82,7 +82,7 @@ class Poster:
         """Send bytes as they are, and read until the sink closes the connection."""
         host, port = self.url.removeprefix("http://").split(":")
         with socket.create_connection((host, int(port)), timeout=30) as connection:
-            # At once: a sink that refuses a head closes, and what comes later would reset the answer.
+            # At once: a sink that refuses a head hangs up, and a body would reset its answer.
             connection.sendall(b"".join(parts))
             if half_close:
                 connection.shutdown(socket.SHUT_WR)
