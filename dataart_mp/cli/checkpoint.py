@@ -60,7 +60,7 @@ class Checkpoint:
             return None
         except OSError as error:
             raise CheckpointError(f"{path}: {error.strerror}") from None
-        except (ValueError, TypeError, KeyError, AttributeError):
+        except (ValueError, TypeError, KeyError, AttributeError, OverflowError):
             raise CheckpointError(f"{path}: is no checkpoint; remove it to begin anew") from None
 
     def write(self, path: Path) -> None:

@@ -8,7 +8,7 @@ Exit codes:
   0    all is delivered
   1    some is not: pending, parked, dropped, rejected, or retries exhausted
   2    wrong usage or configuration; nothing was read
-  3    bad input: a row or a file; all else is delivered
+  3    bad input: a row or a file; all else that was read is delivered
   130  stopped by Ctrl-C (143: by SIGTERM)
   141  the reader of the output has gone"""
 

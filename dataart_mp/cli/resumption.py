@@ -20,11 +20,15 @@ class Resumption:
         path: The checkpoint's file; None: this run keeps none.
         start: How far each file was shipped before, by its name.
         stays: Whether the checkpoint is kept when all is shipped, for what the files may grow.
+        others: How far files were shipped that this run leaves out, by their absolute paths.
+        others_are_complete: Whether all of them were shipped to their ends.
     """
 
     path: Path | None = None
     start: Mapping[str, Position] = field(default_factory=dict)
     stays: bool = False
+    others: Mapping[str, Position] = field(default_factory=dict)
+    others_are_complete: bool = True
 
     @classmethod
     def plan(
@@ -66,11 +70,18 @@ class Resumption:
             raise CheckpointError(f"{path}: {problem}; begin anew by --restart")
         names = {key_of(file): file for file in files}
         start = {names[key]: at for key, at in found.positions.items() if key in names}
-        return cls(path=path, start=start, stays=stays)
+        others = {key: at for key, at in found.positions.items() if key not in names}
+        return cls(
+            path=path,
+            start=start,
+            stays=stays,
+            others=others,
+            others_are_complete=not others or found.complete,
+        )
 
     def keyed(self, positions: Mapping[str, Position]) -> dict[str, Position]:
-        """Positions by what names a file wherever the next run is started."""
-        return {key_of(file): position for file, position in positions.items()}
+        """Positions by what names a file wherever the next run is started; the others', too."""
+        return {**self.others, **{key_of(file): at for file, at in positions.items()}}
 
 
 def key_of(file: str) -> str:

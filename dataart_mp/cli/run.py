@@ -83,7 +83,8 @@ class Run:
             except KeyboardInterrupt:
                 self._close_in_order(timeout)
                 stop = signals.exit_code
-        self._shipment.interrupted(self._client.stats().accepted)
+                if not self._keeps_failed:  # a spool's client accepts what others parked, too
+                    self._shipment.interrupted(self._client.stats().accepted)
         return self._end_checkpoints(self._result(stop))
 
     def _take_all(self) -> ExitCode | None:
@@ -154,8 +155,11 @@ class Run:
         if self._checkpointer is None or path is None:
             return result
         complete = result.stop is None
-        settled = self._checkpointer.finish(settled=not result.stats.pending, complete=complete)
-        unfinished = bool(self._positions()) and not (settled and complete)
+        settled = self._checkpointer.finish(
+            settled=not result.stats.pending,
+            complete=complete and self._resumption.others_are_complete,
+        )
+        unfinished = bool(self._shipment.positions()) and not (settled and complete)
         if not unfinished and not self._resumption.stays:
             path.unlink(missing_ok=True)
             return result

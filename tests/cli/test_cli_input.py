@@ -316,6 +316,15 @@ def test_parquet_is_read_with_its_types(tmp_path: Path) -> None:
     assert events(file, *SHOP, "--metadata", "")[0] == Action("a", "1", False, moment, None)
 
 
+def test_rows_of_parquet_of_which_no_column_is_wanted_are_events_all_the_same(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "constants.parquet"
+    parquet.write_table(pyarrow.table({"n": [1, 2]}), file)
+    options = ("--metadata", "", "--set", "key=k", "--set", "user_key=ann")
+    assert events(file, *options) == [Action("k", "ann", False, None, None)] * 2
+
+
 def test_a_damaged_parquet_file_is_told(write: Write) -> None:
     with pytest.raises(InputError, match="is damaged, or no Parquet"):
         events(write(b"PAR1nonsense", "x.parquet"))

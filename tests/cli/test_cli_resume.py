@@ -149,6 +149,61 @@ def test_the_lock_of_a_run_that_was_killed_holds_up_nobody(
     assert sorted(file.parent.iterdir()) == [file, checkpoint_of(file)]
 
 
+def test_a_bad_row_is_not_passed_though_others_events_are_accepted_from_the_spool(
+    sink: SinkProcess, env: dict[str, str], file: Path, tmp_path: Path
+) -> None:
+    env = env | {"DATAART_SPOOL_DIR": str(tmp_path / "spool")}
+    sink.set_faults({"kind": "status", "status": 503})
+    earlier = tmp_path / "earlier.jsonl"
+    earlier.write_bytes(b"".join(map(line, range(EVENTS, EVENTS + 40))))
+    assert run("ship", "--retries", 1, earlier, env=env).returncode == 1
+    sink.set_faults({"kind": "latency", "seconds": 0.2})
+    with file.open("ab") as stream:
+        stream.write(b"no event\n" + line(EVENTS + 100))
+
+    done = run("ship", "--json", "--resume", file, env=env)
+
+    assert done.returncode in (1, 3), "all is settled, or some of those that were parked are not"
+    assert json.loads(done.stdout)["accepted"] > EVENTS, "of those that were parked, too"
+    assert lines_in(checkpoint_of(file)) <= EVENTS
+
+
+def test_a_file_whose_last_line_had_no_end_may_grow(
+    sink: SinkProcess, env: dict[str, str], file: Path
+) -> None:
+    file.write_bytes(line(0) + line(1).rstrip())
+    assert run("ship", "--resume", file, env=env).returncode == 0
+    with file.open("ab") as stream:
+        stream.write(b"\n" + line(2))
+    done = run("ship", "--resume", file, env=env)
+    assert done.returncode == 0, done.stderr
+    assert sink.ids() == {0: 1, 1: 1, 2: 1}
+
+
+def test_a_file_that_one_run_leaves_out_is_not_sent_again_by_the_next(
+    sink: SinkProcess, env: dict[str, str], tmp_path: Path
+) -> None:
+    first, second = tmp_path / "first.jsonl", tmp_path / "second.jsonl"
+    first.write_bytes(line(0))
+    second.write_bytes(line(1))
+    for files in ((first, second), (second,), (first, second)):
+        done = run("ship", "--resume", "--checkpoint", tmp_path / "at", *files, env=env)
+        assert done.returncode == 0, done.stderr
+    assert sink.ids() == {0: 1, 1: 1}
+
+
+@pytest.mark.parametrize("option", ["--bad-rows", "--checkpoint"])
+def test_what_is_to_be_shipped_is_not_written_over(
+    sink: SinkProcess, env: dict[str, str], file: Path, option: str
+) -> None:
+    before = file.read_bytes()
+    done = run("ship", option, file.parent / "." / file.name, file, env=env)
+    assert done.returncode == 2
+    assert f"{option}: {file} is to be shipped; name another file" in done.stderr
+    assert file.read_bytes() == before
+    assert not sink.ids()
+
+
 def test_with_a_spool_nothing_of_a_killed_pipe_is_lost(
     sink: SinkProcess, slow: dict[str, str], file: Path, tmp_path: Path
 ) -> None:

@@ -118,6 +118,28 @@ def test_a_platform_that_is_down_is_no_traceback_and_no_hang(env: dict[str, str]
     assert "Traceback" not in done.stderr
 
 
+def test_parquet_from_a_pipe_is_refused_and_not_waited_for(
+    sink: SinkProcess, env: dict[str, str], tmp_path: Path
+) -> None:
+    pipe = tmp_path / "pipe.parquet"
+    os.mkfifo(pipe)
+    with subprocess.Popen(f"printf PAR1 > {pipe}", shell=True):
+        done = run("ship", pipe, env=env)
+    assert done.returncode == 3
+    assert f"{pipe}: Parquet is read from its end; give it as a file, by name" in done.stderr
+
+
+def test_a_closed_standard_input_is_told_without_a_traceback(
+    sink: SinkProcess, env: dict[str, str]
+) -> None:
+    done = subprocess.run(
+        f"exec {SCRIPT} ship - <&-", shell=True, env=env, capture_output=True, check=False
+    )
+    assert done.returncode in (2, 3)
+    assert b"<stdin>: is closed" in done.stderr
+    assert b"Traceback" not in done.stderr
+
+
 def test_a_worker_that_cannot_start_is_told_without_a_traceback(env: dict[str, str]) -> None:
     broken = {**env, "DATAART_POOL_FACTORY": "no_such_module:make"}
 

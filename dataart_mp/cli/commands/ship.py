@@ -106,6 +106,7 @@ def ship(
     on standard error, with file and line number.
     """
     _refuse_twice(files)
+    _refuse_overwriting(files, bad_rows, checkpoint)
     if resume and restart:
         raise click.UsageError("--resume goes on, --restart begins anew: one of them is too much")
     source, columns = read_input(files, **{name: given.pop(name) for name in INPUT_OPTIONS})
@@ -134,6 +135,21 @@ def _refuse_twice(files: tuple[str, ...]) -> None:
     for file, key in zip(files, keys, strict=True):
         if keys.count(key) > 1:
             raise click.UsageError(f"{file} is there twice")
+
+
+def _refuse_overwriting(
+    files: tuple[str, ...], bad_rows: Path | None, checkpoint: Path | None
+) -> None:
+    """Of what is written, nothing may take the place of what is read."""
+    written = {"--bad-rows": bad_rows, "--checkpoint": checkpoint}
+    taken = {key_of(file): "is to be shipped" for file in files}
+    for option, path in written.items():
+        if path is None:
+            continue
+        key = key_of(str(path))
+        if key in taken:
+            raise click.UsageError(f"{option}: {path} {taken[key]}; name another file")
+        taken[key] = f"is what {option} names, too"
 
 
 def _command_to_go_on() -> str:
