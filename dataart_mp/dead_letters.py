@@ -78,16 +78,24 @@ class Letters:
         except FileNotFoundError:
             return 0
 
+    @property
+    def count(self) -> int:
+        """How many letters there are, whatever somebody has made of them."""
+        return len(self._lines())
+
     def read(self) -> list[dict[str, Any]]:
         """Each letter as it is described above; none when somebody has removed the file."""
-        try:
-            return [json.loads(line) for line in self._file.read_bytes().splitlines()]
-        except FileNotFoundError:
-            return []
+        return [json.loads(line) for line in self._lines()]
 
     def remove(self) -> None:
         """Forget them; they may be gone already."""
         self._file.unlink(missing_ok=True)
+
+    def _lines(self) -> list[bytes]:
+        try:
+            return self._file.read_bytes().splitlines()
+        except FileNotFoundError:
+            return []
 
 
 class DeadLetters:

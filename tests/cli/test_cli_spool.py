@@ -119,6 +119,42 @@ def test_letters_that_somebody_has_broken_are_told_and_kept(
     assert sink.ids().keys() == {0, 2, 3, 4, 5}
 
 
+def letters_of(*events: dict[str, object]) -> str:
+    """The text of a file of dead letters."""
+    return "".join(json.dumps({"event": event}) + "\n" for event in events)
+
+
+@pytest.fixture
+def dead(tmp_path: Path) -> Path:
+    """The folder of dead letters of a spool in `tmp_path`."""
+    folder = tmp_path / "dead"
+    folder.mkdir()
+    return folder
+
+
+def action(number: int, key: str = "play") -> dict[str, object]:
+    return {"key": key, "user_key": "ann", "metadata": {"_id": number}}
+
+
+@pytest.mark.parametrize("bad", [action(2, key=""), {**action(2), "metadata": {"x": "y" * 5000}}])
+def test_a_bad_event_holds_back_its_own_batch_and_no_other_is_sent_twice(
+    dead: Path, sink: SinkProcess, env: dict[str, str], bad: dict[str, object]
+) -> None:
+    (dead / "a.jsonl").write_text(letters_of(action(1), bad))
+    (dead / "b.jsonl").write_text(letters_of(action(3)))
+    small = env | {"DATAART_MAX_REQUEST_BYTES": "4096"}
+
+    first = run("spool", "replay", dead.parent, env=small)
+    again = run("spool", "replay", dead.parent, env=small)
+
+    assert (first.returncode, again.returncode) == (1, 1)
+    assert first.stdout == "Delivered 1 event; 2 left.\n"
+    assert again.stdout == "Delivered 0 events; 2 left.\n"
+    assert first.stderr.startswith("a: ")
+    assert [file.name for file in dead.iterdir()] == ["a.jsonl"]
+    assert sink.ids() == {3: 1}
+
+
 def test_purging_wants_to_be_told_what(spool_dir: Path) -> None:
     assert run("spool", "purge", spool_dir).returncode == 2
     name = str(listed(spool_dir)[0]["name"])

@@ -10,6 +10,7 @@ import click
 
 from dataart_mp import Client
 from dataart_mp.cli.exit_code import ExitCode
+from dataart_mp.cli.rehearsal import Rehearsal
 from dataart_mp.cli.replay import Replay
 from dataart_mp.cli.settings import client_config, client_options
 from dataart_mp.dead_letters import DeadLetters, Letters
@@ -77,7 +78,7 @@ def replay(
     chosen = _chosen(spool_dir, names)
     config = dataclasses.replace(client_config(api_key_file, **settings), spool_dir=None)
     with Client(config) as client:
-        replaying = Replay(client)
+        replaying = Replay(client, Rehearsal(config))
         for letters in chosen:
             replaying.take(letters)
     click.echo(f"Delivered {_events(replaying.delivered)}; {replaying.kept:,} left.")
