@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from dataart_mp.cli.event import Action, Emitter, Identity, parse_event
 from dataart_mp.cli.message import tell
-from dataart_mp.dead_letters import Letters
+from dataart_mp.dead_letters import DamagedLettersError, Letters
+from dataart_mp.errors import EventError
 from dataart_mp.protocol import DataArtClient
 
 
@@ -31,9 +32,11 @@ class Replay:
         """Send the letters of one batch; none of them, if one cannot be sent."""
         try:
             events = self._events(letters)
-        except (ValueError, KeyError, TypeError) as error:  # somebody has edited them
-            tell(f"{letters.name}: {error}")
-            self.kept += letters.count
+        except DamagedLettersError as error:  # which names the file
+            self._keep(letters, str(error))
+            return
+        except EventError as error:
+            self._keep(letters, f"{letters.name}: {error}")
             return
         before = self.client.stats().delivered
         for event in events:
@@ -44,6 +47,11 @@ class Replay:
             self.delivered += len(events)
         else:
             self.kept += len(events)
+
+    def _keep(self, letters: Letters, problem: str) -> None:
+        """Leave them as somebody has edited them."""
+        tell(problem)
+        self.kept += letters.count
 
     def _events(self, letters: Letters) -> list[Action | Identity]:
         """All events of a batch, each of which the client will take."""
