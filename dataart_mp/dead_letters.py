@@ -20,6 +20,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, Literal
 
+from dataart_mp.errors import DataArtError, short_repr
 from dataart_mp.permissions import PRIVATE_DIRECTORY, PRIVATE_FILE
 
 _FOLDER: Final = "dead"
@@ -55,6 +56,10 @@ class Cause:
         return json.dumps(fields).encode()[:-1] + b', "event": '
 
 
+class DamagedLettersError(DataArtError):
+    """A file of letters cannot be read; the message names file, line and remedy."""
+
+
 class Letters:
     """The letters of one batch.
 
@@ -78,16 +83,41 @@ class Letters:
         except FileNotFoundError:
             return 0
 
+    @property
+    def count(self) -> int:
+        """How many letters there are, whatever somebody has made of them."""
+        return len(self._lines())
+
     def read(self) -> list[dict[str, Any]]:
-        """Each letter as it is described above; none when somebody has removed the file."""
-        try:
-            return [json.loads(line) for line in self._file.read_bytes().splitlines()]
-        except FileNotFoundError:
-            return []
+        """Each letter as it is described above; none when somebody has removed the file.
+
+        Raises:
+            DamagedLettersError: they are not as they were written.
+        """
+        return [self._letter(number, line) for number, line in enumerate(self._lines(), start=1)]
 
     def remove(self) -> None:
         """Forget them; they may be gone already."""
         self._file.unlink(missing_ok=True)
+
+    def _letter(self, number: int, line: bytes) -> dict[str, Any]:
+        try:
+            letter = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise self._damaged(number, f"is not JSON: {error}") from None
+        if type(letter) is not dict or "event" not in letter:
+            raise self._damaged(number, f"holds no event: {short_repr(letter)}")
+        return letter
+
+    def _damaged(self, number: int, problem: str) -> DamagedLettersError:
+        remedy = f"mend it, or remove it: dataart-mp spool purge DIR {self.name}"
+        return DamagedLettersError(f"{self._file}: line {number} {problem}; {remedy}")
+
+    def _lines(self) -> list[bytes]:
+        try:
+            return self._file.read_bytes().splitlines()
+        except FileNotFoundError:
+            return []
 
 
 class DeadLetters:

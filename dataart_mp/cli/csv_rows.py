@@ -1,5 +1,6 @@
 """The rows of a CSV file, as its first line names their columns."""
 
+import codecs
 import csv
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,6 +12,8 @@ from dataart_mp.cli.row import Row
 from dataart_mp.errors import EventError
 
 _ASCII: Final = '",;\t\r\n'
+_ESCAPES: Final = b"\\u +A-!"  # text, but where they are the start of something else
+_ERRORS: Final = "surrogateescape"
 
 
 @dataclass(frozen=True)
@@ -29,12 +32,22 @@ class CsvDialect:
 
     def __post_init__(self) -> None:
         try:
-            is_ascii = _ASCII.encode(self.encoding) == _ASCII.encode("ascii")
+            is_ascii = _ASCII.encode(self.codec) == _ASCII.encode("ascii")
+            _ASCII.encode("ascii").decode(self.codec, _ERRORS)
         except (LookupError, UnicodeError):
             raise ValueError(f"{self.encoding!r} is no encoding that Python knows") from None
+        remedy = f"convert it: iconv -f {self.encoding} -t utf-8 FILE | … -"
         if not is_ascii:
-            remedy = f"convert it: iconv -f {self.encoding} -t utf-8 FILE | … -"
             raise ValueError(f"{self.encoding!r} has no lines of bytes; {remedy}")
+        try:
+            _ESCAPES.decode(self.codec, _ERRORS)
+        except UnicodeError:
+            raise ValueError(f"{self.encoding!r} is no encoding of lines; {remedy}") from None
+
+    @property
+    def codec(self) -> str:
+        """What decodes a line: a mark at the start of the file is taken away before."""
+        return "utf-8" if codecs.lookup(self.encoding).name == "utf-8-sig" else self.encoding
 
 
 class CsvRows:
@@ -58,7 +71,7 @@ class CsvRows:
     def __init__(self, file: str, lines: Lines, dialect: CsvDialect, delimiter: str = ",") -> None:
         self._file = file
         self._lines = lines
-        self._encoding = dialect.encoding
+        self._codec = dialect.codec
         # The default of 128 KiB for a field would refuse what fits into a request.
         csv.field_size_limit(LONGEST_LINE)
         texts = map(self._text, lines)  # which goes on after an exception, as a generator does not
@@ -91,7 +104,10 @@ class CsvRows:
         if len(line) >= LONGEST_LINE:
             raise csv.Error(f"the line is longer than {LONGEST_LINE:,} bytes")
         # What is wrongly encoded is kept, to be refused with its row, if it is used at all.
-        return line.decode(self._encoding, "surrogateescape")
+        try:
+            return line.decode(self._codec, _ERRORS)
+        except UnicodeError as error:  # of codecs with escapes, which may be cut off
+            raise csv.Error(str(error)) from None
 
     def _header(self) -> list[str]:
         try:

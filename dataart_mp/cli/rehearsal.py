@@ -58,7 +58,7 @@ def rehearse(
     source: Source, columns: ColumnMap, config: ClientConfig, bad_rows: BadRows
 ) -> RehearsalResult:
     """Check all that would be shipped, whatever is bad on the way."""
-    rehearsal = _Rehearsal(config)
+    rehearsal = Rehearsal(config)
     shipment = Shipment(rehearsal, bad_rows.add, columns)
 
     def look() -> Snapshot:
@@ -80,7 +80,7 @@ def rehearse(
     )
 
 
-class _Rehearsal:
+class Rehearsal:
     """Takes events as a client does, counts them, and forgets them.
 
     Args:

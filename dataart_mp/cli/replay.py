@@ -3,9 +3,10 @@
 import json
 from dataclasses import dataclass
 
-from dataart_mp.cli.event import parse_event
+from dataart_mp.cli.event import Action, Emitter, Identity, parse_event
 from dataart_mp.cli.message import tell
-from dataart_mp.dead_letters import Letters
+from dataart_mp.dead_letters import DamagedLettersError, Letters
+from dataart_mp.errors import EventError
 from dataart_mp.protocol import DataArtClient
 
 
@@ -15,6 +16,7 @@ class Replay:
 
     Args:
         client: it must be used for nothing else meanwhile, and keep no dead letters itself.
+        rehearsal: refuses what the client would, and sends nothing.
 
     Attributes:
         delivered: how many events were.
@@ -22,27 +24,39 @@ class Replay:
     """
 
     client: DataArtClient
+    rehearsal: Emitter
     delivered: int = 0
     kept: int = 0
 
     def take(self, letters: Letters) -> None:
-        """Send the letters of one batch."""
-        before = self.client.stats().delivered
+        """Send the letters of one batch; none of them, if one cannot be sent."""
         try:
-            count = self._emit(letters)
-        except (ValueError, KeyError, TypeError) as error:  # somebody has edited them
-            tell(f"{letters.name}: {error}")
-            self.kept += 1
+            events = self._events(letters)
+        except DamagedLettersError as error:  # which names the file
+            self._keep(letters, str(error))
             return
-        self.client.flush()
-        if self.client.stats().delivered - before == count:
-            letters.remove()
-            self.delivered += count
-        else:
-            self.kept += count
-
-    def _emit(self, letters: Letters) -> int:
-        events = [parse_event(json.dumps(letter["event"]).encode()) for letter in letters.read()]
+        except EventError as error:
+            self._keep(letters, f"{letters.name}: {error}")
+            return
+        before = self.client.stats().delivered
         for event in events:
             event.hand_to(self.client)
-        return len(events)
+        self.client.flush()
+        if self.client.stats().delivered - before == len(events):
+            letters.remove()
+            self.delivered += len(events)
+        else:
+            self.kept += len(events)
+
+    def _keep(self, letters: Letters, problem: str) -> None:
+        """Leave them as somebody has edited them."""
+        tell(problem)
+        self.kept += letters.count
+
+    def _events(self, letters: Letters) -> list[Action | Identity]:
+        """All events of a batch, each of which the client will take."""
+        events = [parse_event(json.dumps(letter["event"]).encode()) for letter in letters.read()]
+        # Before any is handed over: it could not be taken back, and would be sent each time.
+        for event in events:
+            event.hand_to(self.rehearsal)
+        return events

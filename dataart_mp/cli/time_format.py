@@ -1,5 +1,6 @@
 """How a column writes moments."""
 
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from decimal import Decimal
@@ -13,6 +14,7 @@ RFC_3339: Final = "rfc3339"
 UNIX: Final = {"unix": 1, "unix-ms": 10**3, "unix-us": 10**6, "unix-ns": 10**9}
 """Names of counts since 1970, with their ticks per second."""
 
+_PATTERN: Final = "%d.%m.%Y %H:%M"
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -29,9 +31,12 @@ class TimeFormat:
     zone: tzinfo | None = None
 
     def __post_init__(self) -> None:
-        if self.format != RFC_3339 and self.format not in UNIX and "%" not in self.format:
+        if self.format == RFC_3339 or self.format in UNIX:
+            return
+        if "%" not in self.format:
             names = ", ".join([RFC_3339, *UNIX])
-            raise ValueError(f"must be {names}, or a pattern such as '%d.%m.%Y %H:%M'")
+            raise ValueError(f"must be {names}, or a pattern such as {_PATTERN!r}")
+        _try_out(self.format)
 
     def read(self, value: Any) -> datetime | str:
         """Make a moment of a cell.
@@ -74,6 +79,19 @@ class TimeFormat:
             remedy = "has no offset; say where it is so late: --timezone UTC, or Europe/Vienna"
             raise _refusal(shown, remedy)
         return moment.replace(tzinfo=self.zone)
+
+
+def _try_out(pattern: str) -> None:
+    """Read by a pattern what was written by it: else each row would be refused, for its fault.
+
+    Raises:
+        ValueError: It cannot be read by.
+    """
+    try:
+        datetime.strptime(_EPOCH.strftime(pattern), pattern)  # noqa: DTZ007 - it is thrown away
+    except (ValueError, re.error) as error:  # the latter when a directive is there twice
+        problem = f"{pattern!r} is no pattern that times can be read by: {error}"
+        raise ValueError(f"{problem}; one would be {_PATTERN!r}") from None
 
 
 def zone_of(name: str) -> tzinfo:

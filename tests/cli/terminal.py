@@ -42,6 +42,18 @@ def run(
     )
 
 
+def run_limited(limit: str, *arguments: str, env: Environment) -> subprocess.CompletedProcess[str]:
+    """Run `dataart-mp` to its end, in pipes, under a limit such as `-n 12`; see `ulimit`."""
+    return subprocess.run(
+        ["/bin/sh", "-c", f'ulimit {limit}; exec "$@"', "sh", SCRIPT, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=90,
+        check=False,
+        env=env,
+    )
+
+
 def start(
     *arguments: object, env: Environment | None = None, stdin: int = subprocess.PIPE
 ) -> subprocess.Popen[bytes]:

@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 import trustme
 from conftest import environment
-from terminal import run
+from terminal import run, run_limited
 
 from dataart_mp import ClientConfig
+from dataart_mp.cli.checkup.checkup import checkup
 from dataart_mp.cli.checkup.delivery import EVENT_KEY
 from dataart_mp.cli.checkup.finding import FailedError, Finding, Outcome
 from dataart_mp.cli.checkup.machine import (
@@ -27,6 +28,7 @@ from dataart_mp.cli.checkup.machine import (
 from dataart_mp.cli.checkup.route import judge_clock, walk
 from dataart_mp.config import HTTPOptions
 from dataart_mp.devsink import SinkProcess
+from dataart_mp.errors import BufferFullError
 
 NOW = datetime(2021, 5, 4, 10, 11, 12, tzinfo=UTC)
 CONFIG = ClientConfig("k", base_url="http://127.0.0.1:9", flush_num_processes=2)
@@ -48,6 +50,37 @@ def test_where_all_is_well_it_says_so_and_one_event_arrives() -> None:
     assert findings["API key"]["outcome"] == "failure"
     assert "copy it again from the platform's project" in findings["API key"]["remedy"]
     assert findings["connection"]["outcome"] == "ok"
+
+
+@pytest.mark.parametrize(
+    ("limit", "remedy"), [("-f 1", "ulimit -f unlimited"), ("-n 12", "ulimit -n 1024")]
+)
+def test_a_limit_that_lets_no_client_start_is_told_and_all_else_is_checked(
+    sink: SinkProcess, limit: str, remedy: str
+) -> None:
+    env = environment(DATAART_API_KEY="k", DATAART_BASE_URL=sink.url)
+
+    done = run_limited(limit, "doctor", "--json", env=env)
+
+    assert (done.returncode, done.stderr) == (1, "")
+    findings = {finding["check"]: finding for finding in json.loads(done.stdout)["findings"]}
+    assert findings["clock"]["outcome"] == "ok"
+    assert findings["test event"]["outcome"] == "failure"
+    assert remedy in findings["test event"]["remedy"]
+    assert "descriptors" in findings
+
+
+def test_what_a_step_did_not_foresee_is_its_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> Iterator[Finding]:
+        raise BufferFullError("no worker can start")
+
+    monkeypatch.setattr("dataart_mp.cli.checkup.checkup.send_one", fail)
+    findings = {finding.check: finding for finding in checkup(CONFIG, 1.0, event=True)}
+
+    assert findings["test event"].outcome is Outcome.FAILURE
+    assert findings["test event"].detail == "no worker can start"
+    assert findings["test event"].remedy
+    assert {"memory", "shared memory", "descriptors"} <= findings.keys()
 
 
 def test_without_a_key_the_first_finding_says_where_to_put_it() -> None:

@@ -20,6 +20,7 @@ from dataart_mp.cli.input_options import input_options, read_input
 from dataart_mp.cli.line import LONGEST_LINE
 from dataart_mp.cli.row import Position, Row
 from dataart_mp.cli.shipment import event_of
+from dataart_mp.cli.time_format import TimeFormat
 from dataart_mp.errors import EventError
 from dataart_mp.producer.encoder import encode_action, encode_identity
 
@@ -229,8 +230,15 @@ def test_a_table_that_does_not_fit_is_refused_before_its_first_row(
         (("--timezone", "Mars/Base"), "'Mars/Base' is no time zone"),
         (("--timezone", "../../etc/passwd"), "is no time zone"),
         (("--timestamp-format", "iso"), "or a pattern such as"),
+        (("--timestamp-format", "%d %d"), "'%d %d' is no pattern that times can be read by"),
+        (("--timestamp-format", "%Q"), "'%Q' is no pattern that times can be read by"),
+        (("--timestamp-format", "%"), "'%' is no pattern that times can be read by"),
+        (("--timestamp-format", "%G"), "'%G' is no pattern that times can be read by"),
         (("--delimiter", "ab"), "must be one ASCII character"),
         (("--encoding", "utf-16"), "convert it: iconv -f utf-16 -t utf-8"),
+        (("--encoding", "utf-7"), "convert it: iconv -f utf-7 -t utf-8"),
+        (("--encoding", "raw_unicode_escape"), "is no encoding of lines"),
+        (("--encoding", "idna"), "is no encoding that Python knows"),
         (("--encoding", "klingon"), "is no encoding that Python knows"),
     ],
 )
@@ -252,6 +260,31 @@ def test_csv_comes_in_many_kinds(write: Write) -> None:
     assert events(write("k,ä,1\n"), "--columns", "key,user_key,n") == same
     assert events(write("key,user_key,n\nk,ä,1\n".encode("cp1252")), "--encoding", "cp1252") == same
     assert events(write("key,user_key,n\nk,ä,1\n", "data"), "--format", "csv") == same
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "UTF_8_SIG"])
+def test_a_mark_at_the_start_is_no_encoding_of_its_own(write: Write, encoding: str) -> None:
+    table = write("\ufeffkey,user_key\nk,ä\n\ufeffk,u\n")
+
+    assert events(table, "--encoding", encoding) == events(table)
+
+
+def test_a_line_that_its_encoding_cannot_end_in_spoils_its_own_row_only(write: Write) -> None:
+    table = b"key,user_key\nk,ok\nk,\x1b"
+
+    good, spoiled = events(write(table), "--encoding", "iso2022_jp")
+
+    assert isinstance(spoiled, str)
+    assert spoiled.startswith("not CSV: 'iso2022_jp' codec can't decode")
+    assert good == Action("k", "ok", False, None, None)
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    ["%d.%m.%Y %H:%M", "%Y-%m-%dT%H:%M:%S.%f%z", "%I:%M %p, %a %d %b %y", "%c %Z", "%%%Y%j"],
+)
+def test_patterns_that_times_can_be_read_by_are_taken(pattern: str) -> None:
+    assert TimeFormat(pattern).format == pattern
 
 
 def test_what_is_wrongly_encoded_or_quoted_spoils_its_own_row_only(write: Write) -> None:

@@ -119,6 +119,88 @@ def test_letters_that_somebody_has_broken_are_told_and_kept(
     assert sink.ids().keys() == {0, 2, 3, 4, 5}
 
 
+def letters_of(*events: dict[str, object]) -> str:
+    """The text of a file of dead letters."""
+    return "".join(json.dumps({"event": event}) + "\n" for event in events)
+
+
+@pytest.fixture
+def dead(tmp_path: Path) -> Path:
+    """The folder of dead letters of a spool in `tmp_path`."""
+    folder = tmp_path / "dead"
+    folder.mkdir()
+    return folder
+
+
+def action(number: int, key: str = "play") -> dict[str, object]:
+    return {"key": key, "user_key": "ann", "metadata": {"_id": number}}
+
+
+@pytest.mark.parametrize("bad", [action(2, key=""), {**action(2), "metadata": {"x": "y" * 5000}}])
+def test_a_bad_event_holds_back_its_own_batch_and_no_other_is_sent_twice(
+    dead: Path, sink: SinkProcess, env: dict[str, str], bad: dict[str, object]
+) -> None:
+    (dead / "a.jsonl").write_text(letters_of(action(1), bad))
+    (dead / "b.jsonl").write_text(letters_of(action(3)))
+    small = env | {"DATAART_MAX_REQUEST_BYTES": "4096"}
+
+    first = run("spool", "replay", dead.parent, env=small)
+    again = run("spool", "replay", dead.parent, env=small)
+
+    assert (first.returncode, again.returncode) == (1, 1)
+    assert first.stdout == "Delivered 1 event; 2 left.\n"
+    assert again.stdout == "Delivered 0 events; 2 left.\n"
+    assert first.stderr.startswith("a: ")
+    assert [file.name for file in dead.iterdir()] == ["a.jsonl"]
+    assert sink.ids() == {3: 1}
+
+
+TRUNCATED = '{"time": "2021-05-04T10:1'
+
+
+@pytest.mark.parametrize("text", [TRUNCATED, "[1]\n", "{}\n", "[" * 100_000, "\xff\n"])
+def test_damaged_letters_are_told_and_hide_no_others(dead: Path, text: str) -> None:
+    damaged = dead / "a.jsonl"
+    damaged.write_text(text, encoding="latin-1")
+    (dead / "b.jsonl").write_text(letters_of(action(1)))
+
+    for_people = run("spool", "ls", dead.parent)
+    shown = run("spool", "show", dead.parent)
+
+    assert for_people.returncode == 0
+    assert f"a  damaged: {damaged}: line 1 " in for_people.stdout
+    assert for_people.stdout.endswith("2 events in 2 requests.\n")
+    told = {row["name"]: row["damaged"] for row in listed(dead.parent)}
+    assert str(told["a"]).endswith("mend it, or remove it: dataart-mp spool purge DIR a")
+    assert told["b"] is None
+    assert shown.returncode == 3
+    assert json.loads(shown.stdout)["event"] == action(1)
+    assert shown.stderr == f"dataart-mp: {told['a']}\n"
+
+
+@pytest.mark.parametrize("which", ["a", "--all"])
+def test_damaged_letters_can_be_purged(dead: Path, which: str) -> None:
+    (dead / "a.jsonl").write_text(letters_of(action(1)) + TRUNCATED)
+
+    assert run("spool", "purge", dead.parent, which).stdout == "Removed 2 events.\n"
+    assert list(dead.iterdir()) == []
+
+
+def test_damaged_letters_are_told_and_kept_by_a_replay_that_sends_the_others(
+    dead: Path, sink: SinkProcess, env: dict[str, str]
+) -> None:
+    (dead / "a.jsonl").write_text(letters_of(action(1)) + TRUNCATED)
+    (dead / "b.jsonl").write_text(letters_of(action(3)))
+
+    done = run("spool", "replay", dead.parent, env=env)
+
+    assert done.returncode == 1
+    assert done.stdout == "Delivered 1 event; 2 left.\n"
+    assert done.stderr.startswith(f"{dead / 'a.jsonl'}: line 2 is not JSON: ")
+    assert [file.name for file in dead.iterdir()] == ["a.jsonl"]
+    assert sink.ids() == {3: 1}
+
+
 def test_purging_wants_to_be_told_what(spool_dir: Path) -> None:
     assert run("spool", "purge", spool_dir).returncode == 2
     name = str(listed(spool_dir)[0]["name"])

@@ -19,6 +19,8 @@ SPOOL: Final = "spool"
 MEMORY: Final = "memory"
 SHARED_MEMORY: Final = "shared memory"
 DESCRIPTORS: Final = "descriptors"
+MORE_DESCRIPTORS: Final = "ulimit -n 1024; systemd: LimitNOFILE=; docker: --ulimit nofile=1024"
+"""What to do when a process may not open enough."""
 
 _MIB: Final = 1024 * 1024
 _WORKER_BYTES: Final = 20 * _MIB  # an interpreter with urllib3, of which it shares a part
@@ -136,8 +138,7 @@ def check_descriptors(config: ClientConfig, limit: int | None = None) -> Finding
     need = max(connections + _WORKER_DESCRIPTORS, config.num_processes + _CLIENT_DESCRIPTORS)
     detail = f"a process may open {limit:,}; a worker opens up to {need:,}"
     if limit < need:
-        remedy = "ulimit -n 1024; systemd: LimitNOFILE=; docker: --ulimit nofile=1024"
-        raise FailedError(DESCRIPTORS, detail, remedy)
+        raise FailedError(DESCRIPTORS, detail, MORE_DESCRIPTORS)
     return ok(DESCRIPTORS, detail)
 
 

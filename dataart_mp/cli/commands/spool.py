@@ -10,9 +10,11 @@ import click
 
 from dataart_mp import Client
 from dataart_mp.cli.exit_code import ExitCode
+from dataart_mp.cli.message import warn
+from dataart_mp.cli.rehearsal import Rehearsal
 from dataart_mp.cli.replay import Replay
 from dataart_mp.cli.settings import client_config, client_options
-from dataart_mp.dead_letters import DeadLetters, Letters
+from dataart_mp.dead_letters import DamagedLettersError, DeadLetters, Letters
 from dataart_mp.parking.lot import ParkingError, ParkingLot
 
 _EPILOG: Final = """\b
@@ -21,6 +23,8 @@ Example:
   dataart-mp spool show /var/lib/app/spool | jq .event.user_key
   dataart-mp spool replay /var/lib/app/spool
 """
+
+_TOLD: Final = ("time", "reason", "status", "kind", "attempts")
 
 _directory = click.argument(
     "spool_dir", metavar="DIR", type=click.Path(exists=True, file_okay=False, path_type=Path)
@@ -48,8 +52,7 @@ def list_letters(spool_dir: Path, as_json: bool) -> None:
         click.echo(json.dumps({"events": events, "letters": rows, "parked": parked}))
         return
     for row in rows:
-        status = "no answer" if row["status"] is None else f"status {row['status']}"
-        click.echo("{name}  {time}  {events:,} {kind}  {reason}".format(**row) + f", {status}")
+        click.echo(_line(row))
     click.echo(f"{_events(events)} in {_requests(len(rows))}.")
     if parked["requests"]:
         what = f"{_events(parked['events'])} in {_requests(parked['requests'])}"
@@ -60,10 +63,22 @@ def list_letters(spool_dir: Path, as_json: bool) -> None:
 @_directory
 @_names
 def show(spool_dir: Path, names: tuple[str, ...]) -> None:
-    """Print letters as JSON Lines: all, or those of the NAMEs."""
+    """Print letters as JSON Lines: all, or those of the NAMEs.
+
+    Of damaged ones it is told what is wrong; the exit code is 3 then.
+    """
+    damaged = False
     for letters in _chosen(spool_dir, names):
-        for letter in letters.read():
+        try:
+            content = letters.read()
+        except DamagedLettersError as error:
+            warn(str(error))
+            damaged = True
+            continue
+        for letter in content:
             click.echo(json.dumps(letter))
+    if damaged:
+        click.get_current_context().exit(ExitCode.BAD_INPUT)
 
 
 @spool.command(epilog=_EPILOG)
@@ -77,7 +92,7 @@ def replay(
     chosen = _chosen(spool_dir, names)
     config = dataclasses.replace(client_config(api_key_file, **settings), spool_dir=None)
     with Client(config) as client:
-        replaying = Replay(client)
+        replaying = Replay(client, Rehearsal(config))
         for letters in chosen:
             replaying.take(letters)
     click.echo(f"Delivered {_events(replaying.delivered)}; {replaying.kept:,} left.")
@@ -95,7 +110,7 @@ def purge(spool_dir: Path, names: tuple[str, ...], everything: bool) -> None:
         raise click.UsageError("give the NAMEs that `ls` tells, or --all")
     events = 0
     for letters in _chosen(spool_dir, names):
-        events += len(letters.read())
+        events += letters.count  # they may be damaged
         letters.remove()
     click.echo(f"Removed {_events(events)}.")
 
@@ -109,10 +124,22 @@ def _chosen(spool_dir: Path, names: tuple[str, ...]) -> list[Letters]:
 
 
 def _row(letters: Letters) -> dict[str, Any]:
-    content = letters.read()
-    first = content[0] if content else {}
-    told = {field: first.get(field) for field in ("time", "reason", "status", "kind", "attempts")}
-    return {"name": letters.name, **told, "events": len(content)}
+    first: dict[str, Any] = {}
+    damaged = None
+    try:
+        content = letters.read()
+        first = content[0] if content else {}
+    except DamagedLettersError as error:
+        damaged = str(error)
+    told = {field: first.get(field) for field in _TOLD}
+    return {"name": letters.name, **told, "events": letters.count, "damaged": damaged}
+
+
+def _line(row: dict[str, Any]) -> str:
+    if row["damaged"]:
+        return "{name}  damaged: {damaged}".format(**row)
+    status = "no answer" if row["status"] is None else f"status {row['status']}"
+    return "{name}  {time}  {events:,} {kind}  {reason}".format(**row) + f", {status}"
 
 
 def _parked(spool_dir: Path) -> dict[str, Any]:
