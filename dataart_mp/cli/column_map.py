@@ -11,6 +11,7 @@ A column that is named as a field of the event is that field, unless told otherw
 are columns, too.
 """
 
+from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -80,8 +81,13 @@ class ColumnMap:
         """Refuse a table that this map does not fit, before its first row.
 
         Raises:
-            InputError: A column that is needed, or was named, is not there; or one is left over.
+            InputError: A column that is needed, or was named, is not there; or one is left over, or
+                is there twice.
         """
+        twice = [name for name, times in Counter(columns).items() if times > 1]
+        if twice:
+            problem = "is there twice; name all columns by --columns, of Parquet in the file itself"
+            raise InputError(f"{file}: the column {twice[0]!r} {problem}")
         needed = ["user_key"] if self.identities else ["key", "user_key"]
         for name in (*needed, *self.columns):
             column = self.columns.get(name, name)

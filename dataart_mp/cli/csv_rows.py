@@ -65,7 +65,7 @@ class CsvRows:
         columns: The columns' names.
 
     Raises:
-        InputError: The first line holds no names, or one twice.
+        InputError: The first line holds no names.
     """
 
     def __init__(self, file: str, lines: Lines, dialect: CsvDialect, delimiter: str = ",") -> None:
@@ -114,10 +114,4 @@ class CsvRows:
             columns = next(self._reader, [])
         except csv.Error as error:
             raise InputError(f"{self._file}:1: not CSV: {error}") from None
-        twice = [name for name in columns if columns.count(name) > 1]
-        if twice:
-            raise InputError(
-                f"{self._file}:1: the column {twice[0]!r} is there twice; name the columns "
-                "anew by --columns"
-            )
         return columns

@@ -207,7 +207,8 @@ def test_a_table_in_the_shape_of_events_is_shipped_as_such(write: Write) -> None
         ("user_key,what", ("--key", "wat"), "--key: no column 'wat' in user_key, what"),
         ("key,user_key", ("--metadata", "a"), "--metadata: no column 'a' in key, user_key"),
         ("key,user_key,metadata,a", (), "not used, beside a column 'metadata': a; name all by"),
-        ("key,user_key,a,a", (), ":1: the column 'a' is there twice"),
+        ("key,user_key,a,a", (), ": the column 'a' is there twice; name all columns by --columns"),
+        ("k,ann,1,2", ("--columns", "key,user_key,a,a"), ": the column 'a' is there twice"),
         ('key,"x', (), ":1: not CSV: unexpected end of data"),
     ],
 )
