@@ -1,5 +1,6 @@
 """The group of all commands, and what a user sees when one fails."""
 
+import contextlib
 import logging
 import os
 import sys
@@ -44,9 +45,10 @@ class _App(click.Group):
 
 def _discard_output() -> None:
     """Let what is still buffered go nowhere: the interpreter's exit would trip over it."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
-    os.close(nowhere)
+    with contextlib.suppress(OSError):  # no descriptor is free: then let it trip
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
 
 
 class _Log(logging.Handler):

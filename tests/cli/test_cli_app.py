@@ -81,3 +81,24 @@ def test_an_output_that_is_full_is_told() -> None:
 
     assert done.returncode == 2
     assert done.stderr == b"dataart-mp: [Errno 28] No space left on device\n"
+
+
+_NO_DESCRIPTOR = """
+import resource
+from dataart_mp.cli.app import app
+
+def fail(**_):
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, 3))
+    open("/dev/null")
+
+app.commands["version"].callback = fail
+app(["version"])
+"""
+
+
+def test_an_error_is_told_where_no_descriptor_is_free() -> None:
+    command = [sys.executable, "-c", _NO_DESCRIPTOR]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 2
+    assert done.stderr == "dataart-mp: /dev/null: Too many open files\n"
