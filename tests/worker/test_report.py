@@ -56,7 +56,7 @@ def listen(wiring: Wiring) -> Iterator[Callable[[OnFailure | None], Listener]]:
 
     yield start
     for listener in listeners:
-        assert not listener._thread.is_alive() or listener.stop(10)
+        assert listener._thread.has_ended.is_set() or listener.stop(10)
 
 
 @pytest.fixture
