@@ -5,7 +5,7 @@ import ssl
 import struct
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,6 +18,7 @@ from worker_servers import (
     PATIENCE_SECONDS,
     Handle,
     Peer,
+    RawServer,
     SenderTo,
     Serve,
     in_use,
@@ -35,6 +36,7 @@ PATH = "/events/send-actions"
 BODY = b'{"timestamp":"2021-05-04T10:11:12+00:00","actions":[]}'
 NAME = "platform.example"
 S = TypeVar("S", bound=socket.socket)
+SenderBy = Callable[[str, RawServer, ssl.SSLContext], Sender]
 
 
 def post(sender: Sender, body: bytes = BODY) -> Answer:
@@ -114,6 +116,20 @@ def ca_file(authority: trustme.CA, tmp_path: Path) -> Path:
     return path
 
 
+@pytest.fixture
+def sender_by(serve: Serve, sender_to: SenderTo, ca_file: Path) -> SenderBy:
+    """Makes senders to a server that speaks TLS: directly, or by way of a proxy."""
+
+    def make(way: str, server: RawServer, context: ssl.SSLContext) -> Sender:
+        if way == "direct":
+            return sender_to(server.url, ca_file=ca_file)
+        options = {"tls": context} if "TLS" in way else {}
+        proxy = serve(proxy_handler({f"{NAME}:443": server.port}), **options)
+        return sender_to(f"https://{NAME}", proxy=proxy.url, ca_file=ca_file)
+
+    return make
+
+
 @pytest.mark.parametrize(
     ("host", "prefix", "headers"),
     [
@@ -136,17 +152,12 @@ def test_a_head_is_what_urllib3_writes(
 
 @pytest.mark.parametrize("way", ["direct", "tunnel", "tunnel through TLS"])
 def test_a_head_is_what_urllib3_writes_in_tls_too(
-    serve: Serve, sender_to: SenderTo, authority: trustme.CA, ca_file: Path, way: str
+    serve: Serve, sender_by: SenderBy, authority: trustme.CA, way: str
 ) -> None:
     heads: list[str] = []
     context = server_context(authority)
     server = serve(heads_into(heads), tls=context)
-    if way == "direct":
-        sender = sender_to(server.url, ca_file=ca_file)
-    else:
-        options = {"tls": context} if "TLS" in way else {}
-        proxy = serve(proxy_handler({f"{NAME}:443": server.port}), **options)
-        sender = sender_to(f"https://{NAME}", proxy=proxy.url, ca_file=ca_file)
+    sender = sender_by(way, server, context)
     assert [post(sender).status for _ in range(3)] == [200] * 3
     assert heads == [heads[0]] * 3
     assert requests_of_urllib3(sender) == 1
@@ -452,16 +463,11 @@ def test_a_request_that_meets_a_closing_connection_goes_over_a_fresh_one_at_once
 
 @pytest.mark.parametrize("way", ["direct", "tunnel", "tunnel through TLS"])
 def test_so_does_one_in_tls(
-    serve: Serve, sender_to: SenderTo, authority: trustme.CA, ca_file: Path, way: str
+    serve: Serve, sender_by: SenderBy, authority: trustme.CA, way: str
 ) -> None:
     context = server_context(authority)
     server = serve(idle_too_long("end", until=2), tls=context)
-    if way == "direct":
-        sender = sender_to(server.url, ca_file=ca_file)
-    else:
-        options = {"tls": context} if "TLS" in way else {}
-        proxy = serve(proxy_handler({f"{NAME}:443": server.port}), **options)
-        sender = sender_to(f"https://{NAME}", proxy=proxy.url, ca_file=ca_file)
+    sender = sender_by(way, server, context)
     assert [post(sender).status for _ in range(3)] == [200] * 3
     assert (server.connections, len(server.requests)) == (2, 4)
 
