@@ -1,21 +1,20 @@
-"""What all tests share: a sink of their own, and applications that run as a user's would."""
+"""What all tests share: a sink, servers, senders, and applications that run as a user's would."""
 
-import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
+import trustme
 
-from dataart_mp import Client, ClientConfig
+from dataart_mp import Client, ClientConfig, HTTPOptions
 from dataart_mp.devsink.process import SinkProcess
-
-WAIT_SECONDS = 30.0
+from dataart_mp.worker.sender import Sender
+from tests.support import environment
+from tests.transport.servers import KEY, Handle, RawServer, SenderTo, Serve
 
 
 @pytest.fixture(autouse=True)
@@ -97,48 +96,50 @@ def app(tmp_path: Path) -> Callable[..., "subprocess.CompletedProcess[str]"]:
     return run
 
 
-def environment(**variables: str) -> dict[str, str]:
-    """Ours, without what would configure a client, and with these variables."""
-    ours = {name: text for name, text in os.environ.items() if not name.startswith("DATAART_")}
-    return {**ours, **variables}
+@pytest.fixture
+def serve() -> Iterator[Serve]:
+    """Starts servers that do what the test says."""
+    servers: list[RawServer] = []
+
+    def start(handle: Handle, **options: Any) -> RawServer:
+        servers.append(RawServer(handle, **options))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.close()
 
 
-def wait_until(reached: Callable[[], object], seconds: float = WAIT_SECONDS) -> None:
-    """Wait for a fact; fail when it doesn't come about."""
-    deadline = time.monotonic() + seconds
-    while not reached():
-        assert time.monotonic() < deadline, f"not within {seconds} s"
-        time.sleep(0.01)
+@pytest.fixture
+def sender_to() -> Iterator[SenderTo]:
+    """Makes senders to a URL; their connections end with the test."""
+    senders: list[Sender] = []
+
+    def make(url: str, *, settings: dict[str, Any] = {}, **http: Any) -> Sender:  # noqa: B006
+        options = HTTPOptions(**{"connect_timeout": 5.0, "read_timeout": 5.0, **http})
+        config = ClientConfig(**{"api_key": KEY, "base_url": url, "http": options, **settings})
+        senders.append(Sender(config, 4, "dataart_mp/test"))
+        return senders[-1]
+
+    yield make
+    for sender in senders:
+        sender._pool.clear()
 
 
-def workers_of(client: Client) -> list[int]:
-    """The process ids of the client's workers."""
-    return client._engine.workers()
+@pytest.fixture(scope="session")
+def _platform() -> Iterator[SinkProcess]:
+    with SinkProcess() as sink:
+        yield sink
 
 
-def arena_of(pid: int) -> str:
-    """Which arena a worker has mapped: the inode of its file."""
-    return _arenas(pid).pop()
+@pytest.fixture
+def platform(_platform: SinkProcess) -> SinkProcess:
+    """A sink that has seen nothing yet."""
+    _platform.reset()
+    return _platform
 
 
-def holders(arena: str) -> set[int]:
-    """The processes that have an arena mapped."""
-    return {pid for pid in psutil.pids() if arena in _arenas(pid)}
-
-
-def _arenas(pid: int) -> set[str]:
-    try:
-        lines = Path(f"/proc/{pid}/maps").read_text().splitlines()
-    except OSError:  # it has gone
-        return set()
-    return {line.split()[4] for line in lines if "memfd:dataart_mp" in line}
-
-
-def all_gone(pids: list[int]) -> bool:
-    """Whether none of these processes is there, not as a zombie either."""
-    return not any(psutil.pid_exists(pid) for pid in pids)
-
-
-def open_descriptors() -> int:
-    """How many descriptors this process has open."""
-    return sum(1 for _ in Path("/dev/fd").iterdir())
+@pytest.fixture(scope="session")
+def authority() -> trustme.CA:
+    """A private authority that only the tests trust."""
+    return trustme.CA()

@@ -8,8 +8,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from chaos.conductor import Conductor
-from chaos.plan import Plan
+from tests.chaos.conductor import Conductor
+from tests.chaos.plan import Plan
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -18,11 +18,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from chaos.chronicle import Chronicle
-from chaos.plan import READ_TIMEOUT, Cast
-from chaos.producer import Producer, Surroundings, end_with_troubles, with_troubles
-from chaos.roll import Roll
 from dataart_mp import Client, ClientConfig, HTTPOptions
+from tests.chaos.chronicle import Chronicle
+from tests.chaos.plan import READ_TIMEOUT, Cast
+from tests.chaos.producer import Producer, Surroundings, end_with_troubles, with_troubles
+from tests.chaos.roll import Roll
 
 _LOOK_SECONDS: Final = 0.05
 _REPLACE_SECONDS: Final = 0.2

@@ -20,8 +20,8 @@ from typing import Any, Final
 
 import orjson
 
-from chaos import event
-from chaos.incident import Incident
+from tests.chaos import event
+from tests.chaos.incident import Incident
 
 _SHOWN: Final = 20
 

@@ -20,19 +20,19 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Final
 
-from chaos.application import Brief
-from chaos.audit import Audit, Promise, lines
-from chaos.chronicle import Chronicle
-from chaos.family import ENTRIES, Family
-from chaos.incident import Incident
-from chaos.leaks import Leaks
-from chaos.plan import Plan, Strike
-from chaos.procfs import born, command, descendants
-from chaos.roll import Roll
-from chaos.station import Station
-from chaos.summary import Summary
-from chaos.victim import Victim
 from dataart_mp.devsink.process import SinkError
+from tests.chaos.application import Brief
+from tests.chaos.audit import Audit, Promise, lines
+from tests.chaos.chronicle import Chronicle
+from tests.chaos.family import ENTRIES, Family
+from tests.chaos.incident import Incident
+from tests.chaos.leaks import Leaks
+from tests.chaos.plan import Plan, Strike
+from tests.chaos.procfs import born, command, descendants
+from tests.chaos.roll import Roll
+from tests.chaos.station import Station
+from tests.chaos.summary import Summary
+from tests.chaos.victim import Victim
 
 _PR_SET_CHILD_SUBREAPER: Final = 36
 _TICK_SECONDS: Final = 0.02
@@ -139,7 +139,7 @@ class Conductor:
             self._families.append(Family(brief, self._roll, self._environment()))
 
     def _environment(self) -> dict[str, str]:
-        here = str(Path(__file__).parents[1])
+        here = str(Path(__file__).parents[2])
         path = os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH"), here]))
         kept = {name: text for name, text in os.environ.items() if not name.startswith("DATAART_")}
         return {**kept, "PYTHONPATH": path, "TMPDIR": str(self._folder / "tmp")}
@@ -361,7 +361,13 @@ class Conductor:
 
     def _have_inherited(self, family: Family) -> None:
         """What an application has parked, another one on its spool sends."""
-        command = ["-m", "chaos.heir", self._station.url, str(family.spool), str(_HEIR_SECONDS)]
+        command = [
+            "-m",
+            "tests.chaos.heir",
+            self._station.url,
+            str(family.spool),
+            str(_HEIR_SECONDS),
+        ]
         done = subprocess.run(
             [sys.executable, *command], env=self._environment(), capture_output=True, check=False
         )

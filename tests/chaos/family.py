@@ -14,16 +14,16 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any, Final
 
-from chaos.application import Brief
-from chaos.plan import Cast
-from chaos.procfs import born, descendants, holders
-from chaos.roll import Entry, Lane, Roll
-from chaos.victim import Victim
 from dataart_mp import Stats
 from dataart_mp.queue.arena import FREE, Arena
 from dataart_mp.queue.balance import balance
 from dataart_mp.queue.ledger import Ledger
 from dataart_mp.queue.locks import PLACES
+from tests.chaos.application import Brief
+from tests.chaos.plan import Cast
+from tests.chaos.procfs import born, descendants, holders
+from tests.chaos.roll import Entry, Lane, Roll
+from tests.chaos.victim import Victim
 
 ENTRIES: Final = 512
 """How many processes an application may have, its own included."""
@@ -57,7 +57,7 @@ class Family:
         self._workers_seen: set[Victim] = set()
         with self._log.open("wb") as log:
             self._parent = subprocess.Popen(
-                [sys.executable, "-m", "chaos.application"],
+                [sys.executable, "-m", "tests.chaos.application"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,

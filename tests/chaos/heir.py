@@ -12,7 +12,7 @@ _LOOK_SECONDS: Final = 0.1
 
 
 def main() -> None:
-    """Stay until nothing is left: `python -m chaos.heir URL SPOOL SECONDS`."""
+    """Stay until nothing is left: `python -m tests.chaos.heir URL SPOOL SECONDS`."""
     url, spool, seconds = sys.argv[1], Path(sys.argv[2]), float(sys.argv[3])
     deadline = time.monotonic() + seconds
     config = ClientConfig(

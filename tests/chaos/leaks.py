@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from chaos.procfs import born, command, descendants
+from tests.chaos.procfs import born, command, descendants
 
 _SHARED_MEMORY: Final = Path("/dev/shm")
 _OUR_NAME: Final = "dataart"

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NoReturn
 
-from chaos.chronicle import Chronicle
-from chaos.event import KEY, identifier, metadata
-from chaos.roll import THREADS, Entry, Lane, Roll
 from dataart_mp import BufferFullError, Client, ClosedError
+from tests.chaos.chronicle import Chronicle
+from tests.chaos.event import KEY, identifier, metadata
+from tests.chaos.roll import THREADS, Entry, Lane, Roll
 
 Way = str
 """How a producer ends: "close", "exit" (without closing) or "vanish" (`os._exit`)."""

@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 from typing import Final
 
-from chaos.procfs import born
+from tests.chaos.procfs import born
 
 THREADS: Final = 4
 """The most threads of a process that emit."""

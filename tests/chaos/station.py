@@ -4,9 +4,9 @@ import signal
 from pathlib import Path
 from typing import Any
 
-from chaos.procfs import born
-from chaos.victim import Victim
 from dataart_mp.devsink.process import SinkProcess
+from tests.chaos.procfs import born
+from tests.chaos.victim import Victim
 
 
 class Station:

@@ -1,7 +1,6 @@
 """What was accepted arrives, whatever dies at whatever moment: proven by runs of the harness."""
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -19,10 +18,8 @@ pytestmark = pytest.mark.skipif(
 def chaos(folder: Path, seconds: float) -> dict[str, Any]:
     """The summary of one run; pytest shows what it said."""
     report = folder / "summary.json"
-    path = os.pathsep.join([str(ROOT / "tests"), *filter(None, [os.environ.get("PYTHONPATH")])])
     done = subprocess.run(
-        [sys.executable, "-m", "chaos", "--seconds", str(seconds), "--json", str(report)],
-        env={**os.environ, "PYTHONPATH": path},
+        [sys.executable, "-m", "tests.chaos", "--seconds", str(seconds), "--json", str(report)],
         cwd=ROOT,
         timeout=seconds + 400,
         check=False,

@@ -6,10 +6,10 @@ from typing import Any
 import orjson
 import pytest
 
-from chaos import event
-from chaos.audit import Audit, Findings, Promise, lines
-from chaos.incident import Incident
-from chaos.summary import Summary
+from tests.chaos import event
+from tests.chaos.audit import Audit, Findings, Promise, lines
+from tests.chaos.incident import Incident
+from tests.chaos.summary import Summary
 
 RUN = "run"
 FIRST, SECOND = 7, 8

@@ -4,7 +4,7 @@ import os
 import signal
 from dataclasses import dataclass
 
-from chaos.procfs import born
+from tests.chaos.procfs import born
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Self
 
 import pytest
-from conftest import environment
+
+from tests.support import environment
 
 SCRIPT = str(Path(sys.executable).parent / "dataart-mp")
 FLIGHTS = Path(__file__).parents[1] / "data" / "flights.jsonl"

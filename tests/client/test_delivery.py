@@ -8,11 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
 import pytest
-from conftest import wait_until
 
 from dataart_mp import Client, ClientConfig, ClosedError, EventError, Stats
 from dataart_mp.devsink.process import SinkProcess
 from dataart_mp.queue.arena import WAITING
+from tests.support import wait_until
 
 Configure = Callable[..., ClientConfig]
 MOMENT = datetime(2021, 5, 4, 10, 11, 12, 123456, tzinfo=UTC)

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import wait_until
 
 from dataart_mp import BufferFullError, Client, ClientConfig
 from dataart_mp.devsink.process import SinkProcess
 from dataart_mp.supervision import interpreter
+from tests.support import wait_until
 
 Configure = Callable[..., ClientConfig]
 TINY: dict[str, Any] = {"flush_buffer_size": 2, "flush_actions_batch_size": 1}

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import all_gone, wait_until, workers_of
 
 from dataart_mp import Client, ClientConfig, Failure
 from dataart_mp.devsink.process import SinkProcess
+from tests.support import all_gone, wait_until, workers_of
 
 Configure = Callable[..., ClientConfig]
 App = Callable[..., "subprocess.CompletedProcess[str]"]

@@ -9,10 +9,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from conftest import wait_until
 
 from dataart_mp import BufferFullError, Client, ClientConfig, Failure, HTTPOptions
 from dataart_mp.devsink.process import SinkProcess
+from tests.support import wait_until
 
 Configure = Callable[..., ClientConfig]
 TINY: dict[str, Any] = {"flush_buffer_size": 3, "flush_actions_batch_size": 2}

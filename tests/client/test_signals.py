@@ -11,10 +11,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from conftest import all_gone, wait_until, workers_of
 
 from dataart_mp import Client, ClientConfig
 from dataart_mp.devsink.process import SinkProcess
+from tests.support import all_gone, wait_until, workers_of
 
 Configure = Callable[..., ClientConfig]
 

@@ -8,10 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import all_gone, arena_of, holders, open_descriptors, wait_until, workers_of
 
 from dataart_mp import Client, ClientConfig
 from dataart_mp.devsink.process import SinkProcess
+from tests.support import all_gone, arena_of, holders, open_descriptors, wait_until, workers_of
 
 Configure = Callable[..., ClientConfig]
 App = Callable[..., "subprocess.CompletedProcess[str]"]

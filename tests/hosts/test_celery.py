@@ -8,11 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hosted import CLIENT, Host, StartHost
+
+from tests.hosts.hosted import CLIENT, Host, StartHost
 
 pytest.importorskip("celery", reason="celery has no release for this interpreter")
-pytest_plugins = ["host_fixtures"]
-
 TASKS = (
     CLIENT
     + """

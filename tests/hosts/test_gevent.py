@@ -4,11 +4,10 @@ import sys
 from collections.abc import Callable
 
 import pytest
-from hosted import CLIENT, Host, StartHost
+
+from tests.hosts.hosted import CLIENT, Host, StartHost
 
 pytest.importorskip("gevent", reason="gevent has no wheel for this interpreter")
-pytest_plugins = ["host_fixtures"]
-
 PATCH = "from gevent import monkey; monkey.patch_all()\n"
 HEADS = {
     "patched first": PATCH + CLIENT,

@@ -8,11 +8,10 @@ from collections.abc import Callable
 
 import psutil
 import pytest
-from hosted import CLIENT, Host, StartHost
+
+from tests.hosts.hosted import CLIENT, Host, StartHost
 
 pytest.importorskip("gunicorn", reason="gunicorn has no release for this interpreter")
-pytest_plugins = ["host_fixtures"]
-
 APP = (
     CLIENT
     + """

@@ -3,12 +3,11 @@
 import sys
 
 import pytest
-from hosted import CLIENT, StartHost
+
+from tests.hosts.hosted import CLIENT, StartHost
 
 pytest.importorskip("ipykernel", reason="ipykernel has no release for this interpreter")
 pytest.importorskip("jupyter_client", reason="jupyter_client has no release for this interpreter")
-pytest_plugins = ["host_fixtures"]
-
 # What a notebook server does for one notebook.
 SERVER = """
 import os, time

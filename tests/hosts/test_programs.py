@@ -7,9 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hosted import CLIENT, Host, StartHost
 
-pytest_plugins = ["host_fixtures"]
+from tests.hosts.hosted import CLIENT, Host, StartHost
 
 Script = Callable[..., Host]
 

@@ -5,9 +5,8 @@ import sys
 from collections.abc import Callable
 
 import pytest
-from hosted import CLIENT, Host, StartHost
 
-pytest_plugins = ["host_fixtures"]
+from tests.hosts.hosted import CLIENT, Host, StartHost
 
 Script = Callable[..., Host]
 PYTHON = (sys.executable, "-X", "dev", "app.py")

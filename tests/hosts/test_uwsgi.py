@@ -8,11 +8,10 @@ from pathlib import Path
 
 import psutil
 import pytest
-from hosted import CLIENT, Host, StartHost
+
+from tests.hosts.hosted import CLIENT, Host, StartHost
 
 pytest.importorskip("pyuwsgi", reason="pyuwsgi has no wheel for this interpreter")
-pytest_plugins = ["host_fixtures"]
-
 HEAD = """
 import os, sys, time
 

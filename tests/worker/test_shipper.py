@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from worker_servers import SenderTo, refused_port
 
 from dataart_mp.devsink.process import SinkProcess
 from dataart_mp.parking.lot import ParkingLot
@@ -25,8 +24,7 @@ from dataart_mp.worker.parker import Parker
 from dataart_mp.worker.report import Reporter
 from dataart_mp.worker.sender import Sender
 from dataart_mp.worker.shipper import Shipper
-
-pytest_plugins = ["worker_fixtures"]
+from tests.transport.servers import SenderTo, refused_port
 
 RATIO = 5.0
 MINUTE_NS = 60_000_000_000

@@ -11,9 +11,6 @@ from typing import Any
 
 import psutil
 import pytest
-from conftest import wait_until
-from worker_crew import Crew, gone
-from worker_servers import refused_port
 
 from dataart_mp import ClientConfig
 from dataart_mp.devsink.process import SinkProcess
@@ -21,8 +18,9 @@ from dataart_mp.queue.arena import FILLING, READY, SENDING, WAITING
 from dataart_mp.worker.backoff import Backoff
 from dataart_mp.worker.report import Reporter
 from dataart_mp.worker.worker import Worker
-
-pytest_plugins = ["worker_fixtures"]
+from tests.support import wait_until
+from tests.transport.servers import refused_port
+from tests.worker.crew import Crew, gone
 
 MakeCrew = Callable[..., Crew]
 

@@ -1,0 +1,104 @@
+"""The command line as a whole: help, version, and what is said when an extra is missing."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import dataart_mp
+from tests.cli.terminal import FLIGHTS, SCRIPT, run
+from tests.support import environment
+
+COMMANDS = ["ship", "doctor", "sink", "demo", "spool", "flights", "completion", "version"]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_help_of_every_command_shows_an_example(command: str) -> None:
+    done = run(command, "--help")
+
+    assert done.returncode == 0
+    assert "Example" in done.stdout
+    assert f"  dataart-mp {command}" in done.stdout
+
+
+def test_the_help_names_every_command() -> None:
+    said = run("--help").stdout
+
+    assert all(f"\n  {command} " in said for command in COMMANDS)
+
+
+def test_every_exit_code_of_ship_is_documented() -> None:
+    said = run("ship", "--help").stdout
+
+    assert all(f"\n    {code} " in said for code in (0, 1, 2, 3, 130, 141))
+
+
+def test_the_version_is_told_for_people_and_machines() -> None:
+    assert run("--version").stdout == f"dataart-mp {dataart_mp.__version__}\n"
+    assert run("version").stdout.startswith(f"dataart-mp {dataart_mp.__version__} (CPython 3.")
+    assert json.loads(run("version", "--json").stdout)["dataart-mp"] == dataart_mp.__version__
+
+
+def test_it_runs_as_a_module_too() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "dataart_mp.cli", "version"], capture_output=True, check=True
+    )
+
+    assert done.stdout.startswith(b"dataart-mp ")
+
+
+@pytest.mark.parametrize(
+    ("command", "missing", "extra"),
+    [
+        ("version", "click", "dataart-mp[cli]"),
+        ("version", "rich", "dataart-mp[cli]"),
+        ("sink", "uvicorn", "dataart-mp[sink]"),
+        (f"demo --flights {FLIGHTS}", "uvicorn", "dataart-mp[demo]"),
+    ],
+)
+def test_a_missing_extra_is_named(tmp_path: Path, command: str, missing: str, extra: str) -> None:
+    # As if it were not installed, for this one interpreter.
+    (tmp_path / "sitecustomize.py").write_text(
+        "from importlib.machinery import PathFinder\n"
+        "find = PathFinder.find_spec\n"
+        "PathFinder.find_spec = "
+        f"lambda name, *rest: None if name == {missing!r} else find(name, *rest)\n"
+    )
+
+    done = run(*command.split(), env=environment(PYTHONPATH=str(tmp_path)))
+
+    assert done.returncode == 2
+    assert f"pip install '{extra}'" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_an_output_that_is_full_is_told() -> None:
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run([SCRIPT, "version"], stdout=full, stderr=subprocess.PIPE, check=False)
+
+    assert done.returncode == 2
+    assert done.stderr == b"dataart-mp: [Errno 28] No space left on device\n"
+
+
+_NO_DESCRIPTOR = """
+import resource
+from dataart_mp.cli.app import app
+
+def fail(**_):
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, 3))
+    open("/dev/null")
+
+app.commands["version"].callback = fail
+app(["version"])
+"""
+
+
+def test_an_error_is_told_where_no_descriptor_is_free() -> None:
+    command = [sys.executable, "-c", _NO_DESCRIPTOR]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 2
+    assert done.stderr == "dataart-mp: /dev/null: Too many open files\n"

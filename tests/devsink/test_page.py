@@ -1,0 +1,377 @@
+"""The live page, in a real browser: what a person sees of the sink, and does to it."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import threading
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from playwright.sync_api import expect
+
+from dataart_mp.devsink import SinkProcess
+from dataart_mp.testing import RecordingClient
+from tests.devsink.poster import IDENTITIES, Poster, action, actions, identity
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from playwright.sync_api import Locator, Page
+
+pytestmark = pytest.mark.browser
+
+PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
+FLOOD = 100_000
+NO_NAME = re.compile(r"^[^\w?]*$")
+
+
+def rows(page: Page) -> Locator:
+    return page.locator("#arrivals button")
+
+
+def total(page: Page, name: str) -> Locator:
+    return page.locator("#totals div").filter(has_text=name).locator("dd")
+
+
+def copied(page: Page, button: str) -> str:
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.get_by_role("button", name=button).click()
+    expect(page.locator("#announcement")).to_have_text(f"{button}: copied")
+    text: str = page.evaluate("navigator.clipboard.readText()")
+    return text
+
+
+def test_the_lines_on_the_empty_page_send_a_first_event(page: Page, witness: SinkProcess) -> None:
+    expect(page.get_by_role("heading", name="Waiting for the first event")).to_be_visible()
+    lines = page.locator("#first-event").inner_text()
+    assert len(lines.strip().splitlines()) == 6
+    done = subprocess.run([sys.executable, "-c", lines], capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+    expect(rows(page)).to_have_count(2)
+    expect(rows(page).filter(has_text="song-played")).to_contain_text("214.5")
+    expect(rows(page).filter(has_text="identify")).to_contain_text("free")
+    expect(page.locator("#empty")).to_be_hidden()
+    assert witness.stats()["actions"] == 1
+
+
+def test_an_event_is_shown_whole_and_copied_as_it_was_sent(page: Page, poster: Poster) -> None:
+    metadata = {"big": 9007199254740993, "one": 1.0, "deep": {"list": [True, None, 'q"\n\\é']}}
+    sent = action(key="bought", user_key="ann", is_anonymous_user=True, metadata=metadata)
+    poster.post(actions(sent))
+    row = rows(page).first
+    expect(row).to_contain_text("bought")
+    expect(row).to_contain_text("anonymous")
+    expect(row).to_contain_text("lag")
+    row.click()
+    detail = page.get_by_role("complementary")
+    for text in ("9007199254740993", "1.0", "deep", '"q\\"\\n\\\\é"', sent["timestamp"], "ann"):
+        expect(detail).to_contain_text(text)
+    detail.locator("summary", has_text="deep").click()
+    expect(detail.get_by_text('"q\\"\\n\\\\é"')).to_be_hidden()
+
+    text = copied(page, "Copy JSON")
+    assert json.loads(text) == sent
+    assert "9007199254740993" in text
+    client = RecordingClient()
+    call = copied(page, "Copy emit_action")
+    assert f'timestamp="{sent["timestamp"]}"' in call  # all its nanoseconds
+    exec(call, {"client": client})
+    [made] = client.actions
+    assert (made.key, made.user_key, made.is_anonymous_user) == ("bought", "ann", True)
+    assert made.metadata == metadata
+    assert isinstance(made.metadata["one"], float)
+    assert made.timestamp == datetime.fromisoformat(sent["timestamp"])
+
+    poster.post(who := identity(user_key="bob"), IDENTITIES)
+    rows(page).filter(has_text="bob").click()
+    exec(copied(page, "Copy identify"), {"client": client})
+    assert [(one.user_key, one.metadata) for one in client.identities] == [tuple(who.values())]
+
+
+def test_no_content_of_an_event_becomes_html(page: Page, poster: Poster) -> None:
+    evil = '"><img src=x onerror="window.hacked=1"><script>window.hacked=1</script>'
+    poster.post(actions(action(key=evil, user_key=evil, metadata={evil: evil, "a": {evil: 1}})))
+    poster.post(actions(action(**{evil: 1})))
+    poster.post({"timestamp": evil, "actions": []}, headers={"X-Evil": evil})
+    rows(page).first.click()
+    expect(page.get_by_role("complementary")).to_contain_text("onerror")
+    page.keyboard.press("4")
+    page.locator("#rejected button").first.click()
+    expect(page.get_by_role("complementary")).to_contain_text("onerror")
+    assert page.evaluate("window.hacked") is None
+    assert page.locator("main img, main script, aside img, nav img, nav script").count() == 0
+
+
+def test_what_is_sought_is_found_among_what_is_kept_and_what_arrives(
+    page: Page, poster: Poster
+) -> None:
+    poster.post(actions(*(action(user_key=f"user-{number}") for number in range(600))))
+    poster.post(actions(action(key="bought", user_key="ann", metadata={"Needle": "x"})))
+    expect(rows(page).nth(50)).to_be_visible()  # an empty page has no search box to type into
+    page.keyboard.press("/")
+    page.keyboard.type("needle")
+    expect(rows(page)).to_have_count(1)
+    poster.post(actions(action(), action(user_key="bob", metadata={"is": "a NEEDLE"})))
+    expect(rows(page)).to_have_count(2)
+    page.get_by_role("searchbox", name="User").fill("bob")
+    expect(rows(page)).to_have_count(1)
+    page.reload()  # the filter is in the address
+    expect(rows(page)).to_have_count(1)
+    page.keyboard.press("Escape")
+    expect(rows(page).nth(50)).to_be_visible()
+    page.get_by_role("searchbox", name="User").fill("user-17")
+    expect(rows(page)).to_have_count(1)  # of the oldest ones, found in the store
+    page.get_by_role("searchbox", name="User").fill("")
+    page.get_by_role("navigation").get_by_role("button", name="bought").click()
+    expect(rows(page)).to_have_count(1)
+    page.get_by_role("searchbox", name="User").fill("nobody")
+    expect(page.get_by_role("heading", name="No such arrivals here")).to_be_visible()
+    page.get_by_role("button", name="Clear the filter").click()
+    expect(rows(page).nth(50)).to_be_visible()
+
+
+def test_a_paused_page_stands_still_and_tells_what_it_misses(page: Page, poster: Poster) -> None:
+    poster.post(actions(action(key="before")))
+    expect(rows(page)).to_have_count(1)
+    page.keyboard.press("Space")
+    expect(page.locator("#connection")).to_have_text("paused")
+    poster.post(actions(action(key="meanwhile"), action(key="meanwhile")))
+    expect(page.locator("#notice")).to_contain_text("2 arrived since")
+    expect(total(page, "Events")).to_have_text("3")
+    expect(rows(page)).to_have_count(1)
+    page.get_by_role("button", name="Resume").first.click()
+    expect(rows(page)).to_have_count(3)
+    expect(page.locator("#connection")).to_have_text("live")
+
+
+def test_rejections_say_where_and_why_and_doubles_are_marked(page: Page, poster: Poster) -> None:
+    twice = actions(action())
+    poster.post(twice, headers={"Idempotency-Key": "1"})
+    poster.post(twice, headers={"Idempotency-Key": "1"})
+    poster.post(twice)
+    expect(rows(page).nth(0)).to_contain_text("double")
+    expect(rows(page).nth(1)).to_contain_text("sent again")
+    expect(total(page, "Doubles")).to_have_text("2")
+    poster.post(actions(action(), action(timestamp="yesterday")))
+    page.get_by_text("Rejected 1").click()
+    row = page.locator("#rejected button")
+    expect(row).to_contain_text("400")
+    expect(row).to_contain_text("actions[1].timestamp")
+    expect(row).to_contain_text("is not RFC 3339 with an offset")
+    row.click()
+    expect(page.get_by_role("complementary")).to_contain_text("user-agent")
+    expect(page.get_by_role("complementary")).not_to_contain_text("x-api-key")
+
+
+def test_faults_are_made_and_removed_by_hand(
+    page: Page, poster: Poster, witness: SinkProcess
+) -> None:
+    page.keyboard.press("f")
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Retry-After").fill("7")
+    dialog.get_by_label("At most so many times").fill("1")
+    dialog.get_by_role("button", name="Add", exact=True).click()
+    expect(dialog.get_by_role("listitem")).to_contain_text("503")
+    answer = poster.post(actions(action()))
+    assert (answer.status, answer.headers["Retry-After"]) == (503, "7")
+    expect(dialog.get_by_role("listitem")).to_contain_text("over, hit 1")
+
+    dialog.get_by_label("What happens").select_option("refuse")
+    dialog.get_by_label("Events with these fields").fill('{"key": "bad", }')
+    dialog.get_by_role("button", name="Add", exact=True).click()
+    expect(dialog.get_by_role("alert")).to_contain_text("JSON")
+    dialog.get_by_label("Events with these fields").fill('{"key": "bad"}')
+    dialog.get_by_role("button", name="Add", exact=True).click()
+    expect(page.locator("#fault-count")).to_have_text("1")
+    assert poster.post(actions(action(key="bad"))).status == 422
+    assert poster.post(actions(action())).status == 200
+
+    for kind in ("latency", "hang", "disconnect", "ack_lost", "refuse_bytes"):
+        dialog.get_by_label("What happens").select_option(kind)
+        dialog.get_by_role("button", name="Add", exact=True).click()
+        expect(dialog.get_by_role("alert")).to_be_empty()
+    expect(dialog.get_by_role("listitem")).to_have_count(7)
+    assert [rule["kind"] for rule in witness.faults()][-2:] == ["ack_lost", "refuse_bytes"]
+    dialog.get_by_role("button", name="Remove", exact=True).nth(2).click()
+    expect(dialog.get_by_role("listitem")).to_have_count(6)
+    assert "latency" not in [rule["kind"] for rule in witness.faults()]
+    dialog.get_by_role("button", name="Remove all").click()
+    expect(dialog.get_by_role("listitem")).to_have_count(1)
+    expect(dialog.get_by_role("listitem")).to_contain_text("None")
+    assert witness.faults() == []
+    page.keyboard.press("Escape")
+    expect(dialog).to_be_hidden()
+
+
+def test_everything_is_cleared_only_when_that_is_meant(
+    page: Page, poster: Poster, witness: SinkProcess
+) -> None:
+    poster.post(actions(action()))
+    expect(rows(page)).to_have_count(1)
+    page.keyboard.press("c")
+    page.get_by_role("dialog").get_by_role("button", name="Keep").click()
+    assert witness.stats()["actions"] == 1
+    page.keyboard.press("c")
+    page.get_by_role("dialog").get_by_role("button", name="Clear").click()
+    expect(page.get_by_role("heading", name="Waiting for the first event")).to_be_visible()
+    expect(total(page, "Events")).to_have_text("0")
+    assert witness.stats()["actions"] == 0
+    poster.post(actions(action(key="after")))
+    expect(rows(page)).to_have_count(1)
+
+
+def test_all_can_be_done_with_the_keyboard(page: Page, poster: Poster) -> None:
+    poster.post(actions(*(action(key=f"key-{number}") for number in range(5))))
+    expect(rows(page)).to_have_count(5)
+    for key in ("j", "ArrowDown", "k"):
+        page.keyboard.press(key)
+    page.keyboard.press("Enter")
+    detail = page.get_by_role("complementary")
+    expect(detail).to_contain_text("key-4")
+    page.keyboard.press("j")
+    expect(detail).to_contain_text("key-3")
+    page.keyboard.press("Escape")
+    expect(detail).to_be_hidden()
+    expect(rows(page).nth(1)).to_be_focused()
+    page.keyboard.press("3")
+    expect(page.get_by_role("radio", name="Users")).to_be_checked()
+    page.keyboard.press("1")
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog", name="Keyboard")).to_be_visible()
+    page.keyboard.press("Escape")
+    page.keyboard.press("/")
+    page.keyboard.type("j f c")  # text, no shortcuts
+    expect(page.get_by_role("searchbox", name="Text in keys")).to_have_value("j f c")
+    expect(page.get_by_role("dialog")).to_be_hidden()
+
+
+def test_a_hundred_thousand_events_flow_past_a_page_that_stays_usable(
+    page: Page, poster: Poster
+) -> None:
+    template = json.dumps(action(user_key="u%d"))
+    whole = b'{"timestamp": "2021-05-04T10:11:12Z", "actions": [%b]}'
+
+    def flood() -> None:
+        for start in range(0, FLOOD, 200):
+            items = ",".join(template % number for number in range(start, start + 200))
+            poster.post(whole % items.encode())
+
+    flow = threading.Thread(target=flood)
+    flow.start()
+    expect(page.locator("#notice")).to_contain_text("Sampled:")
+    page.get_by_role("searchbox", name="User").fill("u77777")
+    expect(rows(page)).to_have_count(1, timeout=60_000)
+    page.get_by_role("searchbox", name="User").fill("")
+    flow.join()
+    expect(total(page, "Events")).to_have_text(f"{FLOOD:,}")
+    expect(page.locator("#chart")).to_have_attribute("aria-label", re.compile(r"peak [1-9]"))
+    assert 0 < rows(page).count() <= 500
+    page.keyboard.press("Escape")  # leaves the field
+    page.keyboard.press("Space")
+    expect(rows(page)).to_have_count(500)  # the newest, all of them
+    expect(rows(page).first).to_contain_text(f"u{FLOOD - 1}")
+    page.get_by_role("button", name="Show older ones").click()
+    expect(rows(page)).to_have_count(1000)
+
+
+def test_a_page_finds_its_sink_again(browser: Any, poster: Poster) -> None:
+    with SinkProcess() as sink:
+        context = browser.new_context()
+        page = context.new_page()
+        page.goto(sink.url)
+        own = Poster(sink.url)
+        own.post(actions(action()))
+        expect(rows(page)).to_have_count(1)
+        sink.kill()
+        expect(page.locator("#connection")).to_have_text("the sink does not answer")
+        sink.start()
+        expect(page.locator("#connection")).to_have_text("live")
+        expect(rows(page)).to_have_count(0)
+        own.post(actions(action(), action()))
+        expect(rows(page)).to_have_count(2)
+        own.close()
+        context.close()
+
+
+def test_it_is_readable_on_a_phone(open_page: Callable[..., Page], poster: Poster) -> None:
+    page = open_page(**PHONE)
+    expect(page.get_by_role("heading", name="Waiting for the first event")).to_be_visible()
+    poster.post(actions(action(key="a-rather-long-key-" * 9, metadata={"long": "word" * 99})))
+    poster.post(actions(action(timestamp="x" * 300)))
+    rows(page).first.tap()
+    detail = page.get_by_role("complementary")
+    expect(detail).to_be_in_viewport()
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+    detail.get_by_role("button", name="Close").tap()
+    page.get_by_text("Rejected 1").tap()
+    expect(page.locator("#rejected button")).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+
+
+CONTRAST = """() => {
+  const luminance = (colour) => {
+    const canvas = new OffscreenCanvas(1, 1).getContext("2d");
+    canvas.fillStyle = colour;
+    canvas.fillRect(0, 0, 1, 1);
+    const parts = [...canvas.getImageData(0, 0, 1, 1).data].slice(0, 3).map((part) => part / 255);
+    const [r, g, b] = parts.map((p) => (p <= 0.04045 ? p / 12.92 : ((p + 0.055) / 1.055) ** 2.4));
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const ground = (element) => {
+    for (let at = element; at; at = at.parentElement) {
+      const colour = getComputedStyle(at).backgroundColor;
+      if (!/rgba\\(.*, 0\\)/.test(colour)) return colour;
+    }
+    return "white";
+  };
+  const poor = [];
+  for (const element of document.querySelectorAll("body *")) {
+    const text = [...element.childNodes].some((n) => n.nodeType === 3 && n.data.trim());
+    if (!text || !element.checkVisibility() || element.closest("[hidden]")) continue;
+    const [a, b] = [luminance(getComputedStyle(element).color), luminance(ground(element))];
+    const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+    if (ratio < 4.5) poor.push(`${element.className} ${element.textContent} ${ratio.toFixed(2)}`);
+  }
+  return poor;
+}"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_all_text_can_be_read_in_light_and_dark(
+    open_page: Callable[..., Page], poster: Poster, scheme: str
+) -> None:
+    page = open_page(viewport={"width": 1440, "height": 900}, color_scheme=scheme)
+    assert page.evaluate(CONTRAST) == []
+    twice = action(is_anonymous_user=True)
+    poster.post(actions(twice, twice, *(action(key=f"key {number}") for number in range(30))))
+    poster.post(actions(action(timestamp="x")))
+    poster.post(identity(), IDENTITIES)
+    rows(page).last.click()
+    assert page.evaluate(CONTRAST) == []
+    page.keyboard.press("4")
+    page.locator("#rejected button").click()
+    assert page.evaluate(CONTRAST) == []
+    dark = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    page.keyboard.press("t")
+    page.keyboard.press("t")
+    if scheme == "light":
+        assert page.evaluate("getComputedStyle(document.body).backgroundColor") != dark
+    assert page.evaluate(CONTRAST) == []
+
+
+def test_everything_that_can_be_used_has_a_name(page: Page, poster: Poster) -> None:
+    poster.post(actions(action()))
+    rows(page).first.click()
+    for dialog in ("f", "?"):
+        page.keyboard.press(dialog)
+        for role in ("button", "searchbox", "combobox", "spinbutton", "textbox", "radio", "link"):
+            assert page.get_by_role(role, name=NO_NAME).count() == 0
+        page.keyboard.press("Escape")
+    assert page.locator("h1").count() == 1
+    assert page.evaluate("document.documentElement.lang") == "en"
+    page.evaluate("document.body.append(document.createElement('button'))")
+    assert page.get_by_role("button", name=NO_NAME).count() == 1, "one without a name is found"

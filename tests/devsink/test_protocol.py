@@ -1,0 +1,507 @@
+"""The sink takes what the wire protocol allows, and nothing else."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import sys
+import zlib
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dataart_mp.devsink import SinkProcess
+from dataart_mp.devsink.body import decode_body
+from dataart_mp.devsink.moment import moment_problem
+from dataart_mp.devsink.parcel import open_parcel
+from dataart_mp.devsink.rejection import RejectionError
+from tests.devsink.poster import ACTIONS, IDENTITIES, Poster, action, actions, identity, raw_head
+
+MIB = 1024 * 1024
+
+
+def without(item: dict[str, Any], name: str) -> dict[str, Any]:
+    return {field: value for field, value in item.items() if field != name}
+
+
+# Right requests
+
+
+@pytest.mark.parametrize(
+    "moment",
+    [
+        "2021-05-04T10:11:12.123456789+02:00",
+        "2021-05-04T10:11:12.1-11:30",
+        "2021-05-04T10:11:12+00:00",
+        "2021-05-04T10:11:12Z",
+        "2024-02-29T23:59:59.999999+14:00",
+    ],
+)
+def test_takes_what_the_official_clients_send_as_a_timestamp(
+    witness: SinkProcess, poster: Poster, moment: str
+) -> None:
+    body = {"timestamp": moment, "actions": [action(timestamp=moment)]}
+    assert poster.post(body).status == 200
+    assert witness.stats()["actions"] == 1
+
+
+@pytest.mark.parametrize("metadata", [None, {}, {"": ""}, {"a": [{"b": [1, 2.5, None, True]}]}])
+def test_takes_any_object_or_null_as_metadata(poster: Poster, metadata: object) -> None:
+    assert poster.post(actions(action(metadata=metadata))).status == 200
+    assert poster.post(identity(metadata=metadata), IDENTITIES).status == 200
+
+
+@pytest.mark.parametrize("prefix", ["", "/prefix", "/a/b%20c/v1"])
+def test_takes_any_path_before_the_platforms_own(
+    witness: SinkProcess, poster: Poster, prefix: str
+) -> None:
+    assert poster.post(actions(action()), prefix + ACTIONS).status == 200
+    assert poster.post(identity(), prefix + IDENTITIES).status == 200
+    assert witness.stats()["accepted_requests"] == 2
+
+
+def test_takes_a_chunked_body(witness: SinkProcess, poster: Poster) -> None:
+    body = json.dumps(actions(action(), action())).encode()
+    answer = poster.post(None, chunks=[body[:10], body[10:70], body[70:]])
+    assert (answer.status, answer.json()) == (200, {"accepted": 2})
+    assert witness.stats()["bytes"] == len(body)
+
+
+def test_takes_a_gzip_body_and_counts_the_bytes_as_sent(
+    witness: SinkProcess, poster: Poster
+) -> None:
+    body = gzip.compress(json.dumps(actions(*(action() for _ in range(100)))).encode())
+    assert poster.post(body, headers={"Content-Encoding": "gzip"}).status == 200
+    stats = witness.stats()
+    assert (stats["actions"], stats["bytes"]) == (100, len(body))
+
+
+def test_takes_a_zstd_body_where_python_can_read_it(witness: SinkProcess, poster: Poster) -> None:
+    name = "compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd"
+    zstd = pytest.importorskip(name, reason=f"Python reads zstd only with {name}")
+    body = zstd.compress(json.dumps(actions(action(), action())).encode())
+    assert poster.post(body, headers={"Content-Encoding": "zstd"}).status == 200
+    assert poster.post(body[:-1], headers={"Content-Encoding": "zstd"}).status == 400
+    assert poster.post(b"plain", headers={"Content-Encoding": "zstd"}).status == 400
+    assert poster.post(body + b"x", headers={"Content-Encoding": "zstd"}).status == 400
+    assert witness.stats()["actions"] == 2
+
+
+@pytest.mark.parametrize("charset", ["; charset=utf-8", ";charset=UTF-8"])
+def test_takes_json_that_says_it_is_utf_8(poster: Poster, charset: str) -> None:
+    answer = poster.post(actions(action()), headers={"Content-Type": f"application/json{charset}"})
+    assert answer.status == 200
+
+
+# Wrong bodies
+
+WRONG_ACTIONS: list[tuple[Any, str, str]] = [
+    (actions(action(key="")), "actions[0].key", "must not be empty"),
+    (actions(action(key=7)), "actions[0].key", "must be a string, not 7"),
+    (actions(action(user_key="")), "actions[0].user_key", "must not be empty"),
+    (actions(action(user_key=None)), "actions[0].user_key", "must be a string, not None"),
+    (actions(action(is_anonymous_user=0)), "actions[0].is_anonymous_user", "true or false"),
+    (actions(action(is_anonymous_user="no")), "actions[0].is_anonymous_user", "true or false"),
+    (actions(action(metadata=[])), "actions[0].metadata", "an object or null, not []"),
+    (actions(action(metadata="")), "actions[0].metadata", "an object or null, not ''"),
+    (actions(action(timestamp=1620115872)), "actions[0].timestamp", "a string like"),
+    (actions(action(timestamp=None)), "actions[0].timestamp", "a string like"),
+    (actions(action(more=1)), "actions[0].more", "unknown"),
+    (actions(action(), action(), action(key="")), "actions[2].key", "must not be empty"),
+    (actions(action(), "departure"), "actions[1]", "must be an object, not 'departure'"),
+    (actions(None), "actions[0]", "must be an object"),
+    (actions(), "actions", "must not be empty"),
+    ({**actions(action()), "actions": {}}, "actions", "must be an array, not {}"),
+    ({**actions(action()), "timestamp": "now"}, "timestamp", "is not RFC 3339"),
+    ({**actions(action()), "sent_by": "me"}, "sent_by", "unknown"),
+    (without(actions(action()), "timestamp"), "timestamp", "is missing"),
+    (without(actions(action()), "actions"), "actions", "is missing"),
+    ([action()], "body", "must be an object"),
+    (None, "body", "must be an object, not None"),
+    (identity(), "timestamp", "is missing"),
+    *(
+        (actions(without(action(), name)), f"actions[0].{name}", "is missing")
+        for name in ("key", "user_key", "is_anonymous_user", "timestamp", "metadata")
+    ),
+]
+WRONG_IDENTITIES: list[tuple[Any, str, str]] = [
+    (identity(user_key=""), "user_key", "must not be empty"),
+    (identity(user_key=1), "user_key", "must be a string"),
+    (identity(metadata=1), "metadata", "an object or null"),
+    (identity(timestamp="2021-05-04T10:11:12Z"), "timestamp", "unknown"),
+    (without(identity(), "user_key"), "user_key", "is missing"),
+    (without(identity(), "metadata"), "metadata", "is missing"),
+    ([identity()], "body", "must be an object"),
+    (actions(action()), "user_key", "is missing"),
+]
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "field", "problem"),
+    [(ACTIONS, *case) for case in WRONG_ACTIONS]
+    + [(IDENTITIES, *case) for case in WRONG_IDENTITIES],
+)
+def test_a_wrong_body_is_a_400_that_names_the_field_and_counts_nothing(
+    witness: SinkProcess, poster: Poster, path: str, body: object, field: str, problem: str
+) -> None:
+    answer = poster.post(body, path)
+    assert answer.status == 400
+    assert answer.json()["field"] == field
+    assert answer.json()["error"].startswith(f"{field}: ")
+    assert problem in answer.json()["error"]
+    stats = witness.stats()
+    assert (stats["rejected_requests"], stats["actions"], stats["identities"]) == (1, 0, 0)
+    [rejected] = witness.rejected()
+    assert (rejected["field"], rejected["status"], rejected["path"]) == (field, 400, path)
+
+
+@pytest.mark.parametrize(
+    "moment",
+    [
+        "",
+        "now",
+        "2021-05-04",
+        "2021-05-04T10:11:12",
+        "2021-05-04 10:11:12+02:00",
+        "2021-05-04T10:11:12+0200",
+        "2021-05-04T10:11:12+02",
+        "2021-05-04T10:11:12+02:60",
+        "2021-05-04T10:11:12+24:00",
+        "2021-05-04T10:11:12z",
+        "2021-05-04t10:11:12Z",
+        "2021-05-04T10:11Z",
+        "2021-05-04T10:11:12.Z",
+        "2021-05-04T10:11:12,5Z",
+        "2021-05-04T10:11:12.1234567891Z",
+        "2021-05-04T24:00:00Z",
+        "2021-05-04T10:60:12Z",
+        "2021-05-04T10:11:60Z",
+        "2021-02-29T10:11:12Z",
+        "2021-13-01T10:11:12Z",
+        "0000-01-01T10:11:12Z",
+        "21-05-04T10:11:12Z",
+        "20210504T101112Z",
+        "2021-W18-2T10:11:12Z",
+        "2021-05-04T10:11:12Z\n",
+        " 2021-05-04T10:11:12Z",
+        "٢٠٢١-05-04T10:11:12Z",
+    ],
+)
+def test_a_timestamp_that_go_could_not_read_is_wrong(moment: str) -> None:
+    assert moment_problem(moment) is not None
+
+
+@settings(deadline=None)
+@given(st.datetimes(timezones=st.timezones()))
+def test_every_aware_datetime_of_python_is_a_right_timestamp(moment: Any) -> None:
+    offset = moment.utcoffset()
+    # Local mean times before standard time have seconds in their offset, RFC 3339 has not.
+    if offset.total_seconds() % 60 == 0:
+        assert moment_problem(moment.isoformat()) is None
+
+
+@pytest.mark.parametrize(
+    ("body", "problem"),
+    [
+        (b"", "is not JSON"),
+        (b"{", "is not JSON"),
+        (b"{'timestamp': 1}", "is not JSON"),
+        (b'{"timestamp": NaN}', "is not JSON"),
+        (b'{"timestamp": "\xff"}', "is not JSON"),
+        (b'{"timestamp": "\\ud800"}', "is not JSON"),
+        (b"[" * 2000 + b"]" * 2000, "is not JSON"),
+        (json.dumps(actions(action())).encode() * 2, "is not JSON"),
+        (json.dumps(actions(action())).encode("utf-16"), "is not JSON"),
+    ],
+)
+def test_a_body_that_is_not_json_is_a_400(
+    witness: SinkProcess, poster: Poster, body: bytes, problem: str
+) -> None:
+    answer = poster.post(body)
+    assert (answer.status, answer.json()["field"]) == (400, "body")
+    assert problem in answer.json()["error"]
+    assert witness.stats()["rejected_requests"] == 1
+
+
+def test_metadata_nested_deeper_than_the_sink_can_keep_is_a_400(poster: Poster) -> None:
+    nested = json.loads("[" * 400 + "]" * 400)
+    answer = poster.post(actions(action(), action(metadata={"deep": nested})))
+    assert (answer.status, answer.json()["field"]) == (400, "actions[1].metadata")
+
+
+@settings(deadline=None)
+@given(st.binary() | st.text().map(str.encode))
+def test_no_bytes_do_worse_to_the_check_than_a_rejection(content: bytes) -> None:
+    with pytest.raises(RejectionError):
+        open_parcel("actions", content, None)
+    with pytest.raises(RejectionError):
+        open_parcel("identities", content, None)
+
+
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=10,
+)
+NEARLY_AN_ACTION = st.fixed_dictionaries(
+    {},
+    optional={
+        "key": st.just("key") | JSON_VALUES,
+        "user_key": st.just("user") | JSON_VALUES,
+        "is_anonymous_user": st.booleans() | JSON_VALUES,
+        "timestamp": st.just("2021-05-04T10:11:12Z") | JSON_VALUES,
+        "metadata": st.none() | JSON_VALUES,
+    },
+)
+
+
+@settings(deadline=None)
+@given(NEARLY_AN_ACTION)
+def test_an_action_is_right_exactly_when_all_its_fields_are(item: dict[str, Any]) -> None:
+    right = (
+        len(item) == 5
+        and all(isinstance(item[name], str) and item[name] for name in ("key", "user_key"))
+        and isinstance(item["is_anonymous_user"], bool)
+        and item["timestamp"] == "2021-05-04T10:11:12Z"
+        and isinstance(item["metadata"], dict | None)
+    )
+    content = json.dumps(actions(item)).encode()
+    if right:
+        assert len(open_parcel("actions", content, None).items) == 1
+    else:
+        with pytest.raises(RejectionError):
+            open_parcel("actions", content, None)
+
+
+# Wrong heads
+
+
+@pytest.mark.parametrize(
+    ("headers", "status", "field"),
+    [
+        ({"X-API-Key": None}, 401, "header X-API-Key"),
+        ({"X-API-Key": ""}, 401, "header X-API-Key"),
+        ({"Content-Type": None}, 400, "header Content-Type"),
+        ({"Content-Type": ""}, 400, "header Content-Type"),
+        ({"Content-Type": "text/plain"}, 415, "header Content-Type"),
+        ({"Content-Type": "application/jsonl"}, 415, "header Content-Type"),
+        ({"Content-Type": "application/json; charset=latin-1"}, 415, "header Content-Type"),
+        ({"User-Agent": None}, 400, "header User-Agent"),
+        ({"User-Agent": ""}, 400, "header User-Agent"),
+        ({"Idempotency-Key": ""}, 400, "header Idempotency-Key"),
+        ({"Idempotency-Key": "x" * 256}, 400, "header Idempotency-Key"),
+        ({"Content-Encoding": "br"}, 415, "header Content-Encoding"),
+        ({"Content-Encoding": "gzip, gzip"}, 415, "header Content-Encoding"),
+    ],
+)
+def test_a_wrong_header_is_a_4xx_that_names_it(
+    witness: SinkProcess,
+    poster: Poster,
+    headers: dict[str, str | None],
+    status: int,
+    field: str,
+) -> None:
+    answer = poster.post(actions(action()), headers=headers)
+    assert (answer.status, answer.json()["field"]) == (status, field)
+    stats = witness.stats()
+    assert (stats["rejected_requests"], stats["actions"]) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"X-API-Key: key",
+        b"Content-Type: application/json",
+        b"Host: localhost",
+        b"User-Agent: raw",
+        b"Content-Encoding: gzip\r\nContent-Encoding: gzip",
+        b"Idempotency-Key: 1\r\nidempotency-key: 1",
+    ],
+)
+def test_a_header_that_may_be_there_once_is_wrong_twice(
+    witness: SinkProcess, poster: Poster, line: bytes
+) -> None:
+    body = json.dumps(actions(action())).encode()
+    answer = poster.raw(raw_head(len(body), line), body)
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    [rejected] = witness.rejected()
+    assert rejected["error"].lower() == (
+        f"header {line.split(b':')[0].decode()}: is there more than once".lower()
+    )
+
+
+def test_a_request_without_a_host_is_wrong(witness: SinkProcess, poster: Poster) -> None:
+    body = json.dumps(actions(action())).encode()
+    head = raw_head(len(body)).replace(b"Host: localhost\r\n", b"")
+    assert poster.raw(head, body).startswith(b"HTTP/1.1 400 ")
+    assert witness.rejected()[0]["field"] == "header Host"
+
+
+def test_only_the_sinks_own_key_is_good_when_it_has_one() -> None:
+    with SinkProcess(api_key="right") as sink:
+        poster = Poster(sink.url)
+        wrong = poster.post(actions(action()), headers={"X-API-Key": "wrong"})
+        right = poster.post(actions(action()), headers={"X-API-Key": "right"})
+        poster.close()
+        assert (wrong.status, right.status) == (401, 200)
+        assert sink.stats()["actions"] == 1
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS"])
+def test_another_method_than_post_is_a_405(
+    witness: SinkProcess, poster: Poster, method: str
+) -> None:
+    answer = poster.post(actions(action()), method=method)
+    assert (answer.status, answer.headers["Allow"]) == (405, "POST")
+    assert witness.stats()["rejected_requests"] == 1
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/",
+        "/events",
+        "/events/send-actions/",
+        "/events/send-action",
+        "/events/send-actions/x",
+        "/xevents/send-actions",
+        "//events/send-actions",
+        "/prefix//users/identify",
+        "/Users/Identify",
+        "/a%0Ab",
+    ],
+)
+def test_another_path_is_a_404(witness: SinkProcess, poster: Poster, path: str) -> None:
+    answer = poster.post(actions(action()), path)
+    assert (answer.status, answer.json()["field"]) == (404, "path")
+    assert witness.stats()["by_path"] == {"other": 1}
+
+
+def test_a_query_is_wrong(poster: Poster) -> None:
+    answer = poster.post(actions(action()), ACTIONS + "?debug=1")
+    assert (answer.status, answer.json()["field"]) == (400, "query")
+
+
+# Sizes, encodings, broken connections
+
+
+@pytest.fixture(scope="module")
+def narrow() -> Any:
+    with SinkProcess("--max-body-bytes", str(MIB)) as sink:
+        yield sink
+
+
+@pytest.mark.parametrize("framing", ["content-length", "chunked", "gzip"])
+def test_a_body_over_the_limit_is_a_413(narrow: SinkProcess, framing: str) -> None:
+    narrow.reset()
+    body = json.dumps(actions(action(metadata={"x": "x" * MIB}))).encode()
+    poster = Poster(narrow.url)
+    if framing == "content-length":
+        answer = poster.post(body)
+    elif framing == "chunked":
+        answer = poster.post(None, chunks=[body[:1000], body[1000:]])
+    else:
+        answer = poster.post(gzip.compress(body), headers={"Content-Encoding": "gzip"})
+    poster.close()
+    assert (answer.status, answer.json()["field"]) == (413, "body")
+    stats = narrow.stats()
+    assert (stats["rejected_requests"], stats["in_flight"]) == (1, 0)
+
+
+def test_a_body_as_large_as_the_limit_is_taken(narrow: SinkProcess) -> None:
+    narrow.reset()
+    frame = len(json.dumps(actions(action(metadata={"x": ""}))))
+    body = json.dumps(actions(action(metadata={"x": "x" * (MIB - frame)}))).encode()
+    assert len(body) == MIB
+    poster = Poster(narrow.url)
+    assert poster.post(body).status == 200
+    assert poster.post(gzip.compress(body), headers={"Content-Encoding": "gzip"}).status == 200
+    poster.close()
+
+
+def test_a_body_that_was_announced_too_large_is_refused_before_it_is_sent(
+    narrow: SinkProcess,
+) -> None:
+    narrow.reset()
+    answer = Poster(narrow.url).raw(raw_head(MIB + 1))
+    assert answer.startswith(b"HTTP/1.1 413 ")
+
+
+def test_no_more_of_a_bomb_is_decompressed_than_the_limit() -> None:
+    packer = zlib.compressobj(9, wbits=31)
+    bomb = b"".join(packer.compress(bytes(MIB)) for _ in range(64)) + packer.flush()
+    with pytest.raises(RejectionError, match="is larger than 1000 bytes") as caught:
+        decode_body(bomb, "gzip", 1000)
+    assert caught.value.status == 413
+
+
+@pytest.mark.parametrize(
+    ("body", "problem"),
+    [
+        (b"plain", "is not gzip"),
+        (gzip.compress(b"{}", mtime=0)[:-1], "ends in the middle"),
+        (gzip.compress(b"{}", mtime=0) + b"x", "goes on after the end"),
+        (b"", "ends in the middle"),
+        (zlib.compress(b"{}"), "is not gzip"),
+    ],
+)
+def test_a_body_in_broken_gzip_is_a_400(poster: Poster, body: bytes, problem: str) -> None:
+    answer = poster.post(body, headers={"Content-Encoding": "gzip"})
+    assert (answer.status, answer.json()["field"]) == (400, "body")
+    assert problem in answer.json()["error"]
+
+
+def test_a_request_that_is_cut_off_is_unfinished_and_counts_nothing(
+    witness: SinkProcess, poster: Poster
+) -> None:
+    body = json.dumps(actions(action())).encode()
+    assert poster.raw(raw_head(len(body)), body[:-1], half_close=True) == b""
+    stats = witness.wait_for(lambda stats: stats["in_flight"] == 0)
+    assert (stats["requests"], stats["unfinished_requests"], stats["actions"]) == (1, 1, 0)
+
+
+def test_a_chunked_request_that_is_cut_off_is_unfinished_and_counts_nothing(
+    witness: SinkProcess, poster: Poster
+) -> None:
+    body = json.dumps(actions(action())).encode()
+    head = raw_head(0).replace(b"Content-Length: 0", b"Transfer-Encoding: chunked")
+    # All of the content, but not the chunk that says so.
+    assert poster.raw(head, b"%x\r\n%b\r\n" % (len(body), body), half_close=True) == b""
+    stats = witness.wait_for(lambda stats: stats["in_flight"] == 0)
+    assert (stats["unfinished_requests"], stats["actions"]) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+        b"POST\r\n\r\n",
+        b"POST /events/send-actions HTTP/1.1\r\nContent-Length: x\r\n\r\n",
+        b"POST /events/send-actions HTTP/1.1\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n",
+    ],
+)
+def test_what_is_not_http_is_a_400_and_remembered(
+    witness: SinkProcess, poster: Poster, garbage: bytes
+) -> None:
+    assert poster.raw(garbage).startswith(b"HTTP/1.1 400 ")
+    [rejected] = witness.rejected()
+    assert rejected["error"] == "request: is not HTTP"
+
+
+def test_requests_in_a_pipeline_are_all_answered_and_counted(
+    witness: SinkProcess, poster: Poster
+) -> None:
+    bodies = [json.dumps(actions(action())).encode() for _ in range(3)]
+    heads = [raw_head(len(body)) for body in bodies]
+    heads[:2] = [head.replace(b"Connection: close\r\n", b"") for head in heads[:2]]
+    answer = poster.raw(b"".join(head + body for head, body in zip(heads, bodies, strict=True)))
+    assert answer.count(b"HTTP/1.1 200 ") == 3
+    stats = witness.stats()
+    assert (stats["distinct_actions"], stats["connections"]) == (3, 1)
+
+
+def test_the_api_key_is_not_shown(witness: SinkProcess, poster: Poster) -> None:
+    poster.post(actions(action()), headers={"X-API-Key": "s3cret", "Authorization": "s3cret"})
+    assert "s3cret" not in str(witness.requests())

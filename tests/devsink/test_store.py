@@ -1,0 +1,212 @@
+"""What is kept is bounded, found again, and outlives the sink where it is told to."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dataart_mp.devsink import SinkProcess, SinkSettings
+from dataart_mp.devsink.database import Database
+from dataart_mp.devsink.delivery import Delivery
+from dataart_mp.devsink.query import Query
+from dataart_mp.devsink.tally import Doubles, Tally
+from tests.devsink.poster import IDENTITIES, Poster, action, actions, identity
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+ITEM = b'{"metadata":null,"user_key":"%d"}'
+
+
+def deliveries(requests: list[list[int]]) -> list[Delivery]:
+    """Requests that brought these items."""
+    made, last = [], 0
+    for number, items in enumerate(requests, start=1):
+        last += len(items)
+        encoded = [ITEM % item for item in items]
+        made.append(Delivery("actions", last, time.time(), number, Doubles(), encoded))
+    return made
+
+
+@settings(deadline=None, max_examples=30)
+@given(
+    st.integers(1, 8),
+    st.lists(st.lists(st.integers(0, 99), min_size=1, max_size=5)),
+    st.integers(0, 12),
+)
+def test_the_database_is_a_bounded_list(keep: int, requests: list[list[int]], limit: int) -> None:
+    database = Database(SinkSettings(keep=keep))
+    for delivery in deliveries(requests):
+        database.write([], [delivery])
+    everything = [ITEM % item for items in requests for item in items]
+    kept = list(enumerate(everything, start=1))[-keep:]
+    expected = kept[max(0, len(kept) - limit) :]
+    found = database.select(Query(limit=limit))
+    assert [(one.number, one.item) for one in found] == expected
+    wanted = [item for _, item in kept if item == ITEM % 7]
+    assert len(database.select(Query(user_key="7"))) == len(wanted)
+    database.close()
+
+
+def test_many_requests_are_written_at_once() -> None:
+    database = Database(SinkSettings())
+    database.write([], deliveries([[1, 2, 3]] * 1234))
+    assert len(database.select(Query(limit=10_000))) == 3 * 1234
+    database.close()
+
+
+def test_what_is_too_old_is_forgotten() -> None:
+    with SinkProcess("--keep-seconds", "0.5") as sink:
+        poster = Poster(sink.url)
+        poster.post(actions(action()))
+        poster.post("wrong")
+        assert len(sink.events()) == len(sink.rejected()) == 1
+        time.sleep(0.6)
+        last = action()
+        poster.post(actions(last))
+        poster.close()
+        assert sink.events() == [last]
+        assert sink.rejected() == []
+        assert sink.stats()["actions"] == 2
+
+
+def test_text_is_found_in_keys_and_values_and_nowhere_else(
+    witness: SinkProcess, poster: Poster
+) -> None:
+    sent = [
+        action(key="song-played", metadata={"title": 'Ünder 100% of "it"'}),
+        action(user_key="100_5", metadata={"deep": [{"Song": None}]}),
+        action(metadata={"path": "c:\\temp", "x": "~"}),
+    ]
+    poster.post(actions(*sent))
+    poster.post(who := identity(metadata={"favourite": "song"}), IDENTITIES)
+    found = {
+        "SONG": [sent[0], sent[1]],
+        "100%": [sent[0]],
+        "100_": [sent[1]],
+        'of "it"': [sent[0]],
+        "Ünder": [sent[0]],
+        "c:\\temp": [sent[2]],
+        "~": [sent[2]],
+        # The names of the protocol's own fields are no text.
+        "is_anonymous": [],
+        "timestamp": [],
+        "user_": [],
+    }
+    for text, events in found.items():
+        answer = poster.post(b"", f"/_sink/events?text={_quoted(text)}", method="GET")
+        assert answer.json()["events"] == events, text
+    answer = poster.post(b"", "/_sink/identities?text=song", method="GET")
+    assert answer.json()["identities"] == [who]
+
+
+def _quoted(text: str) -> str:
+    return "".join(f"%{byte:02x}" for byte in text.encode())
+
+
+def test_arrivals_tell_when_how_and_whether_again(witness: SinkProcess, poster: Poster) -> None:
+    start = time.time()
+    once, twice = action(), action()
+    poster.post(actions(once), headers={"Idempotency-Key": "1"})
+    poster.post(actions(once), headers={"Idempotency-Key": "1"})
+    poster.post(identity(), IDENTITIES)
+    poster.post(actions(twice, twice))
+    answer = poster.post(b"", "/_sink/arrivals", method="GET")
+    arrivals = answer.json()["arrivals"]
+    assert [(one["kind"], one["number"], one["request"], one["double"]) for one in arrivals] == [
+        ("actions", 1, 1, None),
+        ("actions", 2, 2, "explained"),
+        ("identities", 1, 3, None),
+        ("actions", 3, 4, None),
+        ("actions", 4, 4, "unexplained"),
+    ]
+    assert arrivals[0]["item"] == once
+    assert start <= arrivals[0]["time"] <= arrivals[-1]["time"] <= time.time()
+    answer = poster.post(b"", "/_sink/arrivals?kind=identities", method="GET")
+    assert answer.json()["arrivals"] == [arrivals[2]]
+
+
+@given(st.lists(st.lists(st.integers(0, 9), max_size=6), max_size=6))
+def test_a_double_is_what_was_there_before(requests: list[list[int]]) -> None:
+    tally = Tally()
+    seen: list[bytes] = []
+    for items in requests:
+        digests = [str(item).encode() for item in items]
+        doubles = tally.add(digests, repeated=False)
+        expected = [at for at, one in enumerate(digests) if one in seen + digests[:at]]
+        assert list(doubles.indices) == expected
+        seen += digests
+    assert tally.distinct == len(set(seen))
+    assert tally.unexplained == len(seen) - len(set(seen))
+
+
+@pytest.mark.parametrize("ending", ["stop", "kill"])
+def test_a_database_outlives_the_sink_and_counts_go_on(tmp_path: Path, ending: str) -> None:
+    with SinkProcess("--database", str(tmp_path / "sink.db")) as sink:
+        poster = Poster(sink.url)
+        body, who = actions(action(), action(key="cancelled")), identity()
+        poster.post(body, headers={"Idempotency-Key": "1"})
+        poster.post(who, IDENTITIES)
+        poster.post("wrong")
+        events, rejected, before = sink.events(), sink.rejected(), sink.stats()
+        getattr(sink, ending)()
+        sink.start()
+        assert (sink.events(), sink.identities()) == (events, [who])
+        assert sink.rejected() == rejected
+        after = sink.stats()
+        for count in ("actions", "distinct_actions", "identities", "bytes", "by_key"):
+            assert after[count] == before[count]
+        poster.post(body, headers={"Idempotency-Key": "1"})
+        poster.close()
+        stats = sink.stats()
+        assert (stats["explained_doubles"], stats["repeated_requests"]) == (2, 1)
+        assert len(sink.events()) == 4
+        numbers = [request["number"] for request in sink.requests()]
+        assert len(set(numbers)) == len(numbers) == 4
+
+
+def test_a_database_can_be_read_with_sqlite_while_the_sink_runs(tmp_path: Path) -> None:
+    file = tmp_path / "sink.db"
+    with SinkProcess("--database", str(file)) as sink:
+        poster = Poster(sink.url)
+        poster.post(actions(action(user_key="ann"), action(key="x", metadata={"a": "\n"})))
+        poster.post(identity(user_key="bob"), IDENTITIES)
+        poster.close()
+        assert len(sink.events()) == 2
+        reader = sqlite3.connect(file)
+        rows = reader.execute("SELECT number, key, user_key FROM events ORDER BY number").fetchall()
+        assert rows == [(1, "departure", "ann"), (2, "x", "N14228")]
+        assert reader.execute("SELECT user_key FROM users").fetchall() == [("bob",)]
+        assert reader.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+        reader.close()
+
+
+@pytest.mark.parametrize("content", [b"a letter to somebody, and a long one" * 99, None])
+def test_a_file_that_is_no_sinks_database_is_left_alone(
+    tmp_path: Path, content: bytes | None
+) -> None:
+    file = tmp_path / "other.db"
+    if content is None:
+        with sqlite3.connect(file) as other:
+            other.execute("CREATE TABLE mine (x)")
+        other.close()
+        content = file.read_bytes()
+    file.write_bytes(content)
+    with pytest.raises(ValueError, match=r"database: .*other\.db"):
+        Database(SinkSettings(database=file))
+    assert file.read_bytes() == content
+
+
+def test_a_database_that_cannot_be_opened_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"database: .*/missing/sink\.db: unable to open"):
+        Database(SinkSettings(database=tmp_path / "missing" / "sink.db"))
+
+
+def test_a_journal_and_a_database_are_not_both_taken(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="database: the journal"):
+        SinkSettings(database=tmp_path / "a", journal=tmp_path / "b")

@@ -1,0 +1,306 @@
+"""A fork at any moment: the child's records arrive once, the parent's once."""
+
+import ctypes
+import os
+import sys
+import threading
+import time
+import traceback
+from functools import partial
+
+import pytest
+
+from dataart_mp.queue import RecordQueue, guard, record_queue
+from dataart_mp.queue.arena import FILLING, READY
+from tests.queue.interrupts import everywhere
+from tests.queue.tools import (
+    Slate,
+    audit,
+    claim_all,
+    die,
+    fork,
+    in_a_child,
+    number_of,
+    queue_of,
+    reap,
+    record,
+)
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
+
+
+def test_a_child_opens_a_frame_of_its_own() -> None:
+    with queue_of(records=5) as queue:
+        queue.append(record(0))
+        assert in_a_child(partial(queue.append, record(1))) == 0
+        assert len(queue.arena.all_in(FILLING)) == 2
+        queue.append(record(2))
+        assert queue.flush(0) == 2, "the child's are not this process's to wait for"
+        assert sorted(audit(queue)) == [0, 1, 2]
+
+
+def test_a_child_seals_and_closes_what_is_its_own_and_leaves_the_parents() -> None:
+    with queue_of(records=5) as queue:
+        queue.append(record(0))
+
+        def child() -> None:
+            queue.append(record(1))
+            queue.seal()
+            assert len(queue.arena.all_in(READY)) == 1
+            queue.seal_due(1e9)
+            assert queue.flush(0) == 1
+            queue.close()
+
+        assert in_a_child(child) == 0
+        assert len(queue.arena.all_in(FILLING)) == 1
+        queue.append(record(2))
+        assert sorted(audit(queue)) == [0, 1, 2]
+
+
+def test_a_child_that_only_closes_drops_no_lock_of_its_parent() -> None:
+    """Closing a descriptor drops the locks of the process that closes, and of no other."""
+    with queue_of(records=5) as queue:
+        queue.append(record(0))
+        frame = queue.arena.all_in(FILLING)[0]
+        assert in_a_child(queue.close) == 0
+
+        def ask() -> None:
+            assert queue.arena.locks.owner(frame) == os.getppid()
+
+        assert in_a_child(ask) == 0
+
+
+def test_what_the_parent_got_is_not_the_childs_to_settle() -> None:
+    with queue_of() as queue:
+        queue.put(record(0))
+        queue.get()
+
+        def child() -> None:
+            with pytest.raises(ValueError, match="too many times"):
+                queue.task_done()
+
+        assert in_a_child(child) == 0
+        queue.task_done()
+        assert queue.stats().delivered == 1
+
+
+def test_a_grandchild_is_a_child() -> None:
+    with queue_of(records=5) as queue:
+
+        def child() -> None:
+            queue.append(record(1))
+            assert in_a_child(partial(queue.append, record(2))) == 0
+            queue.append(record(3))
+
+        queue.append(record(0))
+        assert in_a_child(child) == 0
+        assert sorted(audit(queue)) == [0, 1, 2, 3]
+
+
+def test_forks_while_other_threads_append() -> None:
+    """Forty times; each child emits, and dies without a word."""
+    children, threads = 40, 4
+    over = threading.Event()
+    with queue_of(3000, 2000, records=7) as queue:
+        counts = [0] * threads
+
+        def emit(thread: int) -> None:
+            while not over.is_set() and counts[thread] < 4000:
+                queue.append(record(thread * 4000 + counts[thread]))
+                counts[thread] += 1
+
+        busy = [
+            threading.Thread(target=emit, args=[thread], daemon=True) for thread in range(threads)
+        ]
+        for each in busy:
+            each.start()
+        for child in range(children):
+            time.sleep(0.002)
+
+            def work(first: int = 100_000 + 10 * child) -> None:
+                for number in range(first, first + 10):
+                    queue.append(record(number))
+
+            assert in_a_child(work) == 0
+        over.set()
+        for each in busy:
+            each.join()
+        mine = [
+            thread * 4000 + number for thread in range(threads) for number in range(counts[thread])
+        ]
+        theirs = [*range(100_000, 100_000 + 10 * children)]
+        assert sorted(audit(queue)) == mine + theirs
+        assert len(mine) > 1000
+
+
+def in_a_child_without_hooks(work: object) -> int:
+    """Fork as C code does, such as uWSGI: Python is not told, and runs no hook.
+
+    PyDLL keeps the interpreter's lock, so that the child's only thread has it. With other threads
+    in the parent the interpreter itself hangs in such a child.
+    """
+    sys.stderr.flush()
+    libc = ctypes.PyDLL(None)
+    pid = libc.fork()
+    if pid:
+        assert isinstance(pid, int)
+        return reap(pid)
+    status = 1
+    try:
+        assert callable(work)
+        work()
+        status = 0
+    finally:
+        os._exit(status)
+
+
+def test_a_fork_that_skips_the_hooks_is_noticed_by_the_guard() -> None:
+    with queue_of(records=5) as queue:
+        queue.append(record(0))
+        assert in_a_child_without_hooks(partial(queue.append, record(1))) == 0
+        assert in_a_child_without_hooks(partial(queue.append_alone, record(2))) == 0
+        queue.append(record(3))
+        assert sorted(audit(queue)) == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("method", ["seal", "close", "flush", "stats", "qsize", "full", "seal_due"])
+def test_no_method_of_a_child_without_hooks_touches_the_parents_frame(method: str) -> None:
+    """As at the exit of a uWSGI worker that has never emitted."""
+    with queue_of(records=5) as queue:
+        queue.append(record(0))
+        frame = queue.arena.all_in(FILLING)[0]
+        argument = {"seal_due": (1e9,), "flush": (0,)}.get(method, ())
+        assert in_a_child_without_hooks(partial(getattr(queue, method), *argument)) == 0
+        assert queue.arena.all_in(FILLING) == [frame]
+        queue.append(record(1))
+        assert audit(queue) == [0, 1]
+
+
+def test_a_child_without_hooks_settles_nothing_of_its_parents() -> None:
+    with queue_of() as queue:
+        queue.put(record(0))
+        queue.get()
+
+        def child() -> None:
+            with pytest.raises(ValueError, match="too many times"):
+                queue.task_done()
+
+        assert in_a_child_without_hooks(child) == 0
+        assert queue.stats().delivered == 0
+        queue.task_done()
+
+
+def test_the_threads_of_a_child_without_hooks_adopt_the_queue_once() -> None:
+    """The first of them resets what was the parent's; the others wait, and lose nothing."""
+
+    class Rebuilt(record_queue.Nobody):
+        times = 0
+
+        def forked(self) -> None:
+            time.sleep(0.01)
+            self.times += 1
+
+    with queue_of(20, 256, records=50) as queue:
+        queue.companion = companion = Rebuilt()
+        queue.append(record(0))
+
+        def child() -> None:
+            def emit(thread: int) -> None:
+                queue.append(record(1 + thread))
+
+            threads = [threading.Thread(target=emit, args=[thread]) for thread in range(8)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            assert companion.times == 1
+            assert len(queue._lanes) == len(queue.arena.all_in(FILLING)) - 1, "none got lost"
+
+        assert in_a_child_without_hooks(child) == 0
+        queue.append(record(9))
+        assert sorted(audit(queue)) == [*range(10)]
+
+
+def test_a_companion_that_fails_in_the_child_does_not_leave_it_with_the_parents_lanes() -> None:
+    class Broken(record_queue.Nobody):
+        def forked(self) -> None:
+            raise OSError("broken")
+
+    with queue_of(records=5) as queue:
+        queue.companion = Broken()
+        queue.append(record(0))
+
+        def child() -> None:
+            with pytest.raises(OSError, match="broken"):
+                queue.append(record(7))
+            queue.append(record(1))
+
+        assert in_a_child_without_hooks(child) == 0
+        queue.append(record(2))
+        assert sorted(audit(queue)) == [0, 1, 2]
+
+
+@pytest.mark.parametrize("make", [guard.arm, guard._PidGuard])
+def test_a_guard_is_true_in_its_own_process_and_false_in_each_child(
+    make: "type[guard.ForkGuard]",
+) -> None:
+    armed = make()
+    assert armed[0]
+
+    def child() -> None:
+        assert not armed[0]
+        again = make()
+        assert again[0]
+        assert in_a_child(lambda: None if not again[0] else die()) == 0
+
+    assert in_a_child(child) == 0
+    assert in_a_child_without_hooks(child) == 0
+    assert armed[0]
+
+
+def test_a_signal_handler_may_fork_in_the_middle_of_an_append() -> None:
+    """The child returns from the handler into an append that has its parent's lane in hand."""
+    outcome = Slate()
+    for interrupted_by in everywhere(real=True, within="append"):
+        with queue_of(8, 64, records=3) as queue:
+            children: list[int] = []
+
+            def deed(queue: RecordQueue = queue, children: list[int] = children) -> None:
+                children.append(os.fork())
+
+            try:
+                with interrupted_by(deed):
+                    for number in range(4):
+                        queue.append(record(number))
+                        if children == [0]:
+                            break
+                if children == [0]:
+                    queue.append(record(8))
+                    outcome.mark(0)
+            except BaseException:
+                traceback.print_exc()
+                raise
+            finally:
+                if children == [0]:
+                    os._exit(0)
+            if children:
+                assert reap(children[0]) == 0
+                assert outcome[0] == 1
+                outcome.wipe()
+            arrived = audit(queue)
+            under_way = {number for number in arrived if arrived.count(number) == 2}
+            assert sorted({*arrived}) == [*range(4)] + [8] * len(children)
+            assert len(under_way) <= 1, "the call that returned in both is there for both, or once"
+            assert len(arrived) - len({*arrived}) == len(under_way)
+
+
+def test_consumers_of_a_forked_parent_keep_what_they_claimed() -> None:
+    with queue_of() as queue:
+        queue.append(record(0))
+        (frame,) = claim_all(queue)
+        pid = fork(lambda: None)
+        assert reap(pid) == 0
+        assert queue.arena.locks.owner(0) == os.getpid()
+        queue.settle(frame)
+        assert number_of(record(3)) == 3
+        assert audit(queue) == []

@@ -1,0 +1,409 @@
+"""A worker is born of nothing but its brief: no secret shows, and nothing is inherited."""
+
+import contextlib
+import itertools
+import os
+import resource
+import signal
+import ssl
+import subprocess
+import sys
+import textwrap
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import trustme
+
+from dataart_mp import ClientConfig, HTTPOptions
+from dataart_mp.devsink.process import SinkProcess
+from dataart_mp.queue.locks import PLACES
+from dataart_mp.supervision import interpreter
+from dataart_mp.supervision.launch import Launch
+from tests.support import wait_until
+from tests.transport.servers import KEY, Serve
+from tests.worker.crew import Crew, descriptors, proc
+
+IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+SECRETS = HTTPOptions(
+    proxy="http://ann:proxy-secret@127.0.0.1:9",
+    headers={"Authorization": "Bearer header-secret"},
+)
+
+
+@pytest.fixture
+def crew(platform: SinkProcess) -> Iterator[Crew]:
+    made = Crew(ClientConfig(KEY, base_url=platform.url, flush_num_processes=1))
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def launch(crew: Crew) -> Iterator[Callable[..., Launch]]:
+    """Launches workers at places of the crew's arena, each with a configuration of its own."""
+    launches: list[Launch] = []
+
+    def start(place: int = 0, **settings: Any) -> Launch:
+        defaults = {"api_key": KEY, "base_url": crew.config.base_url}
+        config = ClientConfig(**{**defaults, **settings})
+        launches.append(Launch(crew.inheritance(), config, place, None))
+        return launches[-1]
+
+    yield start
+    for made in launches:
+        made.kill()
+        made.reap(wait=True)
+        made.close()
+
+
+def until_ready(launch: Launch) -> None:
+    wait_until(lambda: not launch.read() or launch.ready)
+    assert launch.ready, launch.error
+
+
+def worker_of(crew: Crew, launch: Launch) -> int:
+    until_ready(launch)
+    (pid,) = crew.places
+    assert pid is not None
+    return pid
+
+
+# Secrets
+
+
+def test_no_secret_stands_in_the_arguments_or_the_environment(
+    crew: Crew, launch: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATAART_API_KEY", KEY)
+    monkeypatch.setenv("DATAART_HTTP_PROXY", "http://ann:proxy-secret@127.0.0.1:9")
+    monkeypatch.setenv("UNRELATED", "kept")
+    started = launch(http=SECRETS)
+    starting = started.pid
+    seen = [proc(starting, "cmdline"), proc(starting, "environ")]
+    worker = worker_of(crew, started)
+    seen += [proc(worker, "cmdline"), proc(worker, "environ")]
+    for text in seen:
+        assert KEY not in text
+        assert "proxy-secret" not in text
+        assert "header-secret" not in text
+        assert "DATAART" not in text.replace(interpreter.GUARD, "")
+    assert "UNRELATED=kept" in seen[-1]
+    assert "dataart_mp worker 0" in seen[-2], "so that ps tells what it is"
+
+
+# A process of its own
+
+
+def test_it_ignores_what_ends_an_application(
+    crew: Crew, launch: Any, platform: SinkProcess
+) -> None:
+    worker = worker_of(crew, launch())
+    for number in IGNORED:
+        os.kill(worker, number)
+    crew.emit("tick")
+    platform.wait_for(lambda stats: stats["actions"] == 1)
+    assert crew.places == [worker]
+    ignored = int(_status_line(worker, "SigIgn"), 16)
+    blocked = int(_status_line(worker, "SigBlk"), 16)
+    assert all(ignored & 1 << number - 1 for number in IGNORED)
+    assert blocked == 0
+
+
+def test_it_ignores_it_from_its_first_moment(crew: Crew, launch: Any) -> None:
+    """`systemctl stop` signals every process of a service, those just born too."""
+    started = launch()
+    for _ in range(50):
+        for number in IGNORED:
+            os.killpg(started.pid, number)
+        time.sleep(0.002)
+    until_ready(started)
+    assert None not in crew.places
+
+
+def test_the_starter_hears_signals_as_before(crew: Crew, launch: Any) -> None:
+    heard: list[int] = []
+    before = signal.signal(signal.SIGTERM, lambda number, _: heard.append(number))
+    try:
+        launch()
+        assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == set()
+        os.kill(os.getpid(), signal.SIGTERM)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert heard == [signal.SIGTERM]
+
+
+def test_it_has_a_session_of_its_own_and_is_nobodys_child(crew: Crew, launch: Any) -> None:
+    started = launch()
+    worker = worker_of(crew, started)
+    assert os.getsid(worker) == started.pid != os.getsid(0)
+    assert os.getpgid(worker) != os.getpgid(0)
+    assert psutil.Process(worker).ppid() != os.getpid()
+    wait_until(lambda: started.reap(wait=False))
+    assert not psutil.pid_exists(started.pid)
+    with pytest.raises(ChildProcessError):
+        os.waitpid(worker, os.WNOHANG)
+
+
+def test_it_keeps_no_directory_busy(
+    crew: Crew, launch: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    worker = worker_of(crew, launch())
+    assert Path(f"/proc/{worker}/cwd").readlink() == Path("/")
+
+
+def test_it_holds_no_descriptor_of_the_application_but_those_it_needs(
+    crew: Crew, launch: Any, tmp_path: Path
+) -> None:
+    """Neither open files and sockets, nor the end of a pipe that somebody waits to be closed."""
+    with (tmp_path / "open").open("w") as file, inheritable(file.fileno()):
+        started = launch()
+        worker = worker_of(crew, started)
+    held, ours = descriptors(worker), descriptors(os.getpid())
+    assert {held.pop(stream) for stream in (0, 1, 2)} == {"/dev/null"}
+    needed = [ours[fd] for fd in asdict(crew.inheritance()).values()]
+    needed += [ours[started.status], ours[crew.queue.arena.fd]]  # the mapping has one, too
+    rest = Counter(held.values()) - Counter(needed)
+    assert not Counter(needed) - Counter(held.values())
+    assert list(rest.values()) == [2], "the ends of its own bell"
+    assert not rest.keys() & set(ours.values())
+    life = [fd for fd, what in held.items() if what == ours[crew.wiring.life]]
+    assert [_access(worker, fd) for fd in life] == [os.O_RDONLY], "it ends when all producers have"
+
+
+def test_what_a_pool_factory_starts_inherits_nothing(
+    crew: Crew, launch: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "starting_pools.py").write_text(
+        "import os, subprocess, urllib3\n"
+        "def make(config):\n"
+        "    listed = subprocess.run(['ls', '/proc/self/fd'], close_fds=False,\n"
+        "                            stdout=subprocess.PIPE).stdout\n"
+        f"    open({str(tmp_path / 'listed')!r}, 'wb').write(listed)\n"
+        "    return urllib3.PoolManager()\n"
+    )
+    until_ready(launch(pool_factory="starting_pools:make"))
+    listed = {int(fd) for fd in (tmp_path / "listed").read_text().split()}
+    assert len(listed - {0, 1, 2}) == 1, "the directory that ls reads"
+
+
+# What it must find
+
+
+def test_the_applications_modules_are_found_by_a_relative_path_too(
+    crew: Crew, launch: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "apps").mkdir()
+    (tmp_path / "apps" / "relative_pools.py").write_text(
+        "import urllib3\ndef make(config): return urllib3.PoolManager()\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", ["apps", *sys.path])
+    until_ready(launch(pool_factory="relative_pools:make"))
+
+
+def test_it_starts_from_a_directory_that_is_gone(
+    crew: Crew, launch: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after a deployment that has replaced the old one under the running application."""
+    (tmp_path / "release").mkdir()
+    monkeypatch.chdir(tmp_path / "release")
+    monkeypatch.setattr(sys, "path", ["", "lib", *sys.path])
+    (tmp_path / "release").rmdir()
+    until_ready(launch())
+    monkeypatch.chdir(tmp_path)
+
+
+def test_a_relative_ca_file_is_found(
+    launch: Any,
+    crew: Crew,
+    serve: Serve,
+    authority: trustme.CA,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Though the worker has left the directory when it makes its first connection."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    server = serve(lambda peer: peer.answer_all(), tls=context)
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    monkeypatch.chdir(tmp_path)
+    until_ready(launch(base_url=server.url, http=HTTPOptions(ca_file="ca.pem")))
+    crew.emit("tick")
+    wait_until(lambda: crew.delivered() == 1)
+
+
+def test_a_key_of_any_text_type_is_taken(crew: Crew, launch: Any, serve: Serve) -> None:
+    class Secret(str):
+        """As several frameworks have it."""
+
+    server = serve(lambda peer: peer.answer_all())
+    until_ready(launch(api_key=Secret(KEY), base_url=server.url))
+    crew.emit("tick")
+    wait_until(lambda: server.requests)
+    assert server.requests[0].headers["x-api-key"] == KEY
+
+
+def test_what_the_application_prints_at_import_is_not_taken_for_an_error(
+    crew: Crew, launch: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "talking_pools.py").write_text(
+        "import sys, urllib3\n"
+        "def make(config):\n"
+        "    print('no newline', end='', flush=True)\n"
+        "    print('x' * 200_000, file=sys.stderr, flush=True)\n"
+        "    return urllib3.PoolManager()\n"
+    )
+    until_ready(launch(pool_factory="talking_pools:make"))
+
+
+def test_the_senders_are_shared_by_what_the_starter_counted(
+    crew: Crew, launch: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Inside the worker the number of processes may look different: it has its own CPUs."""
+    monkeypatch.setattr("dataart_mp.config.client_config.available_cpus", lambda: 3)
+    worker = worker_of(crew, launch(flush_num_workers=6))
+    wait_until(lambda: psutil.Process(worker).num_threads() == 1 + 6 // 3)
+
+
+@pytest.mark.parametrize(("place", "senders"), [(0, 3), (1, 2), (2, 2)])
+def test_the_senders_of_all_places_add_up(
+    crew: Crew, launch: Any, place: int, senders: int
+) -> None:
+    until_ready(launch(place, flush_num_workers=7, flush_num_processes=3))
+    worker = crew.queue.arena.locks.owner(PLACES + place)
+    assert worker is not None
+    wait_until(lambda: psutil.Process(worker).num_threads() == senders + 1)
+
+
+CLOSED = """
+import os, sys
+for stream in map(int, sys.argv[2]):
+    os.close(stream)
+from dataart_mp import Client, ClientConfig
+client = Client(ClientConfig("key", base_url=sys.argv[1], flush_num_processes=1))
+client.emit_action("tick", "ann")
+os._exit(client.close(20))
+"""
+
+
+@pytest.mark.parametrize("streams", ["0", "1", "2", "01", "02", "12", "012"])
+def test_an_application_that_has_closed_its_standard_streams_has_workers_like_any_other(
+    platform: SinkProcess, streams: str
+) -> None:
+    """The numbers of the streams are then those of the arena, or of a pipe."""
+    done = subprocess.run(
+        [sys.executable, "-c", CLOSED, platform.url, streams],
+        stdin=subprocess.DEVNULL,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0
+    assert platform.stats()["actions"] == 1
+
+
+# Failing
+
+
+def test_a_launch_that_fails_leaves_nothing_behind(
+    crew: Crew, launch: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, children = descriptors(os.getpid()), psutil.Process().children()
+    monkeypatch.setattr(interpreter, "find", lambda: "/no/such/python")
+    with pytest.raises(FileNotFoundError):
+        launch()
+    assert descriptors(os.getpid()).keys() == before.keys()
+    assert psutil.Process().children() == children
+
+
+def test_nothing_says_why_when_there_is_nothing_to_say(
+    launch: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(interpreter, "find", lambda: "/bin/false")
+    started = launch()
+    started.await_end(20)
+    assert started.error == "it ended without a word"
+    assert not started.ready
+
+
+# Where orphans are adopted
+
+INIT = textwrap.dedent("""
+    import ctypes, os, signal, sys, time
+    ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER: be process 1
+    sys.path[:0] = sys.argv[2].split(os.pathsep)
+    from tests.worker.crew import Crew
+    from dataart_mp import ClientConfig
+    import psutil
+
+    crew = Crew(ClientConfig("key", base_url=sys.argv[1], flush_num_processes=1))
+    for round in range(3):
+        crew.tend_until(crew.all_ready)
+        (worker,) = crew.places
+        assert psutil.Process(worker).ppid() == os.getpid()
+        os.kill(worker, signal.SIGKILL)
+        crew.tend_until(lambda: crew.all_ready() and crew.places != [worker])
+        crew.tend_until(lambda: not psutil.pid_exists(worker))
+    children = psutil.Process().children()
+    crew.close()
+    print(len(children))
+""")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has subreapers")
+def test_dead_workers_are_no_zombies_where_the_application_is_process_1(
+    platform: SinkProcess,
+) -> None:
+    """A container often has no init; an orphan is then the application's child again."""
+    done = subprocess.run(
+        [sys.executable, "-c", INIT, platform.url, os.pathsep.join(sys.path)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.stdout, done.returncode) == ("1\n", 0), done.stderr
+
+
+@contextlib.contextmanager
+def inheritable(fd: int) -> Iterator[None]:
+    """Inside, a descriptor is one that a careless fork and exec would pass on."""
+    os.set_inheritable(fd, True)
+    yield
+    os.set_inheritable(fd, False)
+
+
+def _access(pid: int, fd: int) -> int:
+    """How a descriptor was opened."""
+    lines = Path(f"/proc/{pid}/fdinfo/{fd}").read_text().splitlines()
+    (flags,) = (line.split()[1] for line in lines if line.startswith("flags:"))
+    return int(flags, 8) & os.O_ACCMODE
+
+
+def _status_line(pid: int, name: str) -> str:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(line.split()[1] for line in lines if line.startswith(name + ":"))
+
+
+def test_a_start_that_fails_for_want_of_descriptors_leaves_none_open(
+    crew: Crew,
+) -> None:
+    """Or else each further attempt would make it worse."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    before = descriptors(os.getpid())
+    free = (number for number in itertools.count() if number not in before)
+    for limit in itertools.islice(free, 4):  # for none, one, two, three more; it takes four
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
+        try:
+            with pytest.raises(OSError, match="Too many open files"):
+                Launch(crew.inheritance(), crew.config, 0, None)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        assert descriptors(os.getpid()) == before
