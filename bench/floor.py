@@ -24,7 +24,7 @@ from dataart_mp import ClientConfig
 from dataart_mp.cli.fresh import fresh
 from dataart_mp.cli.load import EVENT
 from dataart_mp.cli.measurement import Column, Sample
-from dataart_mp.worker.sender import Sender
+from dataart_mp.transport.sender import Sender
 
 _PATH: Final = "/events/send-actions"
 _HEADERS: Final = {

@@ -26,13 +26,13 @@ from dataart_mp.errors import BufferFullError, ClosedError
 from dataart_mp.producer.bulk import Bulk
 from dataart_mp.producer.encoder import encode_action, encode_identity
 from dataart_mp.producer.engine import Engine
-from dataart_mp.producer.tally import Count, Tally
+from dataart_mp.producer.log_throttle import Count, LogThrottle
 from dataart_mp.protocol import Emitted
 from dataart_mp.queue import AbandonedError
-from dataart_mp.queue.ledger import DROPPED_FULL
+from dataart_mp.queue.counters import DROPPED_FULL
 from dataart_mp.stats import Stats
-from dataart_mp.worker.batch import ENVELOPE_BYTES
-from dataart_mp.worker.proxy import proxy_for
+from dataart_mp.transport import envelope
+from dataart_mp.transport.proxy import proxy_for
 
 _log = logging.getLogger("dataart_mp")
 
@@ -65,7 +65,7 @@ class Client:
             )
         if config.pool_factory is None:
             proxy_for(config.base_url, config.http)  # or no worker could start, and tell so late
-        capacity = config.max_request_bytes - ENVELOPE_BYTES
+        capacity = config.max_request_bytes - envelope.MAX_BYTES
         self._assemble(config, Engine.make(config, capacity), maker=os.getpid())
 
     def _assemble(self, config: ClientConfig, engine: Engine, maker: int) -> None:
@@ -75,7 +75,7 @@ class Client:
         self._maker = maker
         self._patience = config.block_timeout if config.overflow == "block" else 0.0
         self._drops_what_is_too_much = config.overflow == "drop"
-        self._drops = Tally(_TELL_SECONDS)
+        self._drops = LogThrottle(_TELL_SECONDS)
         self._left: int | None = None
         self._to_close: list[None] = [None]
         self._last_stats = Stats()
@@ -181,7 +181,7 @@ class Client:
         Raises:
             ClosedError: the client is closed.
         """
-        self._engine.listen()
+        self._engine.ensure_reports_read()
         return self._queue.flush(timeout)
 
     def close(self, timeout: float | None = None) -> int:
@@ -263,7 +263,7 @@ class Client:
     def _overflow(self, full: queue.Full, count: int = 1) -> None:
         """No frame is free for `count` records: drop them, if the configuration asks for it."""
         if self._drops_what_is_too_much:
-            self._queue.ledger.add(DROPPED_FULL, count)
+            self._queue.counters.add(DROPPED_FULL, count)
             self._tell_drops(self._drops.add(count, time.monotonic()))
             return
         if isinstance(full, AbandonedError):

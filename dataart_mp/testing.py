@@ -22,7 +22,7 @@ from dataart_mp.errors import ClosedError
 from dataart_mp.producer.bulk import Bulk
 from dataart_mp.producer.encoder import encode_action, encode_identity
 from dataart_mp.protocol import Emitted
-from dataart_mp.queue.lane import Taken
+from dataart_mp.queue.frame_writer import Taken
 from dataart_mp.stats import Stats
 
 _PORTION: Final = 256

@@ -12,7 +12,7 @@ import trustme
 
 from dataart_mp import Client, ClientConfig, HTTPOptions
 from dataart_mp.devsink.process import SinkProcess
-from dataart_mp.worker.sender import Sender
+from dataart_mp.transport.sender import Sender
 from tests.support import environment
 from tests.transport.servers import KEY, Handle, RawServer, SenderTo, Serve
 

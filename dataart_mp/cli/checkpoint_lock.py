@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from dataart_mp.cli.checkpoint import CheckpointError
-from dataart_mp.permissions import PRIVATE_FILE
+from dataart_mp.spool.permissions import PRIVATE_FILE
 
 _SUFFIX: Final = ".lock"
 

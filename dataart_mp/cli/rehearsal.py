@@ -16,7 +16,7 @@ from dataart_mp.cli.source import Source
 from dataart_mp.config import ClientConfig
 from dataart_mp.errors import EventError
 from dataart_mp.producer.encoder import encode_action, encode_identity
-from dataart_mp.worker.batch import ENVELOPE_BYTES
+from dataart_mp.transport import envelope
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +92,7 @@ class Rehearsal:
     """
 
     def __init__(self, config: ClientConfig) -> None:
-        self._capacity = config.max_request_bytes - ENVELOPE_BYTES
+        self._capacity = config.max_request_bytes - envelope.MAX_BYTES
         self.actions = 0
         self.identities = 0
 

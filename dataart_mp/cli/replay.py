@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from dataart_mp.cli.event import Action, Emitter, Identity, parse_event
 from dataart_mp.cli.message import tell
-from dataart_mp.dead_letters import DamagedLettersError, Letters
 from dataart_mp.errors import EventError
 from dataart_mp.protocol import DataArtClient
+from dataart_mp.spool.dead_letters import DamagedLettersError, Letters
 
 
 @dataclass(slots=True)

@@ -18,7 +18,7 @@ from dataart_mp.errors import ActionsError, BufferFullError, EventError, short_r
 from dataart_mp.producer.columns import FIELDS, NEEDED, Event, as_events
 from dataart_mp.producer.encoder import encode_action, encode_events
 from dataart_mp.protocol import Emitted
-from dataart_mp.queue.lane import Taken
+from dataart_mp.queue.frame_writer import Taken
 
 _MOST_IN_GROUP: Final = 256
 _GROUP_SECONDS: Final = 0.01

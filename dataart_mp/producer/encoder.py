@@ -17,8 +17,8 @@ from typing import NoReturn
 import orjson
 
 from dataart_mp.errors import EventError, short_repr
-from dataart_mp.producer.fault import find_fault
 from dataart_mp.producer.jsonable import to_jsonable
+from dataart_mp.producer.locate import locate
 from dataart_mp.producer.timestamp import is_rfc_3339, to_timestamp
 
 _dumps = orjson.dumps
@@ -183,7 +183,7 @@ def _refuse_fragment(event: dict[str, object]) -> NoReturn:
 
 
 def _fault_of(event: dict[str, object], error: Exception) -> EventError:
-    fault = find_fault(event, _encodes)
+    fault = locate(event, _encodes)
     if fault is None:  # it can be encoded now
         problem = f"changed while it was encoded ({error}); pass a copy that nobody else changes"
         return EventError(f"metadata: {problem}", "metadata")

@@ -9,16 +9,16 @@ from typing import Any, Final
 
 from dataart_mp.config import ClientConfig
 from dataart_mp.producer import uwsgi
-from dataart_mp.producer.listener import Listener
-from dataart_mp.producer.watch import Watch
+from dataart_mp.producer.housekeeping import Housekeeping
+from dataart_mp.producer.report_reader import ReportReader
 from dataart_mp.queue import AbandonedError, RecordQueue
 from dataart_mp.queue.arena import Arena
-from dataart_mp.queue.bell import Bell
-from dataart_mp.queue.custody import Custody
-from dataart_mp.queue.spool import Spool, remove
+from dataart_mp.queue.wakeup import WakeupPipe
+from dataart_mp.spool.arenas import Spool, remove
+from dataart_mp.spool.ownership import Ownership
 from dataart_mp.supervision import interpreter
-from dataart_mp.supervision.heritage import Heritage, spool_of
 from dataart_mp.supervision.supervisor import Supervisor
+from dataart_mp.supervision.takeover import Takeover, spool_of
 from dataart_mp.supervision.wiring import Wiring
 
 _log = logging.getLogger("dataart_mp")
@@ -30,7 +30,7 @@ _STOP_SECONDS: Final = 2.0
 class Engine:
     """Starts nothing before the first event, and in a forked child starts anew.
 
-    It is the queue's companion: the queue calls it before a process opens its first lane, and
+    It is the queue's companion: the queue calls it before a process opens its first writer, and
     after a fork.
 
     Args:
@@ -47,9 +47,9 @@ class Engine:
         self._config = config
         self._wiring = wiring
         self._supervisor = Supervisor(queue, wiring, config)
-        self._heritage = Heritage(spool, config, wiring.report)
-        self._watch: Watch | None = None
-        self._listener: Listener | None = None
+        self._takeover = Takeover(spool, config, wiring.report)
+        self._watch: Housekeeping | None = None
+        self._report_reader: ReportReader | None = None
         queue.companion = self
 
     @classmethod
@@ -67,9 +67,9 @@ class Engine:
         interpreter.find()  # rather now than at the first event, which would have been accepted
         spool = spool_of(config)
         arena = (Arena if spool is None else spool).create(config.flush_buffer_size, capacity)
-        arena.tells_records = config.on_failure is not None
+        arena.reports_records = config.on_failure is not None
         records, interval = config.flush_actions_batch_size, config.flush_interval
-        queue = RecordQueue.attach(arena, Bell.make(), Bell.make(), records, interval)
+        queue = RecordQueue.attach(arena, WakeupPipe.make(), WakeupPipe.make(), records, interval)
         engine = cls(config, queue, Wiring.lay(), spool)
         if spool is not None:
             engine.enter_upon_heritage()
@@ -96,15 +96,15 @@ class Engine:
     def enter_upon_heritage(self) -> None:
         """Deliver what dead clients have left in the spool, and what others will leave there."""
         now = time.monotonic()
-        self._heritage.look(now)
-        for supervisor in self._heritage.supervisors:
+        self._takeover.look(now)
+        for supervisor in self._takeover.supervisors:
             supervisor.secure(now)
         self._start_threads()  # last: the watch may part with what is delivered meanwhile
         self._leave_it_to_the_workers()
-        if self._heritage.is_anything_parked(Custody(self.queue.arena), now):
+        if self._takeover.is_anything_parked(Ownership(self.queue.arena), now):
             self._start_workers()
 
-    def attend(self) -> None:
+    def ensure_started(self) -> None:
         """This process is about to emit: see to it that somebody delivers, and seals in time."""
         self.queue.arena.locks.announce()
         try:
@@ -118,36 +118,36 @@ class Engine:
         self._supervisor.secure(time.monotonic())
         self._leave_it_to_the_workers()
         if self._watch is not None:
-            self._watch.attend()
+            self._watch.ensure_started()
 
     def _start_threads(self) -> None:
         if uwsgi.is_master():
             return
-        self._start_listener()
+        self._start_report_reader()
         if self._watch is None:
-            watch = Watch(self.queue, self._supervisor, self._heritage)
+            watch = Housekeeping(self.queue, self._supervisor, self._takeover)
             watch.start()
             self._watch = watch
 
-    def listen(self) -> None:
+    def ensure_reports_read(self) -> None:
         """Hear what workers report, if there is anything of which they may, and nobody does yet.
 
         In a process that made the client and never emits itself: a server's master, say.
         """
-        if self._listener is None and not uwsgi.is_master() and self.queue.stats().accepted:
+        if self._report_reader is None and not uwsgi.is_master() and self.queue.stats().accepted:
             try:
-                self._start_listener()
+                self._start_report_reader()
             except RuntimeError as error:
                 _log.error("reports of workers are not heard: %s", error)
 
-    def _start_listener(self) -> None:
-        if self._wiring.report_end >= 0 and self._listener is None:
-            self._listener = Listener(self._wiring.report_end, self._config.on_failure)
+    def _start_report_reader(self) -> None:
+        if self._wiring.report_end >= 0 and self._report_reader is None:
+            self._report_reader = ReportReader(self._wiring.report_end, self._config.on_failure)
 
     def _leave_it_to_the_workers(self) -> None:
         """Where no thread may be: nobody here would ever let other processes start workers."""
         if uwsgi.is_master():
-            for supervisor in (self._supervisor, *self._heritage.supervisors):
+            for supervisor in (self._supervisor, *self._takeover.supervisors):
                 supervisor.dismiss()
 
     def forked(self) -> None:
@@ -155,16 +155,16 @@ class Engine:
         if self._watch is not None:
             self._watch.forget()
             self._watch = None
-        if self._listener is not None:
-            self._listener.forget()
-            self._listener = None
+        if self._report_reader is not None:
+            self._report_reader.forget()
+            self._report_reader = None
         self._wiring.stop_reading()
         self._supervisor.forked()
-        self._heritage.forked()
+        self._takeover.forked()
 
-    def hopeless(self) -> str | None:
+    def unavailable_reason(self) -> str | None:
         """Why no worker is there nor can be started; None when there are some, or may be."""
-        return self._supervisor.hopeless()
+        return self._supervisor.unavailable_reason()
 
     def take_leave(self) -> None:
         """This process may be the last: see to it that somebody delivers what is left."""
@@ -182,10 +182,10 @@ class Engine:
         self._wiring.hang_up()
         if wait and stopped and self.queue.arena.closed:  # else they stay for other processes
             self._supervisor.await_departure(_STOP_SECONDS)
-        if self._listener is not None and not self._listener.stop(_STOP_SECONDS):
+        if self._report_reader is not None and not self._report_reader.stop(_STOP_SECONDS):
             stopped = False
         self._supervisor.dismiss()
-        self._heritage.leave()
+        self._takeover.leave()
         if self.queue.arena.closed and self.queue.arena.all_free():
             remove(self.queue.arena)
         self.queue.close()

@@ -5,9 +5,9 @@
                                         └──── WAITING ◄───┘ (backoff: owned by nobody)
 
 Read in this order: `locks` (who owns a frame), `arena` (where its bytes lie: in a `nameless` file,
-or in one of the `spool`), `bell` (how the other side hears of it), `lane` (a producer's open
+or in one of the `spool`), `bell` (how the other side hears of it), `writer` (a producer's open
 frame), `frame` (a worker's claimed frame), `restock` (a frame filled from what was parked, as far
-as `custody` allows), `ledger` (the counters), `record_queue` (all of it, behind the face of a
+as `ownership` allows), `counters` (the counters), `record_queue` (all of it, behind the face of a
 `multiprocessing.Queue`).
 """
 

@@ -1,7 +1,7 @@
 """The arena: one shared mapping that holds the frames, their states and their accounts.
 
     0            header    magic, layout version, arena id, the sizes below, flags
-    4096         ledger    ROW_COUNT rows of 8 words: the counters of one thread each
+    4096         counters    ROW_COUNT rows of 8 words: the counters of one thread each
                  states    one byte a frame
                  accounts  32 words a frame: what is in it, and what became of all it ever held
                  frames    `frames` times `stride` bytes, each starting on a page
@@ -42,8 +42,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from dataart_mp.queue.anonymous_file import anonymous_file
 from dataart_mp.queue.locks import RecordLocks
-from dataart_mp.queue.nameless import nameless_file
 
 FREE: Final = 0  # a new arena is all zeros, so it is all free
 FILLING: Final = 1
@@ -78,7 +78,7 @@ _VERSION: Final = 1
 _HEADER: Final = struct.Struct("=8sQ16sQQQ")  # magic, version, id, frames, capacity, stride
 _CLOSED_WORD: Final = 16  # word numbers in the header, clear of what _HEADER holds
 _WANTED_WORD: Final = 17
-_TOLD_WORD: Final = 18
+_REPORTS_WORD: Final = 18
 _MOST_FRAMES: Final = 1_000_000
 _MOST_CAPACITY: Final = (1 << 24) - 1  # as many as the word PROGRESS can tell
 _PAGE: Final = max(4096, mmap.PAGESIZE)
@@ -148,7 +148,7 @@ class Arena:
         """
         size = cls.size(frames, capacity)
         if fd is None:
-            fd = nameless_file()
+            fd = anonymous_file()
             os.ftruncate(fd, size)
         else:
             _reserve(fd, size)
@@ -182,11 +182,11 @@ class Arena:
 
     @staticmethod
     def _frames_offset(frames: int) -> int:
-        ledger = ROW_COUNT * ROW_WORDS * WORD
-        return _PAGE + ledger + _pages(frames) + _pages(frames * ACCOUNT_WORDS * WORD)
+        counters = ROW_COUNT * ROW_WORDS * WORD
+        return _PAGE + counters + _pages(frames) + _pages(frames * ACCOUNT_WORDS * WORD)
 
     def _place(self, frames: int) -> None:
-        self._ledger_word = _PAGE // WORD
+        self._counters_word = _PAGE // WORD
         self._states = _PAGE + ROW_COUNT * ROW_WORDS * WORD
         self._states_end = self._states + frames
         self._accounts_word = (self._states + _pages(frames)) // WORD
@@ -205,7 +205,7 @@ class Arena:
         return self.memory[self._states + frame]
 
     def set_state(self, frame: int, state: int) -> None:
-        """Store a frame's state: the one step at which its account changes hands."""
+        """Store a frame's state: the one step at which its account changes owner."""
         self.memory[self._states + frame] = state
 
     def find(self, state: int, start: int = 0) -> int:
@@ -276,17 +276,17 @@ class Arena:
         self.words[_WANTED_WORD] = moment
 
     @property
-    def tells_records(self) -> bool:
+    def reports_records(self) -> bool:
         """Whether reports of failures are to hold the records: somebody has an `on_failure`."""
-        return bool(self.words[_TOLD_WORD])
+        return bool(self.words[_REPORTS_WORD])
 
-    @tells_records.setter
-    def tells_records(self, wanted: bool) -> None:
-        self.words[_TOLD_WORD] = wanted
+    @reports_records.setter
+    def reports_records(self, wanted: bool) -> None:
+        self.words[_REPORTS_WORD] = wanted
 
     def row(self, number: int) -> int:
-        """The number of the first word of a row of the ledger."""
-        return self._ledger_word + number * ROW_WORDS
+        """The number of the first word of a row of the counters."""
+        return self._counters_word + number * ROW_WORDS
 
     def close(self) -> None:
         """Unmap the memory and close the file; with it go all locks of this process."""

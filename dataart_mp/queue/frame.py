@@ -19,7 +19,7 @@ be less than zero, modulo 2**64; the sum over all frames is not.
 import time
 from typing import Final
 
-from dataart_mp.parking.parcel import Evicted, Hands
+from dataart_mp.queue.account import Evicted
 from dataart_mp.queue.arena import (
     ACCEPTED,
     ADOPTED,
@@ -59,6 +59,7 @@ from dataart_mp.queue.arena import (
     WORD_MASK,
     Arena,
 )
+from dataart_mp.queue.owner import Owner
 
 # PROGRESS: bytes through (24 bits), records rejected (20 bits) and given up (20 bits) among them.
 _COUNT_BITS: Final = 20
@@ -102,9 +103,9 @@ class Frame:
         return f"{self._arena.id}-{self.number}-{self._words[self._account + GENERATION]}"
 
     @property
-    def hands(self) -> Hands:
+    def owner(self) -> Owner:
         """Whose a batch is that this filling of the frame parks, or has taken."""
-        return Hands(self._arena.id, self.number, self._words[self._account + GENERATION])
+        return Owner(self._arena.id, self.number, self._words[self._account + GENERATION])
 
     @property
     def taken(self) -> int:

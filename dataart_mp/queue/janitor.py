@@ -4,13 +4,13 @@ A frame in FILLING, SENDING or SETTLED whose lock is free has lost its owner. On
 looks for such frames, because it asks by acquiring: two who ask at once would hide the dead from
 each other.
 
-What an exception took out of a living process's hands (see `RecordLocks`) has still got the
+What an exception took out of a living process's owner (see `RecordLocks`) has still got the
 kernel's lock: only that process can give it back, and it need not ask anybody.
 """
 
 from dataart_mp.queue.arena import FILLING, READY, SENDING, SETTLED, Arena
 from dataart_mp.queue.frame import clear
-from dataart_mp.queue.lane import salvage
+from dataart_mp.queue.frame_writer import salvage
 from dataart_mp.queue.locks import JANITOR
 
 

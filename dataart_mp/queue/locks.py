@@ -43,10 +43,10 @@ else:
 JANITOR: Final = 1 << 32
 STARTER: Final = JANITOR + 1
 REPORTER: Final = JANITOR + 2
-HEIR: Final = JANITOR + 3  # who takes over what all others have left behind
+TAKEOVER: Final = JANITOR + 3  # who takes over what all others have left behind
 LOADER: Final = JANITOR + 4  # who takes from the parking lot
 PLACES: Final = 1 << 33  # + the number of the worker's place
-ROWS: Final = 1 << 34  # + the number of the ledger's row
+ROWS: Final = 1 << 34  # + the number of the counters's row
 PRODUCERS: Final = 1 << 35  # + any number: one for each process that emits
 _LIVING: Final = 1 << 36  # all from PLACES up to here are locks of those who use the arena
 

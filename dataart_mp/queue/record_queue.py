@@ -5,12 +5,12 @@ It has the type and the face of `multiprocessing.JoinableQueue` (`put`, `get`, `
 What differs is where they are: in shared memory, frame by frame, owned through the kernel, so that
 no death leaves a lock orphaned, a byte half-written or a slot leaked.
 
-No call on the path of a record takes a lock of Python's. A thread that appends *takes the lane out
-of the pool* and puts it back; whoever comes meanwhile (another thread, a signal handler,
-`__del__`) finds the pool empty and opens a lane of its own. Nothing can deadlock, and a child
+No call on the path of a record takes a lock of Python's. A thread that appends *takes the writer
+out of the pool* and puts it back; whoever comes meanwhile (another thread, a signal handler,
+`__del__`) finds the pool empty and opens a writer of its own. Nothing can deadlock, and a child
 forked in the middle just starts with an empty pool.
 
-An exception (Ctrl-C) may hit between any two steps. Then nobody knows the lane any more, or the
+An exception (Ctrl-C) may hit between any two steps. Then nobody knows the writer any more, or the
 frame that was being fetched: the locks tell (`RecordLocks.lost`), and the next one who seals or
 fetches gives it back by what is in it, as if its process had died.
 """
@@ -32,8 +32,9 @@ from multiprocessing import context, reduction
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from dataart_mp.errors import ClosedError, EventError
-from dataart_mp.parking.parcel import Evicted
 from dataart_mp.queue import guard, janitor
+from dataart_mp.queue.account import Evicted
+from dataart_mp.queue.accounting import balance, pending_in
 from dataart_mp.queue.arena import (
     ACTIONS,
     FILLING,
@@ -44,11 +45,10 @@ from dataart_mp.queue.arena import (
     WAITING,
     Arena,
 )
-from dataart_mp.queue.balance import balance, pending_in
-from dataart_mp.queue.bell import Bell
+from dataart_mp.queue.counters import Counters
 from dataart_mp.queue.frame import MAX_CAPACITY, MAX_RECORDS, Frame, wake
-from dataart_mp.queue.lane import Claim, Lane, Taken
-from dataart_mp.queue.ledger import Ledger
+from dataart_mp.queue.frame_writer import Claim, FrameWriter, Taken
+from dataart_mp.queue.wakeup import WakeupPipe
 from dataart_mp.stats import Stats
 
 if TYPE_CHECKING:
@@ -62,13 +62,13 @@ else:
 _LOOK_SECONDS: Final = 0.05
 # How long the workers go on ringing after somebody has said that he waits.
 _WANTED_NS: Final = 1_000_000_000
-# A lane that is due but in a thread's hands is looked at again after this time.
+# A writer that is due but in a thread's owner is looked at again after this time.
 _IN_USE_SECONDS: Final = 0.01
 # How long `close` waits for other threads to leave the queue.
 _LEAVE_SECONDS: Final = 1.0
 # How long a thread waits while another one is making the process ready for the queue's use.
 _PREPARE_SECONDS: Final = 1.0
-# How long `flush` waits for a lane in the hands of a call that it has itself interrupted.
+# How long `flush` waits for a writer in the owner of a call that it has itself interrupted.
 _INTERRUPTED_SECONDS: Final = 0.5
 _TURN_SECONDS: Final = 0.001
 # How many frames are looked at to join some: a backlog of what cannot be joined, of identities,
@@ -79,8 +79,8 @@ _JOIN_LOOKS: Final = 256
 class Companion(Protocol):
     """Whoever sees to it that records which were put are also fetched."""
 
-    def attend(self) -> None:
-        """This process is about to open its first lane.
+    def ensure_started(self) -> None:
+        """This process is about to open its first writer.
 
         Raises:
             AbandonedError: nothing can be put, for nobody could see to it; perhaps later.
@@ -89,20 +89,20 @@ class Companion(Protocol):
     def forked(self) -> None:
         """This process is a forked child; nothing of the parent's threads is here."""
 
-    def hopeless(self) -> str | None:
+    def unavailable_reason(self) -> str | None:
         """Why waiting makes no sense, for nobody can fetch; None when it does."""
 
 
 class Nobody:
     """A companion for a queue whose records are fetched by its user."""
 
-    def attend(self) -> None:
+    def ensure_started(self) -> None:
         """Nothing to start."""
 
     def forked(self) -> None:
         """Nothing to rebuild."""
 
-    def hopeless(self) -> None:
+    def unavailable_reason(self) -> None:
         """A user may always come to fetch."""
 
 
@@ -134,12 +134,12 @@ class RecordQueue(_Queue):
                 f"{frames} frames of {capacity} bytes and {records} records: make each 1 or more, "
                 f"with at most {MAX_CAPACITY} bytes and {MAX_RECORDS} records"
             )
-        work, room = Bell.make(), Bell.make()
+        work, room = WakeupPipe.make(), WakeupPipe.make()
         self._assemble(Arena.create(frames, capacity), work, room, records, interval)
 
     @classmethod
     def attach(
-        cls, arena: Arena, work: Bell, room: Bell, records: int, interval: float
+        cls, arena: Arena, work: WakeupPipe, room: WakeupPipe, records: int, interval: float
     ) -> "RecordQueue":
         """The same queue in a process that got its descriptors by inheritance."""
         attached = cls.__new__(cls)
@@ -147,12 +147,12 @@ class RecordQueue(_Queue):
         return attached
 
     def _assemble(
-        self, arena: Arena, work: Bell, room: Bell, records: int, interval: float
+        self, arena: Arena, work: WakeupPipe, room: WakeupPipe, records: int, interval: float
     ) -> None:
         self.arena = arena
         self.work = work
         self.room = room
-        self.ledger = Ledger(arena)
+        self.counters = Counters(arena)
         self.companion: Companion = Nobody()
         self._records = records
         self._interval = interval
@@ -166,30 +166,30 @@ class RecordQueue(_Queue):
     def _start_afresh(self) -> None:
         """What a process has for itself; a forked child gets it anew."""
         self._inside: list[weakref.ref[_Visitor]] = []
-        self._lanes: list[Lane] = []
-        self._open: dict[Claim, weakref.ref[Lane]] = {}
+        self._writers: list[FrameWriter] = []
+        self._open: dict[Claim, weakref.ref[FrameWriter]] = {}
         self._sealed: dict[int, int] = {}
         self._unread: deque[tuple[bytes, _Reading]] = deque()
         self._handed: deque[_Reading] = deque()
-        self._unattended = True
-        self._attending: dict[None, tuple[int, object]] = {}
+        self._not_started = True
+        self._starting: dict[None, tuple[int, object]] = {}
 
     def _arm(self) -> None:
         self._to_adopt: list[None] = [None]
         self._guard: guard.ForkGuard = guard.arm()
 
     def after_fork(self) -> None:
-        """In a forked child: lanes, locks and threads of the parent stay with the parent."""
-        for lane in self.arena.locks.holders():
-            if isinstance(lane, Lane):
-                lane.limit = -1  # an append that the fork has interrupted must find no room there
+        """In a forked child: writers, locks and threads of the parent stay with the parent."""
+        for writer in self.arena.locks.holders():
+            if isinstance(writer, FrameWriter):
+                writer.limit = -1  # an append that the fork has interrupted must find no room there
         self.arena.locks.forget()
-        self.ledger.forget()
+        self.counters.forget()
         self._start_afresh()
         try:
             self.companion.forked()
         finally:
-            self._arm()  # last: until then this child's other threads keep away from the lanes
+            self._arm()  # last: until then this child's other threads keep away from the writers
 
     # Producers
 
@@ -208,29 +208,29 @@ class RecordQueue(_Queue):
         """
         if not self._guard[0]:
             self._reconsider()
-        lane: Lane | None
+        writer: FrameWriter | None
         try:
             try:
-                lane = self._lanes.pop()  # from here to the end the lane is nobody else's
+                writer = self._writers.pop()  # from here to the end the writer is nobody else's
             except IndexError:
-                lane = self._open_lane(ACTIONS, self._records, timeout)
-            position = lane.position
+                writer = self._open_writer(ACTIONS, self._records, timeout)
+            position = writer.position
             end = position + len(record)
-            if end > lane.limit:
-                lane = self._exchange(lane, record, timeout)
-                position = lane.position
+            if end > writer.limit:
+                writer = self._exchange(writer, record, timeout)
+                position = writer.position
                 end = position + len(record)
             self._memory[position:end] = record
-            lane.position = end
-            lane.room -= 1
-            if lane.room:
-                self._lanes.append(lane)
+            writer.position = end
+            writer.room -= 1
+            if writer.room:
+                self._writers.append(writer)
             else:
-                self._seal(lane)
-        except queue.Full:  # no lane is in our hands, and a full buffer says so for each event
+                self._seal(writer)
+        except queue.Full:  # no writer is in our owner, and a full buffer says so for each event
             raise
         except BaseException as error:
-            lane = None
+            writer = None
             self._let_go(error)
             raise
 
@@ -248,30 +248,30 @@ class RecordQueue(_Queue):
         """
         if not self._guard[0]:
             self._reconsider()
-        lane: Lane | None
+        writer: FrameWriter | None
         try:
             try:
-                lane = self._lanes.pop()
+                writer = self._writers.pop()
             except IndexError:
-                lane = self._open_lane(ACTIONS, self._records, timeout)
+                writer = self._open_writer(ACTIONS, self._records, timeout)
             while True:
-                records, size = lane.fitting(lines, count)
+                records, size = writer.fitting(lines, count)
                 part = lines[:size]
-                position = lane.position
+                position = writer.position
                 end = position + size
-                if records and end <= lane.limit:  # asked last: a fork may have come between
+                if records and end <= writer.limit:  # asked last: a fork may have come between
                     break
-                lane = self._exchange(lane, _first(lines), timeout)
+                writer = self._exchange(writer, _first(lines), timeout)
             self._memory[position:end] = part
-            lane.position = end
-            lane.room -= records
-            taken = Taken(records, size, lane.room)
-            if lane.room:
-                self._lanes.append(lane)
+            writer.position = end
+            writer.room -= records
+            taken = Taken(records, size, writer.room)
+            if writer.room:
+                self._writers.append(writer)
             else:
-                self._seal(lane)
+                self._seal(writer)
         except BaseException as error:
-            lane = None
+            writer = None
             self._let_go(error)
             raise
         return taken
@@ -281,16 +281,16 @@ class RecordQueue(_Queue):
         if not self._guard[0]:
             self._reconsider()
         self._check_size(record)
-        lane: Lane | None
+        writer: FrameWriter | None
         try:
-            lane = self._open_lane(IDENTITY, 1, timeout)
-            end = lane.position + len(record)
-            self._memory[lane.position : end] = record
-            lane.position = end
-            lane.room -= 1
-            self._seal(lane)
+            writer = self._open_writer(IDENTITY, 1, timeout)
+            end = writer.position + len(record)
+            self._memory[writer.position : end] = record
+            writer.position = end
+            writer.room -= 1
+            self._seal(writer)
         except BaseException as error:
-            lane = None
+            writer = None
             self._let_go(error)
             raise
 
@@ -303,13 +303,13 @@ class RecordQueue(_Queue):
         self._check_process()
 
     def seal_due(self, now: float) -> float:
-        """Seal the lanes whose oldest record has waited long enough.
+        """Seal the writers whose oldest record has waited long enough.
 
         Args:
             now: the monotonic time, in seconds.
 
         Returns:
-            Seconds until this has to be called again. A lane that is opened meanwhile is due
+            Seconds until this has to be called again. A writer that is opened meanwhile is due
             later than that, so nobody has to wake the caller.
         """
         self._check_process()
@@ -335,7 +335,7 @@ class RecordQueue(_Queue):
         """
         self._check_process()
         # The open ones are listed first: what is sealed in between stands in both lists.
-        written = [claim for claim, _ in self._lanes_open()]
+        written = [claim for claim, _ in self._open_writers()]
         left = [*written, *self._sealed.copy().items()]
         # The call that we have interrupted can't go on before we return.
         patience = _Deadline(_INTERRUPTED_SECONDS if _has_interrupted_an_append() else None)
@@ -350,23 +350,23 @@ class RecordQueue(_Queue):
 
         with self._visit():
             self._seal_all()
-            self.hurry()
+            self.retry_now()
             with contextlib.suppress(AbandonedError):
                 self._wait_for(all_settled, timeout)
             waiting = {claim for claim in left if not self._is_settled(claim)}
             return sum(pending_in(self.arena, frame) for frame, _ in waiting)
 
-    def _exchange(self, lane: Lane, record: bytes, timeout: float | None) -> Lane:
-        """A lane that has room for `record`, for one that has not."""
+    def _exchange(self, writer: FrameWriter, record: bytes, timeout: float | None) -> FrameWriter:
+        """A writer that has room for `record`, for one that has not."""
         try:
             self._check_size(record)
         except EventError:
-            self._lanes.append(lane)
+            self._writers.append(writer)
             raise
-        while lane.position + len(record) > lane.limit:
-            self._seal(lane)
-            lane = self._open_lane(ACTIONS, self._records, timeout)
-        return lane
+        while writer.position + len(record) > writer.limit:
+            self._seal(writer)
+            writer = self._open_writer(ACTIONS, self._records, timeout)
+        return writer
 
     def _check_size(self, record: bytes) -> None:
         if len(record) > self.arena.capacity:
@@ -375,114 +375,114 @@ class RecordQueue(_Queue):
                 f"{self.arena.capacity:,}: make its metadata smaller, or max_request_bytes larger"
             )
 
-    def _open_lane(self, kind: int, records: int, timeout: float | None) -> Lane:
+    def _open_writer(self, kind: int, records: int, timeout: float | None) -> FrameWriter:
         visitor = _Visitor()
         try:  # `with self._visit()`, at half its price
             self._inside.append(weakref.ref(visitor, self._inside.remove))
-            if self._unattended:
-                self._attend()
+            if self._not_started:
+                self._ensure_started()
             return self._try_open(kind, records) or self._await_room(kind, records, timeout)
         finally:
             del visitor
             if self._closed:
                 self._release()
 
-    def _await_room(self, kind: int, records: int, timeout: float | None) -> Lane:
-        found: list[Lane] = []
+    def _await_room(self, kind: int, records: int, timeout: float | None) -> FrameWriter:
+        found: list[FrameWriter] = []
         if timeout is None or timeout > 0:
             self._wait_for(functools.partial(self._found_room, kind, records, found), timeout)
         if found:
             return found[0]
-        despair = self.companion.hopeless()
-        raise queue.Full if despair is None else AbandonedError(despair)
+        reason = self.companion.unavailable_reason()
+        raise queue.Full if reason is None else AbandonedError(reason)
 
-    def _try_open(self, kind: int, records: int) -> Lane | None:
-        lane = Lane.open(self.arena, kind, records, time.monotonic() + self._interval)
-        if lane is not None:
-            self._open[lane.claim] = weakref.ref(lane)
+    def _try_open(self, kind: int, records: int) -> FrameWriter | None:
+        writer = FrameWriter.open(self.arena, kind, records, time.monotonic() + self._interval)
+        if writer is not None:
+            self._open[writer.claim] = weakref.ref(writer)
         if self.arena.closed or self._closed:
             # Asked after the frame was taken: a worker that leaves sees it, or we see the end.
-            if lane is not None:
-                self._seal(lane)
+            if writer is not None:
+                self._seal(writer)
             raise self._closed_error()
-        return lane
+        return writer
 
-    def _found_room(self, kind: int, records: int, found: list[Lane]) -> bool:
+    def _found_room(self, kind: int, records: int, found: list[FrameWriter]) -> bool:
         if kind == ACTIONS:  # what another thread has put back will do
             with contextlib.suppress(IndexError):
-                found.append(self._lanes.pop())
+                found.append(self._writers.pop())
                 return True
-        lane = self._try_open(kind, records)
-        if lane is not None:
-            found.append(lane)
-        return lane is not None
+        writer = self._try_open(kind, records)
+        if writer is not None:
+            found.append(writer)
+        return writer is not None
 
-    def _attend(self) -> None:
-        """Let the companion attend, once; whoever comes meanwhile waits for it."""
+    def _ensure_started(self) -> None:
+        """Let the companion ensure_started, once; whoever comes meanwhile waits for it."""
         me = (threading.get_ident(), object())
         deadline = _Deadline(_PREPARE_SECONDS)
-        while self._unattended and not deadline.over():
+        while self._not_started and not deadline.over():
             try:
-                attending = self._attending.setdefault(None, me)
+                attending = self._starting.setdefault(None, me)
                 if attending is me:
-                    self.companion.attend()
-                    self._unattended = False
+                    self.companion.ensure_started()
+                    self._not_started = False
             finally:
-                if self._attending.get(None) is me:
-                    self._attending.pop(None, None)
+                if self._starting.get(None) is me:
+                    self._starting.pop(None, None)
             if attending[0] == me[0]:  # done, or we have interrupted it and it waits for us
                 return
             time.sleep(_TURN_SECONDS)
 
-    def _seal(self, lane: Lane) -> None:
-        frame, generation = lane.claim
-        if not self.arena.locks.is_held_by(frame, lane):
-            return  # a fork has interrupted the append: in the child, the lane is the parent's
+    def _seal(self, writer: FrameWriter) -> None:
+        frame, generation = writer.claim
+        if not self.arena.locks.is_held_by(frame, writer):
+            return  # a fork has interrupted the append: in the child, the writer is the parent's
         self._sealed[frame] = generation
-        if lane.seal():
-            self.work.ring(frame)
-        self._open.pop(lane.claim, None)  # last: `close` waits for it
+        if writer.seal():
+            self.work.notify(frame)
+        self._open.pop(writer.claim, None)  # last: `close` waits for it
 
     def _seal_all(self) -> None:
         self._recover()
-        for _, lane in self._lanes_open():
-            if lane is not None:
-                self._take_and_seal(lane)
+        for _, writer in self._open_writers():
+            if writer is not None:
+                self._take_and_seal(writer)
 
     def _seal_those_due(self, now: float) -> float:
         self._recover()
         wait = self._interval
-        for _, lane in self._lanes_open():
-            if lane is None:
+        for _, writer in self._open_writers():
+            if writer is None:
                 wait = min(wait, _IN_USE_SECONDS)
-            elif lane.due > now:
-                wait = min(wait, lane.due - now)
-            elif not self._take_and_seal(lane):
+            elif writer.due > now:
+                wait = min(wait, writer.due - now)
+            elif not self._take_and_seal(writer):
                 wait = min(wait, _IN_USE_SECONDS)
         return wait
 
     def _recover(self) -> None:
         """Give back what an exception (Ctrl-C), between two steps, took out of every hand."""
         for frame in janitor.recover(self.arena):
-            self.work.ring(frame)
+            self.work.notify(frame)
         lost = self.arena.locks.lost()
-        for claim, lane in self._lanes_open():
+        for claim, writer in self._open_writers():
             frame, generation = claim
-            if lane is None and frame not in lost:
+            if writer is None and frame not in lost:
                 self._sealed[frame] = max(generation, self._sealed.get(frame, 0))
                 self._open.pop(claim, None)
 
-    def _take_and_seal(self, lane: Lane) -> bool:
+    def _take_and_seal(self, writer: FrameWriter) -> bool:
         try:
-            self._lanes.remove(lane)
+            self._writers.remove(writer)
         except ValueError:  # a thread is writing to it
             return False
-        self._seal(lane)
+        self._seal(writer)
         return True
 
-    def _lanes_open(self) -> list[tuple[Claim, Lane | None]]:
+    def _open_writers(self) -> list[tuple[Claim, FrameWriter | None]]:
         # A copy, made in one step: a signal handler or `__del__` may come and open another.
-        return [(claim, lane()) for claim, lane in self._open.copy().items()]
+        return [(claim, writer()) for claim, writer in self._open.copy().items()]
 
     def _is_settled(self, claim: Claim) -> bool:
         frame, generation = claim
@@ -495,7 +495,7 @@ class RecordQueue(_Queue):
 
     def fetch(self) -> Frame | None:
         """Wait for the bell and claim the frame it names; None when another was quicker."""
-        number = self.work.listen()
+        number = self.work.wait()
         frame = Frame.claim(self.arena, number)
         if frame is None and self.arena.state(number) == READY:
             # Somebody has its lock for as long as it takes to see that it isn't FREE (any more).
@@ -533,9 +533,9 @@ class RecordQueue(_Queue):
     def hand_back(self, frame: Frame) -> None:
         """Let any worker go on with a frame at once."""
         frame.hand_back()
-        self.work.ring(frame.number)
+        self.work.notify(frame.number)
 
-    def hurry(self) -> None:
+    def retry_now(self) -> None:
         """Have what waits for its next try be tried now, if the platform wants no more waiting.
 
         Such a try is one more: if it fails, the frame waits on as if it had not been made.
@@ -543,7 +543,7 @@ class RecordQueue(_Queue):
         now = time.time_ns()
         for number in self.arena.all_in(WAITING):
             if wake(self.arena, number, now, early=True):
-                self.work.ring(number)
+                self.work.notify(number)
 
     def settle(self, frame: Frame) -> None:
         """Give back a frame all of whose records are through, and tell whoever waits for it."""
@@ -618,7 +618,7 @@ class RecordQueue(_Queue):
     def full(self) -> bool:
         """Whether `put` would have to wait."""
         self._check_process()
-        return not self._lanes and self.arena.find(FREE) < 0
+        return not self._writers and self.arena.find(FREE) < 0
 
     def join_thread(self) -> None:
         """Nothing to wait for: `put` has copied its record before it returns."""
@@ -646,7 +646,7 @@ class RecordQueue(_Queue):
         """The balance sheet of records over all processes."""
         self._check_process()
         with self._visit():
-            return balance(self.arena, self.ledger)
+            return balance(self.arena, self.counters)
 
     def __repr__(self) -> str:
         if self._closed:
@@ -656,18 +656,20 @@ class RecordQueue(_Queue):
 
     def __getstate__(self) -> Any:
         context.assert_spawning(self)  # by inheritance only, as every multiprocessing.Queue
-        ends = (self.work.listening, self.work.ringing, self.room.listening, self.room.ringing)
+        ends = (self.work.read_fd, self.work.write_fd, self.room.read_fd, self.room.write_fd)
         descriptors = [reduction.DupFd(fd) for fd in (self.arena.fd, *ends)]
         return descriptors, self._records, self._interval
 
     def __setstate__(self, state: Any) -> None:
         descriptors, records, interval = state
         arena, *ends = (descriptor.detach() for descriptor in descriptors)
-        self._assemble(Arena(arena), Bell(*ends[:2]), Bell(*ends[2:]), records, interval)
+        self._assemble(
+            Arena(arena), WakeupPipe(*ends[:2]), WakeupPipe(*ends[2:]), records, interval
+        )
 
     def _tell_of_room(self) -> None:
         if self.arena.wanted_until > time.monotonic_ns():
-            self.room.ring()
+            self.room.notify()
 
     def _check_process(self) -> None:
         if not self._guard[0]:
@@ -711,9 +713,9 @@ class RecordQueue(_Queue):
     def _claim_next(self, deadline: "_Deadline") -> Frame | None:
         """The frame that was sealed first, as the rings tell; None when the time is over."""
         while not self._closed:
-            if self._open and not self.work.rings_pending():
+            if self._open and not self.work.has_notifications():
                 self._seal_all()
-            number = self.work.wait(deadline.at_most(_LOOK_SECONDS))
+            number = self.work.wait_at_most(deadline.at_most(_LOOK_SECONDS))
             frame = self._claim_unheard() if number is None else Frame.claim(self.arena, number)
             if frame is not None:
                 return frame
@@ -759,12 +761,12 @@ class RecordQueue(_Queue):
                 return True
             if deadline.over():
                 return False
-            despair = self.companion.hopeless()
-            if despair is not None:
-                raise AbandonedError(despair)
+            reason = self.companion.unavailable_reason()
+            if reason is not None:
+                raise AbandonedError(reason)
             if self._closed:
                 raise self._closed_error()
-            self.room.wait(deadline.at_most(_LOOK_SECONDS))
+            self.room.wait_at_most(deadline.at_most(_LOOK_SECONDS))
 
     @contextlib.contextmanager
     def _visit(self) -> Iterator[None]:
@@ -784,7 +786,7 @@ class RecordQueue(_Queue):
     def _let_go(self, error: BaseException) -> None:
         """Part with what the frames of a traceback refer to.
 
-        Somebody may keep it (a REPL does), and a lane that is in nobody's hands must be lost to
+        Somebody may keep it (a REPL does), and a writer that is in nobody's owner must be lost to
         be found.
         """
         traceback.clear_frames(error.__traceback__)
@@ -792,11 +794,11 @@ class RecordQueue(_Queue):
             raise self._closed_error() from error
 
     def _await_departures(self) -> None:
-        """Wait, as the last visitor, for the others to put back their lanes and to leave."""
+        """Wait, as the last visitor, for the others to put back their writers and to leave."""
         deadline = _Deadline(_LEAVE_SECONDS)
         self._seal_all()
         while (len(self._inside) > 1 or self._open) and not deadline.over():
-            self.room.ring()
+            self.room.notify()
             time.sleep(_TURN_SECONDS)
             self._seal_all()
 
@@ -853,7 +855,7 @@ def _limit(block: bool, timeout: float | None) -> float | None:
     return timeout if block else 0.0
 
 
-# What holds a lane in a local variable while it runs.
+# What holds a writer in a local variable while it runs.
 _HOLDING: Final = (
     RecordQueue.append.__code__,
     RecordQueue.append_lines.__code__,

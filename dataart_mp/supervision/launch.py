@@ -31,7 +31,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from dataart_mp.config import ClientConfig
-from dataart_mp.queue.nameless import nameless_file
+from dataart_mp.queue.anonymous_file import anonymous_file
 from dataart_mp.supervision import interpreter
 from dataart_mp.supervision.wiring import Inheritance
 
@@ -81,7 +81,7 @@ class Launch:
             in_vain.callback(os.close, self.status)
             here.callback(os.close, worker_end)
             os.set_blocking(self.status, False)
-            brief = nameless_file()
+            brief = anonymous_file()
             here.callback(os.close, brief)
             numbers = _numbers((*asdict(inheritance).values(), brief, worker_end))
             descriptors = {name: numbers[fd] for name, fd in asdict(inheritance).items()}

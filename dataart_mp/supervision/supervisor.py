@@ -110,7 +110,7 @@ class Supervisor:
             self._bury(launch, since, now)
         self._release_start()
 
-    def hopeless(self) -> str | None:
+    def unavailable_reason(self) -> str | None:
         """Why no worker is there nor can start; None when one is, or may be."""
         error = self.error
         return error if error is not None and self._deserted() else None
@@ -148,7 +148,7 @@ class Supervisor:
 
     def _vacant(self) -> list[int]:
         """The places without a worker, and without one that this process is starting."""
-        # A copy: `hopeless` is asked by any thread.
+        # A copy: `unavailable_reason` is asked by any thread.
         launches = list(self._launches.values())
         starting = {launch.place for launch, _ in launches if not launch.ready}
         return [

@@ -4,8 +4,8 @@ import os
 from dataclasses import asdict, dataclass
 
 from dataart_mp.queue.arena import Arena
-from dataart_mp.queue.bell import Bell
 from dataart_mp.queue.record_queue import RecordQueue
+from dataart_mp.queue.wakeup import WakeupPipe
 
 
 @dataclass(slots=True)
@@ -64,10 +64,10 @@ class Inheritance:
     """The descriptors that a worker is born with, under the numbers they have in its starter."""
 
     arena: int
-    work_listening: int
-    work_ringing: int
-    room_listening: int
-    room_ringing: int
+    work_read_fd: int
+    work_write_fd: int
+    room_read_fd: int
+    room_write_fd: int
     life_end: int
     report: int
 
@@ -76,10 +76,10 @@ class Inheritance:
         """What a process that has these passes on."""
         return cls(
             arena=queue.arena.fd,
-            work_listening=queue.work.listening,
-            work_ringing=queue.work.ringing,
-            room_listening=queue.room.listening,
-            room_ringing=queue.room.ringing,
+            work_read_fd=queue.work.read_fd,
+            work_write_fd=queue.work.write_fd,
+            room_read_fd=queue.room.read_fd,
+            room_write_fd=queue.room.write_fd,
             life_end=wiring.life_end,
             report=wiring.report,
         )
@@ -92,8 +92,8 @@ class Inheritance:
         """The queue, in the process that was born with these."""
         return RecordQueue.attach(
             Arena(self.arena),
-            Bell(self.work_listening, self.work_ringing),
-            Bell(self.room_listening, self.room_ringing),
+            WakeupPipe(self.work_read_fd, self.work_write_fd),
+            WakeupPipe(self.room_read_fd, self.room_write_fd),
             records,
             interval,
         )

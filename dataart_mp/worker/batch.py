@@ -1,20 +1,11 @@
 """A batch: the records that cross the network together."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Final, Literal
+from datetime import datetime
+from typing import Literal
 
 from dataart_mp.queue import Frame
-
-_ACTIONS_PATH: Final = "/events/send-actions"
-_IDENTITY_PATH: Final = "/users/identify"
-PATHS: Final = (_ACTIONS_PATH, _IDENTITY_PATH)
-"""The platform's endpoints, behind the base URL."""
-
-
-def path_of(is_identity: bool) -> str:
-    """Where the platform takes identities, or actions."""
-    return _IDENTITY_PATH if is_identity else _ACTIONS_PATH
+from dataart_mp.transport.envelope import body_of, path_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,16 +52,12 @@ class Batch:
         return path_of(self.is_identity)
 
     def body(self, now: datetime) -> bytes:
-        """The request's body: the records as they were encoded, joined.
+        """The body of the request that carries it.
 
         Args:
-            now: the moment of sending, with its zone.
+            now: The moment of sending, with its UTC offset.
         """
-        if self.is_identity:
-            return self.content[:-1]
-        moment = now.isoformat().encode()
-        actions = self.content[:-1].replace(b"\n", b",")
-        return b'{"timestamp":"%b","actions":[%b]}' % (moment, actions)
+        return body_of(self.content, now, is_identity=self.is_identity)
 
     def halves(self) -> tuple["Batch", "Batch"]:
         """Two batches of about as many records each; only for a batch of two records or more."""
@@ -86,10 +73,6 @@ class Batch:
             self.start + start,
             self.content[start:end],
         )
-
-
-ENVELOPE_BYTES = len(Batch("", False, 0, b"\n").body(datetime.max.replace(tzinfo=UTC)))
-"""What a body of actions takes more than its records, at most."""
 
 
 def batch_of(

@@ -35,7 +35,7 @@ class Probe:
 
 @dataclass(frozen=True, slots=True)
 class Gathered:
-    """The circuit has taken the frame, and hands it out with the answer to the probe."""
+    """The circuit has taken the frame, and owner it out with the answer to the probe."""
 
 
 @dataclass(frozen=True, slots=True)

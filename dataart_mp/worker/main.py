@@ -9,16 +9,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dataart_mp.config import ClientConfig
-from dataart_mp.dead_letters import DeadLetters
 from dataart_mp.queue import RecordQueue
 from dataart_mp.queue.locks import PLACES
+from dataart_mp.spool.dead_letters import DeadLetters
 from dataart_mp.supervision.interpreter import GUARD
 from dataart_mp.supervision.supervisor import Supervisor
 from dataart_mp.supervision.wiring import Inheritance
+from dataart_mp.transport.sender import Sender
 from dataart_mp.version import __version__
 from dataart_mp.worker.backoff import Backoff
-from dataart_mp.worker.report import Reporter
-from dataart_mp.worker.sender import Sender
+from dataart_mp.worker.reporter import Reporter
 from dataart_mp.worker.worker import Worker
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def main(brief: dict[str, Any]) -> None:
         os.write(_STDOUT, b"taken\n")
         return
     senders = _share(config.flush_num_workers, config.num_processes, brief["place"])
-    reporter = Reporter(queue.arena, inheritance.report, with_records=queue.arena.tells_records)
+    reporter = Reporter(queue.arena, inheritance.report, with_records=queue.arena.reports_records)
     worker = Worker(
         queue=queue,
         life_end=inheritance.life_end,
@@ -84,7 +84,7 @@ def _parker(config: ClientConfig, queue: RecordQueue, reporter: Reporter) -> "Pa
     if config.spool_dir is None:
         return None
     # Without a spool there is no need of SQLite, a megabyte of memory.
-    from dataart_mp.parking.lot import ParkingLot
+    from dataart_mp.spool.parking_lot import ParkingLot
     from dataart_mp.worker.parker import Parker
 
     evicts = config.spool_overflow == "drop_oldest"

@@ -9,17 +9,17 @@ from collections.abc import Callable, Sequence
 from itertools import filterfalse, islice
 from typing import Final
 
-from dataart_mp.parking.lot import FullError, ParkingError, ParkingLot
-from dataart_mp.parking.parcel import LONGEST_REST, Parcel
-from dataart_mp.parking.parcel import Parked as ParkedBatch
 from dataart_mp.queue import Frame, RecordQueue
-from dataart_mp.queue.custody import Custody
 from dataart_mp.queue.locks import LOADER
-from dataart_mp.queue.restock import restock
+from dataart_mp.spool.ownership import Ownership
+from dataart_mp.spool.parked_batch import LONGEST_REST, Parcel
+from dataart_mp.spool.parked_batch import Parked as ParkedBatch
+from dataart_mp.spool.parking_lot import FullError, ParkingError, ParkingLot
+from dataart_mp.spool.refill import restock
+from dataart_mp.transport.response import Response
 from dataart_mp.worker.batch import Batch
-from dataart_mp.worker.report import Reporter
-from dataart_mp.worker.setback import Parked, Postponed, hold_back
-from dataart_mp.worker.verdict import Answer
+from dataart_mp.worker.reporter import Reporter
+from dataart_mp.worker.retry_outcome import Parked, Postponed, hold_back
 
 # How long a batch that was sent again in vain rests in the parking lot, so that one which never
 # gets an answer does not go round and round: so many times the backoff ratio.
@@ -46,7 +46,7 @@ class Parker:
         self._reporter = reporter
         self._pause = min(ratio, _LONGEST_PAUSE)
         self._rest = min(_REST_RATIO * ratio, LONGEST_REST)
-        self._custody = Custody(queue.arena)
+        self._ownership = Ownership(queue.arena)
         self._too_large: set[ParkedBatch] = set()
 
     @property
@@ -61,7 +61,7 @@ class Parker:
         if not frame.taken:
             return frame.key
         try:
-            batch = self._lot.find(frame.taken, frame.hands)
+            batch = self._lot.find(frame.taken, frame.owner)
         except ParkingError as error:
             self._reporter.trouble(f"what is parked cannot be read: {error}")
             batch = None
@@ -84,8 +84,8 @@ class Parker:
             since, not_before = self._times(frame, now)
             evicted, gone = self._lot.park(
                 [Parcel(batch.key, batch.is_identity, batch.content) for batch in batches],
-                frame.hands,
-                self._custody,
+                frame.owner,
+                self._ownership,
                 since=since,
                 not_before=not_before,
                 instead_of=frame.taken,
@@ -100,7 +100,7 @@ class Parker:
         self._reporter.parked(sum(batch.count for batch in batches), why)
         for parcel in gone:
             batch = Batch(parcel.key, parcel.is_identity, 0, parcel.records)
-            self._reporter.gave_up("spool full", batch, Answer(None), 0)
+            self._reporter.gave_up("spool full", batch, Response(None), 0)
         self._queue.settle_parked(frame, evicted)
         return Parked()
 
@@ -109,7 +109,7 @@ class Parker:
         if not frame.may_be_parked:
             return None
         try:
-            evicted = self._lot.was_parked(frame.hands, frame.taken)
+            evicted = self._lot.was_parked(frame.owner, frame.taken)
         except ParkingError as error:
             return self._put_off(frame, error)
         if evicted is None:
@@ -126,7 +126,7 @@ class Parker:
         """
         if frame.taken:
             try:
-                self._lot.remove(frame.taken, frame.hands)
+                self._lot.remove(frame.taken, frame.owner)
             except ParkingError as error:
                 return self._put_off(frame, error).seconds
         self._queue.settle(frame)
@@ -162,7 +162,7 @@ class Parker:
         """Fill at most half of the frames; one only, to find out whether the platform answers."""
         room = self._arena.free() - self._arena.frames // 2
         limit = min(room, room if answered else 1)
-        waiting = self._lot.waiting(time.time_ns(), self._custody, is_identity=is_identity)
+        waiting = self._lot.waiting(time.time_ns(), self._ownership, is_identity=is_identity)
         sendable = filterfalse(self._too_large.__contains__, waiting)
         loaded = [self._take(batch) for batch in islice(sendable, max(0, limit))]
         return answered and any(loaded)
@@ -176,11 +176,11 @@ class Parker:
             (batch.id, batch.home != self._arena.id),
             is_identity=batch.is_identity,
             count=batch.count,
-            take=lambda hands: self._lot.take(batch, hands),
+            take=lambda owner: self._lot.take(batch, owner),
         )
         if frame is None:
             return False
-        self._queue.work.ring(frame)
+        self._queue.work.notify(frame)
         return True
 
     def _cut(self, batch: ParkedBatch) -> None:
@@ -196,7 +196,7 @@ class Parker:
 
     def _times(self, frame: Frame, now: int) -> tuple[int, int]:
         """When it was first parked, and when it may be taken."""
-        before = self._lot.find(frame.taken, frame.hands) if frame.taken else None
+        before = self._lot.find(frame.taken, frame.owner) if frame.taken else None
         if before is None:
             return now, 0
         return before.since, now + int(self._rest * 1e9)

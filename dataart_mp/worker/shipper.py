@@ -5,25 +5,19 @@ import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, assert_never
 
-from dataart_mp.dead_letters import Cause, DeadLetters
 from dataart_mp.queue import Frame, RecordQueue
-from dataart_mp.queue.ledger import BYTES, REQUESTS, RETRIES
+from dataart_mp.queue.counters import BYTES, REQUESTS, RETRIES
+from dataart_mp.spool.dead_letters import Cause, DeadLetters
+from dataart_mp.transport.envelope import PATHS, path_of
+from dataart_mp.transport.response import Response
+from dataart_mp.transport.sender import Sender
 from dataart_mp.worker.backoff import Backoff
-from dataart_mp.worker.batch import PATHS, Batch, as_cut, path_of
+from dataart_mp.worker.batch import Batch, as_cut
 from dataart_mp.worker.circuit import Circuit, Gathered, Probe, Send, Wait
 from dataart_mp.worker.limit import Limit
-from dataart_mp.worker.report import Reporter
-from dataart_mp.worker.sender import Sender
-from dataart_mp.worker.setback import GivenUp, Parked, Postponed, Setback, hold_back
-from dataart_mp.worker.verdict import (
-    CONTENT_TOO_LARGE,
-    Answer,
-    Delivered,
-    Rejected,
-    Retry,
-    Split,
-    judge,
-)
+from dataart_mp.worker.reporter import Reporter
+from dataart_mp.worker.retry_outcome import Abandoned, Parked, Postponed, RetryOutcome, hold_back
+from dataart_mp.worker.verdict import CONTENT_TOO_LARGE, Delivered, Rejected, Retry, Split, judge
 
 if TYPE_CHECKING:  # it brings SQLite along, and most workers need none
     from dataart_mp.worker.parker import Parker
@@ -86,8 +80,8 @@ class Shipper:
                 return None
             case None:
                 return self._send(frame)
-            case setback:
-                assert_never(setback)
+            case outcome:
+                assert_never(outcome)
 
     def _send(self, frame: Frame) -> float | None:
         if self._join is not None:
@@ -113,10 +107,10 @@ class Shipper:
                             return seconds
                         case Parked():
                             return None
-                        case GivenUp():
+                        case Abandoned():
                             pass  # for what is in it besides
-                        case setback:
-                            assert_never(setback)
+                        case outcome:
+                            assert_never(outcome)
                 case Delivered():
                     self._answered(batch)
                     self._limit.delivered(batch.size)
@@ -147,22 +141,22 @@ class Shipper:
         if gathered is not None:
             for frame in gathered:
                 self._queue.hand_back(frame)
-            self._queue.hurry()
+            self._queue.retry_now()
             self._reporter.recovered()
 
     def _try_failed(
-        self, frame: Frame, batch: Batch, leave: Send | Probe, answer: Answer, after: float
-    ) -> Setback:
+        self, frame: Frame, batch: Batch, leave: Send | Probe, answer: Response, after: float
+    ) -> RetryOutcome:
         """The try has failed, for this frame and for those that waited for its answer, too."""
         circuit = self._circuits[batch.path]
         for other in circuit.failed(leave, after, time.monotonic()):
             its_batch = self._batches(other)[-1]
             other.aim(its_batch.end, time.time_ns())
-            if self._set_back(other, its_batch, answer, after) == GivenUp():
+            if self._set_back(other, its_batch, answer, after) == Abandoned():
                 self._queue.hand_back(other)  # for what is in it besides
         return self._set_back(frame, batch, answer, after)
 
-    def _set_back(self, frame: Frame, batch: Batch, answer: Answer, after: float) -> Setback:
+    def _set_back(self, frame: Frame, batch: Batch, answer: Response, after: float) -> RetryOutcome:
         """Let the frame wait for its next try; park it when the batch at hand has had its last."""
         now, attempts = time.time_ns(), frame.attempts + 1
         not_before = now + int(after * 1e9)
@@ -171,13 +165,13 @@ class Shipper:
         delay = self._backoff.delay(attempts, after, age=_age(frame), chance=self._dice.random())
         if delay is None:
             reason = self._backoff.gave_up_because(attempts)
-            parked = self._park(frame, f"{reason}, {answer.told}")
+            parked = self._park(frame, f"{reason}, {answer.summary}")
             if parked is not None:
                 return parked
             reason = reason if self._parker is None else "spool full"
             self._give_up(reason, batch, answer, attempts)
             frame.advance(batch.end, failed=batch.count)
-            return GivenUp()
+            return Abandoned()
         parked = self._park_if_pressed(frame)
         if parked is not None:
             return parked
@@ -198,8 +192,8 @@ class Shipper:
                 return None
             case None:
                 return hold_back(frame, seconds).seconds
-            case setback:
-                assert_never(setback)
+            case outcome:
+                assert_never(outcome)
 
     def _park_if_pressed(self, frame: Frame) -> Parked | Postponed | None:
         """Park it before its last try, if the outage would else soon stop the application."""
@@ -232,7 +226,7 @@ class Shipper:
         first, second = batch.halves()
         return [*self._parts(second), *self._parts(first)]
 
-    def _give_up(self, reason: str, batch: Batch, answer: Answer, attempts: int) -> None:
+    def _give_up(self, reason: str, batch: Batch, answer: Response, attempts: int) -> None:
         """Keep what will not be delivered, and tell of it, before its account is closed."""
         if self._letters is not None:
             cause = Cause(
@@ -251,16 +245,16 @@ class Shipper:
                 self._reporter.not_kept(batch, error)
         self._reporter.gave_up(reason, batch, answer, attempts)
 
-    def _post(self, frame: Frame, batch: Batch) -> Answer:
+    def _post(self, frame: Frame, batch: Batch) -> Response:
         again = frame.is_sent_again
         frame.aim(batch.end, time.time_ns())
         frame.mark_sent()
         body = batch.body(datetime.now(UTC))
         answer = self._sender.post(batch.path, body, batch.key)
-        self._queue.ledger.add(REQUESTS)
-        self._queue.ledger.add(BYTES, len(body))
+        self._queue.counters.add(REQUESTS)
+        self._queue.counters.add(BYTES, len(body))
         if again:
-            self._queue.ledger.add(RETRIES)
+            self._queue.counters.add(RETRIES)
         return answer
 
 

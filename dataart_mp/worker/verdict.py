@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
+from dataart_mp.transport.response import Response
+
 RETRY_AFTER_CAP: Final = 300.0
 """Seconds; a server that asks for more is tried again after this."""
 
@@ -15,26 +17,6 @@ _MAY_GET_BETTER: Final = frozenset({401, 403, 404, 407, 408, 425, 429})
 CONTENT_TOO_LARGE: Final = 413
 # Bad request, unprocessable.
 _ONE_OF_THEM_IS_BAD: Final = frozenset({400, CONTENT_TOO_LARGE, 422})
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What came back.
-
-    Attributes:
-        status: the HTTP status; None when there was no answer.
-        text: the answer's first bytes, or why there was no answer.
-        retry_after: the header, as it came.
-    """
-
-    status: int | None
-    text: str = ""
-    retry_after: str | None = None
-
-    @property
-    def told(self) -> str:
-        """For a log line: "status 503"."""
-        return "no answer" if self.status is None else f"status {self.status}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +44,7 @@ class Rejected:
 Verdict = Delivered | Retry | Split | Rejected
 
 
-def judge(answer: Answer, records: int, now: datetime) -> Verdict:
+def judge(answer: Response, records: int, now: datetime) -> Verdict:
     """What to do with a batch of `records` records that was answered like this.
 
     Args:

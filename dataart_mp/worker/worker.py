@@ -10,16 +10,16 @@ import traceback
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
-from dataart_mp.dead_letters import DeadLetters
 from dataart_mp.queue import RecordQueue, janitor
 from dataart_mp.queue.arena import READY, WAITING
-from dataart_mp.queue.bell import Bell
 from dataart_mp.queue.frame import due_at, wake
-from dataart_mp.queue.spool import remove
+from dataart_mp.queue.wakeup import WakeupPipe
+from dataart_mp.spool.arenas import remove
+from dataart_mp.spool.dead_letters import DeadLetters
 from dataart_mp.supervision.supervisor import Supervisor
+from dataart_mp.transport.sender import Sender
 from dataart_mp.worker.backoff import Backoff
-from dataart_mp.worker.report import Reporter
-from dataart_mp.worker.sender import Sender
+from dataart_mp.worker.reporter import Reporter
 from dataart_mp.worker.shipper import Shipper
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class Worker:
         self._parker = parker
         self._shipper = Shipper(queue, sender, backoff, reporter, letters, parker, join)
         self._orphaned = False
-        self._news = Bell.make()
+        self._news = WakeupPipe.make()
 
     def run(self) -> None:
         """Work until the client is closed, or its last producer gone, and all is settled."""
@@ -96,14 +96,14 @@ class Worker:
     def _wait(self, seconds: float) -> None:
         """Wait for news: a frame to wait for, the last one settled, the last producer gone."""
         poll = select.poll()
-        poll.register(self._news.listening, select.POLLIN)
+        poll.register(self._news.read_fd, select.POLLIN)
         if not self._orphaned:
             poll.register(self._life_end, select.POLLIN)
         for status in self._supervisor.sentinels:
             poll.register(status, select.POLLIN)
         for fd, _ in poll.poll(math.ceil(seconds * 1000)):
-            if fd == self._news.listening:
-                self._news.silence()
+            if fd == self._news.read_fd:
+                self._news.drain()
             elif fd == self._life_end:
                 self._orphaned = True
             else:
@@ -116,10 +116,10 @@ class Worker:
         now = time.time_ns()
         awake = [frame for frame in self._arena.all_in(WAITING) if wake(self._arena, frame, now)]
         for frame in awake + janitor.sweep(self._arena):
-            self._queue.work.ring(frame)
-        if not self._queue.work.rings_pending():
+            self._queue.work.notify(frame)
+        if not self._queue.work.has_notifications():
             for frame in self._arena.all_in(READY):
-                self._queue.work.ring(frame)
+                self._queue.work.notify(frame)
         next_look = _BUSY_SECONDS if self._load() else _LOOK_SECONDS
         dues = [due_at(self._arena, frame, now) for frame in self._arena.all_in(WAITING)]
         if not dues:
@@ -140,7 +140,7 @@ class Worker:
                 if frame is not None:
                     delay = self._shipper.ship(frame)
                     if delay is not None or not self._shipper.all_flows or self._leaving():
-                        self._news.ring()
+                        self._news.notify()
 
     @contextlib.contextmanager
     def _crash_reported(self) -> Iterator[None]:

@@ -294,11 +294,11 @@ class Conductor:
 
     def _look_for_the_hung(self, family: Family) -> None:
         now = time.monotonic()
-        for victim, lanes in family.emitting():
-            for lane in lanes:
-                since = lane.busy_since
+        for victim, writers in family.emitting():
+            for writer in writers:
+                since = writer.busy_since
                 if since is not None and now - since > _HUNG_SECONDS:
-                    self._report_hung(family, victim, (lane.producer, since))
+                    self._report_hung(family, victim, (writer.producer, since))
 
     def _report_hung(self, family: Family, victim: Victim, call: tuple[int, float]) -> None:
         if call not in self._hung:
@@ -424,11 +424,11 @@ class Conductor:
         summary = self._summary
         promises: dict[int, Promise] = {}
         for family in self._families:
-            for lane in family.lanes():
-                promises[lane.producer] = Promise(lane.noted, *lane.settled)
-                summary.accepted += lane.noted
-                summary.refused += lane.refused
-                summary.emitted += lane.noted + lane.refused + (lane.busy_since is not None)
+            for writer in family.writers():
+                promises[writer.producer] = Promise(writer.noted, *writer.settled)
+                summary.accepted += writer.noted
+                summary.refused += writer.refused
+                summary.emitted += writer.noted + writer.refused + (writer.busy_since is not None)
         audit = Audit(self._run, promises, self._incidents)
         for line in lines(self._station.journals()):
             audit.take(line)
@@ -443,7 +443,7 @@ class Conductor:
         summary.lost = findings.lost
         summary.faults += findings.faults
         for family in self._families:
-            arrived = audit.arrived_of(lane.producer for lane in family.lanes())
+            arrived = audit.arrived_of(writer.producer for writer in family.writers())
             if arrived != family.accepted:
                 self._blame(
                     f"application {family.number}: the arena has {family.accepted} accepted, the "
@@ -469,8 +469,8 @@ def _in_a_call(family: Family) -> list[Victim]:
     deadline = time.monotonic() + _BUSY_SECONDS
     emitting = family.emitting()
     while time.monotonic() < deadline:
-        for victim, lanes in emitting:
-            if victim.role == "producer" and any(lane.busy_since for lane in lanes):
+        for victim, writers in emitting:
+            if victim.role == "producer" and any(writer.busy_since for writer in writers):
                 return [victim]
     return []
 

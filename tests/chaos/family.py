@@ -15,14 +15,14 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 from dataart_mp import Stats
+from dataart_mp.queue.accounting import balance
 from dataart_mp.queue.arena import FREE, Arena
-from dataart_mp.queue.balance import balance
-from dataart_mp.queue.ledger import Ledger
+from dataart_mp.queue.counters import Counters
 from dataart_mp.queue.locks import PLACES
 from tests.chaos.application import Brief
 from tests.chaos.plan import Cast
 from tests.chaos.procfs import born, descendants, holders
-from tests.chaos.roll import Entry, Lane, Roll
+from tests.chaos.roll import Entry, FrameWriter, Roll
 from tests.chaos.victim import Victim
 
 ENTRIES: Final = 512
@@ -122,9 +122,9 @@ class Family:
         """All that may emit, the parent first."""
         return [victim for victim, _ in self._signed()]
 
-    def emitting(self) -> list[tuple[Victim, list[Lane]]]:
+    def emitting(self) -> list[tuple[Victim, list[FrameWriter]]]:
         """The same, with the accounts of their threads."""
-        return [(victim, entry.lanes()) for victim, entry in self._signed()]
+        return [(victim, entry.writers()) for victim, entry in self._signed()]
 
     def holders(self) -> list[Victim]:
         """The processes each of which is enough for all that was accepted to arrive.
@@ -173,9 +173,9 @@ class Family:
 
     # What became of it
 
-    def lanes(self) -> list[Lane]:
+    def writers(self) -> list[FrameWriter]:
         """The accounts of all threads that may have emitted."""
-        return [lane for entry in self._entries if entry.pid for lane in entry.lanes()]
+        return [writer for entry in self._entries if entry.pid for writer in entry.writers()]
 
     @property
     def processes_seen(self) -> int:
@@ -189,7 +189,7 @@ class Family:
 
     def stats(self) -> Stats:
         """The balance sheet."""
-        return Stats() if self._arena is None else balance(self._arena, Ledger(self._arena))
+        return Stats() if self._arena is None else balance(self._arena, Counters(self._arena))
 
     def busy_frames(self) -> int:
         """How many frames are not free."""

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from dataart_mp import Client, ClientConfig, HTTPOptions
-from dataart_mp.parking.lot import ParkingLot
+from dataart_mp.spool.parking_lot import ParkingLot
 
 _LOOK_SECONDS: Final = 0.1
 

@@ -14,7 +14,7 @@ from typing import Final, NoReturn
 from dataart_mp import BufferFullError, Client, ClosedError
 from tests.chaos.chronicle import Chronicle
 from tests.chaos.event import KEY, identifier, metadata
-from tests.chaos.roll import THREADS, Entry, Lane, Roll
+from tests.chaos.roll import THREADS, Entry, FrameWriter, Roll
 
 Way = str
 """How a producer ends: "close", "exit" (without closing) or "vanish" (`os._exit`)."""
@@ -115,7 +115,7 @@ class Producer:
 
     def _emit(self, thread: int) -> None:
         dice = random.Random(self._seed + thread)
-        emitter = _Emitter(self._client, self._entry.lane(thread), self._around.run, dice)
+        emitter = _Emitter(self._client, self._entry.writer(thread), self._around.run, dice)
         try:
             while not self._over():
                 for _ in range(dice.randint(*_BURST)):
@@ -140,11 +140,11 @@ class Producer:
         self._entry.farewell()
         self._around.chronicle.tell(self._way)
         if self._way == "close":
-            lane = self._entry.lane(0)
-            lane.begin()
+            writer = self._entry.writer(0)
+            writer.begin()
             if self._client.close(_CLOSE_SECONDS) == 0 and arrives_when_settled(self._client):
-                lane.settle(lane.noted)
-            lane.end()
+                writer.settle(writer.noted)
+            writer.end()
         if self._way == "vanish":
             os._exit(0)
         sys.exit(0)
@@ -153,18 +153,18 @@ class Producer:
 class _Emitter:
     """Calls the client from one thread, and notes what it answers."""
 
-    def __init__(self, client: Client, lane: Lane, run: str, dice: random.Random) -> None:
+    def __init__(self, client: Client, writer: FrameWriter, run: str, dice: random.Random) -> None:
         self._client = client
-        self._lane = lane
+        self._lane = writer
         self._run = run
         self._dice = dice
 
     def emit(self) -> None:
         """Emit the next event, and note it if it was accepted."""
-        lane = self._lane
-        producer, number = lane.producer, lane.noted + 1
+        writer = self._lane
+        producer, number = writer.producer, writer.noted + 1
         carried = metadata(self._run, producer, number)
-        lane.begin()
+        writer.begin()
         try:
             if self._dice.random() < _IDENTITY_RATE:
                 self._client.identify(identifier(self._run, producer, number), carried)
@@ -173,26 +173,26 @@ class _Emitter:
         except BufferFullError as error:
             if "no worker can start" not in str(error):  # it has waited for room for very long
                 raise
-            lane.refuse()
+            writer.refuse()
         else:
-            lane.note(number)
+            writer.note(number)
         finally:
-            lane.end()
+            writer.end()
 
     def now_and_then(self) -> None:
         """Ask the client something."""
-        lane = self._lane
+        writer = self._lane
         if self._dice.random() < _FLUSH_RATE:
-            before = lane.noted
-            lane.begin()
+            before = writer.noted
+            writer.begin()
             left = self._client.flush(self._dice.uniform(0, _FLUSH_SECONDS))
             if left == 0 and arrives_when_settled(self._client):
-                lane.settle(before)
-            lane.end()
+                writer.settle(before)
+            writer.end()
         if self._dice.random() < _STATS_RATE:
-            lane.begin()
+            writer.begin()
             stats = self._client.stats()
-            lane.end()
+            writer.end()
             if not stats.balanced:
                 raise AssertionError(f"not balanced: {stats}")
 

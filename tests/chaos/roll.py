@@ -2,7 +2,7 @@
 
     word 0      ENOUGH: nobody emits any more
     word 8 ..   one entry a process, ENTRY_WORDS words each:
-                PID  BORN  ORDERLY  LEAVE, and one lane of LANE_WORDS words a thread:
+                PID  BORN  ORDERLY  LEAVE, and one writer of LANE_WORDS words a thread:
                 NOTED  SINCE  SETTLED  SETTLED_AT  REFUSED
 
 A word has one writer, and storing it is a single store: what stands in the file when its writer is
@@ -119,17 +119,17 @@ class Entry:
         """Tell the producers of this application to leave."""
         self._words[self._at + _LEAVE] = 1
 
-    def lane(self, thread: int) -> "Lane":
+    def writer(self, thread: int) -> "FrameWriter":
         """The account of one of the process's threads."""
         producer = self.number * THREADS + thread
-        return Lane(self._words, self._at + _LANES_AT + thread * _LANE_WORDS, producer)
+        return FrameWriter(self._words, self._at + _LANES_AT + thread * _LANE_WORDS, producer)
 
-    def lanes(self) -> list["Lane"]:
+    def writers(self) -> list["FrameWriter"]:
         """The accounts of all threads."""
-        return [self.lane(thread) for thread in range(THREADS)]
+        return [self.writer(thread) for thread in range(THREADS)]
 
 
-class Lane:
+class FrameWriter:
     """The account of one thread: a producer, as the auditor counts them.
 
     Attributes:

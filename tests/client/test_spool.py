@@ -16,10 +16,10 @@ from pathlib import Path
 import pytest
 
 from dataart_mp import Client, ClientConfig, ConfigError
-from dataart_mp.dead_letters import DeadLetters
 from dataart_mp.devsink.process import SinkProcess
 from dataart_mp.queue.arena import ArenaError
 from dataart_mp.queue.locks import RecordLocks
+from dataart_mp.spool.dead_letters import DeadLetters
 from tests.support import all_gone, open_descriptors, wait_until, workers_of
 
 Configure = Callable[..., ClientConfig]

@@ -120,7 +120,7 @@ def test_a_batch_in_the_hands_of_a_killed_worker_is_sent_again_with_the_same_key
 
 
 def test_events_outlive_application_and_worker_killed_together(app: App, sink: SinkProcess) -> None:
-    """One worker of two is left, and sends what the dead ones had in their hands."""
+    """One worker of two is left, and sends what the dead ones had in their owner."""
     text = """
 emit(1)
 client.flush()

@@ -21,7 +21,7 @@ from dataart_mp.producer.bulk import Bulk
 from dataart_mp.producer.columns import as_events
 from dataart_mp.producer.encoder import encode_action, encode_events
 from dataart_mp.protocol import Emitted
-from dataart_mp.queue.lane import Taken
+from dataart_mp.queue.frame_writer import Taken
 from dataart_mp.testing import RecordingClient
 
 MOMENT = datetime(2021, 5, 4, 10, 11, 12, 123456, tzinfo=UTC)

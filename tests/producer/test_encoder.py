@@ -30,7 +30,7 @@ from hypothesis import strategies as st
 from dataart_mp.errors import EventError, short_repr
 from dataart_mp.producer import encoder
 from dataart_mp.producer.encoder import encode_action, encode_identity
-from dataart_mp.producer.fault import find_fault
+from dataart_mp.producer.locate import locate
 
 on_any_machine = settings(deadline=None)  # a busy one is slow, and that is no fault of the code
 
@@ -754,7 +754,7 @@ def test_the_search_survives_a_cycle_through_a_tuple() -> None:
         metadata: Any = inner
         for _ in range(levels):
             metadata = [metadata]
-        error = find_fault({"metadata": metadata}, lambda leaf: True)
+        error = locate({"metadata": metadata}, lambda leaf: True)
         assert error is not None
         assert error.path == f"metadata{'[0]' * levels}[1][0]"
 
@@ -763,7 +763,7 @@ def test_the_search_looks_only_once_at_what_stands_in_many_places() -> None:
     doubled: Any = []
     for _ in range(200):
         doubled = [doubled, doubled]  # 2 ** 200 paths lead to the bottom
-    assert find_fault({"metadata": doubled}, lambda leaf: True) is None
+    assert locate({"metadata": doubled}, lambda leaf: True) is None
 
 
 def test_the_same_value_in_two_places_is_no_cycle() -> None:
@@ -837,7 +837,7 @@ def test_the_search_survives_a_dataclass_without_its_attribute() -> None:
     # orjson itself does not survive it where the dataclass has slots.
     line = Line(1)
     del line.price
-    error = find_fault({"metadata": {"a": line}}, lambda leaf: True)
+    error = locate({"metadata": {"a": line}}, lambda leaf: True)
     assert error is not None
     assert error.path == "metadata.a"
     assert isinstance(error.__cause__, AttributeError)

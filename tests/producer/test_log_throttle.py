@@ -2,23 +2,23 @@
 
 import pytest
 
-from dataart_mp.producer.tally import Count, Tally
+from dataart_mp.producer.log_throttle import Count, LogThrottle
 
 
 def test_the_first_is_told_at_once_and_the_next_ones_together() -> None:
-    tally = Tally(30.0)
-    assert tally.add(1, 100.0) == Count(1, 0.0)
-    assert not any(tally.add(10, now) for now in (100.1, 115.0, 129.9))
-    assert tally.add(1, 130.0) == Count(31, 30.0)
-    assert not tally.add(1, 131.0)
+    throttle = LogThrottle(30.0)
+    assert throttle.add(1, 100.0) == Count(1, 0.0)
+    assert not any(throttle.add(10, now) for now in (100.1, 115.0, 129.9))
+    assert throttle.add(1, 130.0) == Count(31, 30.0)
+    assert not throttle.add(1, 131.0)
 
 
 def test_the_rest_is_told_at_the_end_whenever_that_is() -> None:
-    tally = Tally(30.0)
-    tally.add(1, 100.0)
-    tally.add(2, 101.0)
-    assert tally.rest(102.5).amount == 2
-    assert not tally.rest(103.0)
+    throttle = LogThrottle(30.0)
+    throttle.add(1, 100.0)
+    throttle.add(2, 101.0)
+    assert throttle.rest(102.5).amount == 2
+    assert not throttle.rest(103.0)
 
 
 @pytest.mark.parametrize(

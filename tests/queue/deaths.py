@@ -16,8 +16,8 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from dataart_mp.parking.database import Database
 from dataart_mp.queue import RecordQueue
+from dataart_mp.spool.database import Database
 from tests.queue.tools import KILLED, die, in_a_child, queue_of
 
 Tear = Callable[[int], list[slice]]

@@ -13,7 +13,7 @@ import pytest
 from dataart_mp.errors import ClosedError
 from dataart_mp.queue import RecordQueue, janitor
 from dataart_mp.queue.arena import READY
-from dataart_mp.queue.lane import Lane
+from dataart_mp.queue.frame_writer import FrameWriter
 from tests.queue.tools import (
     audit,
     claim_all,
@@ -190,7 +190,7 @@ def test_a_closed_queue_writes_to_no_descriptor_that_took_its_numbers() -> None:
     ends = [os.pipe() for _ in range(4)]  # they have the numbers now
     try:
         with pytest.raises(OSError, match="Bad file descriptor"):
-            work.ring(7)
+            work.notify(7)
         with pytest.raises(ValueError, match="negative"):
             locks.release(frame.number)
         for reading, _ in ends:
@@ -225,13 +225,13 @@ def test_a_frame_opened_while_the_maker_closes_is_given_back(
 ) -> None:
     """The workers may have looked before, and gone: a record put there would lie for ever."""
     with queue_of(records=2) as queue:
-        open_lane = Lane.open
+        open_lane = FrameWriter.open
 
-        def open_and_close(*arguments: Any) -> Lane | None:
+        def open_and_close(*arguments: Any) -> FrameWriter | None:
             queue.arena.close_for_good()
             return open_lane(*arguments)
 
-        monkeypatch.setattr(Lane, "open", open_and_close)
+        monkeypatch.setattr(FrameWriter, "open", open_and_close)
         with pytest.raises(ClosedError):
             queue.append(record(0))
         assert queue.arena.all_free()

@@ -23,7 +23,7 @@ from dataart_mp.queue.arena import (
     Arena,
 )
 from dataart_mp.queue.frame import wake
-from dataart_mp.queue.repair import repair
+from dataart_mp.spool.repair import repair
 from tests.queue.deaths import TEARS, Fate, Tear, at_every_step, beginning, nothing, tail
 from tests.queue.tools import (
     FAR_FUTURE,
@@ -160,7 +160,7 @@ def test_a_worker_may_die_at_any_step_and_every_record_is_still_accounted_for_on
         assert end.failed <= 1
         assert taken.marked() | set(left) == set(range(7)), "none is lost"
         assert len(left) == len(set(left)), "none is left twice"
-        # Doubled is at most the frame that was in the dead one's hands.
+        # Doubled is at most the frame that was in the dead one's owner.
         assert len(taken.marked() & set(left)) <= 3
         assert end.delivered + end.rejected + end.failed == 7
         assert_clean(queue)

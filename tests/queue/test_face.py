@@ -131,8 +131,8 @@ def test_a_put_waits_no_longer_than_for_a_lane_that_another_thread_puts_back() -
     """More threads than frames: nobody may wait for a frame that nobody will settle."""
     with queue_of(1, 4096, records=100) as queue:
         queue.put(record(0))
-        lane = queue._lanes.pop()  # another thread is in the middle of a put
-        thread = threading.Timer(0.05, queue._lanes.append, [lane])
+        writer = queue._writers.pop()  # another thread is in the middle of a put
+        thread = threading.Timer(0.05, queue._writers.append, [writer])
         thread.start()
         queue.put(record(1), timeout=10)
         thread.join()

@@ -214,7 +214,7 @@ def test_the_threads_of_a_child_without_hooks_adopt_the_queue_once() -> None:
             for thread in threads:
                 thread.join()
             assert companion.times == 1
-            assert len(queue._lanes) == len(queue.arena.all_in(FILLING)) - 1, "none got lost"
+            assert len(queue._writers) == len(queue.arena.all_in(FILLING)) - 1, "none got lost"
 
         assert in_a_child_without_hooks(child) == 0
         queue.append(record(9))
@@ -259,7 +259,7 @@ def test_a_guard_is_true_in_its_own_process_and_false_in_each_child(
 
 
 def test_a_signal_handler_may_fork_in_the_middle_of_an_append() -> None:
-    """The child returns from the handler into an append that has its parent's lane in hand."""
+    """The child returns from the handler into an append that has its parent's writer in hand."""
     outcome = Slate()
     for interrupted_by in everywhere(real=True, within="append"):
         with queue_of(8, 64, records=3) as queue:

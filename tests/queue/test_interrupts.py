@@ -38,7 +38,7 @@ LATE = 1e9  # in seconds, monotonic: everything is due by then
 
 
 def append_five(queue: RecordQueue, returned: list[int]) -> None:
-    """Opens lanes, fills one by its count, exchanges one that has no room, leaves one open."""
+    """Opens writers, fills one by its count, exchanges one that has no room, leaves one open."""
     for number, width in enumerate([0, 0, 0, 40, 40]):
         queue.append(record(number, width))
         returned.append(number)
@@ -186,7 +186,7 @@ def test_an_interrupted_start_of_the_companion_is_made_up_for() -> None:
     class Starter(record_queue.Nobody):
         started = 0
 
-        def attend(self) -> None:
+        def ensure_started(self) -> None:
             if not self.started:
                 self.started = 1
                 raise KeyboardInterrupt
@@ -208,7 +208,7 @@ def test_others_wait_until_the_companion_attends() -> None:
     class Slow(record_queue.Nobody):
         done = 0
 
-        def attend(self) -> None:
+        def ensure_started(self) -> None:
             attending.set()
             assert go_on.wait(10)
             self.done += 1

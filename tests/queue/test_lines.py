@@ -11,7 +11,7 @@ import pytest
 
 from dataart_mp.errors import ClosedError, EventError
 from dataart_mp.queue import RecordQueue, record_queue
-from dataart_mp.queue.lane import Taken
+from dataart_mp.queue.frame_writer import Taken
 from tests.queue.deaths import TEARS, Tear, at_every_step
 from tests.queue.interrupts import ctrl_c, everywhere
 from tests.queue.tools import (

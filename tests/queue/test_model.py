@@ -184,7 +184,7 @@ class QueueMachine(RuleBasedStateMachine):
         return [each for each in self.frames if (each.state, each.owner) == (state, owner)]
 
     def claimed(self) -> list[ModelFrame]:
-        """The frames in living hands."""
+        """The frames in living owner."""
         return [each for each in self.frames if each.state == SENT and each.owner != NOBODY]
 
     def make_room(self, process: int, size: int) -> ModelFrame | None:

@@ -10,7 +10,7 @@ import pytest
 
 from dataart_mp.queue import Frame, RecordQueue, janitor
 from dataart_mp.queue.arena import FREE, READY, SENDING
-from dataart_mp.queue.ledger import DROPPED_FULL
+from dataart_mp.queue.counters import DROPPED_FULL
 from dataart_mp.queue.locks import JANITOR, ROWS
 from tests.queue.tools import (
     Slate,
@@ -153,9 +153,9 @@ def test_counts_in_the_ledger_outlive_their_process() -> None:
 
         def count() -> None:
             for _ in range(3):
-                queue.ledger.add(DROPPED_FULL)
+                queue.counters.add(DROPPED_FULL)
 
-        queue.ledger.add(DROPPED_FULL, 10)
+        queue.counters.add(DROPPED_FULL, 10)
         for _ in range(4):
             assert in_a_child(count) == 0
         stats = queue.stats()
@@ -167,8 +167,8 @@ def test_counts_in_the_ledger_outlive_their_process() -> None:
 def test_a_row_that_nobody_counts_in_yet_hides_no_row_behind_it() -> None:
     with queue_of() as queue:
         assert queue.arena.locks.acquire(ROWS)  # another thread has just taken the first row
-        queue.ledger.add(DROPPED_FULL, 5)
-        assert queue.ledger.total(DROPPED_FULL) == 5
+        queue.counters.add(DROPPED_FULL, 5)
+        assert queue.counters.total(DROPPED_FULL) == 5
 
 
 # Under load
@@ -226,7 +226,7 @@ def storm(seconds: float, seed: int) -> None:
         assert returned.marked() <= arrived, "lost"
         assert stats.delivered == len(arrived), "each is accounted for once, however often it went"
         doubled = sum(1 for number in arrived if delivered[number] > 1)
-        assert doubled <= 7 * kills, "no more than the frame in the hands of each that was killed"
+        assert doubled <= 7 * kills, "no more than the frame in the owner of each that was killed"
         assert kills > 10
         assert len(arrived) > 100
         assert_clean(queue)

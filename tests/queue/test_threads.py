@@ -1,4 +1,4 @@
-"""Threads share the lanes of a process: every record is there exactly once."""
+"""Threads share the writers of a process: every record is there exactly once."""
 
 import sys
 import threading
@@ -9,7 +9,7 @@ import pytest
 
 from dataart_mp.queue import Frame, RecordQueue
 from dataart_mp.queue.arena import FILLING
-from dataart_mp.queue.ledger import REQUESTS
+from dataart_mp.queue.counters import REQUESTS
 from tests.queue.tools import (
     audit,
     claim_all,
@@ -70,7 +70,7 @@ def test_eight_threads_append_and_every_record_is_there_once(records: int) -> No
 
 
 def test_eight_threads_through_four_frames_with_a_worker_behind() -> None:
-    """More threads than frames: they wait for room, and for each other's lanes."""
+    """More threads than frames: they wait for room, and for each other's writers."""
     each = 200
     with queue_of(4, 64, records=3) as queue:
         worker = fork(partial(serve, queue))
@@ -131,10 +131,10 @@ def test_threads_count_in_the_ledger_and_nothing_is_lost() -> None:
 
         def count(thread: int) -> None:
             for _ in range(2000):
-                queue.ledger.add(REQUESTS)
+                queue.counters.add(REQUESTS)
 
         in_threads(count)
-        assert queue.ledger.total(REQUESTS) == 2000 * THREADS
+        assert queue.counters.total(REQUESTS) == 2000 * THREADS
 
 
 def test_threads_claim_each_frame_once() -> None:
@@ -158,7 +158,7 @@ def keep(frames: list[Frame]) -> list[Frame]:
 
 
 def test_flush_waits_for_what_another_thread_seals_meanwhile() -> None:
-    """A lane that changes from open to sealed while flush makes its list must not escape it."""
+    """A writer that changes from open to sealed while flush makes its list must not escape it."""
     with queue_of(100, 64, records=2) as queue:
         for turn in range(200):
             queue.append(record(turn))

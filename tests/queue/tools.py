@@ -139,8 +139,8 @@ def serve(queue: RecordQueue, delivered: Slate | None = None) -> NoReturn:
     """Be a worker, until somebody kills this process."""
     while True:
         for number in janitor.sweep(queue.arena):
-            queue.work.ring(number)
-        heard = queue.work.wait(0.002)
+            queue.work.notify(number)
+        heard = queue.work.wait_at_most(0.002)
         for frame in claim_all(queue) if heard is None else [Frame.claim(queue.arena, heard)]:
             if frame is not None:
                 if delivered is not None:

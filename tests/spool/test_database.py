@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from dataart_mp.parking.database import Database, ParkingError
+from dataart_mp.spool.database import Database, ParkingError
 
 LAYOUT = """
     PRAGMA journal_mode = WAL;

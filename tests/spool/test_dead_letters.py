@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from dataart_mp.dead_letters import Cause, DeadLetters
+from dataart_mp.spool.dead_letters import Cause, DeadLetters
 
 CAUSE = Cause(
     time=datetime(2021, 5, 4, 10, 11, 12, tzinfo=UTC),

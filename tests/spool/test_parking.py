@@ -8,17 +8,18 @@ from pathlib import Path
 
 import pytest
 
-from dataart_mp.parking.lot import ParkingLot
-from dataart_mp.parking.parcel import LONGEST_REST, Hands, Parcel
 from dataart_mp.queue import Frame, RecordQueue, janitor
 from dataart_mp.queue.arena import WAITING
-from dataart_mp.queue.custody import Custody
 from dataart_mp.queue.frame import wake
+from dataart_mp.queue.owner import Owner
+from dataart_mp.spool.ownership import Ownership
+from dataart_mp.spool.parked_batch import LONGEST_REST, Parcel
+from dataart_mp.spool.parking_lot import ParkingLot
 from dataart_mp.stats import Stats
 from dataart_mp.worker.batch import as_cut
 from dataart_mp.worker.parker import Parker
-from dataart_mp.worker.report import Reporter
-from dataart_mp.worker.setback import Parked, Postponed
+from dataart_mp.worker.reporter import Reporter
+from dataart_mp.worker.retry_outcome import Parked, Postponed
 from tests.queue.deaths import TEARS, Tear, at_every_step, nothing
 from tests.queue.tools import (
     NOW,
@@ -103,7 +104,7 @@ def spools() -> Iterator[Path]:
 def attendant(spools: Path) -> Iterator[Callable[..., Attendant]]:
     made: list[Attendant] = []
 
-    def attend(queue: RecordQueue, max_bytes: int = LARGE) -> Attendant:
+    def ensure_started(queue: RecordQueue, max_bytes: int = LARGE) -> Attendant:
         folder = spools / queue.arena.id
         folder.mkdir(exist_ok=True)
         queue.arena.path = folder / f"{queue.arena.id}.arena"
@@ -111,7 +112,7 @@ def attendant(spools: Path) -> Iterator[Callable[..., Attendant]]:
         made.append(Attendant(queue, folder, max_bytes))
         return made[-1]
 
-    yield attend
+    yield ensure_started
     for each in made:
         each.close()
 
@@ -374,18 +375,18 @@ def test_to_look_for_identities_costs_the_same_however_many_actions_are_parked(
 ) -> None:
     """A worker does it fifty times a second, while a platform that was down is caught up with."""
     with queue_of() as queue:
-        lot, custody = attendant(queue).lot, Custody(queue.arena)
+        lot, ownership = attendant(queue).lot, Ownership(queue.arena)
         steps: list[int] = []
         for _ in range(2):
             parcels = [Parcel("key", is_identity=False, records=record(0))] * 1000
-            lot.park(parcels, Hands(queue.arena.id, 0, 0), custody, since=NOW, not_before=0)
+            lot.park(parcels, Owner(queue.arena.id, 0, 0), ownership, since=NOW, not_before=0)
             steps.append(0)
 
             def step() -> None:
                 steps[-1] += 1
 
             lot._database._open().set_progress_handler(step, 1)
-            assert list(lot.waiting(NOW, custody, is_identity=True)) == []
+            assert list(lot.waiting(NOW, ownership, is_identity=True)) == []
             lot._database._open().set_progress_handler(None, 0)
         assert steps[0] == steps[1] > 0
 
@@ -397,7 +398,7 @@ def test_two_who_take_at_once_do_not_take_the_same(attendant: Callable[..., Atte
             queue.append(record(number))
         work.park_all()
         (first, second) = (
-            work.lot.waiting(1 << 62, Custody(queue.arena), is_identity=False) for _ in range(2)
+            work.lot.waiting(1 << 62, Ownership(queue.arena), is_identity=False) for _ in range(2)
         )
         for each, other in zip(first, second, strict=True):
             assert each == other
@@ -546,16 +547,16 @@ def test_what_a_client_parks_that_has_just_come_is_left_to_it(
         assert new.arena.path is not None
         old.arena.path = new.arena.path.with_name(f"{old.arena.id}.arena")
         new.arena.path.unlink()
-        other.lot.remove(0, Hands("", 0, 0))  # the file is there
+        other.lot.remove(0, Owner("", 0, 0))  # the file is there
 
-        def others(custody: Custody) -> list[str]:
+        def others(ownership: Ownership) -> list[str]:
             assert new.arena.path is not None
             if not new.arena.path.exists():
                 new.arena.path.touch()
                 other.park_all()
             return []  # it was not there a moment ago
 
-        monkeypatch.setattr(Custody, "others", others)
+        monkeypatch.setattr(Ownership, "others", others)
         work = Attendant(old, new.arena.path.parent)
         work.load()
         assert books(new.stats()) == (1, 0, 1, 0)

@@ -80,7 +80,7 @@ def test_every_place_is_taken_and_the_starter_lets_go(crew: MakeCrew) -> None:
     assert len(set(work.places)) == 3
     assert work.supervisor.workers() == work.places
     assert work.supervisor.error is None
-    assert not work.supervisor.hopeless()
+    assert not work.supervisor.unavailable_reason()
     assert work.queue.arena.locks.owner(STARTER) is None
 
 
@@ -244,7 +244,7 @@ def test_an_interpreter_that_is_none_is_reported_and_nobody_waits_for_it(
     work.tend_until(lambda: work.supervisor.error)
     assert work.supervisor.error is not None
     assert said in work.supervisor.error
-    assert work.supervisor.hopeless()
+    assert work.supervisor.unavailable_reason()
     assert "a worker could not start" in caplog.text
     assert work.queue.arena.locks.owner(STARTER) is None
 
@@ -272,7 +272,7 @@ def test_what_a_pool_factory_raises_is_the_error_and_the_log_has_all_of_it(
     assert work.supervisor.error is not None
     assert said in work.supervisor.error
     assert "\n" not in work.supervisor.error
-    assert work.supervisor.hopeless()
+    assert work.supervisor.unavailable_reason()
     assert said in caplog.text
     if "raise RuntimeError" in text:
         assert "crew_pools.py" in caplog.text
@@ -283,11 +283,11 @@ def test_an_error_is_forgotten_when_a_worker_gets_ready(
 ) -> None:
     work = crew()
     monkeypatch.setattr(interpreter, "find", lambda: "/bin/false")
-    work.tend_until(work.supervisor.hopeless)
+    work.tend_until(work.supervisor.unavailable_reason)
     monkeypatch.undo()
     work.tend_until(work.all_ready)
     assert work.supervisor.error is None
-    assert not work.supervisor.hopeless()
+    assert not work.supervisor.unavailable_reason()
 
 
 def test_a_worker_that_does_not_get_ready_in_time_is_ended_and_said_so(
@@ -301,14 +301,14 @@ def test_a_worker_that_does_not_get_ready_in_time_is_ended_and_said_so(
     wait_until(lambda: work.places != [None])
     (hanging,) = work.places
     assert hanging is not None
-    assert not work.supervisor.hopeless(), "it may still come"
+    assert not work.supervisor.unavailable_reason(), "it may still come"
     work.supervisor.tend(now + supervisor_module.READY_SECONDS - 1)
     assert work.launches == [launch]
     work.supervisor.tend(now + supervisor_module.READY_SECONDS + 1)
     assert work.supervisor.error == "it was not ready within 30 seconds"
     assert launch not in work.launches
     wait_until(lambda: gone(hanging))
-    wait_until(work.supervisor.hopeless)
+    wait_until(work.supervisor.unavailable_reason)
     assert work.queue.arena.locks.owner(STARTER) is None
 
 
@@ -319,7 +319,7 @@ def test_newborns_that_somebody_kills_are_an_accident_unless_it_never_ends(
     work = crew()
     now = time.monotonic()
     for accidents in range(4):
-        assert not work.supervisor.hopeless()
+        assert not work.supervisor.unavailable_reason()
         pause = 0.1 * 2 ** (accidents - 1) if accidents else math.inf
         assert work.supervisor.due(now) == pytest.approx(pause)
         now += 60
@@ -327,7 +327,7 @@ def test_newborns_that_somebody_kills_are_an_accident_unless_it_never_ends(
         (launch,) = work.launches
         launch.kill()
         work.hear_until(lambda: not work.launches, now)
-    assert work.supervisor.hopeless() == "it ended without a word"
+    assert work.supervisor.unavailable_reason() == "it ended without a word"
 
 
 def test_it_never_ends_no_later_with_many_places(
@@ -338,11 +338,11 @@ def test_it_never_ends_no_later_with_many_places(
     work = crew(flush_num_processes=16, flush_num_workers=16)
     now = time.monotonic()
     for _ in range(4):
-        assert not work.supervisor.hopeless()
+        assert not work.supervisor.unavailable_reason()
         now += 60
         work.supervisor.tend(now)
         work.hear_until(lambda: not work.launches, now)
-    assert work.supervisor.hopeless()
+    assert work.supervisor.unavailable_reason()
 
 
 # No storm
@@ -377,7 +377,7 @@ def test_a_worker_that_crashes_over_its_work_is_replaced_ever_more_slowly(
     assert pauses[-1] > 0.7
     assert len(pauses) in (4, 5)
     assert work.queue.stats().pending == 1, "and nothing is lost meanwhile"
-    assert not work.supervisor.hopeless(), "for it does start"
+    assert not work.supervisor.unavailable_reason(), "for it does start"
 
 
 def test_a_worker_that_lived_long_is_replaced_without_delay(crew: MakeCrew) -> None:
@@ -424,7 +424,7 @@ def test_hopeless_may_be_asked_by_any_thread_while_workers_come_and_go(crew: Mak
     def ask() -> None:
         while not stop.is_set():
             try:
-                work.supervisor.hopeless()
+                work.supervisor.unavailable_reason()
             except BaseException as error:  # noqa: BLE001 - for the test to see
                 errors.append(error)
 

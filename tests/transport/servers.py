@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from dataart_mp.worker.sender import Sender
+from dataart_mp.transport.sender import Sender
 
 KEY = "sk-7c1f-very-secret"
 PATIENCE_SECONDS = 20.0
@@ -77,7 +77,7 @@ class Peer:
         self.send("\r\n".join(lines).encode("latin-1") + body)
 
     def answer_all(self, status: int = 200, body: bytes = b"", *fields: str) -> None:
-        """Answer every request on this connection the same."""
+        """Response every request on this connection the same."""
         while self.request() is not None:
             self.answer(status, body, *fields)
 
@@ -96,14 +96,14 @@ class RawServer:
         self, handle: Handle, *, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1"
     ) -> None:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        self._listener = socket.create_server((host, 0), family=family, backlog=128)
+        self._report_reader = socket.create_server((host, 0), family=family, backlog=128)
         self._handle = handle
         self._tls = tls
         self._threads: list[threading.Thread] = []
         self.open: set[socket.socket] = set()
         self._stopped = False
         self.host = f"[{host}]" if ":" in host else host
-        self.port: int = self._listener.getsockname()[1]
+        self.port: int = self._report_reader.getsockname()[1]
         self.connections = 0
         self.requests: list[Request] = []
         self.errors: list[BaseException] = []
@@ -117,14 +117,14 @@ class RawServer:
     def close(self) -> None:
         self._stopped = True
         with contextlib.suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
+            self._report_reader.shutdown(socket.SHUT_RDWR)
         for connection in list(self.open):
             with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
         for thread in self._threads:
             thread.join(PATIENCE_SECONDS)
             assert not thread.is_alive()
-        self._listener.close()
+        self._report_reader.close()
         for error in self.errors:
             raise error
 
@@ -136,7 +136,7 @@ class RawServer:
     def _accept(self) -> None:
         while not self._stopped:
             try:
-                connection, _ = self._listener.accept()
+                connection, _ = self._report_reader.accept()
             except OSError:
                 return
             self.connections += 1

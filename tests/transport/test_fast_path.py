@@ -15,9 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dataart_mp import ClientConfig, HTTPOptions
-from dataart_mp.worker.exchange import Exchange
-from dataart_mp.worker.sender import Sender
-from dataart_mp.worker.verdict import Answer
+from dataart_mp.transport.fast_path import FastPath
+from dataart_mp.transport.response import Response
+from dataart_mp.transport.sender import Sender
 from tests.transport.servers import (
     KEY,
     PATIENCE_SECONDS,
@@ -37,7 +37,7 @@ S = TypeVar("S", bound=socket.socket)
 SenderBy = Callable[[str, RawServer, ssl.SSLContext], Sender]
 
 
-def post(sender: Sender, body: bytes = BODY) -> Answer:
+def post(sender: Sender, body: bytes = BODY) -> Response:
     return sender.post(PATH, body, "key-1")
 
 
@@ -253,7 +253,7 @@ def test_an_ordinary_answer_is_read_without_urllib3(
 ) -> None:
     sender = sender_to(serve(one_by_one(answer, answer, answer)).url)
     first = post(sender)
-    monkeypatch.delattr(Exchange, "_resume")
+    monkeypatch.delattr(FastPath, "_resume")
     assert [post(sender), post(sender)] == [first, first]
 
 
@@ -262,7 +262,7 @@ def test_the_body_of_an_ordinary_answer_may_come_after_its_head(
 ) -> None:
     sender = sender_to(serve(one_by_one(NGINX, NGINX)).url)
     first = post(sender)
-    monkeypatch.delattr(Exchange, "_resume")
+    monkeypatch.delattr(FastPath, "_resume")
     segmented(sender).sizes[:] = [NGINX.index(b"{"), 1, 2, 3]
     assert post(sender) == first
 
@@ -287,7 +287,9 @@ def test_an_answer_that_stops_is_one_when_its_head_is_whole(
     assert post(sender).status == 200
     got = post(sender)
     assert (
-        got == Answer(*answer) if answer else (got.status, "timed out" in got.text) == (None, True)
+        got == Response(*answer)
+        if answer
+        else (got.status, "timed out" in got.text) == (None, True)
     )
 
 
@@ -335,7 +337,7 @@ def test_an_answer_of_a_server_that_takes_no_body_counts(serve: Serve, sender_to
     connection.sock.close()
     connection.sock, other = socket.socketpair()
     replace_socket(sender, HungUp).other = other
-    assert post(sender) == Answer(429, "busy", "17 ")
+    assert post(sender) == Response(429, "busy", "17 ")
 
 
 LARGE = b"x" * 12_000_000
@@ -381,7 +383,7 @@ def test_an_answer_of_a_server_that_leaves_the_body_unread_counts_when_no_more_c
     server = serve(leaving_unread(answer, until=over), **options)
     sender = sender_to(server.url, ca_file=ca_file, connect_timeout=0.5)
     assert post(sender).status == 200
-    assert post(sender, LARGE) == Answer(413, "large", None)
+    assert post(sender, LARGE) == Response(413, "large", None)
     assert post(sender).status == 200
     assert server.connections == 2
 
@@ -639,10 +641,10 @@ class Compared:
         assert got == expected
         assert may_be_kept or not is_kept
 
-    def _outcome(self, sizes: list[int], *, may_exchange: bool) -> tuple[Answer, bool]:
+    def _outcome(self, sizes: list[int], *, may_exchange: bool) -> tuple[Response, bool]:
         """The answer over a used connection, and whether that is kept for another."""
         sender = Sender(self._config, 1, "dataart_mp/test")
-        sender._may_exchange = may_exchange
+        sender._may_take_fast_path = may_exchange
         assert post(sender).status == 200
         sock = segmented(sender)
         sock.sizes += sizes
@@ -653,7 +655,7 @@ class Compared:
         text = "" if answer.status is None else answer.text
         # How a line that goes on is joined differs between versions of urllib3.
         retry_after = answer.retry_after and " ".join(answer.retry_after.split())
-        return Answer(answer.status, text, retry_after), is_kept
+        return Response(answer.status, text, retry_after), is_kept
 
 
 def test_an_odd_answer_is_read_as_urllib3_reads_it(serve: Serve) -> None:

@@ -12,8 +12,9 @@ import pytest
 import trustme
 
 from dataart_mp import Client, ClientConfig, ConfigError, HTTPOptions
-from dataart_mp.worker.proxy import credentials, proxy_for
-from dataart_mp.worker.verdict import Answer, Retry, judge
+from dataart_mp.transport.proxy import credentials, proxy_for
+from dataart_mp.transport.response import Response
+from dataart_mp.worker.verdict import Retry, judge
 from tests.transport.servers import (
     KEY,
     Peer,
@@ -67,8 +68,8 @@ def ca_file(authority: trustme.CA, tmp_path: Path) -> Path:
     return path
 
 
-def post(sender: Any) -> Answer:
-    answer: Answer = sender.post("/events/send-actions", b"{}", "k")
+def post(sender: Any) -> Response:
+    answer: Response = sender.post("/events/send-actions", b"{}", "k")
     return answer
 
 

@@ -14,7 +14,7 @@ import urllib3
 
 from dataart_mp import ClientConfig, HTTPOptions
 from dataart_mp.devsink.process import SinkProcess
-from dataart_mp.worker.sender import Sender
+from dataart_mp.transport.sender import Sender
 from tests.transport.servers import KEY, SenderTo, Serve
 
 ACTIONS = "/events/send-actions"

@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
-from dataart_mp.worker.sender import Sender
-from dataart_mp.worker.verdict import Answer, Delivered, Retry, Split, judge
+from dataart_mp.transport.response import Response
+from dataart_mp.transport.sender import Sender
+from dataart_mp.worker.verdict import Delivered, Retry, Split, judge
 from tests.transport.servers import (
     KEY,
     Handle,
@@ -28,7 +29,7 @@ PATH = "/events/send-actions"
 BODY = b'{"timestamp":"2021-05-04T10:11:12+00:00","actions":[]}'
 
 
-def post(sender: Sender, body: bytes = BODY) -> Answer:
+def post(sender: Sender, body: bytes = BODY) -> Response:
     return sender.post(PATH, body, "key-1")
 
 
@@ -61,7 +62,7 @@ def sender_to(sender_to: SenderTo, connection: str) -> SenderTo:
     return make
 
 
-def is_retried(answer: Answer) -> bool:
+def is_retried(answer: Response) -> bool:
     return answer.status is None and judge(answer, 2, datetime.now(UTC)) == Retry()
 
 
@@ -486,7 +487,7 @@ def test_a_part_of_the_key_is_not_shown_where_an_answer_breaks_off(
 ) -> None:
     head = b"HTTP/1.1 401 No\r\nContent-Length: 1000\r\n\r\n"
     server = serve(says(head + b"unknown API key " + KEY[:-3].encode()))
-    assert post(sender_to(server.url)) == Answer(401, "")
+    assert post(sender_to(server.url)) == Response(401, "")
 
 
 @pytest.mark.parametrize(

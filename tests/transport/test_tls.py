@@ -11,7 +11,8 @@ import trustme
 from cryptography.hazmat.primitives import serialization
 
 from dataart_mp import ConfigError
-from dataart_mp.worker.verdict import Answer, Retry, judge
+from dataart_mp.transport.response import Response
+from dataart_mp.worker.verdict import Retry, judge
 from tests.transport.servers import KEY, Peer, RawServer, SenderTo, Serve
 
 PASSWORD = "key-password-42"
@@ -37,12 +38,12 @@ def secure(serve: Serve, authority: trustme.CA) -> RawServer:
     )
 
 
-def post(sender: Any) -> Answer:
-    answer: Answer = sender.post("/events/send-actions", b"{}", "k")
+def post(sender: Any) -> Response:
+    answer: Response = sender.post("/events/send-actions", b"{}", "k")
     return answer
 
 
-def refusal(answer: Answer) -> str:
+def refusal(answer: Response) -> str:
     """Why there was no answer; a retry, for certificates get renewed."""
     assert answer.status is None
     assert judge(answer, 1, datetime.datetime.now(datetime.UTC)) == Retry()

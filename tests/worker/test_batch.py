@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dataart_mp.producer.encoder import encode_action, encode_identity
-from dataart_mp.worker.batch import ENVELOPE_BYTES, Batch, batch_of
+from dataart_mp.transport import envelope
+from dataart_mp.worker.batch import Batch, batch_of
 
 SENT = datetime(2021, 5, 4, 10, 11, 13, 5, tzinfo=UTC)
 MOMENT = datetime(2021, 5, 4, 12, 11, 12, 123456, tzinfo=timezone(timedelta(hours=2)))
@@ -72,12 +73,12 @@ def test_a_body_is_never_longer_than_its_records_and_the_envelope(
     now: datetime, lengths: list[int]
 ) -> None:
     content = records(*lengths)
-    assert len(batch(content).body(now)) <= len(content) + ENVELOPE_BYTES
+    assert len(batch(content).body(now)) <= len(content) + envelope.MAX_BYTES
 
 
 def test_the_envelope_is_no_larger_than_needed() -> None:
     now = datetime.max.replace(tzinfo=UTC)
-    assert len(batch(b"1\n").body(now)) == len(b"1\n") + ENVELOPE_BYTES - 1
+    assert len(batch(b"1\n").body(now)) == len(b"1\n") + envelope.MAX_BYTES - 1
 
 
 @given(st.lists(st.integers(min_value=0, max_value=9), min_size=2, max_size=40))

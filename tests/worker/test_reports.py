@@ -14,14 +14,14 @@ import pytest
 
 from dataart_mp import Failure
 from dataart_mp.producer.encoder import encode_action, encode_identity
-from dataart_mp.producer.listener import Listener
+from dataart_mp.producer.report_reader import ReportReader
 from dataart_mp.queue.arena import Arena
 from dataart_mp.queue.locks import REPORTER
 from dataart_mp.supervision.wiring import Wiring
-from dataart_mp.worker import report as report_module
+from dataart_mp.transport.response import Response
+from dataart_mp.worker import reporter as report_module
 from dataart_mp.worker.batch import Batch
-from dataart_mp.worker.report import Reporter
-from dataart_mp.worker.verdict import Answer
+from dataart_mp.worker.reporter import Reporter
 from tests.support import wait_until
 
 OnFailure = Callable[[Failure], object]
@@ -47,11 +47,11 @@ def reporter(arena: Arena, wiring: Wiring) -> Reporter:
 
 
 @pytest.fixture
-def listen(wiring: Wiring) -> Iterator[Callable[[OnFailure | None], Listener]]:
-    listeners: list[Listener] = []
+def listen(wiring: Wiring) -> Iterator[Callable[[OnFailure | None], ReportReader]]:
+    listeners: list[ReportReader] = []
 
-    def start(on_failure: OnFailure | None) -> Listener:
-        listeners.append(Listener(wiring.report_end, on_failure))
+    def start(on_failure: OnFailure | None) -> ReportReader:
+        listeners.append(ReportReader(wiring.report_end, on_failure))
         return listeners[-1]
 
     yield start
@@ -71,7 +71,7 @@ def actions(*keys: str) -> Batch:
 
 
 def give_up(reporter: Reporter, *keys: str, reason: str = "rejected") -> None:
-    reporter.gave_up(reason, actions(*keys), Answer(400, "bad\nkey ü"), 2)
+    reporter.gave_up(reason, actions(*keys), Response(400, "bad\nkey ü"), 2)
 
 
 # What arrives
@@ -93,7 +93,7 @@ def test_a_failed_identity_arrives_as_one(reporter: Reporter, listen: Any) -> No
     failures: list[Failure] = []
     listen(failures.append)
     batch = Batch("key-1", True, 0, encode_identity("ann", {"plan": "free"}))
-    reporter.gave_up("retries exhausted", batch, Answer(None, "refused"), 4)
+    reporter.gave_up("retries exhausted", batch, Response(None, "refused"), 4)
     wait_until(lambda: failures)
     assert failures[0].kind == "identity"
     assert failures[0].records == ({"user_key": "ann", "metadata": {"plan": "free"}},)
@@ -133,8 +133,8 @@ def test_an_outage_and_a_crash_are_told(
     reporter: Reporter, listen: Any, log: Callable[[], list[str]]
 ) -> None:
     listen(None)
-    reporter.retrying(Answer(503, "down"), 5.0)
-    reporter.retrying(Answer(503, "down"), 10.0)
+    reporter.retrying(Response(503, "down"), 5.0)
+    reporter.retrying(Response(503, "down"), 10.0)
     reporter.crashed("Traceback: oh dear")
     wait_until(lambda: len(log()) == 2)
     assert log() == [
@@ -207,14 +207,14 @@ WRITER = """
 import os, sys
 from dataart_mp.queue.arena import Arena
 from dataart_mp.worker.batch import Batch
-from dataart_mp.worker.report import Reporter
-from dataart_mp.worker.verdict import Answer
+from dataart_mp.worker.reporter import Reporter
+from dataart_mp.transport.response import Response
 
 arena_fd, report_fd, name = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
 reporter = Reporter(Arena(arena_fd), report_fd, with_records=True)
 for number in range(30):
     record = b'{"key":"%s-%d","pad":"%s"}\\n' % (name.encode(), number, b"x" * 50_000)
-    reporter.gave_up("rejected", Batch("k", False, 0, record), Answer(400), 1)
+    reporter.gave_up("rejected", Batch("k", False, 0, record), Response(400), 1)
 """
 
 

@@ -12,17 +12,17 @@ from typing import Any
 import pytest
 
 from dataart_mp.devsink.process import SinkProcess
-from dataart_mp.parking.lot import ParkingLot
 from dataart_mp.producer.encoder import encode_action, encode_identity
 from dataart_mp.queue import Frame, RecordQueue, janitor
 from dataart_mp.queue.arena import DUE, READY, SENDING, SINCE, WAITING
 from dataart_mp.queue.frame import wake
+from dataart_mp.spool.parking_lot import ParkingLot
 from dataart_mp.stats import Stats
+from dataart_mp.transport.sender import Sender
 from dataart_mp.worker.backoff import Backoff
 from dataart_mp.worker.circuit import FAILURES_TO_OPEN, LONGEST_PAUSE
 from dataart_mp.worker.parker import Parker
-from dataart_mp.worker.report import Reporter
-from dataart_mp.worker.sender import Sender
+from dataart_mp.worker.reporter import Reporter
 from dataart_mp.worker.shipper import Shipper
 from tests.transport.servers import SenderTo, refused_port
 
@@ -585,7 +585,7 @@ def test_a_try_that_somebody_hurried_is_one_more(platform: SinkProcess, bench: A
     work.put("tick")
     assert work.ship() == RATIO
     for _ in range(2):
-        work.queue.hurry()
+        work.queue.retry_now()
         assert 0 < work.ship() < RATIO, "it waits on as it did before"
     work.wake()
     assert work.ship() is None
@@ -597,7 +597,7 @@ def test_nobody_hurries_what_the_platform_wants_to_wait(platform: SinkProcess, b
     work = bench()
     work.put("tick")
     assert work.ship() == 40.0
-    work.queue.hurry()
+    work.queue.retry_now()
     assert work.queue.arena.find(READY) < 0
     work.wake()
     assert work.ship() is None
@@ -613,7 +613,7 @@ def test_a_hurried_try_that_the_platform_answers_with_a_wait_waits_so_long(
     work = bench()
     work.put("tick")
     assert work.ship() == RATIO
-    work.queue.hurry()
+    work.queue.retry_now()
     assert work.ship() == 40.0
     work.wake()
     assert work.ship() is None

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from dataart_mp.transport.response import Response
 from dataart_mp.worker.verdict import (
     RETRY_AFTER_CAP,
-    Answer,
     Delivered,
     Rejected,
     Retry,
@@ -28,7 +28,7 @@ SPLIT = {400, 413, 422}
 
 
 def verdict_on(status: int | None, records: int) -> Verdict:
-    return judge(Answer(status), records, NOW)
+    return judge(Response(status), records, NOW)
 
 
 def verdicts(records: int) -> dict[int, Verdict]:
@@ -61,11 +61,11 @@ def test_a_redirect_is_not_followed_for_it_would_carry_the_key_away() -> None:
 
 @pytest.mark.parametrize("status", [429, 503, 500, 404])
 def test_retry_after_is_honoured_whatever_the_reason_to_wait(status: int) -> None:
-    assert judge(Answer(status, retry_after="7"), 1, NOW) == Retry(7.0)
+    assert judge(Response(status, retry_after="7"), 1, NOW) == Retry(7.0)
 
 
 def test_retry_after_means_nothing_to_what_is_delivered_split_or_rejected() -> None:
-    verdicts = [judge(Answer(status, retry_after="7"), 2, NOW) for status in (200, 413, 405)]
+    verdicts = [judge(Response(status, retry_after="7"), 2, NOW) for status in (200, 413, 405)]
     assert verdicts == [Delivered(), Split(), Rejected()]
 
 

@@ -16,7 +16,7 @@ from dataart_mp import ClientConfig
 from dataart_mp.devsink.process import SinkProcess
 from dataart_mp.queue.arena import FILLING, READY, SENDING, WAITING
 from dataart_mp.worker.backoff import Backoff
-from dataart_mp.worker.report import Reporter
+from dataart_mp.worker.reporter import Reporter
 from dataart_mp.worker.worker import Worker
 from tests.support import wait_until
 from tests.transport.servers import refused_port
@@ -159,14 +159,14 @@ def test_before_it_leaves_it_gives_up_on_what_cannot_be_delivered(crew: MakeCrew
 FILL = """
 import os, sys
 from dataart_mp.queue.arena import Arena
-from dataart_mp.queue.lane import Lane
+from dataart_mp.queue.frame_writer import FrameWriter
 arena = Arena(int(sys.argv[1]))
 for torn in (False, True):
-    lane = Lane.open(arena, 0, 20, 0.0)
+    writer = FrameWriter.open(arena, 0, 20, 0.0)
     text = sys.argv[2].encode() + b"\\n"
     if torn:
         text += b'{"key":"torn'
-    arena.memory[lane.position:lane.position + len(text)] = text
+    arena.memory[writer.position:writer.position + len(text)] = text
 os._exit(0)
 """
 
@@ -214,7 +214,7 @@ def test_the_last_worker_finds_help_when_no_producer_is_left_to_start_any(
 
 def test_a_frame_whose_bell_got_lost_is_found(crew: MakeCrew, platform: SinkProcess) -> None:
     work = crew()
-    work.queue.work.ring = lambda number=0: True  # type: ignore[method-assign]
+    work.queue.work.notify = lambda number=0: True  # type: ignore[method-assign]
     work.emit("tick")
     assert states(work, READY) == [0]
     platform.wait_for(lambda stats: stats["actions"] == 1, 5)
@@ -224,7 +224,7 @@ def test_rings_for_nothing_do_no_harm(crew: MakeCrew, platform: SinkProcess) -> 
     work = crew()
     for _ in range(3):
         for number in range(8):
-            work.queue.work.ring(number)
+            work.queue.work.notify(number)
     work.emit("tick")
     platform.wait_for(lambda stats: stats["actions"] == 1)
 

@@ -11,9 +11,9 @@ from typing import Final
 
 from dataart_mp import Client, ClientConfig
 from dataart_mp.cli.checkup.finding import FailedError, Finding, ok, skipped, warning
-from dataart_mp.dead_letters import DeadLetters
 from dataart_mp.errors import ConfigError
-from dataart_mp.queue.spool import Spool
+from dataart_mp.spool.arenas import Spool
+from dataart_mp.spool.dead_letters import DeadLetters
 
 SPOOL: Final = "spool"
 MEMORY: Final = "memory"

@@ -19,8 +19,8 @@ from dataart_mp.cli.checkup.finding import FailedError, Finding, ok, skipped, wa
 from dataart_mp.config import ClientConfig
 from dataart_mp.config.url import masked_url
 from dataart_mp.errors import ConfigError
-from dataart_mp.worker.proxy import credentials, proxy_for
-from dataart_mp.worker.tls import client_context
+from dataart_mp.transport.proxy import credentials, proxy_for
+from dataart_mp.transport.tls import client_context
 
 RESOLUTION: Final = "name resolution"
 CONNECTION: Final = "connection"

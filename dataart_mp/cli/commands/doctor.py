@@ -15,7 +15,7 @@ from dataart_mp.cli.exit_code import ExitCode
 from dataart_mp.cli.seconds import Seconds
 from dataart_mp.cli.settings import client_config, client_options
 from dataart_mp.errors import ConfigError
-from dataart_mp.worker.proxy import proxy_for
+from dataart_mp.transport.proxy import proxy_for
 
 _COLOURS: Final = {
     Outcome.OK: "green",

@@ -14,8 +14,8 @@ from dataart_mp.cli.message import warn
 from dataart_mp.cli.rehearsal import Rehearsal
 from dataart_mp.cli.replay import Replay
 from dataart_mp.cli.settings import client_config, client_options
-from dataart_mp.dead_letters import DamagedLettersError, DeadLetters, Letters
-from dataart_mp.parking.lot import ParkingError, ParkingLot
+from dataart_mp.spool.dead_letters import DamagedLettersError, DeadLetters, Letters
+from dataart_mp.spool.parking_lot import ParkingError, ParkingLot
 
 _EPILOG: Final = """\b
 Example:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from dataart_mp.permissions import PRIVATE_FILE
+from dataart_mp.spool.permissions import PRIVATE_FILE
 
 _PATIENCE_SECONDS: Final = 5.0  # for another process that is just writing
 _MAY_PASS: Final = (sqlite3.OperationalError, OSError)

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from dataart_mp.errors import DataArtError, short_repr
-from dataart_mp.permissions import PRIVATE_DIRECTORY, PRIVATE_FILE
+from dataart_mp.spool.permissions import PRIVATE_DIRECTORY, PRIVATE_FILE
 
 _FOLDER: Final = "dead"
 _SUFFIX: Final = ".jsonl"

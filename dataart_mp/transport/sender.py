@@ -18,10 +18,10 @@ from urllib3.util import parse_url
 
 from dataart_mp.config import ClientConfig
 from dataart_mp.config.setting import MASK
-from dataart_mp.worker.exchange import LONGEST_TEXT, Exchange, Ordinary, pieces
-from dataart_mp.worker.proxy import credentials, proxy_for
-from dataart_mp.worker.tls import client_context
-from dataart_mp.worker.verdict import Answer
+from dataart_mp.transport.fast_path import LONGEST_TEXT, FastPath, OrdinaryResponse, pieces
+from dataart_mp.transport.proxy import credentials, proxy_for
+from dataart_mp.transport.response import Response
+from dataart_mp.transport.tls import client_context
 
 _TEXT_CHARACTERS: Final = 500
 _FIRST_FINAL_STATUS: Final = 200
@@ -49,38 +49,38 @@ class Sender:
         )
         self._headers = _headers(config, user_agent)
         self._compress = _compressor(config.http.compression)
-        self._exchanges: dict[str, Exchange] = {}
-        self._may_exchange = _may_exchange(self._pool, config)
+        self._fast_paths: dict[str, FastPath] = {}
+        self._may_take_fast_path = _may_take_fast_path(self._pool, config)
         # Some servers quote the key that they refuse, in one encoding or the other.
         self._secrets = {config.api_key.encode(code) for code in ("latin-1", "utf-8")}
 
-    def post(self, path: str, body: bytes, key: str) -> Answer:
+    def post(self, path: str, body: bytes, key: str) -> Response:
         """Post `body` to `path` behind the base URL; what goes wrong is an answer too."""
         content = self._compress(body)
-        answer: Ordinary | urllib3.BaseHTTPResponse | None
+        answer: OrdinaryResponse | urllib3.BaseHTTPResponse | None
         try:
             answer = self._exchange(path, content, key)
             if answer is None:
                 answer = self._ask(path, content, key)
         except (HTTPError, HTTPException, OSError) as error:
-            return Answer(None, self._shown(f"{type(error).__name__}: {error}".encode()))
-        if isinstance(answer, Ordinary):
-            return Answer(answer.status, self._shown(answer.text), answer.retry_after)
+            return Response(None, self._shown(f"{type(error).__name__}: {error}".encode()))
+        if isinstance(answer, OrdinaryResponse):
+            return Response(answer.status, self._shown(answer.text), answer.retry_after)
         text = _first_bytes(answer, time.monotonic() + self._http.read_timeout)
-        return Answer(answer.status, self._shown(text), answer.headers.get("Retry-After"))
+        return Response(answer.status, self._shown(text), answer.headers.get("Retry-After"))
 
     def _exchange(
         self, path: str, content: bytes, key: str
-    ) -> Ordinary | urllib3.HTTPResponse | None:
+    ) -> OrdinaryResponse | urllib3.HTTPResponse | None:
         """The short way, over a connection that was kept; None when there is none."""
-        if not self._may_exchange:
+        if not self._may_take_fast_path:
             return None
-        exchange = self._exchanges.get(path)
+        exchange = self._fast_paths.get(path)
         if exchange is None:
             url = parse_url(self._url + path)
             pool = self._pool.connection_from_host(url.host, url.port, url.scheme)
-            exchange = Exchange(pool, url, self._headers, self._http)
-            self._exchanges[path] = exchange
+            exchange = FastPath(pool, url, self._headers, self._http)
+            self._fast_paths[path] = exchange
         return exchange.post(content, key)
 
     def _ask(self, path: str, content: bytes, key: str) -> urllib3.BaseHTTPResponse:
@@ -164,7 +164,7 @@ def _make_pool(config: ClientConfig, connections: int) -> urllib3.PoolManager:
     )
 
 
-def _may_exchange(pool: urllib3.PoolManager, config: ClientConfig) -> bool:
+def _may_take_fast_path(pool: urllib3.PoolManager, config: ClientConfig) -> bool:
     """Whether a request is nobody's business but that of the two at the connection's ends.
 
     An application's own pool may do something about each one, and so does urllib3 for a proxy that

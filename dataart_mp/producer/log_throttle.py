@@ -1,4 +1,4 @@
-"""A tally: turns a flood of equal happenings into a log line now and then; it has no clock."""
+"""A throttle: turns a flood of equal happenings into a log line now and then; it has no clock."""
 
 from dataclasses import dataclass, field
 from typing import Final
@@ -30,7 +30,7 @@ _NOTHING: Final = Count(0, 0.0)  # one for all: a full buffer asks for each even
 
 
 @dataclass(slots=True)
-class Tally:
+class LogThrottle:
     """Counts happenings of one kind, and says when their number is to be told.
 
     The first is told at once, the next ones together when `interval` is over.

@@ -1,13 +1,13 @@
-"""Custody: whose a parked batch is, as the arenas of a spool tell."""
+"""Ownership: whose a parked batch is, as the arenas of a spool tell."""
 
 from collections.abc import Sequence
 
-from dataart_mp.parking.parcel import Hands
 from dataart_mp.queue.arena import FREE, SETTLED, Arena
-from dataart_mp.queue.spool import arenas_beside, is_beside
+from dataart_mp.queue.owner import Owner
+from dataart_mp.spool.arenas import arenas_beside, is_beside
 
 
-class Custody:
+class Ownership:
     """What one client may take from the parking lot: its own, and what those left who are gone.
 
     Args:
@@ -24,10 +24,10 @@ class Custody:
         """
         return [name for name in arenas_beside(self._arena) if name != self._arena.id]
 
-    def is_over(self, hands: Hands) -> bool:
-        """Whether a batch that these hands had, ours or those of the dead, is in them no more."""
-        if hands.arena != self._arena.id:
-            return not is_beside(self._arena, hands.arena)
-        return self._arena.generation(hands.frame) != hands.generation or self._arena.state(
-            hands.frame
+    def is_over(self, owner: Owner) -> bool:
+        """Whether a batch that these owner had, ours or those of the dead, is in them no more."""
+        if owner.arena != self._arena.id:
+            return not is_beside(self._arena, owner.arena)
+        return self._arena.generation(owner.frame) != owner.generation or self._arena.state(
+            owner.frame
         ) in (FREE, SETTLED)

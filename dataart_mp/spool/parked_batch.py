@@ -2,33 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple, Protocol
+from typing import Final, Protocol
+
+from dataart_mp.queue.owner import Owner
 
 FILE: Final = "parked.db"
 """Where it is, in the spool."""
 
 LONGEST_REST: Final = 300.0
 """Seconds; what seems to have to rest longer was parked before somebody set the clock back."""
-
-
-class Hands(NamedTuple):
-    """One filling of one frame, of one arena: who has a batch."""
-
-    arena: str
-    frame: int
-    generation: int
-
-
-class Evicted(NamedTuple):
-    """Records that were let go to make room.
-
-    Attributes:
-        own: those that the balance of the frame's own arena counted as parked.
-        adopted: those of clients that are gone.
-    """
-
-    own: int
-    adopted: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +45,7 @@ class Parked:
         count: how many records.
         size: how many bytes they take.
         home: the arena whose balance counts it as parked.
-        hands: whose it is, or was.
+        owner: whose it is, or was.
     """
 
     id: int
@@ -73,10 +55,10 @@ class Parked:
     count: int
     size: int
     home: str
-    hands: Hands
+    owner: Owner
 
 
-class Custody(Protocol):
+class Ownership(Protocol):
     """Who knows whose batches are."""
 
     def others(self) -> Sequence[str]:
@@ -85,5 +67,5 @@ class Custody(Protocol):
         It spares asking `is_over` of each of their batches.
         """
 
-    def is_over(self, hands: Hands) -> bool:
-        """Whether a batch that these hands had, ours or those of the dead, is in them no more."""
+    def is_over(self, owner: Owner) -> bool:
+        """Whether a batch that these owner had, ours or those of the dead, is in them no more."""

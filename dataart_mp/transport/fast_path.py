@@ -12,7 +12,7 @@ that is prepared goes out with the body in one write, and the answer comes in by
                               ▼                            nothing │ ordinary   │ anything else
                     urllib3 asks ◄─────────────────────────────────┤            │
                               ▼                                    ▼            ▼
-                    an answer of urllib3                       Ordinary     an answer of urllib3
+                    an answer of urllib3                OrdinaryResponse    an answer of urllib3
 
 Nothing: the server closed the connection, most likely for being idle, just as the request came. So
 that is no failure yet; the request goes out once more at once, over a new connection and under the
@@ -65,7 +65,7 @@ _HUNG_UP: Final = frozenset({errno.EPIPE, errno.ECONNRESET, errno.EPROTOTYPE})
 
 
 @dataclass(frozen=True, slots=True)
-class Ordinary:
+class OrdinaryResponse:
     """An ordinary answer.
 
     Attributes:
@@ -79,7 +79,7 @@ class Ordinary:
     retry_after: str | None
 
 
-class Exchange:
+class FastPath:
     """Posts to one URL over the connections that urllib3 has kept; for any thread.
 
     Args:
@@ -102,7 +102,7 @@ class Exchange:
         self._connect_timeout = http.connect_timeout
         self._patience = http.read_timeout
 
-    def post(self, content: bytes, key: str) -> Ordinary | urllib3.HTTPResponse | None:
+    def post(self, content: bytes, key: str) -> OrdinaryResponse | urllib3.HTTPResponse | None:
         """Post `content`; None when there is no connection to do it over, and urllib3 has to.
 
         Neither is there one when the server hangs up on it without a word.
@@ -135,7 +135,7 @@ class Exchange:
             # of this request would be due before the next
             connection.close()
         text = data[head.start : head.end] if len(data) >= head.end else b""
-        return Ordinary(head.status, text, head.retry_after)
+        return OrdinaryResponse(head.status, text, head.retry_after)
 
     def _take(self) -> HTTPConnection | None:
         """A connection that the server has not closed, and said nothing over unasked."""

@@ -5,8 +5,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from dataart_mp.parking.database import Database, ParkingError
-from dataart_mp.parking.parcel import FILE, LONGEST_REST, Custody, Evicted, Hands, Parcel, Parked
+from dataart_mp.queue.account import Evicted
+from dataart_mp.queue.owner import Owner
+from dataart_mp.spool.database import Database, ParkingError
+from dataart_mp.spool.parked_batch import FILE, LONGEST_REST, Ownership, Parcel, Parked
 
 _LAYOUT: Final = """
     PRAGMA journal_mode = WAL;
@@ -19,7 +21,7 @@ _LAYOUT: Final = """
         not_before INTEGER NOT NULL,           -- when it may be taken (epoch, ns)
         count INTEGER NOT NULL,                -- records
         home TEXT NOT NULL,                    -- the arena whose balance counts it as parked
-        arena TEXT NOT NULL,                   -- who has, or had, it in his hands
+        arena TEXT NOT NULL,                   -- who has, or had, it in his owner
         frame INTEGER NOT NULL,
         generation INTEGER NOT NULL,
         evicted INTEGER NOT NULL,              -- records of its home let go to make room for it
@@ -28,7 +30,7 @@ _LAYOUT: Final = """
     );
     CREATE INDEX IF NOT EXISTS by_age ON parked (since, id);
     CREATE INDEX IF NOT EXISTS by_kind ON parked (is_identity, since, id);
-    CREATE INDEX IF NOT EXISTS by_hands ON parked (arena, frame, generation);
+    CREATE INDEX IF NOT EXISTS by_owner ON parked (arena, frame, generation);
 """
 _ROW: Final = (
     "SELECT id, key, is_identity, since, count, length(records), home, arena, frame, generation"
@@ -72,8 +74,8 @@ class ParkingLot:
     def park(
         self,
         parcels: Sequence[Parcel],
-        hands: Hands,
-        custody: Custody,
+        owner: Owner,
+        ownership: Ownership,
         *,
         since: int,
         not_before: int,
@@ -83,8 +85,8 @@ class ParkingLot:
 
         Args:
             parcels: its batches.
-            hands: the frame; until it holds something else, nobody takes them.
-            custody: knows what may go, to make room.
+            owner: the frame; until it holds something else, nobody takes them.
+            ownership: knows what may go, to make room.
             since: when they were first parked (epoch, ns).
             not_before: when they may be taken (epoch, ns).
             instead_of: the parked batch that the frame had taken; it is removed. 0: none.
@@ -96,19 +98,19 @@ class ParkingLot:
             FullError: there is no room.
         """
         with self._database.transaction() as database:
-            database.execute(_REMOVE, (instead_of, *hands))
-            gone = self._make_room(database, parcels, custody)
-            evicted = _evicted([batch for batch, _ in gone], hands.arena)
+            database.execute(_REMOVE, (instead_of, *owner))
+            gone = self._make_room(database, parcels, ownership)
+            evicted = _evicted([batch for batch, _ in gone], owner.arena)
             counts = [evicted, *[Evicted(0, 0)] * (len(parcels) - 1)]
             for parcel, count in zip(parcels, counts, strict=True):
-                _insert(database, parcel, since, not_before, hands.arena, hands, count)
+                _insert(database, parcel, since, not_before, owner.arena, owner, count)
         return evicted, [parcel for _, parcel in gone]
 
-    def was_parked(self, hands: Hands, taken: int) -> Evicted | None:
+    def was_parked(self, owner: Owner, taken: int) -> Evicted | None:
         """What became of a `park` that a death has cut short.
 
         Args:
-            hands: the frame.
+            owner: the frame.
             taken: the parked batch that the frame had taken; 0: none.
 
         Returns:
@@ -117,32 +119,32 @@ class ParkingLot:
         count, own, adopted = self._database.read(
             "SELECT count(*), total(evicted), total(adopted) FROM parked"
             " WHERE arena = ? AND frame = ? AND generation = ? AND id != ?",
-            (*hands, taken),
+            (*owner, taken),
         )[0]
         return Evicted(int(own), int(adopted)) if count else None
 
-    def waiting(self, now: int, custody: Custody, *, is_identity: bool) -> Iterator[Parked]:
-        """What of its kind is in nobody's hands and may be taken at `now` (epoch, ns).
+    def waiting(self, now: int, ownership: Ownership, *, is_identity: bool) -> Iterator[Parked]:
+        """What of its kind is in nobody's owner and may be taken at `now` (epoch, ns).
 
         The oldest come first. Only what is asked for is read.
         """
         last = (0, 0)
         while True:
-            others = tuple(custody.others())
+            others = tuple(ownership.others())
             rows = self._database.read(
                 f"{_ROW} WHERE (not_before - ?) NOT BETWEEN 1 AND ? AND is_identity = ?"
                 f" AND {_of_none(others)} AND (since, id) > (?, ?) ORDER BY since, id LIMIT ?",
                 (now, _LONGEST_REST_NS, is_identity, *others, *last, _PAGE_ROWS),
             )
             for batch in map(_parked, rows):
-                if custody.is_over(batch.hands):
+                if ownership.is_over(batch.owner):
                     yield batch
                 last = (batch.since, batch.id)
             if len(rows) < _PAGE_ROWS:
                 return
 
-    def take(self, batch: Parked, hands: Hands) -> bytes | None:
-        """Take a batch into the hands of a frame.
+    def take(self, batch: Parked, owner: Owner) -> bytes | None:
+        """Take a batch into the owner of a frame.
 
         Returns:
             Its records; None when somebody was quicker.
@@ -151,7 +153,7 @@ class ParkingLot:
             taken = database.execute(
                 "UPDATE parked SET arena = ?, frame = ?, generation = ?"
                 " WHERE id = ? AND arena = ? AND frame = ? AND generation = ?",
-                (*hands, batch.id, *batch.hands),
+                (*owner, batch.id, *batch.owner),
             ).rowcount
             return _records(database, batch.id) if taken else None
 
@@ -161,7 +163,7 @@ class ParkingLot:
             row = database.execute(
                 "SELECT since, records FROM parked"
                 " WHERE id = ? AND arena = ? AND frame = ? AND generation = ?",
-                (batch.id, *batch.hands),
+                (batch.id, *batch.owner),
             ).fetchone()
             if row is None:
                 return
@@ -170,19 +172,19 @@ class ParkingLot:
             for start, end in _cut(records, size):
                 key = f"{batch.key}+{start}-{end}"
                 part = Parcel(key, batch.is_identity, records[start:end])
-                _insert(database, part, since, 0, batch.home, batch.hands, Evicted(0, 0))
+                _insert(database, part, since, 0, batch.home, batch.owner, Evicted(0, 0))
 
-    def find(self, number: int, hands: Hands) -> Parked | None:
+    def find(self, number: int, owner: Owner) -> Parked | None:
         """The batch that a frame has taken; None when somebody has removed it."""
         rows = self._database.read(
-            f"{_ROW} WHERE id = ? AND arena = ? AND frame = ? AND generation = ?", (number, *hands)
+            f"{_ROW} WHERE id = ? AND arena = ? AND frame = ? AND generation = ?", (number, *owner)
         )
         return _parked(rows[0]) if rows else None
 
-    def remove(self, number: int, hands: Hands) -> None:
+    def remove(self, number: int, owner: Owner) -> None:
         """The batch that a frame has taken is through; it may be gone already."""
         with self._database.transaction() as database:
-            database.execute(_REMOVE, (number, *hands))
+            database.execute(_REMOVE, (number, *owner))
         if not self._database.read("SELECT 1 FROM parked LIMIT 1"):  # an outage is over
             self._database.read("PRAGMA incremental_vacuum")  # give back its room
 
@@ -195,7 +197,7 @@ class ParkingLot:
         self._database.close()
 
     def _make_room(
-        self, database: sqlite3.Connection, parcels: Sequence[Parcel], custody: Custody
+        self, database: sqlite3.Connection, parcels: Sequence[Parcel], ownership: Ownership
     ) -> list[tuple[Parked, Parcel]]:
         """Remove the oldest until the parcels fit; what was removed."""
         need = sum(len(parcel.records) + _ROW_BYTES for parcel in parcels)
@@ -205,10 +207,10 @@ class ParkingLot:
             return gone
         if not self._evicts or need > self._max_bytes:
             raise FullError
-        others = tuple(custody.others())
+        others = tuple(ownership.others())
         for row in database.execute(f"{_ROW} WHERE {_of_none(others)} ORDER BY since, id", others):
             batch = _parked(row)
-            if custody.is_over(batch.hands):
+            if ownership.is_over(batch.owner):
                 records = _records(database, batch.id)
                 gone.append((batch, Parcel(batch.key, batch.is_identity, records)))
                 surplus -= len(records)
@@ -246,13 +248,13 @@ def _insert(
     since: int,
     not_before: int,
     home: str,
-    hands: Hands,
+    owner: Owner,
     evicted: Evicted,
 ) -> None:
     values = (parcel.key, parcel.is_identity, since, not_before, parcel.count, home)
     database.execute(
         "INSERT INTO parked VALUES (NULL, ?,?,?,?,?,?,?,?,?,?,?,?)",
-        (*values, *hands, *evicted, parcel.records),
+        (*values, *owner, *evicted, parcel.records),
     )
 
 
@@ -269,8 +271,8 @@ def _cut(records: bytes, size: int) -> Iterator[tuple[int, int]]:
 
 def _parked(row: tuple[int, str, int, int, int, int, str, str, int, int]) -> Parked:
     number, key, is_identity, since, count, size, home, arena, frame, generation = row
-    hands = Hands(arena, frame, generation)
-    return Parked(number, key, bool(is_identity), since, count, size, home, hands)
+    owner = Owner(arena, frame, generation)
+    return Parked(number, key, bool(is_identity), since, count, size, home, owner)
 
 
 def _evicted(gone: Sequence[Parked], arena: str) -> Evicted:

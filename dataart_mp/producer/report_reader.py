@@ -13,8 +13,8 @@ from typing import Any, Final
 
 from dataart_mp.failure import Failure
 from dataart_mp.producer import threads
-from dataart_mp.producer.tally import Count, Tally
-from dataart_mp.queue.bell import Bell
+from dataart_mp.producer.log_throttle import Count, LogThrottle
+from dataart_mp.queue.wakeup import WakeupPipe
 
 _log = logging.getLogger("dataart_mp")
 
@@ -22,7 +22,7 @@ _READ_BYTES: Final = 65536
 _TELL_SECONDS: Final = 30.0
 
 
-class Listener:
+class ReportReader:
     """Reads reports until it is told to stop.
 
     Args:
@@ -36,11 +36,11 @@ class Listener:
     def __init__(self, report_end: int, on_failure: Callable[[Failure], object] | None) -> None:
         self._report_end = report_end
         self._on_failure = on_failure
-        self._enough = Bell.make()
+        self._enough = WakeupPipe.make()
         self._forgotten = False
         self._unfinished = b""
-        self._tallies: dict[tuple[str, str], Tally] = {}  # by what happened, and why
-        self._troubles: dict[str, Tally] = {}
+        self._throttles: dict[tuple[str, str], LogThrottle] = {}  # by what happened, and why
+        self._troubles: dict[str, LogThrottle] = {}
         self._thread = threads.Thread(self._listen, "listener")
         self._signals = threads.current_mask()
         try:
@@ -52,7 +52,7 @@ class Listener:
 
     def stop(self, seconds: float) -> bool:
         """Hear what is there, then stop; False when that takes longer than `seconds`."""
-        self._enough.ring()
+        self._enough.notify()
         if not threads.join(self._thread, seconds):  # or it is `on_failure` that closes the client
             return False
         self._enough.close()
@@ -66,18 +66,18 @@ class Listener:
     def _listen(self) -> None:
         poll = select.poll()
         poll.register(self._report_end, select.POLLIN)
-        poll.register(self._enough.listening, select.POLLIN)
+        poll.register(self._enough.read_fd, select.POLLIN)
         while True:
             ready = [fd for fd, _ in poll.poll()]
             if self._forgotten:
                 threads.stay_away()
             more = self._report_end in ready and self._hear()
-            if self._enough.listening in ready and not more:
+            if self._enough.read_fd in ready and not more:
                 break
             if not more:  # every writing end is closed
                 poll.unregister(self._report_end)
-        for (happened, why), tally in self._tallies.items():
-            _tell(tally.rest(time.monotonic()), happened, why, "")
+        for (happened, why), throttle in self._throttles.items():
+            _tell(throttle.rest(time.monotonic()), happened, why, "")
 
     def _hear(self) -> bool:
         """Take in what is there; False when nothing is, or nobody writes any more."""
@@ -135,13 +135,13 @@ class Listener:
             _log.exception("on_failure raised; delivery goes on")
 
     def _tell_trouble(self, text: str) -> None:
-        if self._troubles.setdefault(text, Tally(_TELL_SECONDS)).add(1, time.monotonic()):
+        if self._troubles.setdefault(text, LogThrottle(_TELL_SECONDS)).add(1, time.monotonic()):
             _log.error("spool: %s", text)
 
     def _count(self, happened: str, why: str, amount: int, answer: str = "") -> None:
         """Tell of records at once, or later together with others of the same fate."""
-        tally = self._tallies.setdefault((happened, why), Tally(_TELL_SECONDS))
-        _tell(tally.add(amount, time.monotonic()), happened, why, answer)
+        throttle = self._throttles.setdefault((happened, why), LogThrottle(_TELL_SECONDS))
+        _tell(throttle.add(amount, time.monotonic()), happened, why, answer)
 
 
 def _tell(count: Count, happened: str, why: str, answer: str) -> None:

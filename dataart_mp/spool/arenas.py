@@ -19,11 +19,11 @@ from pathlib import Path
 from typing import Final
 
 from dataart_mp.errors import ConfigError
-from dataart_mp.parking.parcel import FILE, Custody
-from dataart_mp.permissions import PRIVATE_DIRECTORY, PRIVATE_FILE
 from dataart_mp.queue.arena import MAPPED_HERE, Arena, ArenaError
-from dataart_mp.queue.locks import HEIR, RecordLocks
-from dataart_mp.queue.repair import repair
+from dataart_mp.queue.locks import TAKEOVER, RecordLocks
+from dataart_mp.spool.parked_batch import FILE, Ownership
+from dataart_mp.spool.permissions import PRIVATE_DIRECTORY, PRIVATE_FILE
+from dataart_mp.spool.repair import repair
 
 _log = logging.getLogger("dataart_mp")
 
@@ -69,7 +69,7 @@ class Spool:
         arena.named(unfinished.rename(self._directory / f"{arena.id}{_SUFFIX}"))
         return arena
 
-    def left_behind(self) -> Iterator[Arena]:
+    def orphaned(self) -> Iterator[Arena]:
         """Take over the arenas whose processes are all dead; each by one heir at a time.
 
         Yields:
@@ -83,21 +83,21 @@ class Spool:
             elif arena is not None:
                 yield arena
 
-    def traces_of_parking(self, custody: Custody) -> tuple[list[int], list[str]]:
+    def traces_of_parking(self, ownership: Ownership) -> tuple[list[int], list[str]]:
         """What is another value when something was parked since, or a client has come or gone."""
         files = (self._directory / f"{FILE}{suffix}" for suffix in ("", "-wal"))
-        return [_modified(file) for file in files], sorted(custody.others())
+        return [_modified(file) for file in files], sorted(ownership.others())
 
-    def is_anything_parked(self, custody: Custody) -> bool:
+    def is_anything_parked(self, ownership: Ownership) -> bool:
         """Whether a client that is gone has parked something: it wants workers, to be sent."""
         if not (self._directory / FILE).exists():
             return False
         # Not before there is something: most applications need no SQLite.
-        from dataart_mp.parking.lot import ParkingError, ParkingLot
+        from dataart_mp.spool.parking_lot import ParkingError, ParkingLot
 
         lot = ParkingLot(self._directory, max_bytes=0)
         try:
-            kinds = (lot.waiting(_EVER, custody, is_identity=kind) for kind in (False, True))
+            kinds = (lot.waiting(_EVER, ownership, is_identity=kind) for kind in (False, True))
             return any(True for kind in kinds for _ in kind)
         except ParkingError as error:
             _log.error("spool: what is parked cannot be read: %s", error)
@@ -137,7 +137,7 @@ def _inherit(path: Path) -> Arena | None:
         return None
     locks = RecordLocks(fd)
     # Two who ask at once: one is the heir; the other finds it in use.
-    if locks.anybody() or not locks.acquire(HEIR) or not os.fstat(fd).st_nlink:
+    if locks.anybody() or not locks.acquire(TAKEOVER) or not os.fstat(fd).st_nlink:
         os.close(fd)
         return None
     try:
@@ -148,7 +148,7 @@ def _inherit(path: Path) -> Arena | None:
         os.close(fd)
         return None
     arena.named(path)
-    arena.locks.acquire(HEIR)
+    arena.locks.acquire(TAKEOVER)
     arena.wanted_until = 0  # of another boot's clock, perhaps
     mended = repair(arena)
     if mended or not whole:

@@ -1,4 +1,4 @@
-"""A setback: what becomes of a frame when a try of its batch at hand has failed."""
+"""A outcome: what becomes of a frame when a try of its batch at hand has failed."""
 
 import time
 from dataclasses import dataclass
@@ -19,11 +19,11 @@ class Parked:
 
 
 @dataclass(frozen=True, slots=True)
-class GivenUp:
+class Abandoned:
     """Its batch at hand will not be sent again; what else is in it will."""
 
 
-Setback = Postponed | Parked | GivenUp
+RetryOutcome = Postponed | Parked | Abandoned
 
 
 def hold_back(frame: Frame, seconds: float) -> Postponed:

@@ -19,12 +19,12 @@ from dataart_mp.queue.arena import (
     WORD_MASK,
     Arena,
 )
-from dataart_mp.queue.lane import filled
-from dataart_mp.queue.ledger import BYTES, DROPPED_FULL, REQUESTS, RETRIES, Ledger
+from dataart_mp.queue.counters import BYTES, DROPPED_FULL, REQUESTS, RETRIES, Counters
+from dataart_mp.queue.frame_writer import filled
 from dataart_mp.stats import Stats
 
 
-def balance(arena: Arena, ledger: Ledger) -> Stats:
+def balance(arena: Arena, counters: Counters) -> Stats:
     """The balance sheet over all processes, dead ones too, since the arena was made.
 
     Frames are read one after the other, and meanwhile records may move from one that was read to
@@ -44,7 +44,7 @@ def balance(arena: Arena, ledger: Ledger) -> Stats:
         total = _signed(sums[column])
         totals[column] = max(0, total)
         pending += min(0, total)
-    dropped = ledger.total(DROPPED_FULL)
+    dropped = counters.total(DROPPED_FULL)
     return Stats(
         accepted=sums[ACCEPTED] + dropped,
         delivered=totals[DELIVERED],
@@ -53,9 +53,9 @@ def balance(arena: Arena, ledger: Ledger) -> Stats:
         rejected=sums[REJECTED],
         failed=sums[FAILED],
         parked=totals[PARKED],
-        retries=ledger.total(RETRIES),
-        requests=ledger.total(REQUESTS),
-        bytes=ledger.total(BYTES),
+        retries=counters.total(RETRIES),
+        requests=counters.total(REQUESTS),
+        bytes=counters.total(BYTES),
     )
 
 
@@ -65,7 +65,7 @@ def pending_in(arena: Arena, frame: int) -> int:
 
 
 def _account(arena: Arena, frame: int) -> tuple[list[int], int]:
-    """One frame's totals and its pending records, from between two changes of hands."""
+    """One frame's totals and its pending records, from between two changes of owner."""
     words, account = arena.words, arena.account(frame)
     while True:
         generation, state = words[account + GENERATION], arena.state(frame)

@@ -1,4 +1,4 @@
-"""The ledger: the counters that belong to no frame.
+"""The counters: the counters that belong to no frame.
 
 One row a thread that counts, and only its owner writes to it, so nothing is lost between processes
 without any lock on the way. A row outlives its owner: the next one goes on where it stopped.
@@ -13,7 +13,7 @@ USED, REQUESTS, RETRIES, BYTES, DROPPED_FULL, DROPPED_CLOSED = range(6)
 COLUMNS: Final = range(REQUESTS, DROPPED_CLOSED + 1)
 
 
-class Ledger:
+class Counters:
     """Counts up, from any thread of any process that holds the arena."""
 
     def __init__(self, arena: Arena) -> None:
@@ -22,7 +22,7 @@ class Ledger:
 
     def add(self, column: int, amount: int = 1) -> None:
         """Count `amount` more in `column`. Never waits."""
-        # A row is nobody else's between pop and append, as a lane is in `RecordQueue.put`.
+        # A row is nobody else's between pop and append, as a writer is in `RecordQueue.put`.
         try:
             row = self._rows.pop()
         except IndexError:

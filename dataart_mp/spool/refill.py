@@ -1,17 +1,17 @@
 """Restocking: a frame is filled from a parked batch.
 
     FREE ──open──► FILLING ──take──► FILLING ──copy──► FILLING ──seal──► READY
-                        the parked batch is in its hands from here on
+                        the parked batch is in its owner from here on
 
 Should the process die on the way, the frame becomes free, and with that the batch is in nobody's
-hands again: what is parked is removed only when it is through.
+owner again: what is parked is removed only when it is through.
 """
 
 from collections.abc import Callable
 
-from dataart_mp.parking.parcel import Hands
 from dataart_mp.queue.arena import ACTIONS, IDENTITY, Arena
-from dataart_mp.queue.lane import Lane, Origin
+from dataart_mp.queue.frame_writer import FrameWriter, Origin
+from dataart_mp.queue.owner import Owner
 
 
 def restock(
@@ -20,7 +20,7 @@ def restock(
     *,
     is_identity: bool,
     count: int,
-    take: Callable[[Hands], bytes | None],
+    take: Callable[[Owner], bytes | None],
 ) -> int | None:
     """Fill a free frame.
 
@@ -29,20 +29,20 @@ def restock(
         origin: the parked batch.
         is_identity: whether it is one identity, or else actions.
         count: its records.
-        take: gives it into the hands of the frame, and returns its records; None: somebody was
+        take: gives it into the owner of the frame, and returns its records; None: somebody was
             quicker.
 
     Returns:
         The frame, READY; None when no frame is free, somebody was quicker, or the arena is closed.
     """
-    lane = Lane.open(arena, IDENTITY if is_identity else ACTIONS, count, 0.0, origin)
-    if lane is None:
+    writer = FrameWriter.open(arena, IDENTITY if is_identity else ACTIONS, count, 0.0, origin)
+    if writer is None:
         return None
     try:
         # Asked after the frame was taken: a worker that leaves sees it, or we see the end.
-        content = None if arena.closed else take(Hands(arena.id, *lane.claim))
+        content = None if arena.closed else take(Owner(arena.id, *writer.claim))
         if content is not None:
-            lane.fill(content)
+            writer.fill(content)
     finally:
-        sealed = lane.seal()  # an empty one becomes free
-    return lane.claim[0] if sealed else None
+        sealed = writer.seal()  # an empty one becomes free
+    return writer.claim[0] if sealed else None

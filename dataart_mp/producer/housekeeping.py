@@ -11,11 +11,11 @@ import time
 from typing import Final
 
 from dataart_mp.producer import threads
-from dataart_mp.queue.bell import Bell
-from dataart_mp.queue.custody import Custody
 from dataart_mp.queue.record_queue import RecordQueue
-from dataart_mp.supervision.heritage import Heritage
+from dataart_mp.queue.wakeup import WakeupPipe
+from dataart_mp.spool.ownership import Ownership
 from dataart_mp.supervision.supervisor import Supervisor
+from dataart_mp.supervision.takeover import Takeover
 
 _log = logging.getLogger("dataart_mp")
 
@@ -23,22 +23,22 @@ _log = logging.getLogger("dataart_mp")
 _LOOK_SECONDS: Final = 1.0
 
 
-class Watch:
+class Housekeeping:
     """The thread that attends one queue in this process.
 
     Args:
         queue: the queue whose frames it seals.
         supervisor: starts the queue's workers.
-        heritage: what was taken over from dead clients, and has workers, too.
+        takeover: what was taken over from dead clients, and has workers, too.
     """
 
-    def __init__(self, queue: RecordQueue, supervisor: Supervisor, heritage: Heritage) -> None:
+    def __init__(self, queue: RecordQueue, supervisor: Supervisor, takeover: Takeover) -> None:
         self._queue = queue
         self._supervisor = supervisor
-        self._heritage = heritage
-        self._news = Bell.make()
+        self._takeover = takeover
+        self._news = WakeupPipe.make()
         self._stopped = self._forgotten = False
-        self._attending = False
+        self._starting = False
         self._thread = threads.Thread(self._watch, "watch")
 
     def start(self) -> None:
@@ -53,17 +53,17 @@ class Watch:
             self._news.close()
             raise
 
-    def attend(self) -> None:
+    def ensure_started(self) -> None:
         """From here on the queue itself needs workers, and not only what others have left."""
-        self._attending = True
-        self._news.ring()
+        self._starting = True
+        self._news.notify()
         if self._thread.ident is None:  # the interpreter is shutting down
             self._supervisor.tend(time.monotonic())
 
     def stop(self, seconds: float) -> bool:
         """End the thread; False when that takes longer than `seconds`."""
         self._stopped = True
-        self._news.ring()
+        self._news.notify()
         itself = self._thread is threading.current_thread()  # where the client is collected
         if not itself and not threads.join(self._thread, seconds):
             return False
@@ -82,18 +82,18 @@ class Watch:
             except Exception:  # noqa: BLE001 - without a watch nothing would be sealed in time
                 if not self._stopped:  # else the queue was closed under way
                     _log.exception("watching over the queue failed; trying again")
-                    self._news.wait(_LOOK_SECONDS)
+                    self._news.wait_at_most(_LOOK_SECONDS)
         if self._forgotten:
             threads.stay_away()
 
     def _look_after_all(self) -> None:
         now = time.monotonic()
-        self._heritage.look(now)
-        custody = Custody(self._queue.arena)
-        if not self._attending and self._heritage.is_anything_parked(custody, now):
-            self._attending = True
-        own = [self._supervisor] if self._attending else []
-        supervisors = [*own, *self._heritage.supervisors]
+        self._takeover.look(now)
+        ownership = Ownership(self._queue.arena)
+        if not self._starting and self._takeover.is_anything_parked(ownership, now):
+            self._starting = True
+        own = [self._supervisor] if self._starting else []
+        supervisors = [*own, *self._takeover.supervisors]
         for supervisor in supervisors:
             supervisor.tend(now)
         dues = [supervisor.due(now) for supervisor in supervisors]
@@ -103,10 +103,10 @@ class Watch:
         """Wait until a worker gets ready or dies, until the end, or until the time is over."""
         listeners = {fd: each for each in supervisors for fd in each.sentinels}
         poll = select.poll()
-        for fd in (self._news.listening, *listeners):
+        for fd in (self._news.read_fd, *listeners):
             poll.register(fd, select.POLLIN)
         for fd, _ in poll.poll(math.ceil(seconds * 1000)):
-            if fd == self._news.listening and not self._stopped:
-                self._news.silence()
+            if fd == self._news.read_fd and not self._stopped:
+                self._news.drain()
             elif fd in listeners and not self._stopped:
                 listeners[fd].hear(fd, time.monotonic())

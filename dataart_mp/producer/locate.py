@@ -44,7 +44,7 @@ class _Level:
     parts: Iterator[Step]
 
 
-def find_fault(event: Mapping[str, object], encodes: Encodes) -> EventError | None:
+def locate(event: Mapping[str, object], encodes: Encodes) -> EventError | None:
     """Say which value keeps an event from being encoded.
 
     Args:
@@ -56,7 +56,7 @@ def find_fault(event: Mapping[str, object], encodes: Encodes) -> EventError | No
         the value's own methods raised, if that was it; None when nothing is wrong any more.
     """
     for name, value in event.items():
-        error = _Walk(name, encodes).find_fault(value)
+        error = _Walk(name, encodes).locate(value)
         if error is not None:
             return error
     return None
@@ -73,7 +73,7 @@ class _Walk:
         self._above: dict[int, str] = {}  # the containers that we are in, and their paths
         self._done: dict[int, object] = {}  # and those that we have left; kept, so no id returns
 
-    def find_fault(self, value: object) -> EventError | None:
+    def locate(self, value: object) -> EventError | None:
         try:
             self._arrive(self._path, value, 1)
             while self._levels:

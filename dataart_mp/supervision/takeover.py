@@ -1,4 +1,4 @@
-"""The heritage: what dead clients left in the spool, delivered by workers that we start.
+"""The takeover: what dead clients left in the spool, delivered by workers that we start.
 
 An arena that was left behind gets workers with our configuration, and nobody who could emit: they
 deliver what is in it, remove its file, and go, whether we live so long or not.
@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Final
 
 from dataart_mp.config import ClientConfig
-from dataart_mp.parking.parcel import Custody
 from dataart_mp.queue.arena import Arena
-from dataart_mp.queue.bell import Bell
 from dataart_mp.queue.record_queue import RecordQueue
-from dataart_mp.queue.spool import Spool, remove
+from dataart_mp.queue.wakeup import WakeupPipe
+from dataart_mp.spool.arenas import Spool, remove
+from dataart_mp.spool.parked_batch import Ownership
 from dataart_mp.supervision.supervisor import Supervisor
 from dataart_mp.supervision.wiring import Wiring
 
@@ -26,7 +26,7 @@ _LOOK_SECONDS: Final = 2.0
 _ASK_SECONDS: Final = 5.0
 
 
-class Heritage:
+class Takeover:
     """All that this process has taken over.
 
     Args:
@@ -39,7 +39,7 @@ class Heritage:
         self._spool = spool
         self._config = config
         self._report = report
-        self._estates: list[_Estate] = []
+        self._orphans: list[_OrphanedArena] = []
         self._look_at = 0.0
         self._ask_at = 0.0
         self._traces: object = None
@@ -47,7 +47,7 @@ class Heritage:
     @property
     def supervisors(self) -> list[Supervisor]:
         """Those of the arenas taken over."""
-        return [estate.supervisor for estate in self._estates]
+        return [orphan.supervisor for orphan in self._orphans]
 
     def look(self, now: float) -> None:
         """Part with what is delivered; and take over, now and then, what was left behind.
@@ -55,56 +55,56 @@ class Heritage:
         Args:
             now: monotonic time, in seconds.
         """
-        for estate in [estate for estate in self._estates if estate.is_settled()]:
-            self._estates.remove(estate)
-            estate.part()
+        for orphan in [orphan for orphan in self._orphans if orphan.is_settled()]:
+            self._orphans.remove(orphan)
+            orphan.part()
         if self._spool is not None and now >= self._look_at:
             self._look_at = now + _LOOK_SECONDS
-            for arena in self._spool.left_behind():
-                self._estates.append(_Estate(arena, self._config, self._report))
+            for arena in self._spool.orphaned():
+                self._orphans.append(_OrphanedArena(arena, self._config, self._report))
 
-    def is_anything_parked(self, custody: Custody, now: float) -> bool:
+    def is_anything_parked(self, ownership: Ownership, now: float) -> bool:
         """Whether a client that is gone has parked something; asked when it may be so since.
 
         In an application that forks, a thread had better not be in SQLite more than it must.
 
         Args:
-            custody: this client's.
+            ownership: this client's.
             now: monotonic time, in seconds.
         """
         if self._spool is None or now < self._ask_at:
             return False
         self._ask_at = now + _ASK_SECONDS
-        before, self._traces = self._traces, self._spool.traces_of_parking(custody)
-        return before != self._traces and self._spool.is_anything_parked(custody)
+        before, self._traces = self._traces, self._spool.traces_of_parking(ownership)
+        return before != self._traces and self._spool.is_anything_parked(ownership)
 
     def leave(self) -> None:
         """Leave the rest to the workers, or to the next heir."""
-        for estate in self._estates:
-            estate.part()
-        self._estates.clear()
+        for orphan in self._orphans:
+            orphan.part()
+        self._orphans.clear()
 
     def forked(self) -> None:
         """In a forked child: the parent is the heir."""
-        for estate in self._estates:
-            estate.supervisor.forked()
-            estate.part()
-        self._estates.clear()
+        for orphan in self._orphans:
+            orphan.supervisor.forked()
+            orphan.part()
+        self._orphans.clear()
 
 
-class _Estate:
+class _OrphanedArena:
     """One arena taken over."""
 
     def __init__(self, arena: Arena, config: ClientConfig, report: int) -> None:
         self._queue = RecordQueue.attach(
             arena,
-            Bell.make(),
-            Bell.make(),
+            WakeupPipe.make(),
+            WakeupPipe.make(),
             config.flush_actions_batch_size,
             config.flush_interval,
         )
         arena.close_for_good()
-        arena.tells_records = config.on_failure is not None
+        arena.reports_records = config.on_failure is not None
         life_end, life = os.pipe()
         os.close(life)  # nobody emits into it any more
         self._life_end = life_end

@@ -4,7 +4,7 @@ import os
 import tempfile
 
 
-def nameless_file() -> int:
+def anonymous_file() -> int:
     """The descriptor of a new, empty one, for its caller to close."""
     # memfd is not bound by the size of /dev/shm, which a container limits to 64 MB.
     if hasattr(os, "memfd_create"):

@@ -1,4 +1,4 @@
-"""A lane: the frame that a producer is filling.
+"""A writer: the frame that a producer is filling.
 
     FREE ──open──► FILLING ──append──► FILLING ──seal──► READY
 
@@ -53,7 +53,7 @@ class Taken(NamedTuple):
     room: int
 
 
-class Lane:
+class FrameWriter:
     """One open frame of this process. Whoever took it from the queue's pool owns it alone.
 
     Attributes:
@@ -78,18 +78,18 @@ class Lane:
     @classmethod
     def open(
         cls, arena: Arena, kind: int, records: int, due: float, origin: Origin | None = None
-    ) -> "Lane | None":
+    ) -> "FrameWriter | None":
         """Claim the lowest free frame, so that few pages are ever touched; None when none is."""
         frame = arena.find(FREE)
         if frame < 0:  # a full buffer asks for each event
             return None
-        lane = cls(arena, records, due)
+        writer = cls(arena, records, due)
         while frame >= 0:
-            if arena.locks.acquire(frame, lane):
+            if arena.locks.acquire(frame, writer):
                 if arena.state(frame) == FREE:
                     _open_account(arena, frame, kind, origin)
-                    lane._begin(frame)
-                    return lane
+                    writer._begin(frame)
+                    return writer
                 arena.locks.release(frame)
             frame = arena.find(FREE, frame + 1)
         return None

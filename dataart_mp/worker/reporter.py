@@ -14,8 +14,8 @@ from typing import Any, Final
 
 from dataart_mp.queue.arena import Arena
 from dataart_mp.queue.locks import REPORTER
+from dataart_mp.transport.response import Response
 from dataart_mp.worker.batch import Batch
-from dataart_mp.worker.verdict import Answer
 
 _PATIENCE_SECONDS: Final = 2.0
 _SILENCE_SECONDS: Final = 30.0
@@ -40,7 +40,7 @@ class Reporter:
         self._unheard = 0
         self._retrying_again_at = 0.0
 
-    def gave_up(self, reason: str, batch: Batch, answer: Answer, attempts: int) -> None:
+    def gave_up(self, reason: str, batch: Batch, answer: Response, attempts: int) -> None:
         """These records will not be delivered."""
         self._report(
             {
@@ -71,7 +71,7 @@ class Reporter:
         """Something that the application's owner should see to; no record is lost by it."""
         self._report({"report": "trouble", "text": text})
 
-    def retrying(self, answer: Answer, delay: float) -> None:
+    def retrying(self, answer: Response, delay: float) -> None:
         """A batch has to wait; said once in a while, for an outage concerns every batch."""
         now = time.monotonic()
         if now >= self._retrying_again_at:

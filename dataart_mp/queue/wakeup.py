@@ -1,0 +1,97 @@
+"""A wakeup pipe: wakes a process that waits for work, or for a free frame.
+
+A notification is a hint. The state of a frame in the arena is the fact. A notification that is lost
+(the pipe was full, or the process that read it died before it acted) costs latency and nothing
+else, because every waiter also looks at the states from time to time.
+"""
+
+import math
+import os
+import select
+from typing import Final
+
+# Less than PIPE_BUF, so each notification is written and read whole (POSIX, write(2)): no lock is
+# needed, and no death leaves half of one in the pipe.
+_MESSAGE_BYTES: Final = 4
+_DRAIN_BYTES: Final = 1024 * _MESSAGE_BYTES
+
+
+class WakeupPipe:
+    """One pipe. Any process that holds it may notify, and one waiter reads each notification.
+
+    Attributes:
+        read_fd: The end that waiters read; -1 when it is closed.
+        write_fd: The end that `notify` writes, which never blocks; -1 when it is closed.
+    """
+
+    def __init__(self, read_fd: int, write_fd: int) -> None:
+        self.read_fd = read_fd
+        self.write_fd = write_fd
+
+    @classmethod
+    def make(cls) -> "WakeupPipe":
+        """Make a new pipe."""
+        read_fd, write_fd = os.pipe()
+        os.set_blocking(write_fd, False)
+        return cls(read_fd, write_fd)
+
+    def notify(self, number: int = 0) -> bool:
+        """Wake one waiter and pass it `number`; False when the pipe is full."""
+        message = number.to_bytes(_MESSAGE_BYTES, "little")
+        try:
+            return os.write(self.write_fd, message) == _MESSAGE_BYTES
+        except BlockingIOError:
+            return False
+
+    def wait(self) -> int:
+        """Wait for a notification, without a limit, and return its number.
+
+        Of several threads that block in `read` the kernel wakes one. If they polled, it would wake
+        all of them for each notification.
+        """
+        while True:
+            try:
+                return int.from_bytes(os.read(self.read_fd, _MESSAGE_BYTES), "little")
+            except BlockingIOError:  # `wait_at_most` was used on this pipe, too
+                self._poll(None)
+
+    def wait_at_most(self, seconds: float | None) -> int | None:
+        """Wait at most `seconds` (None: without a limit) for a notification.
+
+        Returns:
+            Its number; None when none came, or when another waiter read it first.
+        """
+        os.set_blocking(self.read_fd, False)
+        message = self._read(_MESSAGE_BYTES) if self._poll(seconds) else b""
+        return int.from_bytes(message, "little") if message else None
+
+    def has_notifications(self) -> bool:
+        """Return whether the pipe holds notifications that nobody has read yet."""
+        return self._poll(0)
+
+    def drain(self) -> None:
+        """Discard the notifications in the pipe, at most a thousand, without waiting."""
+        os.set_blocking(self.read_fd, False)
+        self._read(_DRAIN_BYTES)
+
+    def close(self) -> None:
+        """Close both ends in this process. A second call does nothing."""
+        # Each number is forgotten before it is closed: it may be another file's soon after, and an
+        # interrupted close must not close that one when it is called again.
+        fd, self.read_fd = self.read_fd, -1
+        if fd >= 0:
+            os.close(fd)
+        fd, self.write_fd = self.write_fd, -1
+        if fd >= 0:
+            os.close(fd)
+
+    def _read(self, size: int) -> bytes:
+        try:
+            return os.read(self.read_fd, size)
+        except BlockingIOError:  # another waiter read it first
+            return b""
+
+    def _poll(self, seconds: float | None) -> bool:
+        poll = select.poll()
+        poll.register(self.read_fd, select.POLLIN)
+        return bool(poll.poll(None if seconds is None else math.ceil(seconds * 1000)))

@@ -1,0 +1,23 @@
+"""A response: what came back for one request, or why nothing did."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """What came back for one request.
+
+    Attributes:
+        status: HTTP status; None when no response arrived.
+        text: First bytes of the body, or why no response arrived.
+        retry_after: The Retry-After header as it was sent; None when there was none.
+    """
+
+    status: int | None
+    text: str = ""
+    retry_after: str | None = None
+
+    @property
+    def summary(self) -> str:
+        """The status for a log line: "status 503" or "no response"."""
+        return "no response" if self.status is None else f"status {self.status}"
