@@ -75,7 +75,7 @@ def encode(events: int) -> Sample:
 
 
 def copy(events: int) -> Sample:
-    """A record into shared memory, frame after frame, as `RecordQueue.append` copies it."""
+    """A record into shared memory, frame after frame, as `ProducerEnd.append` copies it."""
     line = event() + b"\n"
     memory = memoryview(mmap.mmap(-1, _FRAMES * _FRAME))
     size, end = len(line), _FRAMES * _FRAME - len(line)

@@ -77,7 +77,7 @@ def _transfer(queue: Queue, records: int) -> float:
             queue.put(_LINE)
         queue.put(_END)
         if isinstance(queue, RecordQueue):
-            queue.seal()
+            queue.producer.seal()
         queue.join()
         return time.perf_counter() - start
 

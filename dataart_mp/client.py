@@ -114,7 +114,7 @@ class Client:
         """
         record = encode_action(key, user_key, is_anonymous_user, timestamp, metadata)
         try:
-            self._queue.append(record, self._patience)
+            self._queue.producer.append(record, self._patience)
         except queue.Full as full:
             self._overflow(full)
             return False
@@ -142,7 +142,7 @@ class Client:
             Exception: whatever drawing from `actions` raises. All that was drawn is accepted.
         """
         self._queue.check_open()
-        take = functools.partial(self._queue.append_lines, timeout=self._patience)
+        take = functools.partial(self._queue.producer.append_lines, timeout=self._patience)
         return Bulk(actions, self.config.flush_actions_batch_size, take, self._overflow).run()
 
     def identify(self, user_key: str, metadata: Mapping[str, Any] | None = None) -> bool:
@@ -160,7 +160,7 @@ class Client:
         """
         record = encode_identity(user_key, metadata)
         try:
-            self._queue.append_alone(record, self._patience)
+            self._queue.producer.append_alone(record, self._patience)
         except queue.Full as full:
             self._overflow(full)
             return False
@@ -182,7 +182,7 @@ class Client:
             ClosedError: the client is closed.
         """
         self._engine.ensure_reports_read()
-        return self._queue.flush(timeout)
+        return self._queue.producer.flush(timeout)
 
     def close(self, timeout: float | None = None) -> int:
         """Flush, and use the client no more. A second call does nothing and returns the same.
@@ -253,7 +253,7 @@ class Client:
     def _close(self, left: int) -> None:
         if os.getpid() == self._maker:
             self._queue.arena.close_for_good()
-        self._queue.seal()
+        self._queue.producer.seal()
         self._last_stats = self._queue.stats()
         self._left = left
         self._abandon.detach()
@@ -284,9 +284,9 @@ class Client:
         self._tell_drops(self._drops.rest(time.monotonic()))
         if os.getpid() == self._maker:
             waited = time.monotonic() - started  # by other clients' flushes: it counts for all
-            self._queue.flush(max(0.0, self.config.exit_timeout - waited))
+            self._queue.producer.flush(max(0.0, self.config.exit_timeout - waited))
         else:
-            self._queue.seal()
+            self._queue.producer.seal()
         self._engine.take_leave()
 
 

@@ -97,7 +97,7 @@ class Housekeeping:
         for supervisor in supervisors:
             supervisor.tend(now)
         dues = [supervisor.due(now) for supervisor in supervisors]
-        self._wait(min(_LOOK_SECONDS, self._queue.seal_due(now), *dues), supervisors)
+        self._wait(min(_LOOK_SECONDS, self._queue.producer.seal_due(now), *dues), supervisors)
 
     def _wait(self, seconds: float, supervisors: list[Supervisor]) -> None:
         """Wait until a worker gets ready or dies, until the end, or until the time is over."""

@@ -1,17 +1,24 @@
 """The record queue: shared memory between producers and workers, owned frame by frame.
 
-    FREE ──claim──► FILLING ──seal──► READY ──claim──► SENDING ──settle──► SETTLED ──wipe──► FREE
+    FREE ──claim──► FILLING ──seal──► READY ──claim──► SENDING ──settle──► SETTLED ──free──► FREE
            producer process             ▲                 │ worker process
                                         └──── WAITING ◄───┘ (backoff: owned by nobody)
 
-Read in this order: `locks` (who owns a frame), `arena` (where its bytes lie: in a `nameless` file,
-or in one of the `spool`), `bell` (how the other side hears of it), `writer` (a producer's open
-frame), `frame` (a worker's claimed frame), `restock` (a frame filled from what was parked, as far
-as `ownership` allows), `counters` (the counters), `record_queue` (all of it, behind the face of a
-`multiprocessing.Queue`).
+Read in this order:
+
+    locks, arena, account     who owns a frame, where its bytes lie, what its words mean
+    frame_writer, writer_pool a producer's open frames
+    frame, joining, release   a worker's claimed frame
+    wakeup, janitor           how others learn of work, and what becomes of the frames of the dead
+    counters, accounting      the counters that belong to no frame, and the balance of all records
+    producer_end, worker_end  what clients and workers call
+    lifetime, companion       fork, waiting and close; who provides workers
+    reader                    single records, for `get`
+    record_queue              all of it, with the interface of a `multiprocessing.JoinableQueue`
 """
 
+from dataart_mp.queue.companion import AbandonedError
 from dataart_mp.queue.frame import Frame
-from dataart_mp.queue.record_queue import AbandonedError, RecordQueue
+from dataart_mp.queue.record_queue import RecordQueue
 
 __all__ = ["AbandonedError", "Frame", "RecordQueue"]

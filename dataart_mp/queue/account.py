@@ -1,6 +1,76 @@
-"""The account of a frame."""
+"""The account of a frame: 32 words that say what it holds, and what became of all it ever held.
 
-from typing import NamedTuple
+    word  name                  valid in states      meaning
+    0     generation            always               times a producer has claimed the frame
+    1     count                 READY .. SETTLED     records of its own, without those joined to it
+    2     length                READY .. SETTLED     bytes of content, with what was joined to it
+    3     kind                  FILLING .. SETTLED   ACTIONS or IDENTITY
+    4     progress              READY .. WAITING     what is done with; see `Progress`
+    5     batch_end             READY .. WAITING     where the batch in progress ends
+    6     attempts              batch in progress    failed attempts of it so far
+    7     sent                  batch in progress    whether any request carried it
+    8     since                 batch in progress    when its first attempt began
+    9     due                   WAITING              when to try again
+    10    not_before            WAITING              the platform wants no attempt before this
+    11    taken                 FILLING .. SETTLED   id of the parked batch it was filled from, or 0
+    12    adopted               FILLING .. SETTLED   whether another client had parked that batch
+    13    parking               READY .. SETTLED     whether the rest may have been parked
+    14    joining               READY .. SETTLED     1 + the frame that is being joined to it, or 0
+    15    followers             READY .. SETTLED     the most frames that were joined to it
+    16    opening totals        FILLING .. WAITING   five totals when it was claimed
+    21    joined_length         joining is set       what `length` becomes when that is complete
+    22    leader                JOINED               the frame that holds its content, too
+    23    leader_generation     JOINED               and that frame's generation
+    24    closing totals        FREE, SETTLED        five totals when it was last settled
+    29    postponed             WAITING              when `due` was set
+
+Times are nanoseconds since the epoch. A batch is in progress when `batch_end` lies behind what is
+done with.
+
+The totals exist twice, so that one store, that of the state SETTLED, moves a frame's records from
+pending to delivered. A death before that store leaves the opening totals in force, a death after it
+the closing ones. One frame may park what another one takes back, so the total PARKED of a single
+frame may be negative, modulo 2**64. The sum over all frames is not.
+"""
+
+from typing import Final, NamedTuple, overload
+
+ACTIONS: Final = 0
+IDENTITY: Final = 1
+
+WORD_BYTES: Final = 8
+WORDS: Final = 32
+WORD_MASK: Final = (1 << 64) - 1
+
+ACCEPTED, DELIVERED, REJECTED, FAILED, PARKED = range(5)
+"""The five totals."""
+TOTALS: Final = 5
+_COUNT: Final = 1
+_OPENING: Final = 16
+_CLOSING: Final = 24
+_ZEROS: Final = memoryview(bytes((_OPENING - _COUNT) * WORD_BYTES)).cast("Q")
+
+_COUNT_BITS: Final = 20
+_COUNT_MASK: Final = (1 << _COUNT_BITS) - 1
+_THROUGH_SHIFT: Final = 2 * _COUNT_BITS
+MAX_RECORDS: Final = _COUNT_MASK
+"""The most records of a frame: as many as `progress` can count."""
+MAX_CAPACITY: Final = (1 << 24) - 1
+"""The most bytes of a frame's content: as many as `progress` can count."""
+
+
+class Progress(NamedTuple):
+    """What of a frame's content is done with, from its front; packed into one word.
+
+    Attributes:
+        through: Bytes (24 bits).
+        rejected: Records among them that the platform rejected (20 bits).
+        failed: Records among them that failed permanently (20 bits).
+    """
+
+    through: int
+    rejected: int
+    failed: int
 
 
 class Evicted(NamedTuple):
@@ -13,3 +83,182 @@ class Evicted(NamedTuple):
 
     own: int
     adopted: int
+
+
+class Word:
+    """One word of an account, read and written as an attribute. Storing it is a single store.
+
+    Attributes:
+        offset: Its place in the account, in words.
+    """
+
+    def __init__(self, offset: int) -> None:
+        self.offset = offset
+
+    @overload
+    def __get__(self, account: None, owner: type) -> "Word": ...
+
+    @overload
+    def __get__(self, account: "Account", owner: type) -> int: ...
+
+    def __get__(self, account: "Account | None", owner: type) -> "Word | int":
+        return self if account is None else account.words[account.first + self.offset]
+
+    def __set__(self, account: "Account", value: int) -> None:
+        account.words[account.first + self.offset] = value
+
+
+class Account:
+    """A typed view of one frame's account.
+
+    Args:
+        words: The arena's words.
+        first: Number of the account's first word.
+    """
+
+    __slots__ = ("first", "words")
+
+    generation = Word(0)
+    count = Word(_COUNT)
+    length = Word(2)
+    kind = Word(3)
+    batch_end = Word(5)
+    attempts = Word(6)
+    sent = Word(7)
+    since = Word(8)
+    due = Word(9)
+    not_before = Word(10)
+    taken = Word(11)
+    adopted = Word(12)
+    parking = Word(13)
+    joining = Word(14)
+    followers = Word(15)
+    joined_length = Word(21)
+    leader = Word(22)
+    leader_generation = Word(23)
+    postponed = Word(29)
+    _progress = Word(4)
+
+    def __init__(self, words: memoryview, first: int) -> None:
+        self.words = words
+        self.first = first
+
+    @property
+    def progress(self) -> Progress:
+        """What is done with. Setting it is a single store."""
+        word = self._progress
+        return Progress(
+            word >> _THROUGH_SHIFT, word >> _COUNT_BITS & _COUNT_MASK, word & _COUNT_MASK
+        )
+
+    @progress.setter
+    def progress(self, progress: Progress) -> None:
+        through, rejected, failed = progress
+        self._progress = through << _THROUGH_SHIFT | rejected << _COUNT_BITS | failed
+
+    @property
+    def through(self) -> int:
+        """Bytes of content that are done with."""
+        return self._progress >> _THROUGH_SHIFT
+
+    @property
+    def is_untouched(self) -> bool:
+        """Whether it holds actions straight from a producer, and no attempt was prepared for any.
+
+        Only such frames are joined.
+        """
+        return not (
+            self.batch_end
+            or self._progress
+            or self.kind
+            or self.taken
+            or self.parking
+            or self.followers
+        )
+
+    def open(self, kind: int, taken: int = 0, *, adopted: bool = False) -> None:
+        """Begin a new filling. The caller then stores the state FILLING.
+
+        Args:
+            kind: ACTIONS or IDENTITY; whoever completes the frame of a dead producer needs it.
+            taken: Id of the parked batch that it is filled from; 0 for none.
+            adopted: Whether another client had parked that batch.
+        """
+        words, first = self.words, self.first
+        words[first] += 1  # the generation
+        opening, closing = first + _OPENING, first + _CLOSING
+        words[opening : opening + TOTALS] = words[closing : closing + TOTALS]
+        words[first + _COUNT : opening] = _ZEROS
+        self.kind = kind
+        if taken:
+            self.taken, self.adopted = taken, adopted
+
+    def reopen(self, kind: int) -> None:
+        """Forget all about its content, except that it is there. For a damaged frame."""
+        first = self.first
+        self.words[first + _COUNT : first + _OPENING] = _ZEROS
+        self.kind = kind
+
+    def close(self, parked: int, evicted: Evicted) -> None:
+        """Write the closing totals. The caller then stores the state SETTLED.
+
+        Args:
+            parked: Records that were parked; 0 when all content is done with.
+            evicted: Records that were discarded to make room for those; they count as failed.
+        """
+        count = self.count
+        _, rejected, failed = self.progress
+        # A batch that this client has parked was counted as accepted, and is parked no longer.
+        returned = count if self.taken and not self.adopted else 0
+        # Totals of a leader are negative, modulo 2**64, where what was joined to it has failed:
+        # each follower counts its own records as delivered.
+        self._close(
+            {
+                ACCEPTED: count - returned + evicted.adopted,
+                DELIVERED: count - rejected - failed - parked,
+                REJECTED: rejected,
+                FAILED: failed + sum(evicted),
+                PARKED: parked - returned - evicted.own,
+            }
+        )
+
+    def close_joined(self) -> None:
+        """Write the closing totals of a JOINED frame: its own account says that all arrived."""
+        closing, opening = self.first + _CLOSING, self.first + _OPENING
+        self.words[closing : closing + TOTALS] = self.words[opening : opening + TOTALS]
+        self._close({ACCEPTED: self.count, DELIVERED: self.count})
+
+    def opening(self) -> list[int]:
+        """Return the five totals when the frame was last claimed."""
+        return self._totals(_OPENING)
+
+    def closing(self) -> list[int]:
+        """Return the five totals when the frame was last settled."""
+        return self._totals(_CLOSING)
+
+    def due_at(self, now: int, *, early: bool = False) -> int:
+        """Return when the batch of a WAITING frame may be tried again.
+
+        That is at once when it seems to have been postponed in the future: somebody has set the
+        clock back, and how long it has waited is unknown.
+
+        Args:
+            now: The time (epoch, ns).
+            early: Return the earliest time that the platform allows, not the planned one.
+
+        Returns:
+            Time since the epoch in nanoseconds.
+        """
+        if self.postponed > now:
+            return now
+        return self.not_before if early else self.due
+
+    def _close(self, outcome: dict[int, int]) -> None:
+        words, opening, closing = self.words, self.first + _OPENING, self.first + _CLOSING
+        for total, amount in outcome.items():
+            words[closing + total] = words[opening + total] + amount & WORD_MASK
+
+    def _totals(self, offset: int) -> list[int]:
+        start = self.first + offset
+        totals: list[int] = self.words[start : start + TOTALS].tolist()
+        return totals

@@ -1,58 +1,50 @@
-"""The balance: what became of all records, read while everybody goes on working."""
+"""Accounting: the balance of all records, read while all processes continue to work."""
 
-from dataart_mp.queue.arena import (
+from dataart_mp.queue.account import (
     ACCEPTED,
-    ADOPTED,
-    CLOSING,
-    COLUMNS,
-    COUNT,
     DELIVERED,
     FAILED,
-    FILLING,
-    FREE,
-    GENERATION,
-    OPENING,
     PARKED,
     REJECTED,
-    SETTLED,
-    TAKEN,
+    TOTALS,
     WORD_MASK,
-    Arena,
+    Account,
 )
+from dataart_mp.queue.arena import FILLING, FREE, SETTLED, Arena
 from dataart_mp.queue.counters import BYTES, DROPPED_FULL, REQUESTS, RETRIES, Counters
 from dataart_mp.queue.frame_writer import filled
 from dataart_mp.stats import Stats
 
 
 def balance(arena: Arena, counters: Counters) -> Stats:
-    """The balance sheet over all processes, dead ones too, since the arena was made.
+    """Return the balance over all processes, dead ones included, since the arena was made.
 
-    Frames are read one after the other, and meanwhile records may move from one that was read to
-    one that was not: by way of the parking lot, or with the frame that they were joined to. So they
-    stand as pending where they were, and what they become where they are now is taken off what was
-    parked, or delivered. A total below zero is that of such records, which stand as pending twice.
+    Frames are read one after another. Meanwhile records may move from a frame that was read to one
+    that was not, by way of the parking lot or with the frame that they were joined to. Then they
+    are pending in the first frame, and what they became in the second one is negative there: a
+    total below zero counts records that are pending twice.
     """
-    sums = [0] * COLUMNS
+    sums = [0] * TOTALS
     pending = 0
     for frame in range(arena.frames):
-        account, waiting = _account(arena, frame)
+        totals, waiting = _read(arena, frame)
         pending += waiting
-        for column, amount in enumerate(account):
+        for column, amount in enumerate(totals):
             sums[column] += amount
-    totals = dict.fromkeys((DELIVERED, PARKED), 0)
-    for column in totals:
+    outcomes = dict.fromkeys((DELIVERED, PARKED), 0)
+    for column in outcomes:
         total = _signed(sums[column])
-        totals[column] = max(0, total)
+        outcomes[column] = max(0, total)
         pending += min(0, total)
     dropped = counters.total(DROPPED_FULL)
     return Stats(
         accepted=sums[ACCEPTED] + dropped,
-        delivered=totals[DELIVERED],
+        delivered=outcomes[DELIVERED],
         pending=pending,
         dropped={"buffer full": dropped} if dropped else {},
         rejected=sums[REJECTED],
         failed=sums[FAILED],
-        parked=totals[PARKED],
+        parked=outcomes[PARKED],
         retries=counters.total(RETRIES),
         requests=counters.total(REQUESTS),
         bytes=counters.total(BYTES),
@@ -60,39 +52,37 @@ def balance(arena: Arena, counters: Counters) -> Stats:
 
 
 def pending_in(arena: Arena, frame: int) -> int:
-    """How many records of a frame are not settled yet."""
-    return _account(arena, frame)[1]
+    """Return how many records of a frame are not settled yet."""
+    return _read(arena, frame)[1]
 
 
-def _account(arena: Arena, frame: int) -> tuple[list[int], int]:
-    """One frame's totals and its pending records, from between two changes of owner."""
-    words, account = arena.words, arena.account(frame)
+def _read(arena: Arena, frame: int) -> tuple[list[int], int]:
+    """Return one frame's totals and pending records, of one moment."""
+    account = arena.account(frame)
     while True:
-        generation, state = words[account + GENERATION], arena.state(frame)
+        generation, state = account.generation, arena.state(frame)
         if not generation:
-            return [0] * COLUMNS, 0
+            return [0] * TOTALS, 0
         if state in (FREE, SETTLED):
-            sums, pending = _row(arena, account + CLOSING), 0
+            totals, pending = account.closing(), 0
         else:
-            sums = _row(arena, account + OPENING)
-            taken = words[account + TAKEN]
-            if state != FILLING:
-                pending = words[account + COUNT]
-            else:
-                pending = 0 if taken else filled(arena, frame)[0]
-            if taken and not words[account + ADOPTED]:
-                sums[PARKED] -= pending
-            else:
-                sums[ACCEPTED] += pending
-        if (generation, state) == (words[account + GENERATION], arena.state(frame)):
-            return sums, pending
+            totals = account.opening()
+            pending = _unsettled(arena, frame, account, state)
+            column, sign = (PARKED, -1) if account.taken and not account.adopted else (ACCEPTED, 1)
+            totals[column] += sign * pending
+        if (generation, state) == (account.generation, arena.state(frame)):
+            return totals, pending
+
+
+def _unsettled(arena: Arena, frame: int, account: Account, state: int) -> int:
+    """Return the records of a frame that holds some, or is about to."""
+    if state != FILLING:
+        return account.count
+    # What it is being filled from is still parked, and counted there.
+    return 0 if account.taken else filled(arena, frame)[0]
 
 
 def _signed(total: int) -> int:
-    """A sum of words, of which some were less than zero, modulo 2**64."""
+    """Return a sum of words, some of which were negative, modulo 2**64."""
     word = total & WORD_MASK
     return word if word <= WORD_MASK >> 1 else word - WORD_MASK - 1
-
-
-def _row(arena: Arena, first: int) -> list[int]:
-    return arena.words[first : first + COLUMNS].tolist()

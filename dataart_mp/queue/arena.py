@@ -9,29 +9,6 @@
 A word is an unsigned 64-bit integer in native order, aligned: storing one is a single store, and
 so is storing a state. Whatever must change together hangs on one such store, because the process
 that writes may die between any two of them.
-
-    word of an account   valid while          meaning
-    GENERATION           always               times the frame was claimed by a producer
-    COUNT, LENGTH, KIND  READY .. SETTLED     records, bytes of content, ACTIONS or IDENTITY (COUNT
-                                              without, LENGTH with what was joined to it)
-    PROGRESS, BATCH_END  READY .. WAITING     what of the frame is through; end of the batch at hand
-    ATTEMPTS, SENT       a batch is at hand   its failed tries so far; whether any request was its
-    SINCE                a batch is at hand   when its first try began
-    DUE, NOT_BEFORE      READY .. WAITING     when to try again; before that the platform wants none
-    POSTPONED            READY .. WAITING     when these two were said
-    TAKEN, ADOPTED       FILLING .. SETTLED   the parked batch it was taken from; whether of another
-    PARKING              READY .. SETTLED     whether the rest may have been parked
-    JOINING              READY .. SETTLED     the frame, plus 1, whose content is being joined to it
-    JOINED_LENGTH        JOINING is set       LENGTH, when that is done
-    FOLLOWERS            READY .. SETTLED     how many frames were joined to it, at most
-    LEADER, its .._GENER JOINED               the frame that holds its content, too, and sends it
-    OPENING + column     FILLING .. WAITING   totals of the frame's life when it was claimed
-    CLOSING + column     FREE and SETTLED     totals of the frame's life when it was last settled
-
-Moments are nanoseconds of the epoch. The totals exist twice so that one store, that of the state
-SETTLED, moves a frame's records from "pending" to "delivered": a death before it leaves the old
-account in force, a death after it the new one. What one frame has parked another one takes, so the
-column PARKED of a single frame may be less than zero, modulo 2**64; the sum over all is not.
 """
 
 import mmap
@@ -42,6 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from dataart_mp.queue.account import MAX_CAPACITY, WORD_BYTES, WORDS, Account
 from dataart_mp.queue.anonymous_file import anonymous_file
 from dataart_mp.queue.locks import RecordLocks
 
@@ -53,23 +31,6 @@ WAITING: Final = 4
 SETTLED: Final = 5
 JOINED: Final = 6
 
-ACTIONS: Final = 0
-IDENTITY: Final = 1
-
-WORD: Final = 8
-GENERATION, COUNT, LENGTH, KIND, PROGRESS, BATCH_END = range(6)
-ATTEMPTS, SENT, SINCE, DUE, NOT_BEFORE = range(6, 11)
-TAKEN, ADOPTED, PARKING = range(11, 14)
-JOINING, FOLLOWERS = 14, 15
-OPENING: Final = 16
-JOINED_LENGTH, LEADER, LEADER_GENERATION = 21, 22, 23
-CLOSING: Final = 24
-POSTPONED: Final = 29
-ACCOUNT_WORDS: Final = 32
-ACCEPTED, DELIVERED, REJECTED, FAILED, PARKED = range(5)  # columns of OPENING and CLOSING
-COLUMNS: Final = 5
-WORD_MASK: Final = (1 << 64) - 1
-
 ROW_WORDS: Final = 8
 ROW_COUNT: Final = 4096
 
@@ -80,7 +41,6 @@ _CLOSED_WORD: Final = 16  # word numbers in the header, clear of what _HEADER ho
 _WANTED_WORD: Final = 17
 _REPORTS_WORD: Final = 18
 _MOST_FRAMES: Final = 1_000_000
-_MOST_CAPACITY: Final = (1 << 24) - 1  # as many as the word PROGRESS can tell
 _PAGE: Final = max(4096, mmap.PAGESIZE)
 
 
@@ -182,14 +142,14 @@ class Arena:
 
     @staticmethod
     def _frames_offset(frames: int) -> int:
-        counters = ROW_COUNT * ROW_WORDS * WORD
-        return _PAGE + counters + _pages(frames) + _pages(frames * ACCOUNT_WORDS * WORD)
+        counters = ROW_COUNT * ROW_WORDS * WORD_BYTES
+        return _PAGE + counters + _pages(frames) + _pages(frames * WORDS * WORD_BYTES)
 
     def _place(self, frames: int) -> None:
-        self._counters_word = _PAGE // WORD
-        self._states = _PAGE + ROW_COUNT * ROW_WORDS * WORD
+        self._counters_word = _PAGE // WORD_BYTES
+        self._states = _PAGE + ROW_COUNT * ROW_WORDS * WORD_BYTES
         self._states_end = self._states + frames
-        self._accounts_word = (self._states + _pages(frames)) // WORD
+        self._accounts_word = (self._states + _pages(frames)) // WORD_BYTES
         self._frames = self._frames_offset(frames)
 
     def named(self, path: Path | None) -> None:
@@ -201,74 +161,79 @@ class Arena:
     # Frames
 
     def state(self, frame: int) -> int:
-        """The state of a frame."""
+        """Return the state of a frame."""
         return self.memory[self._states + frame]
 
     def set_state(self, frame: int, state: int) -> None:
-        """Store a frame's state: the one step at which its account changes owner."""
+        """Store a frame's state: the one step that decides what its account means."""
         self.memory[self._states + frame] = state
 
     def find(self, state: int, start: int = 0) -> int:
-        """The lowest frame from `start` on that is in `state`; -1 when there is none."""
+        """Return the lowest frame from `start` on that is in `state`; -1 when there is none."""
         at = self.memory.find(state.to_bytes(), self._states + start, self._states_end)
         return at if at < 0 else at - self._states
 
     def each_in(self, state: int) -> Iterator[int]:
-        """The frames in `state`, lowest first, each looked for when it is asked for."""
+        """Yield the frames in `state`, lowest first; each is looked up when it is asked for."""
         frame = self.find(state)
         while frame >= 0:
             yield frame
             frame = self.find(state, frame + 1)
 
     def all_in(self, state: int) -> list[int]:
-        """All frames in `state`, lowest first."""
+        """Return all frames in `state`, lowest first."""
         return list(self.each_in(state))
 
     def all_free(self) -> bool:
-        """Whether no frame holds, or is about to hold, anything."""
+        """Return whether no frame holds, or is about to hold, anything."""
         states = self.memory[self._states : self._states_end]
         return not states.strip(FREE.to_bytes())
 
     def free(self) -> int:
-        """How many frames are free."""
+        """Return how many frames are free."""
         return self.memory[self._states : self._states_end].count(FREE)
 
-    def account(self, frame: int) -> int:
-        """The number of the first word of a frame's account."""
-        return self._accounts_word + frame * ACCOUNT_WORDS
+    def account(self, frame: int) -> Account:
+        """Return a view of a frame's account."""
+        return Account(self.words, self._accounts_word + frame * WORDS)
 
     def generation(self, frame: int) -> int:
-        """How often a producer has claimed the frame."""
-        return self.words[self.account(frame) + GENERATION]
+        """Return how often a producer has claimed the frame."""
+        return self.words[self._accounts_word + frame * WORDS + Account.generation.offset]
 
     def base(self, frame: int) -> int:
-        """Where a frame's content begins in `memory`."""
+        """Return where a frame's content begins in `memory`."""
         return self._frames + frame * self.stride
 
     def content(self, frame: int, start: int, end: int) -> bytes:
-        """A copy of a part of a frame's content."""
+        """Return a copy of a part of a frame's content."""
         base = self.base(frame)
         return self.memory[base + start : base + end]
 
+    def write(self, frame: int, start: int, content: bytes) -> None:
+        """Copy bytes into a frame."""
+        at = self.base(frame) + start
+        self.memory[at : at + len(content)] = content
+
     def wipe(self, frame: int, start: int, end: int) -> None:
-        """Fill a part of a frame with zeros again."""
+        """Fill a part of a frame with zeros."""
         base = self.base(frame)
         self.memory[base + start : base + end] = bytes(end - start)
 
-    # What all processes know of the whole
+    # Flags that all processes share
 
     @property
     def closed(self) -> bool:
-        """Whether the process that made the arena has closed it for new records."""
+        """Whether the client is closed for new records, in all processes."""
         return bool(self.words[_CLOSED_WORD])
 
     def close_for_good(self) -> None:
-        """Take no more records, from any process."""
+        """Refuse new records from now on, from any process."""
         self.words[_CLOSED_WORD] = 1
 
     @property
     def wanted_until(self) -> int:
-        """Until when (monotonic, ns) somebody waits for frames to be settled."""
+        """Until when some process waits for frames to be settled (monotonic, ns)."""
         return self.words[_WANTED_WORD]
 
     @wanted_until.setter
@@ -277,7 +242,7 @@ class Arena:
 
     @property
     def reports_records(self) -> bool:
-        """Whether reports of failures are to hold the records: somebody has an `on_failure`."""
+        """Whether reports of failures hold the records: the client has an `on_failure`."""
         return bool(self.words[_REPORTS_WORD])
 
     @reports_records.setter
@@ -285,7 +250,7 @@ class Arena:
         self.words[_REPORTS_WORD] = wanted
 
     def row(self, number: int) -> int:
-        """The number of the first word of a row of the counters."""
+        """Return the number of the first word of a row of counters."""
         return self._counters_word + number * ROW_WORDS
 
     def close(self) -> None:
@@ -320,7 +285,7 @@ def _check_header(header: bytes) -> tuple[int, int]:
             "newer",
             f"its layout is {version}, this release knows {_VERSION}: use the release that made it",
         )
-    known = 1 <= frames <= _MOST_FRAMES and 1 <= capacity <= _MOST_CAPACITY
+    known = 1 <= frames <= _MOST_FRAMES and 1 <= capacity <= MAX_CAPACITY
     if not known or stride != _stride(capacity):
         raise ArenaError("corrupt", f"{frames} frames of {capacity} bytes every {stride} make none")
     return frames, capacity

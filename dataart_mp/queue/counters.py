@@ -1,7 +1,8 @@
-"""The counters: the counters that belong to no frame.
+"""The counters that belong to no frame: requests, retries, bytes, drops.
 
-One row a thread that counts, and only its owner writes to it, so nothing is lost between processes
-without any lock on the way. A row outlives its owner: the next one goes on where it stopped.
+Each thread that counts has a row of its own in the arena and is the only one that writes to it, so
+no lock is needed and no count is lost between processes. When its owner has gone, the next thread
+that needs a row continues it.
 """
 
 from typing import Final
@@ -9,8 +10,9 @@ from typing import Final
 from dataart_mp.queue.arena import ROW_COUNT, Arena
 from dataart_mp.queue.locks import ROWS
 
-USED, REQUESTS, RETRIES, BYTES, DROPPED_FULL, DROPPED_CLOSED = range(6)
-COLUMNS: Final = range(REQUESTS, DROPPED_CLOSED + 1)
+_USED: Final = 0
+REQUESTS, RETRIES, BYTES, DROPPED_FULL = range(1, 5)
+"""The columns of a row."""
 
 
 class Counters:
@@ -22,7 +24,8 @@ class Counters:
 
     def add(self, column: int, amount: int = 1) -> None:
         """Count `amount` more in `column`. Never waits."""
-        # A row is nobody else's between pop and append, as a writer is in `RecordQueue.put`.
+        # Between pop and append the row belongs to this thread alone, as a writer does in
+        # `ProducerEnd.append`.
         try:
             row = self._rows.pop()
         except IndexError:
@@ -31,26 +34,26 @@ class Counters:
         self._rows.append(row)
 
     def total(self, column: int) -> int:
-        """What all threads of all processes, dead ones too, have counted in `column`."""
+        """Return what all threads of all processes, dead ones included, have counted."""
         words = self._arena.words
         total = 0
         for number in range(ROW_COUNT):
             row = self._arena.row(number)
-            if not words[row + USED]:
+            if not words[row + _USED]:
                 break  # rows are taken lowest first
             total += words[row + column]
         return total
 
     def forget(self) -> None:
-        """In a forked child: the rows are the parent's."""
+        """Forget the rows of this process: in a forked child they are the parent's."""
         self._rows = []
 
     def _claim(self) -> int:
         for number in range(ROW_COUNT):
             row = self._arena.row(number)
-            # Said before it is taken, and of rows that others are about to take: `total` must
-            # see no gap below a row that counts.
-            self._arena.words[row + USED] = 1
+            # Stored before the row is taken, and for rows that others are about to take: `total`
+            # must see no gap below a row that counts.
+            self._arena.words[row + _USED] = 1
             if self._arena.locks.acquire(ROWS + number):
                 return row
         raise RuntimeError(f"more than {ROW_COUNT} threads count events at once; emit from fewer")

@@ -1,26 +1,28 @@
-"""The fork guard: notices that this process is a child, however it was forked.
+"""The fork guard: notices that this process is a forked child, however it was forked.
 
 `os.register_at_fork` hooks do not run when C code forks (uWSGI), and `os.getpid()` on each event
-would cost as much as the copy of the event. A page that the kernel wipes in a forked child
+would cost as much as copying the event. A page that the kernel wipes in a forked child
 (`MADV_WIPEONFORK`, Linux 4.14) answers the same question with one read of memory.
 """
 
 import mmap
 import os
 import sys
-from typing import Protocol
+from typing import Final, Protocol
 
-_MADV_WIPEONFORK = 18  # <linux/mman.h>; Python's mmap does not name it
+_MADV_WIPEONFORK: Final = 18  # <linux/mman.h>; Python's mmap does not name it
 
 
 class ForkGuard(Protocol):
-    """`guard[0]` is true in the process that armed the guard, and false in its forked children."""
+    """`guard[0]` is 1 in the process that stored 1 there, and 0 in its forked children."""
 
     def __getitem__(self, index: int, /) -> int: ...
 
+    def __setitem__(self, index: int, value: int, /) -> None: ...
 
-def arm() -> ForkGuard:
-    """A guard that is true in this process alone."""
+
+def make() -> ForkGuard:
+    """Return a guard that holds 0."""
     if sys.platform == "linux":
         page = mmap.mmap(-1, mmap.PAGESIZE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
         try:
@@ -28,14 +30,16 @@ def arm() -> ForkGuard:
         except OSError:  # an older kernel, or one that only looks like Linux
             page.close()
         else:
-            page[0] = 1
             return page
     return _PidGuard()
 
 
 class _PidGuard:
     def __init__(self) -> None:
-        self._pid = os.getpid()
+        self._pid = 0
 
     def __getitem__(self, index: int) -> int:
         return os.getpid() == self._pid
+
+    def __setitem__(self, index: int, value: int) -> None:
+        self._pid = os.getpid() if value else 0

@@ -1,67 +1,66 @@
-"""The janitor: gives back the frames of the dead, and those that the living have lost.
+"""The janitor: releases the frames of dead processes, and those that a living one has lost.
 
 A frame in FILLING, SENDING or SETTLED whose lock is free has lost its owner. One process at a time
-looks for such frames, because it asks by acquiring: two who ask at once would hide the dead from
-each other.
+looks for such frames, because it looks by acquiring the locks: two that looked at once would each
+see the other as a living owner.
 
-What an exception took out of a living process's owner (see `RecordLocks`) has still got the
-kernel's lock: only that process can give it back, and it need not ask anybody.
+A frame that an exception took from a thread of a living process (see `RecordLocks`) is still locked
+by that process. Only that process can release it, and it need not look for it.
 """
 
 from dataart_mp.queue.arena import FILLING, READY, SENDING, SETTLED, Arena
-from dataart_mp.queue.frame import clear
 from dataart_mp.queue.frame_writer import salvage
 from dataart_mp.queue.locks import JANITOR
+from dataart_mp.queue.release import make_free, make_ready
 
 
-class _Broom:
-    """Holds what is being given back; an exception under way leaves it to the next round."""
+class _Round:
+    """Holds the locks of one round. When an exception ends the round, the next one takes them."""
 
 
 def sweep(arena: Arena) -> list[int]:
-    """Give back all frames of dead processes.
+    """Release all frames of dead processes.
 
     Returns:
-        The frames that are READY (again) by this. Empty when another process is at it.
+        The frames that are READY again. Empty while another process is sweeping.
     """
-    broom = _Broom()
-    if not arena.locks.acquire(JANITOR, broom):
+    this_round = _Round()
+    if not arena.locks.acquire(JANITOR, this_round):
         return []
     try:
         orphans = [
             frame
             for state in (FILLING, SENDING, SETTLED)
             for frame in arena.all_in(state)
-            if arena.locks.acquire(frame, broom)
+            if arena.locks.acquire(frame, this_round)
         ]
-        return [frame for frame in orphans if _give_back(arena, frame)]
+        return [frame for frame in orphans if _release(arena, frame)]
     finally:
         arena.locks.release(JANITOR)
 
 
 def recover(arena: Arena) -> list[int]:
-    """Give back what this process holds, though no thread of it knows.
+    """Release what this process owns although none of its threads knows it any more.
 
     Returns:
-        The frames that are READY by this.
+        The frames that are READY again.
     """
-    broom = _Broom()
-    mine = [byte for byte in arena.locks.lost() if arena.locks.acquire(byte, broom)]
-    return [byte for byte in mine if _give_back(arena, byte)]
+    this_round = _Round()
+    lost = [byte for byte in arena.locks.lost() if arena.locks.acquire(byte, this_round)]
+    return [byte for byte in lost if _release(arena, byte)]
 
 
-def _give_back(arena: Arena, frame: int) -> bool:
-    """Finish, for a frame that the caller has just acquired, what its owner had begun."""
+def _release(arena: Arena, frame: int) -> bool:
+    """Complete what the last owner of a frame had begun; True when it is READY."""
     match arena.state(frame) if frame < arena.frames else None:
         case state if state == FILLING:
             return salvage(arena, frame)
         case state if state == SENDING:
-            arena.set_state(frame, READY)  # the batch at hand is sent again, with the same key
-            arena.locks.release(frame)
+            make_ready(arena, frame)  # its batch in progress is sent again, with the same key
             return True
         case state if state == SETTLED:
-            clear(arena, frame)
+            make_free(arena, frame)
             return False
-        case state:  # its owner was done with it, but for the lock; or it is no frame's byte
+        case state:  # only the lock was left; or the byte is not a frame's
             arena.locks.release(frame)
-            return state == READY  # a worker may have heard the ring while the lock was taken
+            return state == READY  # a worker may have read the notification while it was locked

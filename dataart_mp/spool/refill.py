@@ -9,7 +9,8 @@ owner again: what is parked is removed only when it is through.
 
 from collections.abc import Callable
 
-from dataart_mp.queue.arena import ACTIONS, IDENTITY, Arena
+from dataart_mp.queue.account import ACTIONS, IDENTITY
+from dataart_mp.queue.arena import Arena
 from dataart_mp.queue.frame_writer import FrameWriter, Origin
 from dataart_mp.queue.owner import Owner
 

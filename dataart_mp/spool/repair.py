@@ -4,27 +4,8 @@ Only for an arena that nobody uses. A frame that cannot be what its account says
 FILLING: then the janitor goes by its content alone, as for a producer that died.
 """
 
-from dataart_mp.queue.arena import (
-    ACTIONS,
-    COUNT,
-    FILLING,
-    FOLLOWERS,
-    FREE,
-    IDENTITY,
-    JOINED,
-    JOINED_LENGTH,
-    JOINING,
-    KIND,
-    LEADER,
-    LEADER_GENERATION,
-    LENGTH,
-    OPENING,
-    READY,
-    SENDING,
-    SETTLED,
-    WAITING,
-    Arena,
-)
+from dataart_mp.queue.account import ACTIONS, IDENTITY
+from dataart_mp.queue.arena import FILLING, FREE, JOINED, READY, SENDING, SETTLED, WAITING, Arena
 
 _SEALED = (READY, SENDING, WAITING)
 
@@ -47,32 +28,29 @@ def _is_sound(arena: Arena, frame: int) -> bool:
         return not any(arena.content(frame, 0, 1))  # a free frame is all zeros
     if state in (FILLING, SETTLED):
         return True
-    words, account = arena.words, arena.account(frame)
+    account = arena.account(frame)
     if state == JOINED:
-        leader, generation = words[account + LEADER], words[account + LEADER_GENERATION]
+        leader, generation = account.leader, account.leader_generation
         return leader < arena.frames and _leads(arena, leader, generation)
-    count, length, kind = (words[account + word] for word in (COUNT, LENGTH, KIND))
+    count, length, kind = account.count, account.length, account.kind
     if state not in _SEALED or kind not in (ACTIONS, IDENTITY) or not 0 < length <= arena.capacity:
         return False
-    if words[account + JOINING] > arena.frames or words[account + JOINED_LENGTH] > arena.capacity:
+    if account.joining > arena.frames or account.joined_length > arena.capacity:
         return False
     content = arena.content(frame, 0, length)
     lines = content.count(b"\n")
-    fits = lines >= count if words[account + FOLLOWERS] else lines == count
+    fits = lines >= count if account.followers else lines == count
     return content.endswith(b"\n") and fits and b"\0" not in content
 
 
 def _leads(arena: Arena, frame: int, generation: int) -> bool:
     """Whether a frame is as sound as it was when others were joined to it."""
     is_it = arena.generation(frame) == generation and arena.state(frame) in _SEALED
-    return is_it and arena.words[arena.account(frame) + FOLLOWERS] > 0 and _is_sound(arena, frame)
+    return is_it and arena.account(frame).followers > 0 and _is_sound(arena, frame)
 
 
 def _open_again(arena: Arena, frame: int) -> None:
-    words, account = arena.words, arena.account(frame)
-    for word in range(COUNT, OPENING):
-        words[account + word] = 0
-    words[account + KIND] = _kind_by_content(arena, frame)
+    arena.account(frame).reopen(_kind_by_content(arena, frame))
     arena.set_state(frame, FILLING)
 
 

@@ -101,7 +101,7 @@ class Parker:
         for parcel in gone:
             batch = Batch(parcel.key, parcel.is_identity, 0, parcel.records)
             self._reporter.gave_up("spool full", batch, Response(None), 0)
-        self._queue.settle_parked(frame, evicted)
+        self._queue.worker.settle_parked(frame, evicted)
         return Parked()
 
     def complete(self, frame: Frame) -> Parked | Postponed | None:
@@ -115,7 +115,7 @@ class Parker:
         if evicted is None:
             frame.mark_parking(False)
             return None
-        self._queue.settle_parked(frame, evicted)
+        self._queue.worker.settle_parked(frame, evicted)
         return Parked()
 
     def settle(self, frame: Frame) -> float | None:
@@ -129,7 +129,7 @@ class Parker:
                 self._lot.remove(frame.taken, frame.owner)
             except ParkingError as error:
                 return self._put_off(frame, error).seconds
-        self._queue.settle(frame)
+        self._queue.worker.settle(frame)
         return None
 
     # What is parked

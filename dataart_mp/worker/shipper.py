@@ -86,7 +86,7 @@ class Shipper:
     def _send(self, frame: Frame) -> float | None:
         if self._join is not None:
             size = self._limit.at_most(self._queue.arena.capacity)
-            self._queue.join_ready(frame, self._join, size)
+            self._queue.worker.join_ready(frame, self._join, size)
         batches = self._batches(frame)
         while batches:
             batch = batches.pop()
@@ -132,7 +132,7 @@ class Shipper:
     def _settle(self, frame: Frame) -> float | None:
         if self._parker is not None:
             return self._parker.settle(frame)
-        self._queue.settle(frame)
+        self._queue.worker.settle(frame)
         return None
 
     def _answered(self, batch: Batch) -> None:
@@ -140,8 +140,8 @@ class Shipper:
         gathered = self._circuits[batch.path].answered()
         if gathered is not None:
             for frame in gathered:
-                self._queue.hand_back(frame)
-            self._queue.retry_now()
+                self._queue.worker.hand_back(frame)
+            self._queue.worker.retry_now()
             self._reporter.recovered()
 
     def _try_failed(
@@ -153,7 +153,7 @@ class Shipper:
             its_batch = self._batches(other)[-1]
             other.aim(its_batch.end, time.time_ns())
             if self._set_back(other, its_batch, answer, after) == Abandoned():
-                self._queue.hand_back(other)  # for what is in it besides
+                self._queue.worker.hand_back(other)  # for what is in it besides
         return self._set_back(frame, batch, answer, after)
 
     def _set_back(self, frame: Frame, batch: Batch, answer: Response, after: float) -> RetryOutcome:
@@ -216,7 +216,7 @@ class Shipper:
         key = frame.key if self._parker is None else self._parker.key(frame)
         batches = as_cut(frame, key)
         # What was tried before is sent as it was, with the same key: it may have arrived.
-        tried = [batches.pop()] if frame.is_under_way else []
+        tried = [batches.pop()] if frame.is_in_progress else []
         return [part for batch in batches for part in self._parts(batch)] + tried
 
     def _parts(self, batch: Batch) -> list[Batch]:

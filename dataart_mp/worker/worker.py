@@ -10,9 +10,7 @@ import traceback
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
-from dataart_mp.queue import RecordQueue, janitor
-from dataart_mp.queue.arena import READY, WAITING
-from dataart_mp.queue.frame import due_at, wake
+from dataart_mp.queue import RecordQueue
 from dataart_mp.queue.wakeup import WakeupPipe
 from dataart_mp.spool.arenas import remove
 from dataart_mp.spool.dead_letters import DeadLetters
@@ -114,17 +112,9 @@ class Worker:
         if self._orphaned:
             self._supervisor.tend(time.monotonic())
         now = time.time_ns()
-        awake = [frame for frame in self._arena.all_in(WAITING) if wake(self._arena, frame, now)]
-        for frame in awake + janitor.sweep(self._arena):
-            self._queue.work.notify(frame)
-        if not self._queue.work.has_notifications():
-            for frame in self._arena.all_in(READY):
-                self._queue.work.notify(frame)
+        due = self._queue.worker.look(now)
         next_look = _BUSY_SECONDS if self._load() else _LOOK_SECONDS
-        dues = [due_at(self._arena, frame, now) for frame in self._arena.all_in(WAITING)]
-        if not dues:
-            return next_look
-        return min(next_look, max(0.0, (min(dues) - now) / 1e9))
+        return next_look if due is None else min(next_look, max(0.0, (due - now) / 1e9))
 
     def _load(self) -> bool:
         """Take what is parked, unless this worker is about to go; whether there may be more."""
@@ -136,7 +126,7 @@ class Worker:
         """One sender's life: a frame, a request, and so on."""
         with self._crash_reported():
             while True:
-                frame = self._queue.fetch()
+                frame = self._queue.worker.fetch()
                 if frame is not None:
                     delay = self._shipper.ship(frame)
                     if delay is not None or not self._shipper.all_flows or self._leaving():

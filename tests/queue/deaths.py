@@ -97,7 +97,7 @@ class Fate:
         arena.words = _Words(arena.words, self)
         arena.locks = _Locks(arena.locks, self)
         memory: Any = arena.memory
-        queue._memory = memory
+        queue.producer._memory = memory
         self._rule_parking()
 
     def _rule_parking(self) -> None:

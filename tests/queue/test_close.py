@@ -31,10 +31,10 @@ def test_a_closed_queue_holds_no_descriptor() -> None:
     before = descriptors()
     for _ in range(20):
         queue = RecordQueue(4, 64, records=3)
-        queue.append(record(0))
+        queue.producer.append(record(0))
         queue.put(record(1))
         queue.get()
-        queue.flush(0)
+        queue.producer.flush(0)
         queue.stats()
         queue.close()
     assert descriptors() == before
@@ -45,7 +45,7 @@ def test_a_spawned_or_forked_child_that_closes_holds_none_either() -> None:
 
         def child() -> None:
             before = descriptors()
-            queue.append(record(0))
+            queue.producer.append(record(0))
             queue.close()
             assert len(before - descriptors()) == 6  # two pipes, the arena, and mmap's own of it
 
@@ -57,7 +57,7 @@ def test_what_was_put_outlives_the_close() -> None:
     with queue_of(records=5) as queue:
 
         def child() -> None:
-            queue.append(record(0))
+            queue.producer.append(record(0))
             queue.close()
             time.sleep(60)
 
@@ -93,9 +93,9 @@ def test_what_was_got_and_not_done_goes_back_at_the_close() -> None:
     [
         lambda queue: queue.get(),
         lambda queue: queue.join(),
-        lambda queue: queue.flush(),
-        lambda queue: queue.append(record(9)),
-        lambda queue: queue.append_alone(record(9)),
+        lambda queue: queue.producer.flush(),
+        lambda queue: queue.producer.append(record(9)),
+        lambda queue: queue.producer.append_alone(record(9)),
     ],
     ids=["get", "join", "flush", "append", "append_alone"],
 )
@@ -104,7 +104,7 @@ def test_a_thread_that_waits_inside_hears_of_the_close_and_the_descriptors_go(
 ) -> None:
     before = descriptors()
     queue = RecordQueue(1, 64)
-    queue.append(record(0))  # the queue is full, and nobody settles
+    queue.producer.append(record(0))  # the queue is full, and nobody settles
     queue.get()
     raised: list[BaseException] = []
 
@@ -139,7 +139,7 @@ def test_threads_that_append_while_it_is_closed_lose_nothing_that_returned() -> 
                     ready.wait()
                     try:
                         for number in range(thread * 1000, thread * 1000 + 150):
-                            queue.append(record(number))
+                            queue.producer.append(record(number))
                             os.write(told, number.to_bytes(2, "little"))
                     except BaseException as error:  # noqa: BLE001 - looked at below
                         ends.append(type(error))
@@ -171,7 +171,7 @@ def test_two_threads_may_close_at_once() -> None:
     before = descriptors()
     for _ in range(30):
         queue = RecordQueue(2, 64)
-        queue.append(record(0))
+        queue.producer.append(record(0))
         threads = [threading.Thread(target=queue.close) for _ in range(3)]
         for thread in threads:
             thread.start()
@@ -183,7 +183,7 @@ def test_two_threads_may_close_at_once() -> None:
 
 def test_a_closed_queue_writes_to_no_descriptor_that_took_its_numbers() -> None:
     queue = RecordQueue(2, 64, records=1)
-    queue.append(record(0))
+    queue.producer.append(record(0))
     (frame,) = claim_all(queue)
     work, locks = queue.work, queue.arena.locks
     queue.close()
@@ -205,10 +205,10 @@ def test_a_closed_queue_writes_to_no_descriptor_that_took_its_numbers() -> None:
 
 def test_once_the_maker_has_closed_it_for_good_no_process_opens_another_frame() -> None:
     with queue_of(records=2) as queue:
-        queue.append(record(0))
+        queue.producer.append(record(0))
         queue.arena.close_for_good()
-        queue.append(record(1))  # the frame that is open takes what it has room for
-        for put in (queue.append, queue.append_alone):
+        queue.producer.append(record(1))  # the frame that is open takes what it has room for
+        for put in (queue.producer.append, queue.producer.append_alone):
             with pytest.raises(ClosedError):
                 put(record(2))
         assert in_a_child(partial(_is_refused, queue)) == 0
@@ -217,7 +217,7 @@ def test_once_the_maker_has_closed_it_for_good_no_process_opens_another_frame() 
 
 def _is_refused(queue: RecordQueue) -> None:
     with pytest.raises(ClosedError):
-        queue.append(record(3))
+        queue.producer.append(record(3))
 
 
 def test_a_frame_opened_while_the_maker_closes_is_given_back(
@@ -233,17 +233,17 @@ def test_a_frame_opened_while_the_maker_closes_is_given_back(
 
         monkeypatch.setattr(FrameWriter, "open", open_and_close)
         with pytest.raises(ClosedError):
-            queue.append(record(0))
+            queue.producer.append(record(0))
         assert queue.arena.all_free()
 
 
 def test_a_put_that_waits_for_room_hears_that_the_maker_closed() -> None:
     with queue_of(1) as queue:
-        queue.append(record(0))
+        queue.producer.append(record(0))
         timer = threading.Timer(0.05, queue.arena.close_for_good)
         timer.start()
         with pytest.raises(ClosedError):
-            queue.append(record(1), timeout=10)
+            queue.producer.append(record(1), timeout=10)
         timer.join()
         assert drain(queue) == [0]
 
@@ -254,7 +254,7 @@ def test_a_fork_of_a_closed_queue_is_closed() -> None:
 
     def child() -> None:
         with pytest.raises(ClosedError):
-            queue.append(record(0))
+            queue.producer.append(record(0))
         with pytest.raises((ClosedError, Empty)):
             queue.get_nowait()
 

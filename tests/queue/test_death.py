@@ -9,20 +9,15 @@ import pytest
 
 from dataart_mp.queue import Frame, RecordQueue, janitor
 from dataart_mp.queue.arena import (
-    COUNT,
     FILLING,
-    FOLLOWERS,
-    JOINED_LENGTH,
-    JOINING,
-    KIND,
-    LENGTH,
     READY,
     SENDING,
     SETTLED,
     WAITING,
     Arena,
 )
-from dataart_mp.queue.frame import wake
+from dataart_mp.queue.producer_end import ProducerEnd
+from dataart_mp.queue.release import wake
 from dataart_mp.spool.repair import repair
 from tests.queue.deaths import TEARS, Fate, Tear, at_every_step, beginning, nothing, tail
 from tests.queue.tools import (
@@ -49,11 +44,11 @@ tears = pytest.mark.parametrize("tear", TEARS, ids=lambda tear: tear.__name__)
 def put_all(queue: RecordQueue, returned: Slate) -> None:
     """Seven actions in frames of three, one of which is full before, and an identity."""
     for number, width in enumerate([0, 0, 0, 30, 30, 30, 0]):
-        queue.append(record(number, width))
+        queue.producer.append(record(number, width))
         returned.mark(number)
-    queue.append_alone(record(7))
+    queue.producer.append_alone(record(7))
     returned.mark(7)
-    queue.seal()
+    queue.producer.seal()
 
 
 @tears
@@ -76,14 +71,14 @@ def test_a_producer_may_die_at_any_step_and_loses_nothing_that_append_returned_f
 def test_a_record_torn_by_a_death_is_cut_off(tear: Tear) -> None:
     """The third record's copy is the step that is died in."""
     with queue_of(records=5) as queue:
-        queue.append(record(0))  # so that the child's frame is not the first
-        queue.seal()
+        queue.producer.append(record(0))  # so that the child's frame is not the first
+        queue.producer.seal()
 
         def child() -> None:
-            queue.append(record(1))
-            queue.append(record(2))
+            queue.producer.append(record(1))
+            queue.producer.append(record(2))
             Fate(0, tear).rule(queue)
-            queue.append(record(3))
+            queue.producer.append(record(3))
 
         assert in_a_child(child) == KILLED
         whole = 3 if tear(10) == [slice(0, 10)] else 2
@@ -96,13 +91,13 @@ def test_a_frame_salvaged_from_the_dead_takes_its_next_records_cleanly() -> None
         for tear in TEARS:
 
             def child(tear: Tear = tear) -> None:
-                queue.append(record(1))
+                queue.producer.append(record(1))
                 Fate(0, tear).rule(queue)
-                queue.append(record(2, 60 - len(record(1))))
+                queue.producer.append(record(2, 60 - len(record(1))))
 
             assert in_a_child(child) == KILLED
             assert 1 in audit(queue)
-            queue.append(record(3, 64))
+            queue.producer.append(record(3, 64))
             assert audit(queue) == [3]
 
 
@@ -113,7 +108,7 @@ def work_off(queue: RecordQueue, taken: Slate) -> None:
     for number in taken_by:
         taken.mark(number)
     first.advance(first.length)
-    queue.settle(first)
+    queue.worker.settle(first)
 
     (start, end) = second.spans()[0]
     lines = lines_of(second)
@@ -127,7 +122,7 @@ def work_off(queue: RecordQueue, taken: Slate) -> None:
     for line in lines_of(third):
         taken.mark(number_of(line))
     third.advance(third.length, failed=1)
-    queue.settle(third)
+    queue.worker.settle(third)
 
     assert wake(queue.arena, second.number, FAR_FUTURE)
     (again,) = claim_all(queue)
@@ -135,13 +130,13 @@ def work_off(queue: RecordQueue, taken: Slate) -> None:
     for line in lines_of(again):
         taken.mark(number_of(line))
     again.advance(again.length)
-    queue.settle(again)
+    queue.worker.settle(again)
 
 
 def put_seven(queue: RecordQueue) -> None:
     for number in range(6):
-        queue.append(record(number))
-    queue.append_alone(record(6))
+        queue.producer.append(record(number))
+    queue.producer.append_alone(record(6))
 
 
 def test_a_worker_may_die_at_any_step_and_every_record_is_still_accounted_for_once() -> None:
@@ -185,21 +180,21 @@ def join_and_work_off(queue: RecordQueue, taken: Slate) -> None:
     """Two frames are joined to the first; one record is rejected, and the rest is delivered."""
     first, *_ = (Frame.claim(queue.arena, number) for number in queue.arena.all_in(READY)[:1])
     assert first is not None
-    queue.join_ready(first, records=6, size=64)
+    queue.worker.join_ready(first, records=6, size=64)
     lines = lines_of(first)
     for line in lines:
         taken.mark(number_of(line))
     first.aim(first.length, NOW)
     first.advance(len(lines[0]), rejected=1)
     first.advance(first.length)
-    queue.settle(first)
+    queue.worker.settle(first)
 
 
 def put_eight(queue: RecordQueue) -> None:
     for number in range(7):
-        queue.append(record(number))
-    queue.append_alone(record(7))
-    queue.seal()
+        queue.producer.append(record(number))
+    queue.producer.append_alone(record(7))
+    queue.producer.seal()
 
 
 @pytest.mark.parametrize("tear", [nothing, beginning, tail], ids=lambda tear: tear.__name__)
@@ -227,7 +222,7 @@ def test_joined_frames_go_out_as_one_and_each_counts_its_own() -> None:
         put_eight(queue)
         leader = Frame.claim(queue.arena, 0)
         assert leader is not None
-        queue.join_ready(leader, records=5, size=64)
+        queue.worker.join_ready(leader, records=5, size=64)
         assert [number_of(line) for line in lines_of(leader)] == [0, 1, 2, 3], "six were too many"
         assert queue.stats().pending == 8
         first_of_both = queue.arena.generation(1)
@@ -240,7 +235,7 @@ def test_joined_frames_go_out_as_one_and_each_counts_its_own() -> None:
         assert not again.is_joinable, "what was sent keeps its content"
         assert queue.arena.generation(1) == first_of_both
         again.advance(again.length, failed=4)
-        queue.settle(again)
+        queue.worker.settle(again)
         stats = queue.stats()
         assert (stats.accepted, stats.delivered, stats.failed, stats.pending) == (8, 0, 4, 4)
         assert sorted(drain(queue)) == [4, 5, 6, 7]
@@ -250,14 +245,14 @@ def test_joined_frames_go_out_as_one_and_each_counts_its_own() -> None:
 def test_what_fails_with_its_leader_is_not_delivered_less_than_never() -> None:
     with queue_of(frames=6, records=2) as queue:
         for number in range(4):
-            queue.append(record(number))
+            queue.producer.append(record(number))
         leader = Frame.claim(queue.arena, 1)
         assert leader is not None
-        queue.join_ready(leader, records=4, size=64)
+        queue.worker.join_ready(leader, records=4, size=64)
 
         def give_up() -> None:
             leader.advance(leader.length, failed=4)
-            queue.settle(leader)
+            queue.worker.settle(leader)
 
         between = stats_while(queue, 1, give_up)
         assert between.balanced
@@ -265,16 +260,16 @@ def test_what_fails_with_its_leader_is_not_delivered_less_than_never() -> None:
         assert queue.stats().failed == 4
 
 
-@pytest.mark.parametrize("put", [RecordQueue.append, RecordQueue.append_alone])
+@pytest.mark.parametrize("put", [ProducerEnd.append, ProducerEnd.append_alone])
 def test_to_join_costs_the_same_however_many_frames_wait(
-    put: Callable[[RecordQueue, bytes], None], monkeypatch: pytest.MonkeyPatch
+    put: Callable[[ProducerEnd, bytes], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[int] = []
     for frames in (1000, 2000):
         with queue_of(frames, 16) as queue:
-            queue.append(record(0))
+            queue.producer.append(record(0))
             for number in range(1, frames):
-                put(queue, record(number))
+                put(queue.producer, record(number))
             leader = Frame.claim(queue.arena, 0)
             assert leader is not None
             find, looks = queue.arena.find, itertools.count(1)
@@ -285,8 +280,8 @@ def test_to_join_costs_the_same_however_many_frames_wait(
 
             seen.append(0)
             monkeypatch.setattr(queue.arena, "find", counted)
-            queue.join_ready(leader, records=2, size=16)
-            leader.hand_back()
+            queue.worker.join_ready(leader, records=2, size=16)
+            queue.worker.hand_back(leader)
     assert seen[0] == seen[1] > 0
 
 
@@ -296,7 +291,7 @@ def test_no_more_is_joined_than_fits(size: int) -> None:
         put_eight(queue)
         leader = Frame.claim(queue.arena, 0)
         assert leader is not None
-        queue.join_ready(leader, records=100, size=size)
+        queue.worker.join_ready(leader, records=100, size=size)
         assert leader.length == max(16, size // 16 * 16)
         janitor.recover(queue.arena)
         del leader
@@ -306,23 +301,23 @@ def test_no_more_is_joined_than_fits(size: int) -> None:
 
 def test_an_identity_and_what_was_tried_before_go_alone() -> None:
     with queue_of(frames=6, records=2) as queue:
-        queue.append_alone(record(0))
-        queue.append(record(1))
-        queue.seal()
+        queue.producer.append_alone(record(0))
+        queue.producer.append(record(1))
+        queue.producer.seal()
         identity, tried = claim_all(queue)
         assert identity.is_identity
         assert not identity.is_joinable
         tried.aim(tried.length, NOW)
         assert not tried.is_joinable
-        tried.hand_back()
-        identity.hand_back()
-        queue.append(record(2))
-        queue.seal()
+        queue.worker.hand_back(tried)
+        queue.worker.hand_back(identity)
+        queue.producer.append(record(2))
+        queue.producer.seal()
         leader = Frame.claim(queue.arena, 2)
         assert leader is not None
-        queue.join_ready(leader, records=100, size=64)
+        queue.worker.join_ready(leader, records=100, size=64)
         assert [number_of(line) for line in lines_of(leader)] == [2]
-        leader.hand_back()
+        queue.worker.hand_back(leader)
         assert sorted(audit(queue)) == [0, 1, 2]
 
 
@@ -330,49 +325,49 @@ def test_a_frame_that_has_become_another_one_since_it_was_seen_is_not_joined(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     with queue_of(frames=6, records=1) as queue:
-        queue.append(record(0))
+        queue.producer.append(record(0))
         leader = Frame.claim(queue.arena, 0)
         assert leader is not None
-        queue.append(record(1))
+        queue.producer.append(record(1))
         claim = Frame.claim
 
         def come_too_late(arena: Arena, number: int) -> Frame | None:
             monkeypatch.undo()
             seen = claim(arena, number)
             assert seen is not None
-            queue.settle(seen)
-            queue.append_alone(record(2))
+            queue.worker.settle(seen)
+            queue.producer.append_alone(record(2))
             return claim(arena, number)
 
         monkeypatch.setattr(Frame, "claim", come_too_late)
-        queue.join_ready(leader, records=8, size=64)
+        queue.worker.join_ready(leader, records=8, size=64)
         assert leader.length == len(record(0))
-        leader.hand_back()
+        queue.worker.hand_back(leader)
         assert sorted(audit(queue)) == [0, 2]
 
 
-@pytest.mark.parametrize("word", [COUNT, LENGTH, KIND, FOLLOWERS])
-def test_joined_frames_that_came_to_harm_are_sent_by_their_content(word: int) -> None:
+@pytest.mark.parametrize("word", ["count", "length", "kind", "followers"])
+def test_joined_frames_that_came_to_harm_are_sent_by_their_content(word: str) -> None:
     with queue_of(frames=6, records=2) as queue:
         put_eight(queue)
         leader = Frame.claim(queue.arena, 0)
         assert leader is not None
-        queue.join_ready(leader, records=6, size=64)
-        leader.hand_back()
+        queue.worker.join_ready(leader, records=6, size=64)
+        queue.worker.hand_back(leader)
         assert repair(queue.arena) == 0, "it is as it should be"
-        queue.arena.words[queue.arena.account(0) + word] = 0 if word == FOLLOWERS else 1 << 60
+        setattr(queue.arena.account(0), word, 0 if word == "followers" else 1 << 60)
         assert repair(queue.arena) == 3, "the leader and its followers"
         assert set(drain(queue)) == set(range(8))
         assert_clean(queue)
 
 
-@pytest.mark.parametrize("word", [JOINING, JOINED_LENGTH])
-def test_a_frame_that_was_to_be_joined_to_nonsense_spoils_no_other(word: int) -> None:
+@pytest.mark.parametrize("word", ["joining", "joined_length"])
+def test_a_frame_that_was_to_be_joined_to_nonsense_spoils_no_other(word: str) -> None:
     with queue_of(frames=6, records=2) as queue:
         put_eight(queue)
         account = queue.arena.account(0)
-        queue.arena.words[account + JOINING], queue.arena.words[account + JOINED_LENGTH] = 2, 32
-        queue.arena.words[account + word] = 1 << 40
+        account.joining, account.joined_length = 2, 32
+        setattr(account, word, 1 << 40)
         assert repair(queue.arena) == 1
         assert sorted(drain(queue)) == [*range(8)]
         assert_clean(queue)
@@ -389,14 +384,14 @@ def test_progress_that_was_made_before_a_death_is_kept() -> None:
 
     with queue_of(records=3) as queue:
         for number in range(3):
-            queue.append(record(number))
+            queue.producer.append(record(number))
         assert in_a_child(lambda: child(queue)) == os.EX_OK
         janitor.sweep(queue.arena)
         (frame,) = claim_all(queue)
         size = len(record(0))
         assert frame.spans() == [(size, 2 * size), (2 * size, 3 * size)], "in the same cut"
         assert [number_of(line) for line in lines_of(frame)] == [1, 2]
-        queue.settle(frame)
+        queue.worker.settle(frame)
         stats = queue.stats()
         assert (stats.delivered, stats.rejected) == (2, 1)
 
@@ -407,26 +402,26 @@ def leave_behind(queue: RecordQueue) -> None:
     def settle_and_die() -> None:
         Fate(0, tail).rule(queue)  # in the middle of the wipe, the only copy of a settlement
         (frame,) = claim_all(queue)
-        queue.settle(frame)
+        queue.worker.settle(frame)
 
     def claim_and_die() -> None:
         claim_all(queue)
         die()
 
     def append_and_die() -> None:
-        queue.append(record(2))
+        queue.producer.append(record(2))
         Fate(0, tail).rule(queue)
-        queue.append(record(3))
+        queue.producer.append(record(3))
 
     def open_and_die() -> None:
-        queue.append(record(4))
+        queue.producer.append(record(4))
         (frame,) = queue.arena.all_in(FILLING)[-1:]
         queue.arena.wipe(frame, 0, len(record(4)))
         die()
 
     for number, death in enumerate([settle_and_die, claim_and_die]):
-        queue.append(record(number))
-        queue.seal()
+        queue.producer.append(record(number))
+        queue.producer.seal()
         assert in_a_child(death) == KILLED
     assert in_a_child(append_and_die) == KILLED
     assert in_a_child(open_and_die) == KILLED
@@ -446,7 +441,7 @@ def test_a_janitor_may_die_at_any_step_and_the_next_one_finishes_its_work(tear: 
 
 def test_a_waiting_frame_may_lose_the_one_who_wakes_it() -> None:
     def prepare(queue: RecordQueue) -> None:
-        queue.append(record(0))
+        queue.producer.append(record(0))
         (frame,) = claim_all(queue)
         frame.postpone(0, 5)
 

@@ -6,11 +6,12 @@ import sys
 import threading
 import time
 import traceback
+from collections.abc import Callable
 from functools import partial
 
 import pytest
 
-from dataart_mp.queue import RecordQueue, guard, record_queue
+from dataart_mp.queue import RecordQueue, companion, guard
 from dataart_mp.queue.arena import FILLING, READY
 from tests.queue.interrupts import everywhere
 from tests.queue.tools import (
@@ -31,36 +32,36 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning
 
 def test_a_child_opens_a_frame_of_its_own() -> None:
     with queue_of(records=5) as queue:
-        queue.append(record(0))
-        assert in_a_child(partial(queue.append, record(1))) == 0
+        queue.producer.append(record(0))
+        assert in_a_child(partial(queue.producer.append, record(1))) == 0
         assert len(queue.arena.all_in(FILLING)) == 2
-        queue.append(record(2))
-        assert queue.flush(0) == 2, "the child's are not this process's to wait for"
+        queue.producer.append(record(2))
+        assert queue.producer.flush(0) == 2, "the child's are not this process's to wait for"
         assert sorted(audit(queue)) == [0, 1, 2]
 
 
 def test_a_child_seals_and_closes_what_is_its_own_and_leaves_the_parents() -> None:
     with queue_of(records=5) as queue:
-        queue.append(record(0))
+        queue.producer.append(record(0))
 
         def child() -> None:
-            queue.append(record(1))
-            queue.seal()
+            queue.producer.append(record(1))
+            queue.producer.seal()
             assert len(queue.arena.all_in(READY)) == 1
-            queue.seal_due(1e9)
-            assert queue.flush(0) == 1
+            queue.producer.seal_due(1e9)
+            assert queue.producer.flush(0) == 1
             queue.close()
 
         assert in_a_child(child) == 0
         assert len(queue.arena.all_in(FILLING)) == 1
-        queue.append(record(2))
+        queue.producer.append(record(2))
         assert sorted(audit(queue)) == [0, 1, 2]
 
 
 def test_a_child_that_only_closes_drops_no_lock_of_its_parent() -> None:
     """Closing a descriptor drops the locks of the process that closes, and of no other."""
     with queue_of(records=5) as queue:
-        queue.append(record(0))
+        queue.producer.append(record(0))
         frame = queue.arena.all_in(FILLING)[0]
         assert in_a_child(queue.close) == 0
 
@@ -88,11 +89,11 @@ def test_a_grandchild_is_a_child() -> None:
     with queue_of(records=5) as queue:
 
         def child() -> None:
-            queue.append(record(1))
-            assert in_a_child(partial(queue.append, record(2))) == 0
-            queue.append(record(3))
+            queue.producer.append(record(1))
+            assert in_a_child(partial(queue.producer.append, record(2))) == 0
+            queue.producer.append(record(3))
 
-        queue.append(record(0))
+        queue.producer.append(record(0))
         assert in_a_child(child) == 0
         assert sorted(audit(queue)) == [0, 1, 2, 3]
 
@@ -106,7 +107,7 @@ def test_forks_while_other_threads_append() -> None:
 
         def emit(thread: int) -> None:
             while not over.is_set() and counts[thread] < 4000:
-                queue.append(record(thread * 4000 + counts[thread]))
+                queue.producer.append(record(thread * 4000 + counts[thread]))
                 counts[thread] += 1
 
         busy = [
@@ -119,7 +120,7 @@ def test_forks_while_other_threads_append() -> None:
 
             def work(first: int = 100_000 + 10 * child) -> None:
                 for number in range(first, first + 10):
-                    queue.append(record(number))
+                    queue.producer.append(record(number))
 
             assert in_a_child(work) == 0
         over.set()
@@ -156,23 +157,36 @@ def in_a_child_without_hooks(work: object) -> int:
 
 def test_a_fork_that_skips_the_hooks_is_noticed_by_the_guard() -> None:
     with queue_of(records=5) as queue:
-        queue.append(record(0))
-        assert in_a_child_without_hooks(partial(queue.append, record(1))) == 0
-        assert in_a_child_without_hooks(partial(queue.append_alone, record(2))) == 0
-        queue.append(record(3))
+        queue.producer.append(record(0))
+        assert in_a_child_without_hooks(partial(queue.producer.append, record(1))) == 0
+        assert in_a_child_without_hooks(partial(queue.producer.append_alone, record(2))) == 0
+        queue.producer.append(record(3))
         assert sorted(audit(queue)) == [0, 1, 2, 3]
 
 
-@pytest.mark.parametrize("method", ["seal", "close", "flush", "stats", "qsize", "full", "seal_due"])
-def test_no_method_of_a_child_without_hooks_touches_the_parents_frame(method: str) -> None:
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda queue: queue.producer.seal(),
+        lambda queue: queue.producer.seal_due(1e9),
+        lambda queue: queue.producer.flush(0),
+        lambda queue: queue.close(),
+        lambda queue: queue.stats(),
+        lambda queue: queue.qsize(),
+        lambda queue: queue.full(),
+    ],
+    ids=["seal", "seal_due", "flush", "close", "stats", "qsize", "full"],
+)
+def test_no_method_of_a_child_without_hooks_touches_the_parents_frame(
+    call: Callable[[RecordQueue], object],
+) -> None:
     """As at the exit of a uWSGI worker that has never emitted."""
     with queue_of(records=5) as queue:
-        queue.append(record(0))
+        queue.producer.append(record(0))
         frame = queue.arena.all_in(FILLING)[0]
-        argument = {"seal_due": (1e9,), "flush": (0,)}.get(method, ())
-        assert in_a_child_without_hooks(partial(getattr(queue, method), *argument)) == 0
+        assert in_a_child_without_hooks(partial(call, queue)) == 0
         assert queue.arena.all_in(FILLING) == [frame]
-        queue.append(record(1))
+        queue.producer.append(record(1))
         assert audit(queue) == [0, 1]
 
 
@@ -193,7 +207,7 @@ def test_a_child_without_hooks_settles_nothing_of_its_parents() -> None:
 def test_the_threads_of_a_child_without_hooks_adopt_the_queue_once() -> None:
     """The first of them resets what was the parent's; the others wait, and lose nothing."""
 
-    class Rebuilt(record_queue.Nobody):
+    class Rebuilt(companion.NoCompanion):
         times = 0
 
         def forked(self) -> None:
@@ -201,61 +215,69 @@ def test_the_threads_of_a_child_without_hooks_adopt_the_queue_once() -> None:
             self.times += 1
 
     with queue_of(20, 256, records=50) as queue:
-        queue.companion = companion = Rebuilt()
-        queue.append(record(0))
+        queue.companion = rebuilt = Rebuilt()
+        queue.producer.append(record(0))
 
         def child() -> None:
             def emit(thread: int) -> None:
-                queue.append(record(1 + thread))
+                queue.producer.append(record(1 + thread))
 
             threads = [threading.Thread(target=emit, args=[thread]) for thread in range(8)]
             for thread in threads:
                 thread.start()
             for thread in threads:
                 thread.join()
-            assert companion.times == 1
-            assert len(queue._writers) == len(queue.arena.all_in(FILLING)) - 1, "none got lost"
+            assert rebuilt.times == 1
+            assert len(queue.producer._idle) == len(queue.arena.all_in(FILLING)) - 1, (
+                "none got lost"
+            )
 
         assert in_a_child_without_hooks(child) == 0
-        queue.append(record(9))
+        queue.producer.append(record(9))
         assert sorted(audit(queue)) == [*range(10)]
 
 
 def test_a_companion_that_fails_in_the_child_does_not_leave_it_with_the_parents_lanes() -> None:
-    class Broken(record_queue.Nobody):
+    class Broken(companion.NoCompanion):
         def forked(self) -> None:
             raise OSError("broken")
 
     with queue_of(records=5) as queue:
         queue.companion = Broken()
-        queue.append(record(0))
+        queue.producer.append(record(0))
 
         def child() -> None:
             with pytest.raises(OSError, match="broken"):
-                queue.append(record(7))
-            queue.append(record(1))
+                queue.producer.append(record(7))
+            queue.producer.append(record(1))
 
         assert in_a_child_without_hooks(child) == 0
-        queue.append(record(2))
+        queue.producer.append(record(2))
         assert sorted(audit(queue)) == [0, 1, 2]
 
 
-@pytest.mark.parametrize("make", [guard.arm, guard._PidGuard])
-def test_a_guard_is_true_in_its_own_process_and_false_in_each_child(
+@pytest.mark.parametrize("make", [guard.make, guard._PidGuard])
+def test_a_guard_is_true_in_the_process_that_armed_it_and_false_in_each_child(
     make: "type[guard.ForkGuard]",
 ) -> None:
     armed = make()
-    assert armed[0]
+
+    def is_armed() -> bool:
+        return bool(armed[0])
+
+    assert not is_armed()
+    armed[0] = 1
+    assert is_armed()
 
     def child() -> None:
-        assert not armed[0]
-        again = make()
-        assert again[0]
-        assert in_a_child(lambda: None if not again[0] else die()) == 0
+        assert not is_armed()
+        armed[0] = 1
+        assert is_armed()
+        assert in_a_child(lambda: die() if is_armed() else None) == 0
 
     assert in_a_child(child) == 0
     assert in_a_child_without_hooks(child) == 0
-    assert armed[0]
+    assert is_armed()
 
 
 def test_a_signal_handler_may_fork_in_the_middle_of_an_append() -> None:
@@ -271,11 +293,11 @@ def test_a_signal_handler_may_fork_in_the_middle_of_an_append() -> None:
             try:
                 with interrupted_by(deed):
                     for number in range(4):
-                        queue.append(record(number))
+                        queue.producer.append(record(number))
                         if children == [0]:
                             break
                 if children == [0]:
-                    queue.append(record(8))
+                    queue.producer.append(record(8))
                     outcome.mark(0)
             except BaseException:
                 traceback.print_exc()
@@ -296,11 +318,11 @@ def test_a_signal_handler_may_fork_in_the_middle_of_an_append() -> None:
 
 def test_consumers_of_a_forked_parent_keep_what_they_claimed() -> None:
     with queue_of() as queue:
-        queue.append(record(0))
+        queue.producer.append(record(0))
         (frame,) = claim_all(queue)
         pid = fork(lambda: None)
         assert reap(pid) == 0
         assert queue.arena.locks.owner(0) == os.getpid()
-        queue.settle(frame)
+        queue.worker.settle(frame)
         assert number_of(record(3)) == 3
         assert audit(queue) == []

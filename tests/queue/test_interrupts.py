@@ -17,7 +17,7 @@ from types import FrameType
 import pytest
 
 from dataart_mp.errors import ClosedError
-from dataart_mp.queue import RecordQueue, janitor, record_queue
+from dataart_mp.queue import RecordQueue, companion, janitor, lifetime, producer_end
 from tests.queue.interrupts import Interruption, ctrl_c, everywhere, is_inside
 from tests.queue.tools import (
     Slate,
@@ -40,37 +40,37 @@ LATE = 1e9  # in seconds, monotonic: everything is due by then
 def append_five(queue: RecordQueue, returned: list[int]) -> None:
     """Opens writers, fills one by its count, exchanges one that has no room, leaves one open."""
     for number, width in enumerate([0, 0, 0, 40, 40]):
-        queue.append(record(number, width))
+        queue.producer.append(record(number, width))
         returned.append(number)
 
 
 def append_identities(queue: RecordQueue, returned: list[int]) -> None:
     for number in range(2):
-        queue.append_alone(record(number))
+        queue.producer.append_alone(record(number))
         returned.append(number)
 
 
 def append_and_seal(queue: RecordQueue, returned: list[int]) -> None:
     for number in range(2):
-        queue.append(record(number))
+        queue.producer.append(record(number))
         returned.append(number)
-        queue.seal()
+        queue.producer.seal()
 
 
 def append_and_seal_due(queue: RecordQueue, returned: list[int]) -> None:
-    queue.append(record(0))
+    queue.producer.append(record(0))
     returned.append(0)
-    queue.seal_due(LATE)
+    queue.producer.seal_due(LATE)
 
 
 def append_and_flush(queue: RecordQueue, returned: list[int]) -> None:
-    queue.append(record(0))
+    queue.producer.append(record(0))
     returned.append(0)
-    queue.flush(0)
+    queue.producer.flush(0)
 
 
 def append_and_count(queue: RecordQueue, returned: list[int]) -> None:
-    queue.append(record(0))
+    queue.producer.append(record(0))
     returned.append(0)
     queue.stats()
     queue.qsize()
@@ -108,7 +108,7 @@ def test_ctrl_c_at_any_point_loses_nothing_that_append_returned_for(
                     work(queue, returned)
                 except KeyboardInterrupt as error:
                     kept.append(error)
-            queue.append(record(9))
+            queue.producer.append(record(9))
             numbers = audit(queue)
             assert len(numbers) == len(set(numbers)), "none twice"
             extra = set(numbers) - {*returned, 9}
@@ -124,7 +124,7 @@ def test_a_queue_of_one_frame_survives_ctrl_c_at_any_point() -> None:
             with interrupted_by(ctrl_c), suppress(KeyboardInterrupt):
                 append_and_seal_due(queue, returned)
             first = drain(queue)
-            queue.append(record(9), timeout=5)
+            queue.producer.append(record(9), timeout=5)
             assert {*returned, 9} <= set(first + audit(queue)) <= {0, 9}
 
 
@@ -145,8 +145,8 @@ def test_ctrl_c_at_any_point_of_get_and_task_done_loses_no_record(real: bool) ->
                     kept.append(error)
                 except Empty:
                     pass
-            queue._handed.clear()  # as if their threads had ended
-            queue._unread.clear()
+            queue._reader._handed.clear()  # as if their threads had ended
+            queue._reader._unread.clear()
             assert set(done) | set(audit(queue)) == {0, 1, 2}
 
 
@@ -158,7 +158,7 @@ def test_ctrl_c_at_any_point_of_a_sweep_leaves_the_rest_to_the_next_one(real: bo
 
                 def die_with_two(first: int = first) -> None:
                     for number in (first, first + 1):
-                        queue.append(record(number))
+                        queue.producer.append(record(number))
 
                 assert in_a_child(die_with_two) == 0
             with interrupted_by(ctrl_c), suppress(KeyboardInterrupt):
@@ -172,7 +172,7 @@ def test_ctrl_c_at_any_point_of_close_leaves_the_rest_of_it_to_the_next_close() 
     before = descriptors()
     for interrupted_by in everywhere(real=True):
         queue = RecordQueue(2, 64, records=3)
-        queue.append(record(0))
+        queue.producer.append(record(0))
         with interrupted_by(ctrl_c), suppress(KeyboardInterrupt):
             queue.close()
         queue.close()
@@ -183,7 +183,7 @@ def test_ctrl_c_at_any_point_of_close_leaves_the_rest_of_it_to_the_next_close() 
 def test_an_interrupted_start_of_the_companion_is_made_up_for() -> None:
     """Ctrl-C in the very first append must not leave a process whose records nobody fetches."""
 
-    class Starter(record_queue.Nobody):
+    class Starter(companion.NoCompanion):
         started = 0
 
         def ensure_started(self) -> None:
@@ -195,8 +195,8 @@ def test_an_interrupted_start_of_the_companion_is_made_up_for() -> None:
     with queue_of() as queue:
         queue.companion = starter = Starter()
         with pytest.raises(KeyboardInterrupt):
-            queue.append(record(0))
-        queue.append(record(1))
+            queue.producer.append(record(0))
+        queue.producer.append(record(1))
         assert starter.started == 2
         assert audit(queue) == [1]
 
@@ -205,7 +205,7 @@ def test_others_wait_until_the_companion_attends() -> None:
     """No record is accepted before somebody is there who outlives this process."""
     attending, go_on = threading.Event(), threading.Event()
 
-    class Slow(record_queue.Nobody):
+    class Slow(companion.NoCompanion):
         done = 0
 
         def ensure_started(self) -> None:
@@ -218,7 +218,7 @@ def test_others_wait_until_the_companion_attends() -> None:
         seen: list[int] = []
 
         def emit() -> None:
-            queue.append(record(0))
+            queue.producer.append(record(0))
             seen.append(slow.done)
 
         threads = [threading.Thread(target=emit) for _ in range(2)]
@@ -241,26 +241,32 @@ def test_a_signal_handler_may_append_at_any_point(
     for interrupted_by in everywhere(real=real):
         with queue_of(6, records=3) as queue:
             returned: list[int] = []
-            with interrupted_by(partial(queue.append, record(9))) as interruption:
+            with interrupted_by(partial(queue.producer.append, record(9))) as interruption:
                 work(queue, returned)
             assert sorted(audit(queue)) == returned + [9] * interruption.happened
 
 
 def test_a_signal_handler_may_do_anything_else_at_any_point_of_an_append() -> None:
-    for deed in ("seal", "stats", "qsize", "__repr__"):
+    deeds: list[Callable[[RecordQueue], object]] = [
+        lambda queue: queue.producer.seal(),
+        RecordQueue.stats,
+        RecordQueue.qsize,
+        repr,
+    ]
+    for deed in deeds:
         for interrupted_by in everywhere(real=True):
             with queue_of(6, records=3) as queue:
                 returned: list[int] = []
-                with interrupted_by(getattr(queue, deed)):
+                with interrupted_by(partial(deed, queue)):
                     append_five(queue, returned)
                 assert sorted(audit(queue)) == returned
 
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(record_queue, "_INTERRUPTED_SECONDS", 0.02)
-    monkeypatch.setattr(record_queue, "_LOOK_SECONDS", 0.005)
-    monkeypatch.setattr(record_queue, "_LEAVE_SECONDS", 0.02)
+    monkeypatch.setattr(producer_end, "_INTERRUPTED_SECONDS", 0.02)
+    monkeypatch.setattr(lifetime, "_LOOK_SECONDS", 0.005)
+    monkeypatch.setattr(lifetime, "_LEAVE_SECONDS", 0.02)
 
 
 @pytest.mark.usefixtures("impatient")
@@ -272,11 +278,11 @@ def test_a_signal_handler_may_flush_at_any_point_of_an_append_and_does_not_hang(
             left: list[int] = []
 
             def flush(queue: RecordQueue = queue, left: list[int] = left) -> None:
-                left.append(queue.flush())
+                left.append(queue.producer.flush())
 
             with interrupted_by(flush):
                 append_five(queue, [])
-            assert queue.flush(10) == 0
+            assert queue.producer.flush(10) == 0
             assert left == [] or left[0] <= 3, "what is in the interrupted frame is still pending"
             stats = queue.stats()
             assert (stats.accepted, stats.delivered) == (5, 5)
@@ -295,12 +301,12 @@ def test_a_signal_handler_may_close_at_any_point_of_an_append() -> None:
                 before = descriptors()
                 with Interruption(at, queue.close, real=True) as interruption, suppress(ValueError):
                     for number, width in enumerate([0, 0, 0, 40, 40]):
-                        queue.append(record(number, width))
+                        queue.producer.append(record(number, width))
                         returned.mark(number)
                 if not interruption.happened:
                     os._exit(too_late)
                 with pytest.raises(ClosedError):
-                    queue.append(record(9))
+                    queue.producer.append(record(9))
                 # Two pipes, the arena, and the duplicate that Python's mmap makes of it.
                 assert len(before - descriptors()) == 6
 
@@ -325,7 +331,7 @@ class Emitter:
         self._cycle = self
 
     def __del__(self) -> None:
-        self._queue.append(record(self._number))
+        self._queue.producer.append(record(self._number))
 
 
 def test_a_finalizer_may_append_while_an_append_is_under_way() -> None:
@@ -335,7 +341,7 @@ def test_a_finalizer_may_append_while_an_append_is_under_way() -> None:
         try:
             for number in range(0, 6000, 2):
                 Emitter(queue, number)
-                queue.append(record(number + 1))
+                queue.producer.append(record(number + 1))
         finally:
             gc.set_threshold(*thresholds)
         gc.collect()
@@ -384,7 +390,7 @@ def test_a_bombardment_with_ctrl_c_loses_nothing_and_leaks_nothing() -> None:
 
         def emit(number: int) -> None:
             try:
-                queue.append(record(number))
+                queue.producer.append(record(number))
                 returned.append(number)
             except KeyboardInterrupt:
                 hits.append(number)
@@ -406,9 +412,9 @@ def test_a_bombardment_with_handlers_that_append_loses_nothing_and_doubles_nothi
         def handle(number: int, frame: FrameType | None) -> None:
             nonlocal last
             last = next(handled)
-            queue.append(record(last))
+            queue.producer.append(record(last))
 
         with bombarded(handle):
-            count = emit_for(1.0, lambda number: queue.append(record(number)))
+            count = emit_for(1.0, lambda number: queue.producer.append(record(number)))
         assert last > 1_000_050
         assert sorted(audit(queue)) == [*range(count), *range(1_000_000, last + 1)]

@@ -10,7 +10,7 @@ from queue import Full
 import pytest
 
 from dataart_mp.errors import ClosedError, EventError
-from dataart_mp.queue import RecordQueue, record_queue
+from dataart_mp.queue import RecordQueue, lifetime, producer_end
 from dataart_mp.queue.frame_writer import Taken
 from tests.queue.deaths import TEARS, Tear, at_every_step
 from tests.queue.interrupts import ctrl_c, everywhere
@@ -42,25 +42,25 @@ def append_all(queue: RecordQueue, taken: list[int], *numbers: int, width: int =
     """Append the records, and note of each call which it took."""
     left, at = block(*numbers, width=width), 0
     while left:
-        records, size, _ = queue.append_lines(left, len(numbers) - at, timeout=0)
+        records, size, _ = queue.producer.append_lines(left, len(numbers) - at, timeout=0)
         taken += numbers[at : at + records]
         left, at = left[size:], at + records
 
 
 def append_seven(queue: RecordQueue, taken: list[int]) -> None:
     """Fills an open frame, opens others, fills one by its bytes, and leaves one open."""
-    queue.append(record(100))
+    queue.producer.append(record(100))
     append_all(queue, taken, 0, 1, 2, 3)
     append_all(queue, taken, 4, 5, 6, width=30)
 
 
 def test_a_frame_takes_as_many_as_make_it_full() -> None:
     with queue_of(records=3) as queue:
-        queue.append(record(0))
+        queue.producer.append(record(0))
         lines = block(1, 2, 3, 4)
-        assert queue.append_lines(lines, 4) == Taken(2, 16, room=0)
-        assert queue.append_lines(lines[16:], 2) == Taken(2, 16, room=1)
-        queue.seal()
+        assert queue.producer.append_lines(lines, 4) == Taken(2, 16, room=0)
+        assert queue.producer.append_lines(lines[16:], 2) == Taken(2, 16, room=1)
+        queue.producer.seal()
         assert [[*map(number_of, lines_of(frame))] for frame in claim_all(queue)] == [
             [0, 1, 2],
             [3, 4],
@@ -70,18 +70,18 @@ def test_a_frame_takes_as_many_as_make_it_full() -> None:
 def test_a_frame_takes_as_many_as_it_has_bytes_for() -> None:
     with queue_of(records=9) as queue:
         lines = block(0, 1, 2, width=30)
-        assert queue.append_lines(lines, 3) == Taken(2, 60, room=7)
-        assert queue.append_lines(lines[60:], 1) == Taken(1, 30, room=8)
+        assert queue.producer.append_lines(lines, 3) == Taken(2, 60, room=7)
+        assert queue.producer.append_lines(lines[60:], 1) == Taken(1, 30, room=8)
         assert sorted(audit(queue)) == [0, 1, 2]
 
 
 def test_records_may_be_as_large_as_a_frame_and_no_larger() -> None:
     with queue_of(records=9) as queue:
-        queue.append(record(0))
+        queue.producer.append(record(0))
         lines = block(1, 2, width=64)
-        assert queue.append_lines(lines, 2) == Taken(1, 64, room=8)
-        with pytest.raises(EventError, match="takes 65 bytes as JSON, a request holds 64"):
-            queue.append_lines(block(3, width=65), 1)
+        assert queue.producer.append_lines(lines, 2) == Taken(1, 64, room=8)
+        with pytest.raises(EventError, match="takes 65 bytes as JSON, and a request holds 64"):
+            queue.producer.append_lines(block(3, width=65), 1)
         assert sorted(audit(queue)) == [0, 1]
 
 
@@ -99,7 +99,7 @@ def test_threads_and_single_records_share_the_frames() -> None:
         def append(first: int) -> None:
             for number in range(first, first + 100, 5):
                 append_all(queue, [], *range(number, number + 4))
-                queue.append(record(number + 4))
+                queue.producer.append(record(number + 4))
 
         interval = sys.getswitchinterval()
         sys.setswitchinterval(1e-6)
@@ -121,7 +121,7 @@ def test_a_closed_queue_takes_none() -> None:
         with pytest.raises(ClosedError):
             queue.check_open()
         with pytest.raises(ClosedError):
-            queue.append_lines(block(0), 1)
+            queue.producer.append_lines(block(0), 1)
 
 
 @points
@@ -135,7 +135,7 @@ def test_ctrl_c_at_any_point_loses_nothing_that_was_taken_and_leaks_nothing(real
                     append_seven(queue, taken)
                 except KeyboardInterrupt as error:
                     kept.append(error)
-            queue.append(record(9))
+            queue.producer.append(record(9))
             numbers = [number for number in audit(queue) if number != 100]
             assert len(numbers) == len(set(numbers)), "none twice"
             assert {*taken, 9} <= set(numbers), "none lost"
@@ -149,7 +149,7 @@ def test_a_queue_of_one_frame_survives_ctrl_c_at_any_point() -> None:
             with interrupted_by(ctrl_c), suppress(KeyboardInterrupt):
                 append_all(queue, taken, 0, 1)
             first = drain(queue)
-            queue.append(record(9), timeout=5)
+            queue.producer.append(record(9), timeout=5)
             assert {*taken, 9} <= set(first + audit(queue)) <= {0, 1, 9}
 
 
@@ -168,12 +168,12 @@ def test_a_signal_handler_may_append_at_any_point(real: bool) -> None:
 def test_a_signal_handler_may_flush_at_any_point_and_does_not_hang(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(record_queue, "_INTERRUPTED_SECONDS", 0.002)
-    monkeypatch.setattr(record_queue, "_LOOK_SECONDS", 0.001)
+    monkeypatch.setattr(producer_end, "_INTERRUPTED_SECONDS", 0.002)
+    monkeypatch.setattr(lifetime, "_LOOK_SECONDS", 0.001)
     for interrupted_by in everywhere(real=True, within="append_lines"):
         with queue_of(6, records=3) as queue:
-            with interrupted_by(partial(queue.flush, 0.02)):
-                queue.append_lines(block(0, 1), 2)
+            with interrupted_by(partial(queue.producer.flush, 0.02)):
+                queue.producer.append_lines(block(0, 1), 2)
             assert sorted(audit(queue)) == [0, 1]
 
 

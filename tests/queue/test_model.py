@@ -23,7 +23,7 @@ from hypothesis.stateful import (
 
 from dataart_mp.queue import Frame, RecordQueue, janitor
 from dataart_mp.queue.arena import FREE, READY, WAITING
-from dataart_mp.queue.frame import wake
+from dataart_mp.queue.release import wake
 from tests.queue.deaths import TEARS, Fate, everything
 from tests.queue.tools import (
     FAR_FUTURE,
@@ -65,7 +65,7 @@ class Actor:
 
     def put_alone(self, line: bytes) -> bool:
         try:
-            self._queue.append_alone(line, 0)
+            self._queue.producer.append_alone(line, 0)
         except Full:
             return False
         return True
@@ -76,7 +76,7 @@ class Actor:
         return self.put(line)
 
     def seal(self) -> None:
-        self._queue.seal()
+        self._queue.producer.seal()
 
     def claim(self) -> tuple[int, str, list[int], int, bool] | None:
         for number in self._queue.arena.all_in(READY):
@@ -101,7 +101,7 @@ class Actor:
         frame.postpone(0, FAR_FUTURE)
 
     def settle(self, number: int) -> None:
-        self._queue.settle(self._frames.pop(number))
+        self._queue.worker.settle(self._frames.pop(number))
 
 
 class Child:

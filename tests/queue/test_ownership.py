@@ -39,8 +39,8 @@ def wait_for(slate: Slate, number: int) -> None:
 def test_a_frame_in_the_hands_of_a_living_process_is_nobody_elses() -> None:
     sign = Slate()
     with queue_of(records=2) as queue:
-        queue.append(record(0))
-        queue.append(record(1))
+        queue.producer.append(record(0))
+        queue.producer.append(record(1))
 
         def hold() -> None:
             (frame,) = claim_all(queue)
@@ -63,9 +63,9 @@ def test_a_stopped_process_is_alive_and_keeps_its_frame() -> None:
     with queue_of(records=5) as queue:
 
         def emit_and_stop() -> None:
-            queue.append(record(0))
+            queue.producer.append(record(0))
             os.kill(os.getpid(), signal.SIGSTOP)
-            queue.append(record(1))
+            queue.producer.append(record(1))
 
         child = fork(emit_and_stop)
         os.waitpid(child, os.WUNTRACED)
@@ -82,7 +82,7 @@ def test_a_killed_producers_records_are_given_back_by_the_janitor() -> None:
 
         def emit() -> None:
             for number in range(8):
-                queue.append(record(number))
+                queue.producer.append(record(number))
             sign.mark(1)
             signal.pause()
 
@@ -101,8 +101,8 @@ def test_a_redelivered_frame_has_the_key_it_had() -> None:
     with queue_of(records=2) as queue:
         seen: set[str] = set()
         for turn in range(3):
-            queue.append(record(2 * turn))
-            queue.append(record(2 * turn + 1))
+            queue.producer.append(record(2 * turn))
+            queue.producer.append(record(2 * turn + 1))
             for _ in range(3):
                 with_worker = in_a_child(partial(claim_all, queue))  # and dies with it
                 assert with_worker == 0
@@ -112,26 +112,26 @@ def test_a_redelivered_frame_has_the_key_it_had() -> None:
             assert frame.key not in seen, "another content, another key"
             assert frame.key == f"{queue.arena.id}-0-{turn + 1}"
             seen.add(frame.key)
-            queue.settle(frame)
+            queue.worker.settle(frame)
 
 
 def test_a_key_is_never_used_for_another_content_however_often_producers_die() -> None:
     keys: dict[str, list[int]] = {}
     with queue_of(2, records=5) as queue:
         for number in range(12):
-            assert in_a_child(partial(queue.append, record(number))) == 0
+            assert in_a_child(partial(queue.producer.append, record(number))) == 0
             janitor.sweep(queue.arena)
             for frame in claim_all(queue):
                 assert frame.key not in keys
                 keys[frame.key] = [number_of(line) for line in lines_of(frame)]
-                queue.settle(frame)
+                queue.worker.settle(frame)
     assert list(keys.values()) == [[number] for number in range(12)]
 
 
 def test_one_janitor_at_a_time_sweeps() -> None:
     sign = Slate()
     with queue_of() as queue:
-        queue.append(record(0))
+        queue.producer.append(record(0))
         assert in_a_child(partial(claim_all, queue)) == 0
 
         def sweep_for_ever() -> None:
@@ -179,7 +179,7 @@ SPAN = 60_000  # numbers for each producer
 
 def emit_for_ever(queue: RecordQueue, returned: Slate, first: int) -> None:
     for number in range(first, first + SPAN):  # beyond it, numbers are another producer's
-        queue.append(record(number))
+        queue.producer.append(record(number))
         returned.mark(number)
     signal.pause()
 

@@ -62,7 +62,7 @@ def test_eight_threads_append_and_every_record_is_there_once(records: int) -> No
 
         def emit(thread: int) -> None:
             for number in range(thread * each, (thread + 1) * each):
-                queue.append(record(number))
+                queue.producer.append(record(number))
 
         in_threads(emit)
         assert queue.stats().pending == THREADS * each
@@ -77,10 +77,10 @@ def test_eight_threads_through_four_frames_with_a_worker_behind() -> None:
 
         def emit(thread: int) -> None:
             for number in range(each):
-                queue.append(record(thread * each + number), timeout=30)
+                queue.producer.append(record(thread * each + number), timeout=30)
 
         in_threads(emit)
-        assert queue.flush(30) == 0
+        assert queue.producer.flush(30) == 0
         stats = queue.stats()
         assert stats.accepted == stats.delivered == THREADS * each
         kill(worker)
@@ -92,15 +92,15 @@ def test_threads_that_seal_flush_and_count_disturb_no_thread_that_appends() -> N
 
         def work(thread: int) -> None:
             meddle: list[Callable[[], object]] = [
-                queue.seal,
-                lambda: queue.seal_due(1e9),
-                lambda: queue.flush(0),
+                queue.producer.seal,
+                lambda: queue.producer.seal_due(1e9),
+                lambda: queue.producer.flush(0),
                 queue.stats,
                 queue.qsize,
             ]
             for number in range(each):
                 if thread < 4:
-                    queue.append(record(thread * each + number))
+                    queue.producer.append(record(thread * each + number))
                 else:
                     meddle[number % len(meddle)]()
 
@@ -140,7 +140,7 @@ def test_threads_count_in_the_ledger_and_nothing_is_lost() -> None:
 def test_threads_claim_each_frame_once() -> None:
     with queue_of(400) as queue:
         for number in range(400):
-            queue.append(record(number))
+            queue.producer.append(record(number))
         claimed: list[int] = []
         in_threads(lambda thread: claimed.extend(frame.number for frame in keep(claim_all(queue))))
         assert sorted(claimed) == [*range(400)]
@@ -161,16 +161,16 @@ def test_flush_waits_for_what_another_thread_seals_meanwhile() -> None:
     """A writer that changes from open to sealed while flush makes its list must not escape it."""
     with queue_of(100, 64, records=2) as queue:
         for turn in range(200):
-            queue.append(record(turn))
+            queue.producer.append(record(turn))
             done = threading.Event()
 
             def fill(queue: RecordQueue = queue, done: threading.Event = done) -> None:
-                queue.append(record(1000))
+                queue.producer.append(record(1000))
                 done.set()
 
             thread = threading.Thread(target=fill)
             thread.start()
-            assert queue.flush(0) >= 1
+            assert queue.producer.flush(0) >= 1
             thread.join()
             drain(queue)
             assert queue.arena.all_in(FILLING) == []

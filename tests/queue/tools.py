@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 
 from dataart_mp.queue import Frame, RecordQueue, janitor
 from dataart_mp.queue.arena import FREE, READY, WAITING
-from dataart_mp.queue.frame import due_at, wake
+from dataart_mp.queue.release import wake
 from dataart_mp.stats import Stats
 
 KILLED = -signal.SIGKILL
@@ -122,17 +122,18 @@ def lines_of(frame: Frame) -> list[bytes]:
 def drain(queue: RecordQueue) -> list[int]:
     """Deliver all that is sealed, or left behind by the dead; the numbers of the records."""
     numbers: list[int] = []
-    queue.seal()
+    queue.producer.seal()
     while True:
         janitor.sweep(queue.arena)
         for waiting in queue.arena.all_in(WAITING):
-            wake(queue.arena, waiting, max(FAR_FUTURE, due_at(queue.arena, waiting, FAR_FUTURE)))
+            due = queue.arena.account(waiting).due_at(FAR_FUTURE)
+            wake(queue.arena, waiting, max(FAR_FUTURE, due))
         frames = claim_all(queue)
         if not frames:
             return numbers
         for frame in frames:
             numbers += [number_of(line) for line in lines_of(frame)]
-            queue.settle(frame)
+            queue.worker.settle(frame)
 
 
 def serve(queue: RecordQueue, delivered: Slate | None = None) -> NoReturn:
@@ -146,7 +147,7 @@ def serve(queue: RecordQueue, delivered: Slate | None = None) -> NoReturn:
                 if delivered is not None:
                     for line in lines_of(frame):
                         delivered.mark(number_of(line))
-                queue.settle(frame)
+                queue.worker.settle(frame)
 
 
 def stats_while(queue: RecordQueue, frame: int, move: Callable[[], object]) -> Stats:

@@ -10,8 +10,8 @@ import pytest
 
 from dataart_mp.queue import Frame, RecordQueue, janitor
 from dataart_mp.queue.arena import WAITING
-from dataart_mp.queue.frame import wake
 from dataart_mp.queue.owner import Owner
+from dataart_mp.queue.release import wake
 from dataart_mp.spool.ownership import Ownership
 from dataart_mp.spool.parked_batch import LONGEST_REST, Parcel
 from dataart_mp.spool.parking_lot import ParkingLot
@@ -119,14 +119,14 @@ def attendant(spools: Path) -> Iterator[Callable[..., Attendant]]:
 
 def put_seven(queue: RecordQueue) -> None:
     for number in range(6):
-        queue.append(record(number))
-    queue.append_alone(record(6))
+        queue.producer.append(record(number))
+    queue.producer.append_alone(record(6))
 
 
 def put_three(queue: RecordQueue) -> None:
     for number in range(3):
-        queue.append(record(number))
-    queue.seal()
+        queue.producer.append(record(number))
+    queue.producer.seal()
 
 
 def books(stats: Stats) -> tuple[int, int, int, int]:
@@ -159,11 +159,11 @@ def test_what_moves_from_frame_to_frame_while_they_are_read_is_pending_once(
 ) -> None:
     with queue_of(frames=4, records=1) as queue:
         work = attendant(queue)
-        queue.append(record(0))
+        queue.producer.append(record(0))
 
         def move() -> None:
             work.park_all()
-            queue.append(record(1))  # takes the first frame, so that the second is loaded
+            queue.producer.append(record(1))  # takes the first frame, so that the second is loaded
             work.load()
 
         assert books(stats_while(queue, 1, move)) == (1, 0, 0, 1)
@@ -175,7 +175,7 @@ def test_only_what_is_not_through_is_parked(attendant: Callable[..., Attendant])
     with queue_of(records=3) as queue:
         work = attendant(queue)
         for number in range(3):
-            queue.append(record(number))
+            queue.producer.append(record(number))
         (frame,) = claim_all(queue)
         end = len(record(0))
         frame.aim(end, NOW)
@@ -227,7 +227,7 @@ def join_and_park(work: Attendant) -> None:
     """Two frames are joined to the first; one record is rejected, the rest parked and taken."""
     leader = Frame.claim(work.queue.arena, 0)
     assert leader is not None
-    work.queue.join_ready(leader, records=6, size=64)
+    work.queue.worker.join_ready(leader, records=6, size=64)
     leader.aim(leader.length, NOW)
     leader.advance(len(record(0)), rejected=1)
     work.park(leader)
@@ -236,7 +236,7 @@ def join_and_park(work: Attendant) -> None:
 
 def put_six(queue: RecordQueue) -> None:
     for number in range(6):
-        queue.append(record(number))
+        queue.producer.append(record(number))
 
 
 def test_a_worker_may_die_at_any_step_of_parking_what_was_joined(
@@ -258,8 +258,8 @@ def test_a_worker_may_die_at_any_step_of_parking_what_was_joined(
 
 def park_wide(work: Attendant) -> None:
     for number in range(6):
-        work.queue.append(record(number, WIDE))
-    work.queue.seal()
+        work.queue.producer.append(record(number, WIDE))
+    work.queue.producer.seal()
     work.park_all()
 
 
@@ -340,20 +340,20 @@ def test_when_the_file_was_made_anew_a_frame_does_not_remove_what_has_its_batchs
     with queue_of(frames=8, records=1) as queue:
         work = attendant(queue)
         for number in range(3):
-            queue.append(record(number))
+            queue.producer.append(record(number))
         work.park_all()
         work.load()
         through, parked, tried = claim_all(queue)
         remove_files(work)
         for number in range(3, 6):
-            queue.append(record(number))
+            queue.producer.append(record(number))
         work.park_all()
         assert {through.taken, parked.taken, tried.taken} <= {b.id for b in work.lot.batches()}
         assert work.parker.key(tried) == tried.key, "and not another one's"
         through.advance(through.length)
         assert work.parker.settle(through) is None
         assert work.park(parked) == Parked()
-        tried.hand_back()
+        queue.worker.hand_back(tried)
         assert work.deliver_all() == [1, 2, 3, 4, 5]
         assert books(queue.stats()) == (6, 6, 0, 0)
 
@@ -363,7 +363,7 @@ def test_what_cannot_be_parked_can_be_sent_meanwhile(attendant: Callable[..., At
     with queue_of(frames=4, records=1) as queue:
         work = attendant(queue)
         (work.folder / "parked.db").mkdir()
-        queue.append(record(0))
+        queue.producer.append(record(0))
         (frame,) = claim_all(queue)
         assert isinstance(work.park(frame), Postponed)
         assert work.deliver() == [0]
@@ -395,7 +395,7 @@ def test_two_who_take_at_once_do_not_take_the_same(attendant: Callable[..., Atte
     with queue_of(frames=64, records=1) as queue:
         work = attendant(queue)
         for number in range(32):
-            queue.append(record(number))
+            queue.producer.append(record(number))
         work.park_all()
         (first, second) = (
             work.lot.waiting(1 << 62, Ownership(queue.arena), is_identity=False) for _ in range(2)
@@ -424,7 +424,7 @@ def test_nothing_is_taken_into_an_arena_that_is_about_to_go(
 def test_a_batch_larger_than_a_frame_is_cut(attendant: Callable[..., Attendant]) -> None:
     with queue_of(frames=2, capacity=640, records=64) as dead, queue_of(frames=40) as heir:
         for number in range(64):
-            dead.append(record(number, 10))
+            dead.producer.append(record(number, 10))
         left = attendant(dead)
         left.park_all()
         assert dead.arena.path is not None
@@ -443,18 +443,18 @@ def test_what_was_parked_or_may_be_is_joined_to_nothing(
     with queue_of(frames=8, records=1) as queue:
         work = attendant(queue)
         for number in range(3):
-            queue.append(record(number))
+            queue.producer.append(record(number))
         first, second, third = claim_all(queue)
         assert work.park(first) == Parked()
         second.mark_parking(True)
-        second.hand_back()
-        third.hand_back()
+        queue.worker.hand_back(second)
+        queue.worker.hand_back(third)
         work.load()
         leader = Frame.claim(queue.arena, third.number)
         assert leader is not None
-        queue.join_ready(leader, records=8, size=64)
+        queue.worker.join_ready(leader, records=8, size=64)
         assert leader.length == len(record(2))
-        leader.hand_back()
+        queue.worker.hand_back(leader)
         assert work.deliver_all() == [0, 1, 2]
         assert books(queue.stats()) == (3, 3, 0, 0)
         assert_clean(queue)
@@ -467,7 +467,7 @@ def test_what_the_dead_have_parked_and_had_to_go_is_accepted_by_who_let_it_go(
     with queue_of(**shape) as dead, queue_of(**shape) as heir:
         for queue in (dead, heir):
             for number in range(2):
-                queue.append(record(number, WIDE))
+                queue.producer.append(record(number, WIDE))
         left = attendant(dead)
         left.park_all()
         assert dead.arena.path is not None
@@ -487,7 +487,7 @@ def test_half_of_the_frames_are_left_to_live_traffic_and_one_finds_out_whether_t
     with queue_of(frames=8) as queue:
         work = attendant(queue)
         for number in range(8):
-            queue.append(record(number))
+            queue.producer.append(record(number))
         work.park_all()
         assert work.parker.load(lambda is_identity: answers) is answers, "whether there is more"
         assert queue.arena.free() == 8 - taken
@@ -500,7 +500,7 @@ def test_what_is_parked_again_keeps_its_age(attendant: Callable[..., Attendant])
     with queue_of(frames=8) as queue:
         work = attendant(queue)
         for number in range(2):
-            queue.append(record(number))
+            queue.producer.append(record(number))
             work.park_all()
         before = [batch.since for batch in work.lot.batches()]
         work.parker.load(lambda is_identity: False)
@@ -511,11 +511,11 @@ def test_what_is_parked_again_keeps_its_age(attendant: Callable[..., Attendant])
 def test_what_has_no_room_can_be_sent(attendant: Callable[..., Attendant]) -> None:
     with queue_of(capacity=WIDE) as queue:
         work = attendant(queue, max_bytes=WIDE)
-        queue.append(record(0, WIDE))
+        queue.producer.append(record(0, WIDE))
         (frame,) = claim_all(queue)
         assert work.park(frame) is None
         assert not frame.may_be_parked
-        frame.hand_back()
+        queue.worker.hand_back(frame)
         assert work.deliver() == [0]
 
 
@@ -525,7 +525,7 @@ def test_an_event_that_fits_in_no_frame_holds_up_nobody(
     """Nor does it while nothing answers, when only one batch is sent, to find out."""
     with queue_of(capacity=60) as dead, queue_of(capacity=32) as heir:
         for number, width in enumerate([60, 0, 60, 0]):
-            dead.append(record(number, width))
+            dead.producer.append(record(number, width))
         left = attendant(dead)
         left.park_all()
         assert dead.arena.path is not None
@@ -543,7 +543,7 @@ def test_what_a_client_parks_that_has_just_come_is_left_to_it(
 ) -> None:
     with queue_of() as new, queue_of() as old:
         other = attendant(new)
-        new.append_alone(record(0))
+        new.producer.append_alone(record(0))
         assert new.arena.path is not None
         old.arena.path = new.arena.path.with_name(f"{old.arena.id}.arena")
         new.arena.path.unlink()
@@ -571,8 +571,8 @@ def test_a_clock_that_was_set_back_keeps_nothing_parked_until_it_is_late_again(
     with queue_of(records=3) as queue:
         work = attendant(queue)
         work.parker = Parker(queue, work.lot, work.reporter, LONGEST_REST)
-        queue.append(record(0))
-        queue.seal()
+        queue.producer.append(record(0))
+        queue.producer.seal()
         now = time.time_ns()
         monkeypatch.setattr(time, "time_ns", lambda: now + 3600 * 10**9)
         work.park_all()

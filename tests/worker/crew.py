@@ -37,8 +37,8 @@ class Crew:
 
     def emit(self, *keys: str) -> None:
         for number, key in enumerate(keys):
-            self.queue.append(encode_action(key, "ann", False, None, {"_id": number}), 0)
-        self.queue.seal()
+            self.queue.producer.append(encode_action(key, "ann", False, None, {"_id": number}), 0)
+        self.queue.producer.seal()
 
     def tend_until(self, reached: Callable[[], object], seconds: float = SECONDS) -> None:
         """Be the watching thread until a fact comes about."""

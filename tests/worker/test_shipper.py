@@ -14,8 +14,8 @@ import pytest
 from dataart_mp.devsink.process import SinkProcess
 from dataart_mp.producer.encoder import encode_action, encode_identity
 from dataart_mp.queue import Frame, RecordQueue, janitor
-from dataart_mp.queue.arena import DUE, READY, SENDING, SINCE, WAITING
-from dataart_mp.queue.frame import wake
+from dataart_mp.queue.arena import READY, SENDING, WAITING
+from dataart_mp.queue.release import wake
 from dataart_mp.spool.parking_lot import ParkingLot
 from dataart_mp.stats import Stats
 from dataart_mp.transport.sender import Sender
@@ -58,11 +58,11 @@ class Bench:
     def put(self, *keys: str) -> None:
         """Actions with these keys make a frame that is READY."""
         for number, key in enumerate(keys):
-            self.queue.append(encode_action(key, "ann", False, None, {"_id": number}))
-        self.queue.seal()
+            self.queue.producer.append(encode_action(key, "ann", False, None, {"_id": number}))
+        self.queue.producer.seal()
 
     def put_identity(self) -> None:
-        self.queue.append_alone(encode_identity("ann", {"plan": "free"}))
+        self.queue.producer.append_alone(encode_identity("ann", {"plan": "free"}))
 
     def claim(self) -> Frame:
         frame = Frame.claim(self.queue.arena, self.queue.arena.find(READY))
@@ -76,7 +76,7 @@ class Bench:
         """Let the time pass that the waiting frames have to wait."""
         for frame in self.queue.arena.all_in(WAITING):
             now = time.time_ns()
-            self.queue.arena.words[self.queue.arena.account(frame) + DUE] = now
+            self.queue.arena.account(frame).due = now
             assert wake(self.queue.arena, frame, now)
 
     def reports(self) -> list[dict[str, Any]]:
@@ -417,7 +417,7 @@ def test_a_batch_is_given_up_when_no_try_could_begin_before_its_deadline(
     work.put(*["tick"] * 5)
     assert work.ship() == RATIO
     (frame,) = work.queue.arena.all_in(WAITING)
-    work.queue.arena.words[work.queue.arena.account(frame) + SINCE] -= MINUTE_NS
+    work.queue.arena.account(frame).since -= MINUTE_NS
     work.wake()
     assert work.ship() is None
     assert accounts(work.settled()) == (5, 0, 0, 5)
@@ -624,7 +624,7 @@ def test_a_frame_that_is_used_again_does_not_wait_for_what_its_last_batch_waited
 ) -> None:
     work = bench(frames=FAILURES_TO_OPEN + 1)
     open_circuit(work, platform)
-    work.queue.arena.words[work.queue.arena.account(FAILURES_TO_OPEN) + DUE] = 1 << 62
+    work.queue.arena.account(FAILURES_TO_OPEN).due = 1 << 62
     work.put("tick")
     assert 0 < work.ship() <= LONGEST_PAUSE
 

@@ -291,7 +291,7 @@ def test_a_crash_is_reported_whatever_thread_it_is_in(
         raise RuntimeError("a bug of ours")
 
     monkeypatch.setattr(made, "_look", crash)
-    monkeypatch.setattr(work.queue, "fetch", crash)
+    monkeypatch.setattr(work.queue.worker, "fetch", crash)
     with pytest.raises(_Exited):
         made.run() if thread == "_look" else made._send()
     report = os.read(work.wiring.report_end, 65536)

@@ -131,8 +131,8 @@ def test_a_put_waits_no_longer_than_for_a_lane_that_another_thread_puts_back() -
     """More threads than frames: nobody may wait for a frame that nobody will settle."""
     with queue_of(1, 4096, records=100) as queue:
         queue.put(record(0))
-        writer = queue._writers.pop()  # another thread is in the middle of a put
-        thread = threading.Timer(0.05, queue._writers.append, [writer])
+        writer = queue.producer._idle.pop()  # another thread is in the middle of a put
+        thread = threading.Timer(0.05, queue.producer._idle.append, [writer])
         thread.start()
         queue.put(record(1), timeout=10)
         thread.join()
@@ -249,11 +249,11 @@ def test_join_thread_and_cancel_join_thread_lose_nothing() -> None:
         lambda queue: queue.qsize(),
         lambda queue: queue.empty(),
         lambda queue: queue.full(),
-        lambda queue: queue.append(ONE),
-        lambda queue: queue.append_alone(ONE),
-        lambda queue: queue.seal(),
-        lambda queue: queue.seal_due(0.0),
-        lambda queue: queue.flush(),
+        lambda queue: queue.producer.append(ONE),
+        lambda queue: queue.producer.append_alone(ONE),
+        lambda queue: queue.producer.seal(),
+        lambda queue: queue.producer.seal_due(0.0),
+        lambda queue: queue.producer.flush(),
         lambda queue: queue.stats(),
     ],
 )
@@ -261,7 +261,7 @@ def test_a_closed_queue_raises_value_error(use: Callable[[RecordQueue], object])
     queue = RecordQueue(2, 64)
     queue.put(ONE)
     queue.close()
-    with pytest.raises(ValueError, match="<RecordQueue closed> takes no more records") as caught:
+    with pytest.raises(ValueError, match="it is closed; emit before") as caught:
         use(queue)
     assert isinstance(caught.value, ClosedError)
 
@@ -300,10 +300,10 @@ def test_a_record_is_one_line(wrong: bytes) -> None:
 def test_a_record_may_be_as_large_as_a_frame_and_no_larger() -> None:
     with queue_of(4, 64, records=9) as queue:
         queue.put(ONE)
-        with pytest.raises(EventError, match="takes 65 bytes as JSON, a request holds 64"):
+        with pytest.raises(EventError, match="takes 65 bytes as JSON, and a request holds 64"):
             queue.put(record(3, 65))
         with pytest.raises(EventError, match="takes 65 bytes"):
-            queue.append_alone(record(3, 65))
+            queue.producer.append_alone(record(3, 65))
         queue.put(TWO)
         assert queue.arena.all_in(READY) == [], "what was open stays open"
         queue.put(record(4, 64))

@@ -1,0 +1,24 @@
+"""A deadline: the end of a wait."""
+
+import time
+
+
+class Deadline:
+    """The end of a wait that begins now.
+
+    Args:
+        timeout: Seconds; None is a wait without a limit.
+    """
+
+    def __init__(self, timeout: float | None) -> None:
+        self._end = None if timeout is None else time.monotonic() + timeout
+
+    def over(self) -> bool:
+        """Return whether the time is over."""
+        return self._end is not None and time.monotonic() >= self._end
+
+    def at_most(self, seconds: float) -> float:
+        """Return the seconds that are left, but not more than `seconds`."""
+        if self._end is None:
+            return seconds
+        return min(seconds, max(0.0, self._end - time.monotonic()))

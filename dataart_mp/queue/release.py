@@ -1,0 +1,34 @@
+"""Release: how a frame that this process owns changes state and owner in one step."""
+
+from dataart_mp.queue.arena import FREE, READY, WAITING, Arena
+
+
+def make_ready(arena: Arena, number: int) -> None:
+    """Let any worker claim a frame that the caller owns."""
+    arena.set_state(number, READY)
+    arena.locks.release(number)
+
+
+def make_free(arena: Arena, number: int) -> None:
+    """Free a SETTLED frame that the caller owns. A free frame is all zeros."""
+    arena.wipe(number, 0, arena.account(number).length)
+    arena.set_state(number, FREE)
+    arena.locks.release(number)
+
+
+def wake(arena: Arena, number: int, now: int, *, early: bool = False) -> bool:
+    """Make a WAITING frame READY when it is due; True if this call did.
+
+    Args:
+        arena: The arena it is in.
+        number: The frame.
+        now: The time (epoch, ns).
+        early: Ignore the planned time, and heed only the earliest one that the platform allows.
+    """
+    if arena.account(number).due_at(now, early=early) > now or not arena.locks.acquire(number):
+        return False
+    waiting = arena.state(number) == WAITING
+    if waiting:
+        arena.set_state(number, READY)
+    arena.locks.release(number)
+    return waiting

@@ -1,0 +1,132 @@
+"""The worker's end of the queue: frames are fetched, joined, handed back and settled."""
+
+import itertools
+import time
+from typing import Final
+
+from dataart_mp.queue import janitor, joining
+from dataart_mp.queue.account import Evicted
+from dataart_mp.queue.arena import READY, SETTLED, WAITING, Arena
+from dataart_mp.queue.frame import Frame
+from dataart_mp.queue.release import make_free, make_ready, wake
+from dataart_mp.queue.wakeup import WakeupPipe
+
+_LOCK_SECONDS: Final = 0.001
+# How many frames are looked at to join some. To look at a long backlog that cannot be joined, of
+# identities, would cost more than a request.
+_JOIN_LOOKS: Final = 256
+_NOTHING_EVICTED: Final = Evicted(0, 0)
+
+
+class WorkerEnd:
+    """What a process that delivers does with a queue; for any thread.
+
+    Args:
+        arena: Where the frames are.
+        work: The pipe that notifies workers.
+        room: The pipe that notifies whoever waits for frames to be settled.
+    """
+
+    def __init__(self, arena: Arena, work: WakeupPipe, room: WakeupPipe) -> None:
+        self._arena = arena
+        self._work = work
+        self._room = room
+
+    def fetch(self) -> Frame | None:
+        """Wait for a notification and claim its frame; None when another worker has claimed it."""
+        number = self._work.wait()
+        frame = Frame.claim(self._arena, number)
+        if frame is None and self._arena.state(number) == READY:
+            # Some process has its lock for as long as it takes to see that it is not FREE.
+            time.sleep(_LOCK_SECONDS)
+            frame = Frame.claim(self._arena, number)
+        return frame
+
+    def join_ready(self, frame: Frame, records: int, size: int) -> None:
+        """Join frames that are READY to a claimed one, to send them in one request.
+
+        Args:
+            frame: The frame, as it was claimed.
+            records: The most records of the request.
+            size: The most bytes of records of the request.
+        """
+        if not frame.is_joinable:
+            return
+        count, length = frame.count, frame.length
+        for number in itertools.islice(self._arena.each_in(READY), _JOIN_LOOKS):
+            seen = Frame(self._arena, number)  # not claimed: most that cannot be joined stay READY
+            if not seen.is_joinable:
+                continue
+            if count + seen.count > records or length + seen.length > size:
+                return
+            other = Frame.claim(self._arena, number)
+            if other is None:
+                continue
+            fits = count + other.count <= records and length + other.length <= size
+            if not other.is_joinable or not fits:  # it was filled again in between
+                self.hand_back(other)
+                continue
+            count, length = count + other.count, length + other.length
+            frame.join(other)
+
+    def hand_back(self, frame: Frame) -> None:
+        """Let any worker continue with a claimed frame at once."""
+        make_ready(self._arena, frame.number)
+        self._work.notify(frame.number)
+
+    def settle(self, frame: Frame) -> None:
+        """Free a claimed frame all of whose content is done with."""
+        self._settle(frame, 0, _NOTHING_EVICTED)
+
+    def settle_parked(self, frame: Frame, evicted: Evicted) -> None:
+        """Free a claimed frame of which all that is not done with is parked.
+
+        Args:
+            frame: The frame.
+            evicted: Parked records that were discarded to make room for it; they count as failed.
+        """
+        rest = frame.content(frame.account.through, frame.length)
+        self._settle(frame, rest.count(b"\n"), evicted)
+
+    def retry_now(self) -> None:
+        """Make READY what waits for its next attempt, where the platform allows an attempt now.
+
+        Such an attempt is an additional one: if it fails, the frame waits as if it had not been
+        made.
+        """
+        self._wake(time.time_ns(), early=True)
+
+    def look(self, now: int) -> int | None:
+        """Find what no notification has announced, and announce it.
+
+        That is: frames whose backoff is over, frames of dead processes, and READY frames whose
+        notification was lost.
+
+        Args:
+            now: The time (epoch, ns).
+
+        Returns:
+            When the next frame is due (epoch, ns); None when none waits.
+        """
+        self._wake(now)
+        for number in janitor.sweep(self._arena):
+            self._work.notify(number)
+        if not self._work.has_notifications():
+            for number in self._arena.all_in(READY):
+                self._work.notify(number)
+        waiting = self._arena.all_in(WAITING)
+        return min((self._arena.account(each).due_at(now) for each in waiting), default=None)
+
+    def _wake(self, now: int, *, early: bool = False) -> None:
+        for number in self._arena.all_in(WAITING):
+            if wake(self._arena, number, now, early=early):
+                self._work.notify(number)
+
+    def _settle(self, frame: Frame, parked: int, evicted: Evicted) -> None:
+        arena, number = self._arena, frame.number
+        joining.settle_followers(arena, number, frame.followers, frame)
+        frame.account.close(parked, evicted)
+        arena.set_state(number, SETTLED)
+        make_free(arena, number)
+        if arena.wanted_until > time.monotonic_ns():
+            self._room.notify()
