@@ -14,7 +14,7 @@ from dataart_mp.queue import RecordQueue, janitor
 from dataart_mp.queue.arena import READY, WAITING
 from dataart_mp.queue.frame import due_at, wake
 from dataart_mp.queue.wakeup import WakeupPipe
-from dataart_mp.spool.arenas import remove
+from dataart_mp.spool import arena_file
 from dataart_mp.spool.dead_letters import DeadLetters
 from dataart_mp.supervision.supervisor import Supervisor
 from dataart_mp.transport.sender import Sender
@@ -80,7 +80,7 @@ class Worker:
                 self._wait(self._look())
         if self._parker is not None:
             self._parker.close()
-        remove(self._arena)
+        arena_file.remove(self._arena)
 
     def _finished(self) -> bool:
         if not self._leaving() or not self._arena.all_free():
