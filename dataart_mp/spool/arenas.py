@@ -105,17 +105,18 @@ class Spool:
         # Imported only now, because it loads SQLite, which most applications never need.
         from dataart_mp.spool.parking_lot import ParkingError, ParkingLot
 
-        lot = ParkingLot(self._directory, max_bytes=0)
+        parking_lot = ParkingLot(self._directory, max_bytes=0)
         try:
             kinds = (
-                lot.waiting(_END_OF_TIME, ownership, is_identity=kind) for kind in (False, True)
+                parking_lot.waiting(_END_OF_TIME, ownership, is_identity=kind)
+                for kind in (False, True)
             )
             return any(True for kind in kinds for _ in kind)
         except ParkingError as error:
             _log.error("spool: parked batches cannot be read: %s", error)
             return False
         finally:
-            lot.close()
+            parking_lot.close()
 
 
 def _take_over(path: Path) -> Arena | None:

@@ -1,4 +1,4 @@
-"""A parked batch has one owner: nobody takes it from a living one, and anybody from a dead one."""
+"""A parked batch has one owner; another client may take it only when that owner has ended."""
 
 import os
 
@@ -18,7 +18,8 @@ def test_only_one_of_two_processes_takes_a_batch(make_worker: MakeWorker) -> Non
             queue.append(record(number))
         worker.park_all()
         (first, second) = (
-            worker.lot.waiting(1 << 62, Ownership(queue.arena), is_identity=False) for _ in range(2)
+            worker.parking_lot.waiting(1 << 62, Ownership(queue.arena), is_identity=False)
+            for _ in range(2)
         )
         for each, other in zip(first, second, strict=True):
             assert each == other
@@ -71,7 +72,7 @@ def test_batches_of_a_client_that_has_just_started_are_left_to_it(
         new_worker = make_worker(new)
         new.append_alone(record(0))
         arena_file.remove(new.arena)
-        new_worker.lot.remove(0, Owner("", 0, 0))  # creates the file
+        new_worker.parking_lot.remove(0, Owner("", 0, 0))  # creates the file
 
         def other_arenas(ownership: Ownership) -> list[str]:
             assert new.arena.path is not None

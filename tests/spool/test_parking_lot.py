@@ -74,7 +74,7 @@ def test_only_unsettled_records_are_parked(make_worker: MakeWorker) -> None:
         assert worker.park(frame) == Parked()
         assert queue.stats().rejected == 1
         assert balanced_counts(queue.stats()) == (3, 0, 2, 0)
-        keys = [batch.key for batch in worker.lot.batches()]
+        keys = [batch.key for batch in worker.parking_lot.batches()]
         arena = queue.arena.id
         assert keys == [f"{arena}-0-1+8-16", f"{arena}-0-1+16-24"], "split as they were sent"
         assert worker.deliver_all() == [1, 2]
@@ -96,7 +96,7 @@ def test_a_frame_does_not_remove_a_batch_of_a_new_file_that_has_the_same_id(
         for number in range(3, 6):
             queue.append(record(number))
         worker.park_all()
-        ids = {batch.id for batch in worker.lot.batches()}
+        ids = {batch.id for batch in worker.parking_lot.batches()}
         assert {delivered.taken, parked.taken, tried.taken} <= ids
         assert worker.parker.key(tried) == tried.key, "not that of the batch with the same id"
         delivered.advance(delivered.length)
@@ -137,19 +137,21 @@ def test_finding_identities_costs_the_same_however_many_actions_are_parked(
 ) -> None:
     """After an outage, a worker looks for them fifty times a second."""
     with queue_of() as queue:
-        lot, ownership = make_worker(queue).lot, Ownership(queue.arena)
+        parking_lot, ownership = make_worker(queue).parking_lot, Ownership(queue.arena)
         steps: list[int] = []
         for _ in range(2):
             contents = [BatchContent("key", is_identity=False, records=record(0))] * 1000
-            lot.park(contents, Owner(queue.arena.id, 0, 0), ownership, since=NOW, not_before=0)
+            parking_lot.park(
+                contents, Owner(queue.arena.id, 0, 0), ownership, since=NOW, not_before=0
+            )
             steps.append(0)
 
             def step() -> None:
                 steps[-1] += 1
 
-            lot._database._open().set_progress_handler(step, 1)
-            assert list(lot.waiting(NOW, ownership, is_identity=True)) == []
-            lot._database._open().set_progress_handler(None, 0)
+            parking_lot._database._open().set_progress_handler(step, 1)
+            assert list(parking_lot.waiting(NOW, ownership, is_identity=True)) == []
+            parking_lot._database._open().set_progress_handler(None, 0)
         assert steps[0] == steps[1] > 0
 
 
@@ -159,10 +161,10 @@ def test_a_batch_that_is_parked_again_keeps_its_age(make_worker: MakeWorker) -> 
         for number in range(2):
             queue.append(record(number))
             worker.park_all()
-        before = [batch.since for batch in worker.lot.batches()]
+        before = [batch.since for batch in worker.parking_lot.batches()]
         worker.parker.load(lambda is_identity: False)
         worker.park_all()
-        assert [batch.since for batch in worker.lot.batches()] == before
+        assert [batch.since for batch in worker.parking_lot.batches()] == before
 
 
 @pytest.mark.parametrize("again", [False, True])
@@ -171,7 +173,7 @@ def test_setting_the_clock_back_does_not_delay_parked_batches(
 ) -> None:
     with queue_of(records=3) as queue:
         worker = make_worker(queue)
-        worker.parker = Parker(queue, worker.lot, worker.reporter, MAX_REST_SECONDS)
+        worker.parker = Parker(queue, worker.parking_lot, worker.reporter, MAX_REST_SECONDS)
         queue.append(record(0))
         queue.seal()
         now = time.time_ns()

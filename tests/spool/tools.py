@@ -37,8 +37,8 @@ class ParkingWorker:
         self.spool = spool
         self._devnull = os.open(os.devnull, os.O_WRONLY)
         self.reporter = Reporter(queue.arena, self._devnull, with_records=False)
-        self.lot = ParkingLot(spool, max_bytes)
-        self.parker = Parker(queue, self.lot, self.reporter, ratio=0.0)
+        self.parking_lot = ParkingLot(spool, max_bytes)
+        self.parker = Parker(queue, self.parking_lot, self.reporter, ratio=0.0)
 
     def park(self, frame: Frame) -> object:
         batches = as_cut(frame, self.parker.key(frame))[::-1]
@@ -72,12 +72,12 @@ class ParkingWorker:
             more = self.deliver()
             self.load()
             more += self.deliver()
-            if not more and not self.lot.batches():
+            if not more and not self.parking_lot.batches():
                 return sorted(numbers)
             numbers += more
 
     def close(self) -> None:
-        self.lot.close()
+        self.parking_lot.close()
         if self._devnull >= 0:
             os.close(self._devnull)
             self._devnull = -1
