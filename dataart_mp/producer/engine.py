@@ -14,7 +14,8 @@ from dataart_mp.producer.report_reader import ReportReader
 from dataart_mp.queue import AbandonedError, RecordQueue
 from dataart_mp.queue.arena import Arena
 from dataart_mp.queue.wakeup import WakeupPipe
-from dataart_mp.spool.arenas import Spool, remove
+from dataart_mp.spool import arena_file
+from dataart_mp.spool.arenas import Spool
 from dataart_mp.spool.ownership import Ownership
 from dataart_mp.supervision import interpreter
 from dataart_mp.supervision.supervisor import Supervisor
@@ -79,7 +80,7 @@ class Engine:
     def inherit(cls, config: ClientConfig, descriptors: tuple[Any, ...]) -> "Engine":
         """The engine of a spawned child, from what `descriptors` gave."""
         queue, path, ends = descriptors
-        queue.arena.named(path)
+        arena_file.register(queue.arena, path)
         life_end, life, report = (end.detach() for end in ends)
         return cls(config, queue, Wiring(life_end, life, -1, report))
 
@@ -187,7 +188,7 @@ class Engine:
         self._supervisor.dismiss()
         self._takeover.leave()
         if self.queue.arena.closed and self.queue.arena.all_free():
-            remove(self.queue.arena)
+            arena_file.remove(self.queue.arena)
         self.queue.close()
         if stopped:  # else a thread still looks at them
             self._wiring.cut()

@@ -16,12 +16,14 @@ import os
 import struct
 import uuid
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from dataart_mp.queue.account import MAX_CAPACITY, WORD_BYTES, WORDS, Account
+from dataart_mp.queue.account import WORD_BYTES, WORDS, Account
 from dataart_mp.queue.anonymous_file import anonymous_file
 from dataart_mp.queue.locks import RecordLocks
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 FREE: Final = 0  # a new arena is all zeros, so it is all free
 FILLING: Final = 1
@@ -34,13 +36,13 @@ JOINED: Final = 6
 ROW_WORDS: Final = 8
 ROW_COUNT: Final = 4096
 
-_MAGIC: Final = b"DataArtQ"
-_VERSION: Final = 1
-_HEADER: Final = struct.Struct("=8sQ16sQQQ")  # magic, version, id, frames, capacity, stride
-_CLOSED_WORD: Final = 16  # word numbers in the header, clear of what _HEADER holds
+MAGIC: Final = b"DataArtQ"
+LAYOUT_VERSION: Final = 1
+HEADER: Final = struct.Struct("=8sQ16sQQQ")
+"""MAGIC, LAYOUT_VERSION, the arena's id, and the numbers frames, capacity and stride."""
+_CLOSED_WORD: Final = 16  # word numbers in the header, beyond the bytes of HEADER
 _WANTED_WORD: Final = 17
 _REPORTS_WORD: Final = 18
-_MOST_FRAMES: Final = 1_000_000
 _PAGE: Final = max(4096, mmap.PAGESIZE)
 
 
@@ -48,41 +50,27 @@ def _pages(size: int) -> int:
     return -(-size // _PAGE) * _PAGE
 
 
-MAPPED_HERE: Final[set[Path]] = set()
-"""The files of this process's arenas. It must open none of them a second time: closing it again
-would drop all its locks."""
-
-
-class ArenaError(Exception):
-    """A file does not hold an arena that can be used.
-
-    Attributes:
-        reason: one word: foreign, newer, corrupt or truncated.
-    """
-
-    def __init__(self, reason: str, message: str) -> None:
-        super().__init__(reason, message)
-        self.reason = reason
-
-    def __str__(self) -> str:
-        return str(self.args[1])
+def stride_of(capacity: int) -> int:
+    """Return the bytes from one frame to the next when each holds `capacity` bytes of content."""
+    return _pages(capacity + 1)  # at least one NUL follows the content
 
 
 class Arena:
     """The mapping and where things lie in it. Knows bytes, and nothing of who may write them.
 
     Args:
-        fd: descriptor of the file that holds the arena; the arena closes it.
+        fd: Descriptor of the memory that holds the arena; the arena closes it.
 
     Attributes:
-        path: where the file is, if a path leads to it.
+        path: A label that the spool sets; the arena does not use it. None when the memory has no
+            path.
     """
 
     def __init__(self, fd: int) -> None:
         self.fd = fd
         self.path: Path | None = None
-        header = os.pread(fd, _HEADER.size, 0)
-        _, _, identity, *sizes = _HEADER.unpack(header)
+        header = os.pread(fd, HEADER.size, 0)
+        _, _, identity, *sizes = HEADER.unpack(header)
         self.frames: int
         self.capacity: int
         self.stride: int
@@ -94,51 +82,35 @@ class Arena:
         self.locks = RecordLocks(fd)
 
     @classmethod
-    def create(cls, frames: int, capacity: int, fd: int | None = None) -> "Arena":
-        """A new arena.
+    def create(cls, frames: int, capacity: int) -> "Arena":
+        """Make an arena in new memory, which lasts until no process has it mapped.
 
         Args:
-            frames: how many frames.
-            capacity: bytes of content one frame can hold. Untouched pages cost no memory.
-            fd: an empty file to lie in, whose room on the disk is reserved; None is memory that
-                no path leads to, and that goes when its last process has gone.
-
-        Raises:
-            OSError: the disk has no room for it.
+            frames: The number of frames.
+            capacity: The bytes of content that one frame can hold. Untouched pages cost no memory.
         """
-        size = cls.size(frames, capacity)
-        if fd is None:
-            fd = anonymous_file()
-            os.ftruncate(fd, size)
-        else:
-            _reserve(fd, size)
+        fd = anonymous_file()
+        os.ftruncate(fd, cls.size(frames, capacity))
+        return cls.format(fd, frames, capacity)
+
+    @classmethod
+    def format(cls, fd: int, frames: int, capacity: int) -> "Arena":
+        """Make an arena in memory that exists.
+
+        Args:
+            fd: Descriptor of `size(frames, capacity)` bytes, all zero; the arena closes it.
+            frames: As for `create`.
+            capacity: As for `create`.
+        """
         identity = uuid.uuid4().bytes
-        sizes = frames, capacity, _stride(capacity)
-        os.pwrite(fd, _HEADER.pack(_MAGIC, _VERSION, identity, *sizes), 0)
+        sizes = frames, capacity, stride_of(capacity)
+        os.pwrite(fd, HEADER.pack(MAGIC, LAYOUT_VERSION, identity, *sizes), 0)
         return cls(fd)
 
     @classmethod
     def size(cls, frames: int, capacity: int) -> int:
-        """The bytes that an arena takes."""
-        return cls._frames_offset(frames) + frames * _stride(capacity)
-
-    @classmethod
-    def reopen(cls, fd: int) -> "tuple[Arena, bool]":
-        """The arena in a file that may have come to harm.
-
-        Returns:
-            The arena, and whether its file is whole. What a file has lost is zeros now.
-
-        Raises:
-            ArenaError: the file is no arena, or not of this layout.
-            OSError: the disk has no room for what is missing.
-        """
-        frames, capacity = _check_header(os.pread(fd, _HEADER.size, 0))
-        size = cls.size(frames, capacity)
-        whole = os.fstat(fd).st_size >= size
-        if not whole:
-            _reserve(fd, size)
-        return cls(fd), whole
+        """Return the bytes that an arena takes."""
+        return cls._frames_offset(frames) + frames * stride_of(capacity)
 
     @staticmethod
     def _frames_offset(frames: int) -> int:
@@ -151,12 +123,6 @@ class Arena:
         self._states_end = self._states + frames
         self._accounts_word = (self._states + _pages(frames)) // WORD_BYTES
         self._frames = self._frames_offset(frames)
-
-    def named(self, path: Path | None) -> None:
-        """Know which path leads to the arena."""
-        self.path = path
-        if path is not None:
-            MAPPED_HERE.add(path)
 
     # Frames
 
@@ -254,48 +220,10 @@ class Arena:
         return self._counters_word + number * ROW_WORDS
 
     def close(self) -> None:
-        """Unmap the memory and close the file; with it go all locks of this process."""
-        if self.path is not None:
-            MAPPED_HERE.discard(self.path)
+        """Unmap the memory and close its descriptor, which drops all locks of this process."""
         self.words.release()
         self.memory.close()
         self.locks.close()
         fd, self.fd = self.fd, -1  # the number may soon be another file's
         if fd >= 0:  # else this is the second call, after an interrupted one
             os.close(fd)
-
-
-def _stride(capacity: int) -> int:
-    return _pages(capacity + 1)  # at least one NUL behind the content ends it
-
-
-def _check_header(header: bytes) -> tuple[int, int]:
-    """The numbers of frames and of bytes that a frame holds.
-
-    Raises:
-        ArenaError: it is not the header of an arena of this layout.
-    """
-    if len(header) < _HEADER.size:
-        raise ArenaError("truncated", f"only {len(header)} bytes of its header are there")
-    magic, version, _, frames, capacity, stride = _HEADER.unpack(header)
-    if magic != _MAGIC:
-        raise ArenaError("foreign", f"it begins with {magic!r}, and not with {_MAGIC!r}")
-    if version > _VERSION:
-        raise ArenaError(
-            "newer",
-            f"its layout is {version}, this release knows {_VERSION}: use the release that made it",
-        )
-    known = 1 <= frames <= _MOST_FRAMES and 1 <= capacity <= MAX_CAPACITY
-    if not known or stride != _stride(capacity):
-        raise ArenaError("corrupt", f"{frames} frames of {capacity} bytes every {stride} make none")
-    return frames, capacity
-
-
-def _reserve(fd: int, size: int) -> None:
-    """Make the file so large, with room on the disk: a store without room would be SIGBUS."""
-    if hasattr(os, "posix_fallocate"):
-        os.posix_fallocate(fd, 0, size)
-        return
-    chunk = bytes(1 << 20)  # macOS has no such call; writing has the same effect
-    for start in range(os.fstat(fd).st_size, size, len(chunk)):
-        os.pwrite(fd, chunk[: size - start], start)

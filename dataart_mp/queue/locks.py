@@ -123,7 +123,7 @@ class RecordLocks:
         return [byte for byte, claim in self._held.copy().items() if _is_dead(claim)]
 
     def owner(self, byte: int) -> int | None:
-        """Return the id of the process that holds `byte`, perhaps this one; None when it is free."""
+        """Return the id of the process that holds `byte` (perhaps this one); None if it is free."""
         if byte in self._held:
             return os.getpid()
         kind, pid = _unpack(fcntl.fcntl(self._fd, fcntl.F_GETLK, _pack(byte)))

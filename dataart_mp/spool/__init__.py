@@ -1,16 +1,17 @@
-"""The parking lot: batches whose retries are exhausted, on disk until the platform answers again.
+"""The spool: everything that clients keep on disk, in the directory `spool_dir`.
 
-    frame ──park──► parked.db ──take──► frame ──► delivered: removed
-                        ▲                 └─────► fails again: parked again
-                        │
-                        └── by the next client, too, when this one's processes are all gone
+    <spool_dir>/
+      <arena id>.arena                events of one client, in use or left behind by dead processes
+      <arena id>.arena.<reason>       an unusable file: foreign, newer, corrupt or truncated
+      parked.db                       batches whose retries are exhausted, until the outage ends
+      parked.db.corrupt               a damaged parked.db, kept for inspection
+      dead/<Idempotency-Key>.jsonl    events that failed permanently
+      <process id>-<random>.new       a file that is not complete yet
 
-One SQLite file a spool, shared by all its processes, of any number of clients. A row is a batch:
-its records as they were encoded, and the Idempotency-Key that it keeps. It is *in the owner* of a
-frame as long as that frame still holds the filling that parked it, or took it: so one store, that
-of the frame's state, decides who goes on with it, whichever process dies at whatever moment.
+Any number of clients and processes share a spool. Only a power failure can lose what is written to
+it: the kernel writes it to disk even when every process is dead.
 
-A row of a client that is gone is anybody's who comes first.
-
-Read on in `parcel` (what is parked), `lot` (what can be done with it), `database` (the file).
+Read in this order: `arena_file` and `arenas` (making and taking over arenas), `repair` (damaged
+arenas), `parked_batch`, `ownership` and `parking_lot` (batches that wait), `refill` (from a parked
+batch back to a frame), `database` (the SQLite file), `dead_letters`.
 """

@@ -1,13 +1,12 @@
-"""The spool: a directory in which arenas are files, so that they outlive even all processes.
+"""The arenas of a spool: made for new clients, and taken over from dead ones.
 
-    <arena id>.arena                in use, or left behind by processes that are all dead
-    <arena id>.arena.<reason>       set aside: foreign, newer, corrupt or truncated
-    <process id>-<random>.new       being made
-    parked.db                       what waits for the end of an outage: see `parking`
-    dead/                           what was given up on: see `dead_letters`
+    <process id>-<random>.new ──rename──► <arena id>.arena ──all records settled──► removed
+                                               │    ▲
+                         all its processes die │    │ another client takes it over
+                                               ▼    │
+                                              orphaned ──unusable──► <arena id>.arena.<reason>
 
-A file gets its name when it is complete and in use. What is in it is on its way to the disk from
-the moment it was written; only a power failure can still lose it.
+A file gets its final name when it is complete and locked.
 """
 
 import errno
@@ -19,140 +18,136 @@ from pathlib import Path
 from typing import Final
 
 from dataart_mp.errors import ConfigError
-from dataart_mp.queue.arena import MAPPED_HERE, Arena, ArenaError
+from dataart_mp.queue.arena import Arena
 from dataart_mp.queue.locks import TAKEOVER, RecordLocks
-from dataart_mp.spool.parked_batch import FILE, Ownership
+from dataart_mp.spool import arena_file
+from dataart_mp.spool.arena_file import SUFFIX, ArenaError
+from dataart_mp.spool.ownership import Ownership
+from dataart_mp.spool.parked_batch import DATABASE_NAME
 from dataart_mp.spool.permissions import PRIVATE_DIRECTORY, PRIVATE_FILE
 from dataart_mp.spool.repair import repair
 
 _log = logging.getLogger("dataart_mp")
 
-_told: set[Path] = set()  # what cannot be taken over: it is looked at again and again
+_UNFINISHED_SUFFIX: Final = ".new"
+_END_OF_TIME: Final = (1 << 63) - 1
 
-_SUFFIX: Final = ".arena"
-_UNFINISHED: Final = ".new"
-_EVER: Final = (1 << 63) - 1
+# Paths that were reported as unusable. They are looked at again and again, and reported once.
+_reported: Final[set[Path]] = set()
 
 
 class Spool:
-    """One directory of arenas, of any number of processes.
+    """A directory that holds the arenas of any number of clients.
 
     Args:
-        directory: made when it isn't there.
+        directory: Created when it does not exist.
 
     Raises:
-        ConfigError: it is no directory, belongs to somebody else, or others may write to it.
+        ConfigError: The path is not a directory, it belongs to another user, or others can write
+            to it.
     """
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         _check(directory)
-        for unfinished in directory.glob(f"*{_UNFINISHED}"):
-            if not _lives(int(unfinished.name.partition("-")[0])):
+        for unfinished in directory.glob(f"*{_UNFINISHED_SUFFIX}"):
+            if not _is_alive(int(unfinished.name.partition("-")[0])):
                 unfinished.unlink(missing_ok=True)
 
     def create(self, frames: int, capacity: int) -> Arena:
-        """A new arena in a file of its own, all of its size reserved on the disk.
+        """Make an arena in a new file and reserve the file's whole size on disk.
+
+        Args:
+            frames: The number of frames.
+            capacity: The bytes of content that one frame can hold.
 
         Raises:
-            ConfigError: there is no room for it.
+            ConfigError: The disk has no room for the file.
         """
-        unfinished = self._directory / f"{os.getpid()}-{os.urandom(8).hex()}{_UNFINISHED}"
+        name = f"{os.getpid()}-{os.urandom(8).hex()}{_UNFINISHED_SUFFIX}"
+        unfinished = self._directory / name
         fd = os.open(unfinished, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, PRIVATE_FILE)
         try:
-            arena = Arena.create(frames, capacity, fd)
+            arena = arena_file.create(fd, frames, capacity)
         except OSError as error:
             unfinished.unlink()
             os.close(fd)
             raise _no_room(self._directory, Arena.size(frames, capacity), error) from error
         arena.locks.announce()
-        arena.named(unfinished.rename(self._directory / f"{arena.id}{_SUFFIX}"))
+        arena_file.register(arena, unfinished.rename(self._directory / f"{arena.id}{SUFFIX}"))
         return arena
 
-    def orphaned(self) -> Iterator[Arena]:
-        """Take over the arenas whose processes are all dead; each by one heir at a time.
+    def take_over_orphans(self) -> Iterator[Arena]:
+        """Take over the arenas whose processes are all dead, and remove those that are empty.
+
+        Only one process can take over an arena. A damaged arena is repaired first.
 
         Yields:
-            Arenas in which something is still to be delivered, mended if they were damaged.
+            Each arena that still holds records to deliver.
         """
-        for path in sorted(self._directory.glob(f"*{_SUFFIX}")):
-            arena = None if path in MAPPED_HERE else _inherit(path)
+        for path in sorted(self._directory.glob(f"*{SUFFIX}")):
+            arena = None if arena_file.is_mapped(path) else _take_over(path)
             if arena is not None and arena.all_free():
-                remove(arena)
+                arena_file.remove(arena)
                 arena.close()
             elif arena is not None:
                 yield arena
 
-    def traces_of_parking(self, ownership: Ownership) -> tuple[list[int], list[str]]:
-        """What is another value when something was parked since, or a client has come or gone."""
-        files = (self._directory / f"{FILE}{suffix}" for suffix in ("", "-wal"))
-        return [_modified(file) for file in files], sorted(ownership.others())
+    def parking_fingerprint(self, ownership: Ownership) -> object:
+        """Return a value that changes when a batch is parked or a client starts or ends."""
+        files = (self._directory / f"{DATABASE_NAME}{suffix}" for suffix in ("", "-wal"))
+        return [_modified(file) for file in files], sorted(ownership.other_arenas())
 
     def is_anything_parked(self, ownership: Ownership) -> bool:
-        """Whether a client that is gone has parked something: it wants workers, to be sent."""
-        if not (self._directory / FILE).exists():
+        """Return whether the spool holds parked batches of dead clients, which need workers."""
+        if not (self._directory / DATABASE_NAME).exists():
             return False
-        # Not before there is something: most applications need no SQLite.
+        # Imported only now, because it loads SQLite, which most applications never need.
         from dataart_mp.spool.parking_lot import ParkingError, ParkingLot
 
-        lot = ParkingLot(self._directory, max_bytes=0)
+        parking_lot = ParkingLot(self._directory, max_bytes=0)
         try:
-            kinds = (lot.waiting(_EVER, ownership, is_identity=kind) for kind in (False, True))
+            kinds = (
+                parking_lot.waiting(_END_OF_TIME, ownership, is_identity=kind)
+                for kind in (False, True)
+            )
             return any(True for kind in kinds for _ in kind)
         except ParkingError as error:
-            _log.error("spool: what is parked cannot be read: %s", error)
+            _log.error("spool: parked batches cannot be read: %s", error)
             return False
         finally:
-            lot.close()
+            parking_lot.close()
 
 
-def arenas_beside(arena: Arena) -> list[str]:
-    """The ids of all arenas in the same spool, of the living and of the dead."""
-    if arena.path is None:
-        return []
-    return [path.name.removesuffix(_SUFFIX) for path in arena.path.parent.glob(f"*{_SUFFIX}")]
-
-
-def is_beside(arena: Arena, identity: str) -> bool:
-    """Whether the arena of that id is in the same spool."""
-    return arena.path is not None and arena.path.with_name(f"{identity}{_SUFFIX}").exists()
-
-
-def remove(arena: Arena) -> None:
-    """Remove the file of an arena that is empty and that nobody will use again."""
-    if arena.path is not None:
-        arena.path.unlink(missing_ok=True)
-
-
-def _inherit(path: Path) -> Arena | None:
-    """The arena, if this process is its heir now; None when it is in use, or unusable."""
+def _take_over(path: Path) -> Arena | None:
+    """Return the arena if this process has taken it over; None if it is in use or unusable."""
     try:
         fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
-    except FileNotFoundError:  # delivered, and gone in the meantime
+    except FileNotFoundError:  # all delivered, and removed in the meantime
         return None
-    except OSError as error:  # a directory, a link, somebody else's
-        if path not in _told:
-            _told.add(path)
+    except OSError as error:  # a directory, a symbolic link, or a file of another user
+        if path not in _reported:
+            _reported.add(path)
             _log.error("spool: %s cannot be taken over: %s", path, error.strerror)
         return None
     locks = RecordLocks(fd)
-    # Two who ask at once: one is the heir; the other finds it in use.
+    # Of two processes that try at once, one gets the lock; the other finds the arena in use.
     if locks.anybody() or not locks.acquire(TAKEOVER) or not os.fstat(fd).st_nlink:
         os.close(fd)
         return None
     try:
-        arena, whole = Arena.reopen(fd)
+        arena, is_whole = arena_file.reopen(fd)
     except ArenaError as error:
         aside = path.rename(path.with_name(f"{path.name}.{error.reason}"))
         _log.error("spool: %s set aside as %s: %s", path, aside.name, error)
         os.close(fd)
         return None
-    arena.named(path)
+    arena_file.register(arena, path)
     arena.locks.acquire(TAKEOVER)
-    arena.wanted_until = 0  # of another boot's clock, perhaps
-    mended = repair(arena)
-    if mended or not whole:
-        _log.warning("spool: %s was damaged; %d frames mended by their content", path, mended)
+    arena.wanted_until = 0  # may be a time of another boot's clock
+    repaired = repair(arena)
+    if repaired or not is_whole:
+        _log.warning("spool: %s was damaged; %d frames repaired by their content", path, repaired)
     return arena
 
 
@@ -163,37 +158,53 @@ def _modified(file: Path) -> int:
         return 0
 
 
-def _lives(pid: int) -> bool:
+def _is_alive(pid: int) -> bool:
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    except PermissionError:
+    except PermissionError:  # a process of another user
         return True
     return True
 
 
 def _check(directory: Path) -> None:
+    """Create the directory if necessary.
+
+    Raises:
+        ConfigError: It cannot be used.
+    """
     try:
         directory.mkdir(PRIVATE_DIRECTORY, parents=True, exist_ok=True)
         status = directory.stat()
     except OSError as error:
-        raise _refused(directory, f"cannot be made: {error.strerror}") from error
+        raise _refused(
+            directory,
+            f"cannot be created: {error.strerror}; create it for user {os.geteuid()}, mode 700",
+        ) from error
     if status.st_uid != os.geteuid():
-        raise _refused(directory, f"belongs to user {status.st_uid}, and this is {os.geteuid()}")
+        raise _refused(
+            directory,
+            f"belongs to user {status.st_uid}, and this process runs as user {os.geteuid()}; "
+            f"run it as user {status.st_uid}, or run: chown {os.geteuid()} {directory}",
+        )
     if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-        raise _refused(directory, f"may be written to by others; chmod 700 {directory}")
+        raise _refused(directory, f"is writable by other users; run: chmod 700 {directory}")
     if not os.access(directory, os.R_OK | os.W_OK | os.X_OK):
-        raise _refused(directory, f"cannot be written to; chmod 700 {directory}")
+        raise _refused(directory, f"is not writable; run: chmod 700 {directory}")
 
 
 def _no_room(directory: Path, size: int, error: OSError) -> ConfigError:
     if error.errno not in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT):
-        return _refused(directory, f"cannot hold a file of {size:,} bytes: {error.strerror}")
+        return _refused(
+            directory,
+            f"cannot hold a file of {size:,} bytes: {error.strerror}; "
+            "set spool_dir to a directory on a local disk",
+        )
     return _refused(
         directory,
-        f"has no room for the {size:,} bytes of the buffer ({error.strerror}); make room, or set a "
-        "smaller flush_buffer_size or max_request_bytes",
+        f"has no room for the {size:,} bytes of the buffer ({error.strerror}); free disk space, or "
+        "lower flush_buffer_size or max_request_bytes",
     )
 
 

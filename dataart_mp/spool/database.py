@@ -1,4 +1,9 @@
-"""The database: one SQLite file, for the threads of this process and for other processes."""
+"""An SQLite file that the threads of this process share with other processes.
+
+Every error becomes a `ParkingError`. A damaged file is renamed, and a new one takes its place:
+
+    parked.db ──damaged──► parked.db.corrupt, parked.db.corrupt.2, …
+"""
 
 import contextlib
 import itertools
@@ -11,19 +16,19 @@ from typing import Any, Final
 
 from dataart_mp.spool.permissions import PRIVATE_FILE
 
-_PATIENCE_SECONDS: Final = 5.0  # for another process that is just writing
-_MAY_PASS: Final = (sqlite3.OperationalError, OSError)
-_COMPANIONS: Final = ("", "-wal", "-shm")  # the files of an SQLite file
+_BUSY_TIMEOUT_SECONDS: Final = 5.0  # how long to wait while another process writes
+_TRANSIENT: Final = (sqlite3.OperationalError, OSError)
+_FILE_SUFFIXES: Final = ("", "-wal", "-shm")  # of the files that make up an SQLite database
 
 
 class ParkingError(Exception):
-    """The file cannot be used now.
+    """The file of parked batches cannot be used now.
 
-    The disk is full, or read-only; another process has kept it locked for too long; or it was
-    damaged, and has been set aside.
+    The disk is full or read-only, another process keeps the file locked, or the file was damaged
+    and has been set aside.
 
     Attributes:
-        may_be_done: whether what was to be written may be there all the same.
+        may_be_done: True when the commit failed: the change may have been written all the same.
     """
 
     def __init__(self, message: str, *, may_be_done: bool = False) -> None:
@@ -32,11 +37,11 @@ class ParkingError(Exception):
 
 
 class Database:
-    """An SQLite file that is made when it is first used, and anew when somebody has removed it.
+    """An SQLite file that is created when it is first used, and again when it was removed.
 
     Args:
-        file: where it is; its directory must be there.
-        layout: what makes its tables, if they aren't there.
+        file: Its path; the directory must exist.
+        layout: SQL that creates the tables if they do not exist.
     """
 
     def __init__(self, file: Path, layout: str) -> None:
@@ -47,27 +52,36 @@ class Database:
         self._inode = 0
 
     @property
-    def is_there(self) -> bool:
-        """Whether it was ever used. Costs a look at the directory."""
+    def exists(self) -> bool:
+        """Whether the file exists. Reading this does not create it; it costs one `stat`."""
         return self._file.exists()
 
     def read(self, query: str, values: tuple[Any, ...] = ()) -> list[Any]:
-        """The rows that a query finds.
+        """Return the rows that a query finds.
+
+        Args:
+            query: One SQL statement.
+            values: The values of its placeholders.
 
         Raises:
-            ParkingError: the file cannot be used.
+            ParkingError: The file cannot be used.
         """
-        with self._lock, self._told_in_our_words():
+        with self._lock, self._errors_translated():
             return self._open().execute(query, values).fetchall()
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """All that is done inside, or nothing of it; and nobody else's in between.
+        """Run the block as one transaction, with no write of another process in between.
+
+        An exception in the block rolls the transaction back.
+
+        Yields:
+            The connection.
 
         Raises:
-            ParkingError: the file cannot be used.
+            ParkingError: The file cannot be used.
         """
-        with self._lock, self._told_in_our_words():
+        with self._lock, self._errors_translated():
             connection = self._open()
             connection.execute("BEGIN IMMEDIATE")
             try:
@@ -86,17 +100,17 @@ class Database:
         if self._connection is not None and self._inode == _inode(self._file):
             return self._connection
         self._close()
-        _make(self._file)  # before SQLite makes it as readable as it likes
+        _create(self._file)  # SQLite would create it with permissions for other users
         self._inode = _inode(self._file)
         connection = sqlite3.connect(
             self._file,
-            timeout=_PATIENCE_SECONDS,
+            timeout=_BUSY_TIMEOUT_SECONDS,
             isolation_level=None,
-            check_same_thread=False,  # the lock is ours
+            check_same_thread=False,  # `_lock` protects the connection
         )
         try:
             if not connection.execute("PRAGMA page_count").fetchone()[0]:
-                # Of a file that is there it would be a write, for each who opens it.
+                # Only for a new file: for an existing one, each process that opens it would write.
                 connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
             connection.executescript(self._layout)
         except BaseException:
@@ -109,7 +123,7 @@ class Database:
         try:
             connection.commit()
         except sqlite3.Error as error:
-            self._close()  # and with it the transaction
+            self._close()  # which ends the transaction
             raise ParkingError(str(error), may_be_done=True) from error
 
     def _close(self) -> None:
@@ -118,38 +132,43 @@ class Database:
             self._connection = None
 
     @contextlib.contextmanager
-    def _told_in_our_words(self) -> Iterator[None]:
+    def _errors_translated(self) -> Iterator[None]:
         try:
             yield
-        except _MAY_PASS as error:
+        except _TRANSIENT as error:
             raise ParkingError(str(error)) from error
-        except sqlite3.DatabaseError as error:  # malformed, or no database at all
+        except sqlite3.DatabaseError as error:  # malformed, or not a database
             raise ParkingError(f"{error}; {self._set_aside()}") from error
 
     def _set_aside(self) -> str:
-        """Keep a damaged file under another name, and say so: the next call makes a new one.
+        """Rename the damaged file, so that the next call creates a new one.
 
-        Unless another process was quicker: then the new one is there already.
+        Returns:
+            What was done, for the error message. When another process has renamed the file
+            already, the new file stays as it is.
         """
         self._close()
         if self._inode != _inode(self._file):
             return "another process has set it aside"
         kept = _free_name(self._file.with_name(f"{self._file.name}.corrupt"))
-        for suffix in _COMPANIONS:
+        for suffix in _FILE_SUFFIXES:
             path = self._file.with_name(self._file.name + suffix)
             with contextlib.suppress(FileNotFoundError):
                 path.rename(kept.with_name(kept.name + suffix))
         return f"it is kept as {kept.name}"
 
 
-def _make(file: Path) -> None:
-    """Make the file if it isn't there; open none that is: to close it would drop SQLite's locks."""
+def _create(file: Path) -> None:
+    """Create the file if it does not exist.
+
+    An existing file is not opened: closing the descriptor would drop SQLite's locks on it.
+    """
     with contextlib.suppress(FileExistsError):
         os.close(os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, PRIVATE_FILE))
 
 
 def _free_name(path: Path) -> Path:
-    """The path, or with a number behind it: what was kept there before stays."""
+    """Return the path, with a number appended if a file with that name exists."""
     numbered = (path.with_name(f"{path.name}.{number}") for number in itertools.count(2))
     return next(each for each in itertools.chain((path,), numbered) if not each.exists())
 

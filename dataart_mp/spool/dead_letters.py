@@ -1,14 +1,16 @@
-"""Dead letters: what was given up on, kept in the spool to be looked at and sent again.
+"""Dead letters: events that failed permanently, kept in the spool for inspection and replay.
 
-    <spool_dir>/dead/<Idempotency-Key of the batch>.jsonl      one letter a line:
+    <spool_dir>/dead/<Idempotency-Key of the batch>.jsonl      one letter per line:
 
     {"time":"2021-05-04T10:11:12+00:00","reason":"rejected","status":422,"answer":"no such user",
      "attempts":1,"kind":"action","event":{"key":"play","user_key":"u1",…}}
 
-(on one line; `jq .event.user_key dead/*.jsonl` reads them.) A file appears whole, for it is renamed
-into its place: so nobody waits for anybody, workers add files while others read and remove them. It
-is there before its batch's account is closed; should the worker die in between, the next one gives
-the same batch up again, and the file is written again under the same name.
+(It is one line in the file; `jq .event.user_key dead/*.jsonl` reads it.)
+
+A file is written under another name and then renamed, so that it is complete when it appears and
+workers can add files while other processes read and remove them. A worker writes the file before it
+settles the batch. If it dies in between, the next worker abandons the same batch again and replaces
+the file with the same content.
 """
 
 import json
@@ -25,22 +27,22 @@ from dataart_mp.spool.permissions import PRIVATE_DIRECTORY, PRIVATE_FILE
 
 _FOLDER: Final = "dead"
 _SUFFIX: Final = ".jsonl"
-# Of what may be kept: how much is written before the folder is looked through again, and how much
-# room is then made at once.
+# A share of `max_bytes`: how much is written before the size of the folder is checked again, and
+# how much room that check then makes.
 _SHARE: Final = 1 / 16
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cause:
-    """Why, and when, a batch was given up on.
+    """Why and when a batch failed permanently.
 
     Attributes:
-        time: when.
-        reason: as in `Failure`.
-        status: HTTP status of the last answer; None when there was none.
-        answer: its first bytes as text, or the text of the exception.
-        attempts: how many tries have failed, as in `Failure`.
-        kind: what its records are.
+        time: When it failed.
+        reason: As in `Failure`.
+        status: HTTP status of the last response; None when there was none.
+        answer: The first bytes of the response as text, or the text of the exception.
+        attempts: The number of failed attempts, as in `Failure`.
+        kind: The kind of its records.
     """
 
     time: datetime
@@ -51,20 +53,20 @@ class Cause:
     kind: Literal["action", "identity"]
 
     def head(self) -> bytes:
-        """The start of a letter's line, up to its event."""
+        """Return the start of a letter's line, up to its event."""
         fields = {**asdict(self), "time": self.time.isoformat(timespec="seconds")}
         return json.dumps(fields).encode()[:-1] + b', "event": '
 
 
 class DamagedLettersError(DataArtError):
-    """A file of letters cannot be read; the message names file, line and remedy."""
+    """A file of dead letters is damaged; the message names file, line and remedy."""
 
 
 class Letters:
-    """The letters of one batch.
+    """The dead letters of one batch.
 
     Args:
-        file: where they are.
+        file: The path of their file.
     """
 
     def __init__(self, file: Path) -> None:
@@ -77,7 +79,7 @@ class Letters:
 
     @property
     def size(self) -> int:
-        """Bytes; 0 when somebody has removed the file."""
+        """The size in bytes; 0 when the file was removed."""
         try:
             return self._file.stat().st_size
         except FileNotFoundError:
@@ -85,19 +87,19 @@ class Letters:
 
     @property
     def count(self) -> int:
-        """How many letters there are, whatever somebody has made of them."""
+        """The number of lines, damaged ones included; 0 when the file was removed."""
         return len(self._lines())
 
     def read(self) -> list[dict[str, Any]]:
-        """Each letter as it is described above; none when somebody has removed the file.
+        """Return the letters, each with the fields shown above; none when the file was removed.
 
         Raises:
-            DamagedLettersError: they are not as they were written.
+            DamagedLettersError: A line is not a letter.
         """
         return [self._letter(number, line) for number, line in enumerate(self._lines(), start=1)]
 
     def remove(self) -> None:
-        """Forget them; they may be gone already."""
+        """Remove the file; another process may have removed it already."""
         self._file.unlink(missing_ok=True)
 
     def _letter(self, number: int, line: bytes) -> dict[str, Any]:
@@ -106,11 +108,11 @@ class Letters:
         except (ValueError, RecursionError) as error:
             raise self._damaged(number, f"is not JSON: {error}") from None
         if type(letter) is not dict or "event" not in letter:
-            raise self._damaged(number, f"holds no event: {short_repr(letter)}")
+            raise self._damaged(number, f"has no event: {short_repr(letter)}")
         return letter
 
     def _damaged(self, number: int, problem: str) -> DamagedLettersError:
-        remedy = f"mend it, or remove it: dataart-mp spool purge DIR {self.name}"
+        remedy = f"repair it, or remove the file: dataart-mp spool purge DIR {self.name}"
         return DamagedLettersError(f"{self._file}: line {number} {problem}; {remedy}")
 
     def _lines(self) -> list[bytes]:
@@ -124,33 +126,33 @@ class DeadLetters:
     """All dead letters of one spool.
 
     Args:
-        spool_dir: as configured; nothing is made in it before there is something to keep.
-        max_bytes: how much is kept, about; then the oldest go.
+        spool_dir: The spool's directory. The folder in it is created with the first letter.
+        max_bytes: How much to keep, approximately; then the oldest batches are removed.
     """
 
     def __init__(self, spool_dir: Path, max_bytes: float = math.inf) -> None:
         self._spool_dir = spool_dir
         self._folder = spool_dir / _FOLDER
         self._max_bytes = max_bytes
-        self._unchecked = math.inf  # bytes written since the folder was looked through
+        self._unchecked = math.inf  # bytes written since the size was checked
 
     def keep(self, name: str, records: bytes, cause: Cause) -> int:
-        """Keep the records of a batch.
+        """Write the records of a batch as dead letters.
 
         Args:
-            name: its Idempotency-Key.
+            name: The batch's Idempotency-Key.
             records: JSON lines, as they were encoded.
-            cause: why.
+            cause: Why the batch failed.
 
         Returns:
-            How many of the oldest batches had to go, to make room.
+            The number of the oldest batches that were removed to make room.
 
         Raises:
-            OSError: they cannot be written, for want of room perhaps.
+            OSError: They cannot be written, for example because the disk is full.
         """
         self._folder.mkdir(PRIVATE_DIRECTORY, exist_ok=True)
         head = cause.head()
-        # By this name the spool removes it, should this process die now.
+        # If this process dies now, the spool removes a file with such a name.
         unfinished = self._spool_dir / f"{os.getpid()}-{name}.new"
         fd = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, PRIVATE_FILE)
         try:
@@ -164,7 +166,7 @@ class DeadLetters:
         return self._make_room() if self._unchecked > self._max_bytes * _SHARE else 0
 
     def _make_room(self) -> int:
-        """Let the oldest go until there is some room again; several workers may be at it."""
+        """Remove the oldest batches until there is room; several workers may do so at once."""
         self._unchecked = 0
         sizes = {letters: letters.size for letters in self}
         surplus = sum(sizes.values()) - self._max_bytes
@@ -181,7 +183,7 @@ class DeadLetters:
         return removed
 
     def __iter__(self) -> Iterator[Letters]:
-        """Those of each batch, the oldest first."""
+        """Yield the letters of each batch, the oldest first."""
         files = [(_age(file), file) for file in self._folder.glob(f"*{_SUFFIX}")]
         return (Letters(file) for _, file in sorted(files))
 
@@ -189,5 +191,5 @@ class DeadLetters:
 def _age(file: Path) -> int:
     try:
         return file.stat().st_mtime_ns
-    except FileNotFoundError:  # just removed
+    except FileNotFoundError:  # removed in the meantime
         return 0

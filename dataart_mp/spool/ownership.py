@@ -1,33 +1,44 @@
-"""Ownership: whose a parked batch is, as the arenas of a spool tell."""
+"""Ownership: which parked batches a client may take, decided by the arenas of the spool.
+
+    owner of the batch                                    the client may take it
+    a frame of its own arena that still holds the batch   no: the frame's worker continues
+    a frame of its own arena that was settled since       yes
+    a frame of the arena of a live client                 no: the batch is that client's
+    a frame of an arena whose file was removed            yes: that client has ended
+
+The state and the generation of a frame are in shared memory, and a frame is settled by one store.
+So a batch has exactly one owner, at whatever moment a process dies.
+"""
 
 from collections.abc import Sequence
 
 from dataart_mp.queue.arena import FREE, SETTLED, Arena
 from dataart_mp.queue.owner import Owner
-from dataart_mp.spool.arenas import arenas_beside, is_beside
+from dataart_mp.spool import arena_file
 
 
 class Ownership:
-    """What one client may take from the parking lot: its own, and what those left who are gone.
+    """Decides which parked batches one client may take: its own, and those of ended clients.
 
     Args:
-        arena: the client's, a file of the spool.
+        arena: The client's arena, which is a file of the spool.
     """
 
     def __init__(self, arena: Arena) -> None:
         self._arena = arena
 
-    def others(self) -> Sequence[str]:
-        """The arenas of other clients; what they have parked is theirs.
+    def other_arenas(self) -> Sequence[str]:
+        """Return the ids of the arenas of other clients, whose parked batches belong to them.
 
-        A client may come when this has been said: `is_over` has the last word.
+        A query that excludes them need not call `may_take` for each of their batches. It must
+        still call `may_take` for the others, because a client may start after this call.
         """
-        return [name for name in arenas_beside(self._arena) if name != self._arena.id]
+        return [name for name in arena_file.ids_beside(self._arena) if name != self._arena.id]
 
-    def is_over(self, owner: Owner) -> bool:
-        """Whether a batch that these owner had, ours or those of the dead, is in them no more."""
+    def may_take(self, owner: Owner) -> bool:
+        """Return whether the client may take, or remove, a batch that has this owner."""
         if owner.arena != self._arena.id:
-            return not is_beside(self._arena, owner.arena)
+            return not arena_file.is_beside(self._arena, owner.arena)
         return self._arena.generation(owner.frame) != owner.generation or self._arena.state(
             owner.frame
         ) in (FREE, SETTLED)

@@ -1,25 +1,33 @@
-"""What is parked, and whose it is."""
+"""A parked batch: records whose retries are exhausted, on disk until the outage ends.
 
-from collections.abc import Sequence
+    frame ──park──► parked.db ──take──► frame ──delivered──► removed from parked.db
+                        ▲                 │
+                        └──parked again───┘ retries exhausted again
+
+A parked batch has an owner: the frame that parked it, or that took it back to send it. The batch
+stays in the file while a frame owns it, so that nothing is lost when the frame's process dies.
+"""
+
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final
 
 from dataart_mp.queue.owner import Owner
 
-FILE: Final = "parked.db"
-"""Where it is, in the spool."""
+DATABASE_NAME: Final = "parked.db"
+"""The file of a spool that holds all parked batches."""
 
-LONGEST_REST: Final = 300.0
-"""Seconds; what seems to have to rest longer was parked before somebody set the clock back."""
+MAX_REST_SECONDS: Final = 300.0
+"""The longest time that a batch rests after it was parked again. A longer one means that the clock
+was set back, and is ignored."""
 
 
 @dataclass(frozen=True, slots=True)
-class Parcel:
-    """A batch to be parked.
+class BatchContent:
+    """What is sent of a batch: its records, and the key under which they are sent.
 
     Attributes:
-        key: its Idempotency-Key.
-        is_identity: one identity, or else actions.
+        key: The batch's Idempotency-Key.
+        is_identity: True for one identity, False for actions.
         records: JSON lines.
     """
 
@@ -29,23 +37,23 @@ class Parcel:
 
     @property
     def count(self) -> int:
-        """How many records."""
+        """The number of records."""
         return self.records.count(b"\n")
 
 
 @dataclass(frozen=True, slots=True)
-class Parked:
-    """A batch that is parked; its records stay where they are until it is taken.
+class ParkedBatch:
+    """A batch in the parking lot, without its records, which are read when it is taken.
 
     Attributes:
-        id: names it, as long as the file is not made anew.
-        key: its Idempotency-Key.
-        is_identity: one identity, or else actions.
-        since: when it was first parked (epoch, ns).
-        count: how many records.
-        size: how many bytes they take.
-        home: the arena whose balance counts it as parked.
-        owner: whose it is, or was.
+        id: Identifies the batch in its file; a new file starts again at 1.
+        key: The batch's Idempotency-Key.
+        is_identity: True for one identity, False for actions.
+        since: When it was first parked (epoch, ns).
+        count: The number of records.
+        size: The bytes that the records take.
+        home: The id of the arena whose balance counts the records as parked.
+        owner: The frame that owns the batch, or owned it last.
     """
 
     id: int
@@ -56,16 +64,3 @@ class Parked:
     size: int
     home: str
     owner: Owner
-
-
-class Ownership(Protocol):
-    """Who knows whose batches are."""
-
-    def others(self) -> Sequence[str]:
-        """The arenas of other clients that live: what they have parked is theirs.
-
-        It spares asking `is_over` of each of their batches.
-        """
-
-    def is_over(self, owner: Owner) -> bool:
-        """Whether a batch that these owner had, ours or those of the dead, is in them no more."""

@@ -1,4 +1,12 @@
-"""The lot: what can be done with batches that are parked."""
+"""The parking lot: the batches of a spool whose retries are exhausted, in one SQLite file.
+
+    park ──► parked.db ──► waiting, take ──► remove, when it is delivered
+                 │                     └───► park, when it fails again
+                 └──► evicted: the oldest, when `max_bytes` is reached
+
+A row is a batch: its records as they were encoded, its Idempotency-Key, and its owner (see
+`ownership`). Each method is one transaction, so a process may die at any step.
+"""
 
 import sqlite3
 from collections.abc import Iterator, Sequence
@@ -8,113 +16,120 @@ from typing import Final
 from dataart_mp.queue.account import Evicted
 from dataart_mp.queue.owner import Owner
 from dataart_mp.spool.database import Database, ParkingError
-from dataart_mp.spool.parked_batch import FILE, LONGEST_REST, Ownership, Parcel, Parked
+from dataart_mp.spool.ownership import Ownership
+from dataart_mp.spool.parked_batch import (
+    DATABASE_NAME,
+    MAX_REST_SECONDS,
+    BatchContent,
+    ParkedBatch,
+)
 
 _LAYOUT: Final = """
     PRAGMA journal_mode = WAL;
-    PRAGMA synchronous = NORMAL;  -- as the arena: only a power failure may cost the newest
+    PRAGMA synchronous = NORMAL;  -- like the arena: a power failure can cost the newest rows
     CREATE TABLE IF NOT EXISTS parked (
-        id INTEGER PRIMARY KEY AUTOINCREMENT,  -- not used twice in one file: frames refer to it
+        id INTEGER PRIMARY KEY AUTOINCREMENT,  -- never reused in one file: frames refer to it
         key TEXT NOT NULL,                     -- Idempotency-Key
         is_identity INTEGER NOT NULL,
         since INTEGER NOT NULL,                -- when it was first parked (epoch, ns)
         not_before INTEGER NOT NULL,           -- when it may be taken (epoch, ns)
         count INTEGER NOT NULL,                -- records
         home TEXT NOT NULL,                    -- the arena whose balance counts it as parked
-        arena TEXT NOT NULL,                   -- who has, or had, it in his owner
+        arena TEXT NOT NULL,                   -- its owner, with the next two columns
         frame INTEGER NOT NULL,
         generation INTEGER NOT NULL,
-        evicted INTEGER NOT NULL,              -- records of its home let go to make room for it
-        adopted INTEGER NOT NULL,              -- and records of clients that are gone
+        evicted INTEGER NOT NULL,              -- records of its home evicted to make room for it
+        adopted INTEGER NOT NULL,              -- records of other arenas evicted to make room
         records BLOB NOT NULL
     );
     CREATE INDEX IF NOT EXISTS by_age ON parked (since, id);
     CREATE INDEX IF NOT EXISTS by_kind ON parked (is_identity, since, id);
     CREATE INDEX IF NOT EXISTS by_owner ON parked (arena, frame, generation);
 """
-_ROW: Final = (
+_SELECT: Final = (
     "SELECT id, key, is_identity, since, count, length(records), home, arena, frame, generation"
     " FROM parked"
 )
-# Never the id alone: when the file is made anew, ids begin anew, and frames still hold old ones.
-_REMOVE: Final = "DELETE FROM parked WHERE id = ? AND arena = ? AND frame = ? AND generation = ?"
-_LONGEST_REST_NS: Final = int(LONGEST_REST * 1e9)
+# Never the id alone: ids start again in a new file, and frames may refer to the ids of the old one.
+_DELETE: Final = "DELETE FROM parked WHERE id = ? AND arena = ? AND frame = ? AND generation = ?"
+_MAX_REST_NS: Final = int(MAX_REST_SECONDS * 1e9)
 _PAGE_ROWS: Final = 256
-_ROW_BYTES: Final = 512  # what a row and its index entries need besides the records, generously
+_ROW_BYTES: Final = 512  # upper bound of a row and its index entries, without the records
 
 
 __all__ = ["FullError", "ParkingError", "ParkingLot"]
 
 
 class FullError(Exception):
-    """There is no room, and nothing that may be let go to make some."""
+    """The parking lot has no room, and may not evict enough to make some."""
 
 
 class ParkingLot:
-    """All parked batches of one spool; for any thread.
+    """All parked batches of one spool. Its methods may be called from any thread.
 
     Args:
-        spool_dir: as configured; nothing is made in it before there is something to park.
-        max_bytes: how much may be parked.
-        evicts: whether the oldest go to make room, or what is new is refused.
+        spool_dir: The spool's directory. The file in it is created when it is first used.
+        max_bytes: The most bytes that the file may use.
+        evicts: True to evict the oldest batches to make room; False to refuse new ones.
 
     Every method may raise ParkingError: the file cannot be used.
     """
 
     def __init__(self, spool_dir: Path, max_bytes: int, *, evicts: bool = True) -> None:
-        self._database = Database(spool_dir / FILE, _LAYOUT)
+        self._database = Database(spool_dir / DATABASE_NAME, _LAYOUT)
         self._max_bytes = max_bytes
         self._evicts = evicts
 
     @property
-    def is_there(self) -> bool:
-        """Whether anything was ever parked. Costs a look at the directory."""
-        return self._database.is_there
+    def exists(self) -> bool:
+        """Whether anything was ever parked. Reading this costs one `stat`."""
+        return self._database.exists
 
     def park(
         self,
-        parcels: Sequence[Parcel],
+        contents: Sequence[BatchContent],
         owner: Owner,
         ownership: Ownership,
         *,
         since: int,
         not_before: int,
         instead_of: int = 0,
-    ) -> tuple[Evicted, list[Parcel]]:
-        """Park what is left in a frame, all of it or nothing.
+    ) -> tuple[Evicted, list[BatchContent]]:
+        """Park the batches that are left in a frame: all of them, or none.
 
         Args:
-            parcels: its batches.
-            owner: the frame; until it holds something else, nobody takes them.
-            ownership: knows what may go, to make room.
-            since: when they were first parked (epoch, ns).
-            not_before: when they may be taken (epoch, ns).
-            instead_of: the parked batch that the frame had taken; it is removed. 0: none.
+            contents: The batches.
+            owner: The frame. It owns the batches until it is settled.
+            ownership: Decides which batches may be evicted.
+            since: When the batches were first parked (epoch, ns).
+            not_before: When they may be taken (epoch, ns).
+            instead_of: The id of the parked batch that the frame had taken, which is removed.
+                0: it had taken none.
 
         Returns:
-            How many records went, to make room, and what they were.
+            How many records were evicted to make room, and the evicted batches.
 
         Raises:
-            FullError: there is no room.
+            FullError: There is no room.
         """
         with self._database.transaction() as database:
-            database.execute(_REMOVE, (instead_of, *owner))
-            gone = self._make_room(database, parcels, ownership)
-            evicted = _evicted([batch for batch, _ in gone], owner.arena)
-            counts = [evicted, *[Evicted(0, 0)] * (len(parcels) - 1)]
-            for parcel, count in zip(parcels, counts, strict=True):
-                _insert(database, parcel, since, not_before, owner.arena, owner, count)
-        return evicted, [parcel for _, parcel in gone]
+            database.execute(_DELETE, (instead_of, *owner))
+            evicted = self._make_room(database, contents, ownership)
+            total = _count_evicted([batch for batch, _ in evicted], owner.arena)
+            counts = [total, *[Evicted(0, 0)] * (len(contents) - 1)]
+            for content, count in zip(contents, counts, strict=True):
+                _insert(database, content, since, not_before, owner.arena, owner, count)
+        return total, [content for _, content in evicted]
 
     def was_parked(self, owner: Owner, taken: int) -> Evicted | None:
-        """What became of a `park` that a death has cut short.
+        """Find out whether a `park` that a process did not live to report was committed.
 
         Args:
-            owner: the frame.
-            taken: the parked batch that the frame had taken; 0: none.
+            owner: The frame.
+            taken: The id of the parked batch that the frame had taken; 0: none.
 
         Returns:
-            How many records went, to make room; None when the frame was not parked.
+            How many records were evicted to make room; None when the frame was not parked.
         """
         count, own, adopted = self._database.read(
             "SELECT count(*), total(evicted), total(adopted) FROM parked"
@@ -123,31 +138,42 @@ class ParkingLot:
         )[0]
         return Evicted(int(own), int(adopted)) if count else None
 
-    def waiting(self, now: int, ownership: Ownership, *, is_identity: bool) -> Iterator[Parked]:
-        """What of its kind is in nobody's owner and may be taken at `now` (epoch, ns).
+    def waiting(
+        self, now: int, ownership: Ownership, *, is_identity: bool
+    ) -> Iterator[ParkedBatch]:
+        """Yield the batches that the client may take, the oldest first.
 
-        The oldest come first. Only what is asked for is read.
+        Rows are read page by page, as the caller asks for more.
+
+        Args:
+            now: The current time (epoch, ns); batches that rest longer are left out.
+            ownership: Decides which batches the client may take.
+            is_identity: True for identities, False for actions.
         """
         last = (0, 0)
         while True:
-            others = tuple(ownership.others())
+            others = tuple(ownership.other_arenas())
             rows = self._database.read(
-                f"{_ROW} WHERE (not_before - ?) NOT BETWEEN 1 AND ? AND is_identity = ?"
-                f" AND {_of_none(others)} AND (since, id) > (?, ?) ORDER BY since, id LIMIT ?",
-                (now, _LONGEST_REST_NS, is_identity, *others, *last, _PAGE_ROWS),
+                f"{_SELECT} WHERE (not_before - ?) NOT BETWEEN 1 AND ? AND is_identity = ?"
+                f" AND {_excludes(others)} AND (since, id) > (?, ?) ORDER BY since, id LIMIT ?",
+                (now, _MAX_REST_NS, is_identity, *others, *last, _PAGE_ROWS),
             )
-            for batch in map(_parked, rows):
-                if ownership.is_over(batch.owner):
+            for batch in map(_parked_batch, rows):
+                if ownership.may_take(batch.owner):
                     yield batch
                 last = (batch.since, batch.id)
             if len(rows) < _PAGE_ROWS:
                 return
 
-    def take(self, batch: Parked, owner: Owner) -> bytes | None:
-        """Take a batch into the owner of a frame.
+    def take(self, batch: ParkedBatch, owner: Owner) -> bytes | None:
+        """Make a frame the owner of a batch.
+
+        Args:
+            batch: The batch, as it was when it was read.
+            owner: The frame.
 
         Returns:
-            Its records; None when somebody was quicker.
+            The batch's records; None when another process took it first.
         """
         with self._database.transaction() as database:
             taken = database.execute(
@@ -157,8 +183,8 @@ class ParkingLot:
             ).rowcount
             return _records(database, batch.id) if taken else None
 
-    def split(self, batch: Parked, size: int) -> None:
-        """Cut a batch into parts of at most `size` bytes, as far as its records allow."""
+    def split(self, batch: ParkedBatch, size: int) -> None:
+        """Replace a batch by parts of at most `size` bytes; a larger record is a part by itself."""
         with self._database.transaction() as database:
             row = database.execute(
                 "SELECT since, records FROM parked"
@@ -169,66 +195,81 @@ class ParkingLot:
                 return
             since, records = row
             database.execute("DELETE FROM parked WHERE id = ?", (batch.id,))
-            for start, end in _cut(records, size):
+            for start, end in _parts(records, size):
                 key = f"{batch.key}+{start}-{end}"
-                part = Parcel(key, batch.is_identity, records[start:end])
+                part = BatchContent(key, batch.is_identity, records[start:end])
                 _insert(database, part, since, 0, batch.home, batch.owner, Evicted(0, 0))
 
-    def find(self, number: int, owner: Owner) -> Parked | None:
-        """The batch that a frame has taken; None when somebody has removed it."""
+    def find(self, number: int, owner: Owner) -> ParkedBatch | None:
+        """Return the batch with the id `number` if this frame owns it; else None."""
         rows = self._database.read(
-            f"{_ROW} WHERE id = ? AND arena = ? AND frame = ? AND generation = ?", (number, *owner)
+            f"{_SELECT} WHERE id = ? AND arena = ? AND frame = ? AND generation = ?",
+            (number, *owner),
         )
-        return _parked(rows[0]) if rows else None
+        return _parked_batch(rows[0]) if rows else None
 
     def remove(self, number: int, owner: Owner) -> None:
-        """The batch that a frame has taken is through; it may be gone already."""
+        """Remove the batch with the id `number` if this frame owns it."""
         with self._database.transaction() as database:
-            database.execute(_REMOVE, (number, *owner))
-        if not self._database.read("SELECT 1 FROM parked LIMIT 1"):  # an outage is over
-            self._database.read("PRAGMA incremental_vacuum")  # give back its room
+            database.execute(_DELETE, (number, *owner))
+        if not self._database.read("SELECT 1 FROM parked LIMIT 1"):  # the outage is over
+            self._database.read("PRAGMA incremental_vacuum")  # return the room to the file system
 
-    def batches(self) -> list[Parked]:
-        """All of them, the oldest first."""
-        return [_parked(row) for row in self._database.read(f"{_ROW} ORDER BY since, id")]
+    def batches(self) -> list[ParkedBatch]:
+        """Return all batches, the oldest first."""
+        return [_parked_batch(row) for row in self._database.read(f"{_SELECT} ORDER BY since, id")]
 
     def close(self) -> None:
         """Close the file; the next call opens it again."""
         self._database.close()
 
     def _make_room(
-        self, database: sqlite3.Connection, parcels: Sequence[Parcel], ownership: Ownership
-    ) -> list[tuple[Parked, Parcel]]:
-        """Remove the oldest until the parcels fit; what was removed."""
-        need = sum(len(parcel.records) + _ROW_BYTES for parcel in parcels)
-        surplus = _used(database) + need - self._max_bytes
-        gone: list[tuple[Parked, Parcel]] = []
+        self,
+        database: sqlite3.Connection,
+        contents: Sequence[BatchContent],
+        ownership: Ownership,
+    ) -> list[tuple[ParkedBatch, BatchContent]]:
+        """Evict the oldest batches until the new ones fit.
+
+        Returns:
+            The evicted batches.
+
+        Raises:
+            FullError: They do not fit.
+        """
+        needed = sum(len(content.records) + _ROW_BYTES for content in contents)
+        surplus = _used_bytes(database) + needed - self._max_bytes
+        evicted: list[tuple[ParkedBatch, BatchContent]] = []
         if surplus <= 0:
-            return gone
-        if not self._evicts or need > self._max_bytes:
+            return evicted
+        if not self._evicts or needed > self._max_bytes:
             raise FullError
-        others = tuple(ownership.others())
-        for row in database.execute(f"{_ROW} WHERE {_of_none(others)} ORDER BY since, id", others):
-            batch = _parked(row)
-            if ownership.is_over(batch.owner):
+        others = tuple(ownership.other_arenas())
+        for row in database.execute(
+            f"{_SELECT} WHERE {_excludes(others)} ORDER BY since, id", others
+        ):
+            batch = _parked_batch(row)
+            if ownership.may_take(batch.owner):
                 records = _records(database, batch.id)
-                gone.append((batch, Parcel(batch.key, batch.is_identity, records)))
+                evicted.append((batch, BatchContent(batch.key, batch.is_identity, records)))
                 surplus -= len(records)
             if surplus <= 0:
                 break
         else:
             raise FullError
-        database.executemany("DELETE FROM parked WHERE id = ?", [(b.id,) for b, _ in gone])
-        return gone
+        database.executemany(
+            "DELETE FROM parked WHERE id = ?", [(batch.id,) for batch, _ in evicted]
+        )
+        return evicted
 
 
-def _of_none(arenas: Sequence[str]) -> str:
-    """The condition that a batch is of none of these arenas."""
+def _excludes(arenas: Sequence[str]) -> str:
+    """Return the SQL condition that a batch's owner is in none of these arenas."""
     return f"arena NOT IN ({','.join('?' * len(arenas))})"
 
 
-def _used(database: sqlite3.Connection) -> int:
-    """Bytes of the file that hold something."""
+def _used_bytes(database: sqlite3.Connection) -> int:
+    """Return the bytes of the file that are in use."""
     pages, unused, size = (
         database.execute(f"PRAGMA {name}").fetchone()[0]
         for name in ("page_count", "freelist_count", "page_size")
@@ -244,22 +285,22 @@ def _records(database: sqlite3.Connection, number: int) -> bytes:
 
 def _insert(
     database: sqlite3.Connection,
-    parcel: Parcel,
+    content: BatchContent,
     since: int,
     not_before: int,
     home: str,
     owner: Owner,
     evicted: Evicted,
 ) -> None:
-    values = (parcel.key, parcel.is_identity, since, not_before, parcel.count, home)
+    values = (content.key, content.is_identity, since, not_before, content.count, home)
     database.execute(
         "INSERT INTO parked VALUES (NULL, ?,?,?,?,?,?,?,?,?,?,?,?)",
-        (*values, *owner, *evicted, parcel.records),
+        (*values, *owner, *evicted, content.records),
     )
 
 
-def _cut(records: bytes, size: int) -> Iterator[tuple[int, int]]:
-    """Where to cut records into parts of at most `size` bytes, or of one record."""
+def _parts(records: bytes, size: int) -> Iterator[tuple[int, int]]:
+    """Yield the bounds of parts that have at most `size` bytes, or are one record."""
     start = end = 0
     for record in records.splitlines(keepends=True):
         if end > start and end + len(record) - start > size:
@@ -269,12 +310,13 @@ def _cut(records: bytes, size: int) -> Iterator[tuple[int, int]]:
     yield start, end
 
 
-def _parked(row: tuple[int, str, int, int, int, int, str, str, int, int]) -> Parked:
+def _parked_batch(row: tuple[int, str, int, int, int, int, str, str, int, int]) -> ParkedBatch:
     number, key, is_identity, since, count, size, home, arena, frame, generation = row
     owner = Owner(arena, frame, generation)
-    return Parked(number, key, bool(is_identity), since, count, size, home, owner)
+    return ParkedBatch(number, key, bool(is_identity), since, count, size, home, owner)
 
 
-def _evicted(gone: Sequence[Parked], arena: str) -> Evicted:
-    own = sum(batch.count for batch in gone if batch.home == arena)
-    return Evicted(own, sum(batch.count for batch in gone) - own)
+def _count_evicted(batches: Sequence[ParkedBatch], arena: str) -> Evicted:
+    """Return how many evicted records the balance of `arena` counted as parked, and the rest."""
+    own = sum(batch.count for batch in batches if batch.home == arena)
+    return Evicted(own, sum(batch.count for batch in batches) - own)

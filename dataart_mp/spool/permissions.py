@@ -1,4 +1,4 @@
-"""Permissions of what the spool holds: it is its user's alone, for events are personal data."""
+"""Permissions of the spool's files: only their user may read them, for events are personal data."""
 
 from typing import Final
 

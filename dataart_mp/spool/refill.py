@@ -1,10 +1,10 @@
-"""Restocking: a frame is filled from a parked batch.
+"""Refill: a free frame is filled with the records of a parked batch, to send them again.
 
     FREE ──open──► FILLING ──take──► FILLING ──copy──► FILLING ──seal──► READY
-                        the parked batch is in its owner from here on
+                      │                 └─ from here on, the frame owns the parked batch
+                      └─ the process dies in FILLING: the frame becomes FREE, and no longer owns it
 
-Should the process die on the way, the frame becomes free, and with that the batch is in nobody's
-owner again: what is parked is removed only when it is through.
+The batch stays in the parking lot until it is delivered, so a death at any step loses nothing.
 """
 
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from dataart_mp.queue.frame_writer import FrameWriter, Origin
 from dataart_mp.queue.owner import Owner
 
 
-def restock(
+def refill(
     arena: Arena,
     origin: Origin,
     *,
@@ -23,27 +23,29 @@ def restock(
     count: int,
     take: Callable[[Owner], bytes | None],
 ) -> int | None:
-    """Fill a free frame.
+    """Fill a free frame with a parked batch and seal it.
 
     Args:
-        arena: where.
-        origin: the parked batch.
-        is_identity: whether it is one identity, or else actions.
-        count: its records.
-        take: gives it into the owner of the frame, and returns its records; None: somebody was
-            quicker.
+        arena: The arena that has the frame.
+        origin: The parked batch.
+        is_identity: True for one identity, False for actions.
+        count: The number of records in the batch.
+        take: Makes the frame the owner of the batch and returns its records; returns None when
+            another process took the batch first.
 
     Returns:
-        The frame, READY; None when no frame is free, somebody was quicker, or the arena is closed.
+        The number of the frame, which is READY. None when no frame is free, another process took
+        the batch first, or the arena is closed.
     """
     writer = FrameWriter.open(arena, IDENTITY if is_identity else ACTIONS, count, 0.0, origin)
     if writer is None:
         return None
     try:
-        # Asked after the frame was taken: a worker that leaves sees it, or we see the end.
+        # Checked after the frame was claimed: a worker that is about to stop sees the claimed
+        # frame, or this process sees that the arena is closed.
         content = None if arena.closed else take(Owner(arena.id, *writer.claim))
         if content is not None:
             writer.fill(content)
     finally:
-        sealed = writer.seal()  # an empty one becomes free
+        sealed = writer.seal()  # an empty frame becomes free
     return writer.claim[0] if sealed else None

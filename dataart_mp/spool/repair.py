@@ -1,7 +1,8 @@
-"""Repair: makes of what is readable in a damaged arena frames that can be sent.
+"""Repair: recovers the readable records of a damaged arena.
 
-Only for an arena that nobody uses. A frame that cannot be what its account says is made one in
-FILLING: then the janitor goes by its content alone, as for a producer that died.
+Only for an arena that no process uses. A frame whose account contradicts its content is set to
+FILLING. The janitor then treats it like the frame of a dead producer: it ignores the account and
+recovers the whole records that the content begins with.
 """
 
 from dataart_mp.queue.account import ACTIONS, IDENTITY
@@ -11,15 +12,15 @@ _SEALED = (READY, SENDING, WAITING)
 
 
 def repair(arena: Arena) -> int:
-    """Mend the frames that came to harm.
+    """Set each damaged frame to FILLING, so that the janitor recovers its records.
 
     Returns:
-        How many did.
+        The number of damaged frames.
     """
-    broken = [frame for frame in range(arena.frames) if not _is_sound(arena, frame)]
-    for frame in broken:
-        _open_again(arena, frame)
-    return len(broken)
+    damaged = [frame for frame in range(arena.frames) if not _is_sound(arena, frame)]
+    for frame in damaged:
+        _set_filling(arena, frame)
+    return len(damaged)
 
 
 def _is_sound(arena: Arena, frame: int) -> bool:
@@ -44,16 +45,17 @@ def _is_sound(arena: Arena, frame: int) -> bool:
 
 
 def _leads(arena: Arena, frame: int, generation: int) -> bool:
-    """Whether a frame is as sound as it was when others were joined to it."""
-    is_it = arena.generation(frame) == generation and arena.state(frame) in _SEALED
-    return is_it and arena.account(frame).followers > 0 and _is_sound(arena, frame)
+    """Return whether the frame is sound and still holds the frames that were joined to it."""
+    if arena.generation(frame) != generation or arena.state(frame) not in _SEALED:
+        return False
+    return arena.account(frame).followers > 0 and _is_sound(arena, frame)
 
 
-def _open_again(arena: Arena, frame: int) -> None:
+def _set_filling(arena: Arena, frame: int) -> None:
     arena.account(frame).reopen(_kind_by_content(arena, frame))
     arena.set_state(frame, FILLING)
 
 
 def _kind_by_content(arena: Arena, frame: int) -> int:
-    """An identity begins with its user's key, an action with its own."""
+    """Return the kind of records: an identity begins with `user_key`, an action with `key`."""
     return IDENTITY if arena.content(frame, 0, 11) == b'{"user_key"' else ACTIONS

@@ -13,8 +13,9 @@ from dataart_mp.config import ClientConfig
 from dataart_mp.queue.arena import Arena
 from dataart_mp.queue.record_queue import RecordQueue
 from dataart_mp.queue.wakeup import WakeupPipe
-from dataart_mp.spool.arenas import Spool, remove
-from dataart_mp.spool.parked_batch import Ownership
+from dataart_mp.spool import arena_file
+from dataart_mp.spool.arenas import Spool
+from dataart_mp.spool.ownership import Ownership
 from dataart_mp.supervision.supervisor import Supervisor
 from dataart_mp.supervision.wiring import Wiring
 
@@ -60,7 +61,7 @@ class Takeover:
             orphan.part()
         if self._spool is not None and now >= self._look_at:
             self._look_at = now + _LOOK_SECONDS
-            for arena in self._spool.orphaned():
+            for arena in self._spool.take_over_orphans():
                 self._orphans.append(_OrphanedArena(arena, self._config, self._report))
 
     def is_anything_parked(self, ownership: Ownership, now: float) -> bool:
@@ -75,7 +76,7 @@ class Takeover:
         if self._spool is None or now < self._ask_at:
             return False
         self._ask_at = now + _ASK_SECONDS
-        before, self._traces = self._traces, self._spool.traces_of_parking(ownership)
+        before, self._traces = self._traces, self._spool.parking_fingerprint(ownership)
         return before != self._traces and self._spool.is_anything_parked(ownership)
 
     def leave(self) -> None:
@@ -117,7 +118,7 @@ class _OrphanedArena:
 
     def part(self) -> None:
         if self.is_settled():
-            remove(self._queue.arena)
+            arena_file.remove(self._queue.arena)
         self.supervisor.dismiss()
         self._queue.close()
         os.close(self._life_end)

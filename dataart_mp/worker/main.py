@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from dataart_mp.config import ClientConfig
 from dataart_mp.queue import RecordQueue
 from dataart_mp.queue.locks import PLACES
+from dataart_mp.spool import arena_file
 from dataart_mp.spool.dead_letters import DeadLetters
 from dataart_mp.supervision.interpreter import GUARD
 from dataart_mp.supervision.supervisor import Supervisor
@@ -45,7 +46,7 @@ def main(brief: dict[str, Any]) -> None:
         ClientConfig.from_wire(brief["config"]), flush_num_processes=brief["processes"]
     )
     queue = inheritance.queue(config.flush_actions_batch_size, config.flush_interval)
-    queue.arena.named(Path(brief["file"]) if brief["file"] else None)
+    arena_file.register(queue.arena, Path(brief["file"]) if brief["file"] else None)
     if not queue.arena.locks.acquire(PLACES + brief["place"]):
         os.write(_STDOUT, b"taken\n")
         return

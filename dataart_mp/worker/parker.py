@@ -12,10 +12,9 @@ from typing import Final
 from dataart_mp.queue import Frame, RecordQueue
 from dataart_mp.queue.locks import LOADER
 from dataart_mp.spool.ownership import Ownership
-from dataart_mp.spool.parked_batch import LONGEST_REST, Parcel
-from dataart_mp.spool.parked_batch import Parked as ParkedBatch
+from dataart_mp.spool.parked_batch import MAX_REST_SECONDS, BatchContent, ParkedBatch
 from dataart_mp.spool.parking_lot import FullError, ParkingError, ParkingLot
-from dataart_mp.spool.refill import restock
+from dataart_mp.spool.refill import refill
 from dataart_mp.transport.response import Response
 from dataart_mp.worker.batch import Batch
 from dataart_mp.worker.reporter import Reporter
@@ -45,7 +44,7 @@ class Parker:
         self._lot = lot
         self._reporter = reporter
         self._pause = min(ratio, _LONGEST_PAUSE)
-        self._rest = min(_REST_RATIO * ratio, LONGEST_REST)
+        self._rest = min(_REST_RATIO * ratio, MAX_REST_SECONDS)
         self._ownership = Ownership(queue.arena)
         self._too_large: set[ParkedBatch] = set()
 
@@ -83,7 +82,7 @@ class Parker:
         try:
             since, not_before = self._times(frame, now)
             evicted, gone = self._lot.park(
-                [Parcel(batch.key, batch.is_identity, batch.content) for batch in batches],
+                [BatchContent(batch.key, batch.is_identity, batch.content) for batch in batches],
                 frame.owner,
                 self._ownership,
                 since=since,
@@ -98,8 +97,8 @@ class Parker:
             frame.mark_parking(error.may_be_done)
             return self._put_off(frame, error)
         self._reporter.parked(sum(batch.count for batch in batches), why)
-        for parcel in gone:
-            batch = Batch(parcel.key, parcel.is_identity, 0, parcel.records)
+        for content in gone:
+            batch = Batch(content.key, content.is_identity, 0, content.records)
             self._reporter.gave_up("spool full", batch, Response(None), 0)
         self._queue.worker.settle_parked(frame, evicted)
         return Parked()
@@ -143,7 +142,7 @@ class Parker:
         Returns:
             Whether there may be more to take at once.
         """
-        if not self._lot.is_there or not self._arena.locks.acquire(LOADER):
+        if not self._lot.exists or not self._arena.locks.acquire(LOADER):
             return False  # another process of ours is at it
         try:
             loaded = [self._load(kind, answered=flows(kind)) for kind in (False, True)]
@@ -171,7 +170,7 @@ class Parker:
         if batch.size > self._arena.capacity:
             self._cut(batch)
             return False
-        frame = restock(
+        frame = refill(
             self._arena,
             (batch.id, batch.home != self._arena.id),
             is_identity=batch.is_identity,

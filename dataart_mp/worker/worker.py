@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from dataart_mp.queue import RecordQueue
 from dataart_mp.queue.wakeup import WakeupPipe
-from dataart_mp.spool.arenas import remove
+from dataart_mp.spool import arena_file
 from dataart_mp.spool.dead_letters import DeadLetters
 from dataart_mp.supervision.supervisor import Supervisor
 from dataart_mp.transport.sender import Sender
@@ -78,7 +78,7 @@ class Worker:
                 self._wait(self._look())
         if self._parker is not None:
             self._parker.close()
-        remove(self._arena)
+        arena_file.remove(self._arena)
 
     def _finished(self) -> bool:
         if not self._leaving() or not self._arena.all_free():

@@ -287,8 +287,8 @@ def test_a_spool_that_cannot_be_used_is_told(tmp_path: Path) -> None:
     shared.chmod(0o777)
 
     for one, said in (
-        (config, "cannot be made"),
-        (spool_of(shared), "may be written to by others"),
+        (config, "cannot be created"),
+        (spool_of(shared), "is writable by other users"),
     ):
         with pytest.raises(FailedError) as caught:
             check_spool(one)

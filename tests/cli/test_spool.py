@@ -171,7 +171,7 @@ def test_damaged_letters_are_told_and_hide_no_others(dead: Path, text: str) -> N
     assert f"a  damaged: {damaged}: line 1 " in for_people.stdout
     assert for_people.stdout.endswith("2 events in 2 requests.\n")
     told = {row["name"]: row["damaged"] for row in listed(dead.parent)}
-    assert str(told["a"]).endswith("mend it, or remove it: dataart-mp spool purge DIR a")
+    assert str(told["a"]).endswith("repair it, or remove the file: dataart-mp spool purge DIR a")
     assert told["b"] is None
     assert shown.returncode == 3
     assert json.loads(shown.stdout)["event"] == action(1)

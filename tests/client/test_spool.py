@@ -17,7 +17,6 @@ import pytest
 
 from dataart_mp import Client, ClientConfig, ConfigError
 from dataart_mp.devsink.process import SinkProcess
-from dataart_mp.queue.arena import ArenaError
 from dataart_mp.queue.locks import RecordLocks
 from dataart_mp.spool.dead_letters import DeadLetters
 from tests.support import all_gone, open_descriptors, wait_until, workers_of
@@ -299,13 +298,8 @@ def test_what_is_readable_in_a_damaged_file_is_delivered(
     with Client(config(spool_dir=spool, **SMALL)):
         sink.wait_for(lambda stats: stats["actions"] >= 60)
         wait_until(lambda: not dead.exists())
-    assert "was damaged; 2 frames mended" in caplog.text
+    assert "was damaged; 2 frames repaired" in caplog.text
     assert sink.ids() == dict.fromkeys(range(60), 1)
-
-
-def test_an_arena_error_survives_its_reason() -> None:
-    error = ArenaError("newer", "its layout is 2")
-    assert (error.reason, str(error)) == ("newer", "its layout is 2")
 
 
 def test_a_thread_that_emits_while_another_client_inherits_is_not_disturbed(

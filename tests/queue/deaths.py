@@ -9,15 +9,12 @@ side of taking or giving back a lock. A copy of bytes is no single store: death 
 what is written of it is any part, not only a beginning.
 """
 
-import contextlib
 import itertools
 import os
-import sqlite3
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from dataart_mp.queue import RecordQueue
-from dataart_mp.spool.database import Database
 from tests.queue.tools import KILLED, die, in_a_child, queue_of
 
 Tear = Callable[[int], list[slice]]
@@ -98,21 +95,6 @@ class Fate:
         arena.locks = _Locks(arena.locks, self)
         memory: Any = arena.memory
         queue.producer._memory = memory
-        self._rule_parking()
-
-    def _rule_parking(self) -> None:
-        """In a process that is to die: it is for all parking lots, and for good."""
-        database: Any = Database
-        transaction = Database.transaction
-
-        @contextlib.contextmanager
-        def step_by_step(itself: Database) -> Iterator[sqlite3.Connection]:
-            self.step()
-            with transaction(itself) as connection:
-                yield connection
-            self.step()
-
-        database.transaction = step_by_step
 
 
 class _Memory:
@@ -174,6 +156,7 @@ def at_every_step(
     work: Callable[[RecordQueue], object],
     prepare: Callable[[RecordQueue], object] = lambda queue: None,
     tear: Tear = nothing,
+    rule: Callable[[Fate, RecordQueue], object] = Fate.rule,
     **shape: Any,
 ) -> Iterator[RecordQueue]:
     """A queue in which a process has died before its first step, its second, and so on.
@@ -182,6 +165,7 @@ def at_every_step(
         work: what the process does.
         prepare: what was done before, by others.
         tear: what is written of a copy that the death interrupts.
+        rule: makes the process count its steps.
         shape: of the queue.
     """
     for fatal in itertools.count():
@@ -189,7 +173,7 @@ def at_every_step(
             prepare(queue)
 
             def live(queue: RecordQueue = queue, fatal: int = fatal) -> None:
-                Fate(fatal, tear).rule(queue)
+                rule(Fate(fatal, tear), queue)
                 work(queue)
 
             ended = in_a_child(live)

@@ -18,7 +18,6 @@ from dataart_mp.queue.arena import (
 )
 from dataart_mp.queue.producer_end import ProducerEnd
 from dataart_mp.queue.release import wake
-from dataart_mp.spool.repair import repair
 from tests.queue.deaths import TEARS, Fate, Tear, at_every_step, beginning, nothing, tail
 from tests.queue.tools import (
     FAR_FUTURE,
@@ -33,6 +32,8 @@ from tests.queue.tools import (
     in_a_child,
     lines_of,
     number_of,
+    put_eight,
+    put_seven,
     queue_of,
     record,
     stats_while,
@@ -133,12 +134,6 @@ def work_off(queue: RecordQueue, taken: Slate) -> None:
     queue.worker.settle(again)
 
 
-def put_seven(queue: RecordQueue) -> None:
-    for number in range(6):
-        queue.producer.append(record(number))
-    queue.producer.append_alone(record(6))
-
-
 def test_a_worker_may_die_at_any_step_and_every_record_is_still_accounted_for_once() -> None:
     taken = Slate()
     for queue in at_every_step(
@@ -188,13 +183,6 @@ def join_and_work_off(queue: RecordQueue, taken: Slate) -> None:
     first.advance(len(lines[0]), rejected=1)
     first.advance(first.length)
     queue.worker.settle(first)
-
-
-def put_eight(queue: RecordQueue) -> None:
-    for number in range(7):
-        queue.producer.append(record(number))
-    queue.producer.append_alone(record(7))
-    queue.producer.seal()
 
 
 @pytest.mark.parametrize("tear", [nothing, beginning, tail], ids=lambda tear: tear.__name__)
@@ -344,33 +332,6 @@ def test_a_frame_that_has_become_another_one_since_it_was_seen_is_not_joined(
         assert leader.length == len(record(0))
         queue.worker.hand_back(leader)
         assert sorted(audit(queue)) == [0, 2]
-
-
-@pytest.mark.parametrize("word", ["count", "length", "kind", "followers"])
-def test_joined_frames_that_came_to_harm_are_sent_by_their_content(word: str) -> None:
-    with queue_of(frames=6, records=2) as queue:
-        put_eight(queue)
-        leader = Frame.claim(queue.arena, 0)
-        assert leader is not None
-        queue.worker.join_ready(leader, records=6, size=64)
-        queue.worker.hand_back(leader)
-        assert repair(queue.arena) == 0, "it is as it should be"
-        setattr(queue.arena.account(0), word, 0 if word == "followers" else 1 << 60)
-        assert repair(queue.arena) == 3, "the leader and its followers"
-        assert set(drain(queue)) == set(range(8))
-        assert_clean(queue)
-
-
-@pytest.mark.parametrize("word", ["joining", "joined_length"])
-def test_a_frame_that_was_to_be_joined_to_nonsense_spoils_no_other(word: str) -> None:
-    with queue_of(frames=6, records=2) as queue:
-        put_eight(queue)
-        account = queue.arena.account(0)
-        account.joining, account.joined_length = 2, 32
-        setattr(account, word, 1 << 40)
-        assert repair(queue.arena) == 1
-        assert sorted(drain(queue)) == [*range(8)]
-        assert_clean(queue)
 
 
 def test_progress_that_was_made_before_a_death_is_kept() -> None:

@@ -104,6 +104,19 @@ def queue_of(
         queue.close()
 
 
+def put_seven(queue: RecordQueue) -> None:
+    for number in range(6):
+        queue.producer.append(record(number))
+    queue.producer.append_alone(record(6))
+
+
+def put_eight(queue: RecordQueue) -> None:
+    for number in range(7):
+        queue.producer.append(record(number))
+    queue.producer.append_alone(record(7))
+    queue.producer.seal()
+
+
 def claim_all(queue: RecordQueue) -> list[Frame]:
     """Claim whatever is READY, the lowest frame first."""
     frames = [Frame.claim(queue.arena, number) for number in queue.arena.all_in(READY)]

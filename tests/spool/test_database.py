@@ -1,4 +1,4 @@
-"""The parking lot's file: what cannot be done is told, and nothing that was done is lost by it."""
+"""A file that cannot be used raises ParkingError, and nothing that was committed is lost."""
 
 import sqlite3
 from pathlib import Path
@@ -15,7 +15,7 @@ LAYOUT = """
         parent TEXT REFERENCES parent (name) DEFERRABLE INITIALLY DEFERRED
     );
 """
-GARBAGE = b"no database at all" * 1000
+GARBAGE = b"not a database" * 1000
 
 
 @pytest.fixture
@@ -32,29 +32,29 @@ def names(database: Database) -> list[str]:
     return [name for (name,) in database.read("SELECT name FROM parent")]
 
 
-def test_who_finds_the_damage_too_late_does_not_set_the_new_file_aside(file: Path) -> None:
-    """Two processes come upon it at once; the second one is told when the first has mended it."""
-    database, quicker = Database(file, LAYOUT), Database(file, LAYOUT)
+def test_only_the_first_process_that_finds_a_damaged_file_sets_it_aside(file: Path) -> None:
+    """The other one keeps the new file that has taken its place."""
+    database, first = Database(file, LAYOUT), Database(file, LAYOUT)
     insert(database, "old")
     database.close()
 
-    def come_too_late() -> None:
+    def find_the_damage_second() -> None:
         with database.transaction():
             file.write_bytes(GARBAGE)
             with pytest.raises(ParkingError, match=r"kept as some\.db\.corrupt"):
-                names(quicker)
-            insert(quicker, "new")
+                names(first)
+            insert(first, "new")
             raise sqlite3.DatabaseError("database disk image is malformed")
 
     with pytest.raises(ParkingError, match="another process has set it aside"):
-        come_too_late()
+        find_the_damage_second()
     assert names(database) == ["new"]
     assert file.with_name("some.db.corrupt").read_bytes() == GARBAGE
     database.close()
-    quicker.close()
+    first.close()
 
 
-def test_what_was_damaged_before_is_kept_too(file: Path) -> None:
+def test_every_damaged_file_is_kept(file: Path) -> None:
     for damage in ("first", "second", "third"):
         file.write_bytes(damage.encode() * 1000)
         with pytest.raises(ParkingError, match="it is kept as"):
@@ -64,7 +64,7 @@ def test_what_was_damaged_before_is_kept_too(file: Path) -> None:
     assert [each.read_bytes()[:5] for each in kept] == [b"first", b"secon", b"third"]
 
 
-def test_a_commit_that_fails_may_be_done_and_hinders_no_other(file: Path) -> None:
+def test_a_failed_commit_is_reported_as_uncertain_and_blocks_no_other(file: Path) -> None:
     database = Database(file, LAYOUT)
     with pytest.raises(ParkingError) as raised, database.transaction() as connection:
         connection.execute("INSERT INTO child VALUES ('nobody')")  # checked at the commit
@@ -75,7 +75,7 @@ def test_a_commit_that_fails_may_be_done_and_hinders_no_other(file: Path) -> Non
     database.close()
 
 
-def test_what_fails_before_the_commit_is_not_done(file: Path) -> None:
+def test_a_failure_before_the_commit_changes_nothing(file: Path) -> None:
     file.mkdir()
     database = Database(file, LAYOUT)
     with pytest.raises(ParkingError) as raised:
@@ -87,7 +87,7 @@ def test_what_fails_before_the_commit_is_not_done(file: Path) -> None:
     database.close()
 
 
-def test_a_file_that_somebody_removed_is_made_anew(file: Path) -> None:
+def test_a_removed_file_is_created_again(file: Path) -> None:
     database, other = Database(file, LAYOUT), Database(file, LAYOUT)
     insert(database, "old")
     assert names(other) == ["old"]
@@ -100,8 +100,8 @@ def test_a_file_that_somebody_removed_is_made_anew(file: Path) -> None:
     other.close()
 
 
-def test_to_open_and_read_a_file_writes_nothing(file: Path) -> None:
-    """Neither a full disk nor another one who is writing keeps anybody from reading."""
+def test_opening_and_reading_a_file_writes_nothing(file: Path) -> None:
+    """So a full disk, or another process that writes, does not prevent reading."""
     database, reader = Database(file, LAYOUT), Database(file, LAYOUT)
     insert(database, "ann")
     with database.transaction():

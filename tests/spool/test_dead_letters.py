@@ -1,4 +1,4 @@
-"""What was given up on stands in a file that appears whole, and that anybody can read."""
+"""Events that failed permanently are kept in files that are complete when they appear."""
 
 import json
 import os
@@ -36,15 +36,15 @@ def test_a_letter_is_a_line_of_json_with_its_cause_and_its_event(tmp_path: Path)
     assert json.loads(second)["event"] == {"key": "b", "user_key": "ü"}
 
 
-def test_the_same_batch_given_up_twice_is_kept_once(tmp_path: Path) -> None:
-    """A worker may die after the letters were written, and before the batch's account is closed."""
+def test_a_batch_that_is_abandoned_twice_is_kept_once(tmp_path: Path) -> None:
+    """A worker may die after it wrote the letters and before it settled the batch."""
     for _ in range(2):
         DeadLetters(tmp_path).keep("k-1-1", RECORDS, CAUSE)
     (letters,) = DeadLetters(tmp_path)
     assert (letters.name, len(letters.read())) == ("k-1-1", 2)
 
 
-def test_they_are_listed_oldest_first_and_can_be_removed_by_anybody(tmp_path: Path) -> None:
+def test_letters_are_listed_oldest_first_and_any_process_can_remove_them(tmp_path: Path) -> None:
     dead = DeadLetters(tmp_path)
     assert list(dead) == []
     for age, name in enumerate(["z", "a", "m"]):
@@ -53,25 +53,25 @@ def test_they_are_listed_oldest_first_and_can_be_removed_by_anybody(tmp_path: Pa
     first, *rest = dead
     assert [first.name, *(letters.name for letters in rest)] == ["z", "a", "m"]
     first.remove()
-    first.remove()  # somebody else was quicker
+    first.remove()  # as another process may have done
     assert first.read() == []
     assert [letters.name for letters in dead] == ["a", "m"]
 
 
-def test_nobody_else_can_read_them(tmp_path: Path) -> None:
+def test_only_their_user_can_read_letters(tmp_path: Path) -> None:
     DeadLetters(tmp_path).keep("k", RECORDS, CAUSE)
     assert stat.S_IMODE((tmp_path / "dead").stat().st_mode) == 0o700
     assert stat.S_IMODE((tmp_path / "dead" / "k.jsonl").stat().st_mode) == 0o600
 
 
-def test_what_cannot_be_written_leaves_nothing_half_written(tmp_path: Path) -> None:
+def test_letters_that_cannot_be_written_leave_no_file_behind(tmp_path: Path) -> None:
     (tmp_path / "dead" / "k.jsonl").mkdir(parents=True)
     with pytest.raises(OSError, match="directory"):
         DeadLetters(tmp_path).keep("k", RECORDS, CAUSE)
     assert list(tmp_path.glob("*.new")) == []
 
 
-def test_no_more_is_kept_than_was_allowed_and_the_oldest_go_first(tmp_path: Path) -> None:
+def test_the_oldest_letters_are_removed_when_max_bytes_is_reached(tmp_path: Path) -> None:
     dead = DeadLetters(tmp_path, 10_000)
     removed = 0
     for age in range(100):
@@ -83,7 +83,7 @@ def test_no_more_is_kept_than_was_allowed_and_the_oldest_go_first(tmp_path: Path
     assert 10_000 * 13 / 16 < size < 10_000 * 18 / 16
 
 
-def test_what_earlier_processes_have_kept_counts_too(tmp_path: Path) -> None:
+def test_letters_of_earlier_processes_count_towards_max_bytes(tmp_path: Path) -> None:
     for age in range(100):
         assert DeadLetters(tmp_path).keep(f"batch-{age}", RECORDS, CAUSE) == 0
     assert DeadLetters(tmp_path, 10_000).keep("new", RECORDS, CAUSE) > 0

@@ -11,7 +11,7 @@ from dataart_mp.queue.arena import Arena
 from dataart_mp.queue.owner import Owner
 from dataart_mp.spool.arenas import Spool
 from dataart_mp.spool.ownership import Ownership
-from dataart_mp.spool.parked_batch import Parcel
+from dataart_mp.spool.parked_batch import BatchContent
 from dataart_mp.spool.parking_lot import ParkingLot
 from dataart_mp.supervision.takeover import Takeover
 
@@ -47,8 +47,8 @@ def test_what_is_parked_is_asked_for_once_and_again_when_something_has_changed(
     assert asked() == [False]
     other, lot = tmp_path / "other.arena", ParkingLot(tmp_path, 1 << 30)
     other.touch()
-    parcels = [Parcel("key", is_identity=False, records=b"{}\n")]
-    lot.park(parcels, Owner("other", 0, 1), ownership, since=1, not_before=0)
+    contents = [BatchContent("key", is_identity=False, records=b"{}\n")]
+    lot.park(contents, Owner("other", 0, 1), ownership, since=1, not_before=0)
     lot.close()
     assert asked() == [False], "the other one lives"
     other.unlink()

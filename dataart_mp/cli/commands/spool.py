@@ -145,7 +145,7 @@ def _line(row: dict[str, Any]) -> str:
 def _parked(spool_dir: Path) -> dict[str, Any]:
     lot = ParkingLot(spool_dir, max_bytes=0)
     try:
-        batches = lot.batches() if lot.is_there else []
+        batches = lot.batches() if lot.exists else []
     except ParkingError as error:
         raise click.ClickException(f"what is parked cannot be read: {error}") from error
     finally:

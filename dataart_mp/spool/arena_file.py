@@ -1,0 +1,149 @@
+"""The file that holds an arena, so that the arena outlives all processes that use it.
+
+    arena file = header │ counters │ states │ accounts │ frames       (drawn in `queue.arena`)
+
+The whole file is reserved on disk before it is mapped: a store to a mapped page for which the disk
+has no room would kill the process with SIGBUS.
+
+All record locks that a process holds on a file are dropped when the process closes any descriptor
+of that file. A process must therefore not open the file of an arena that it has mapped; `is_mapped`
+says whether it has.
+"""
+
+import os
+import weakref
+from pathlib import Path
+from typing import Final
+
+from dataart_mp.queue.account import MAX_CAPACITY
+from dataart_mp.queue.arena import HEADER, LAYOUT_VERSION, MAGIC, Arena, stride_of
+
+SUFFIX: Final = ".arena"
+"""The name of an arena's file is the arena's id and this suffix."""
+
+_MAX_FRAMES: Final = 1_000_000
+
+# Weak: an arena that was garbage-collected has already closed its mapping, and with it its locks.
+_mapped: Final[weakref.WeakValueDictionary[Path, Arena]] = weakref.WeakValueDictionary()
+
+
+class ArenaError(Exception):
+    """A file does not hold an arena that this release can use.
+
+    Attributes:
+        reason: One word: `foreign`, `newer`, `corrupt` or `truncated`.
+    """
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(reason, message)
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return str(self.args[1])
+
+
+def create(fd: int, frames: int, capacity: int) -> Arena:
+    """Make an arena in an empty file and reserve its whole size on disk.
+
+    Args:
+        fd: Descriptor of the file; the arena closes it, unless this function raises.
+        frames: The number of frames.
+        capacity: The bytes of content that one frame can hold.
+
+    Raises:
+        OSError: The disk has no room for the file.
+    """
+    _reserve(fd, Arena.size(frames, capacity))
+    return Arena.format(fd, frames, capacity)
+
+
+def reopen(fd: int) -> tuple[Arena, bool]:
+    """Map the arena in a file that may be damaged.
+
+    Args:
+        fd: Descriptor of the file; the arena closes it, unless this function raises.
+
+    Returns:
+        The arena, and whether the file had its full size. Missing bytes are replaced by zeros.
+
+    Raises:
+        ArenaError: The file does not hold an arena of this layout.
+        OSError: The disk has no room for the missing bytes.
+    """
+    frames, capacity = _check_header(os.pread(fd, HEADER.size, 0))
+    size = Arena.size(frames, capacity)
+    is_whole = os.fstat(fd).st_size >= size
+    if not is_whole:
+        _reserve(fd, size)
+    return Arena(fd), is_whole
+
+
+def register(arena: Arena, path: Path | None) -> None:
+    """Record that this process has mapped the arena in the file at `path`.
+
+    Args:
+        arena: The arena.
+        path: Its file; None when the arena is in memory without a path.
+    """
+    arena.path = path
+    if path is not None:
+        _mapped[path] = arena
+
+
+def is_mapped(path: Path) -> bool:
+    """Return whether this process has mapped the arena in the file at `path`."""
+    arena = _mapped.get(path)
+    return arena is not None and arena.fd >= 0
+
+
+def remove(arena: Arena) -> None:
+    """Remove the file of an arena that is empty and will not be used again."""
+    if arena.path is not None:
+        arena.path.unlink(missing_ok=True)
+
+
+def ids_beside(arena: Arena) -> list[str]:
+    """Return the ids of all arenas in the same spool, those of dead clients included."""
+    if arena.path is None:
+        return []
+    return [path.name.removesuffix(SUFFIX) for path in arena.path.parent.glob(f"*{SUFFIX}")]
+
+
+def is_beside(arena: Arena, identity: str) -> bool:
+    """Return whether the same spool holds the arena with the id `identity`."""
+    return arena.path is not None and arena.path.with_name(f"{identity}{SUFFIX}").exists()
+
+
+def _check_header(header: bytes) -> tuple[int, int]:
+    """Return the number of frames and the capacity of each.
+
+    Raises:
+        ArenaError: The bytes are not the header of an arena of this layout.
+    """
+    if len(header) < HEADER.size:
+        raise ArenaError("truncated", f"its header has {HEADER.size} bytes, {len(header)} are left")
+    magic, version, _, frames, capacity, stride = HEADER.unpack(header)
+    if magic != MAGIC:
+        raise ArenaError("foreign", f"it begins with {magic!r} instead of {MAGIC!r}")
+    if version > LAYOUT_VERSION:
+        raise ArenaError(
+            "newer",
+            f"its layout version is {version}, and this release knows {LAYOUT_VERSION}; "
+            "use the release that wrote it",
+        )
+    is_possible = 1 <= frames <= _MAX_FRAMES and 1 <= capacity <= MAX_CAPACITY
+    if not is_possible or stride != stride_of(capacity):
+        raise ArenaError(
+            "corrupt", f"{frames} frames of {capacity} bytes, one every {stride}, are impossible"
+        )
+    return frames, capacity
+
+
+def _reserve(fd: int, size: int) -> None:
+    """Extend the file to `size` bytes and reserve their room on disk."""
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(fd, 0, size)
+        return
+    chunk = bytes(1 << 20)  # macOS has no such call; writing has the same effect
+    for start in range(os.fstat(fd).st_size, size, len(chunk)):
+        os.pwrite(fd, chunk[: size - start], start)

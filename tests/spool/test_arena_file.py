@@ -1,0 +1,97 @@
+"""An arena in a file is found again as it was, or reported as unusable with a reason."""
+
+import gc
+import os
+import pickle
+from pathlib import Path
+
+import pytest
+
+from dataart_mp.queue.arena import FILLING, Arena
+from dataart_mp.spool import arena_file
+from dataart_mp.spool.arena_file import ArenaError
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "some.arena"
+
+
+def open_file(path: Path) -> int:
+    return os.open(path, os.O_RDWR | os.O_CREAT)
+
+
+def test_a_reopened_arena_holds_what_was_stored(path: Path) -> None:
+    arena = arena_file.create(open_file(path), 3, 64)
+    arena.set_state(2, FILLING)
+    identity = arena.id
+    arena.close()
+    again, is_whole = arena_file.reopen(open_file(path))
+    assert is_whole
+    assert (again.id, again.frames, again.capacity) == (identity, 3, 64)
+    assert again.all_in(FILLING) == [2]
+    again.close()
+
+
+def test_the_missing_end_of_a_file_is_replaced_by_zeros(path: Path) -> None:
+    arena_file.create(open_file(path), 3, 64).close()
+    os.truncate(path, 5000)
+    again, is_whole = arena_file.reopen(open_file(path))
+    assert not is_whole
+    assert path.stat().st_size == Arena.size(3, 64)
+    assert again.content(2, 0, 64) == bytes(64)
+    again.close()
+
+
+def test_a_file_is_mapped_until_its_arena_is_closed(path: Path) -> None:
+    arena = arena_file.create(open_file(path), 1, 64)
+    assert not arena_file.is_mapped(path)
+    arena_file.register(arena, path)
+    assert arena_file.is_mapped(path)
+    arena.close()
+    assert not arena_file.is_mapped(path)
+    arena_file.remove(arena)
+    assert not path.exists()
+
+
+def test_a_file_is_not_mapped_when_its_arena_was_collected(path: Path) -> None:
+    fd = open_file(path)
+    arena_file.register(arena_file.create(fd, 1, 64), path)
+    gc.collect()
+    assert not arena_file.is_mapped(path)
+    os.close(fd)
+
+
+def test_an_arena_without_a_path_has_no_file_and_no_neighbours() -> None:
+    arena = Arena.create(1, 64)
+    arena_file.register(arena, None)
+    arena_file.remove(arena)
+    assert arena_file.ids_beside(arena) == []
+    assert not arena_file.is_beside(arena, arena.id)
+    arena.close()
+
+
+@pytest.mark.parametrize(
+    ("content", "reason", "message"),
+    [
+        (b"", "truncated", "its header has 56 bytes, 0 are left"),
+        (b"SQLite format 3\0" * 4, "foreign", "it begins with b'SQLite f' instead of b'DataArtQ'"),
+        (b"DataArtQ" + (2).to_bytes(8, "little") + bytes(40), "newer", "its layout version is 2"),
+        (b"DataArtQ" + (1).to_bytes(8, "little") + bytes(40), "corrupt", "0 frames of 0 bytes"),
+    ],
+)
+def test_a_file_that_holds_no_usable_arena_is_reported_with_a_reason(
+    path: Path, content: bytes, reason: str, message: str
+) -> None:
+    path.write_bytes(content)
+    fd = open_file(path)
+    with pytest.raises(ArenaError, match=message) as raised:
+        arena_file.reopen(fd)
+    os.close(fd)
+    assert raised.value.reason == reason
+    assert path.read_bytes() == content
+
+
+def test_an_arena_error_keeps_its_reason_and_survives_pickling() -> None:
+    error = pickle.loads(pickle.dumps(ArenaError("newer", "its layout is 2")))
+    assert (error.reason, str(error)) == ("newer", "its layout is 2")

@@ -1,0 +1,97 @@
+"""A parked batch has one owner; another client may take it only when that owner has ended."""
+
+import os
+
+import pytest
+
+from dataart_mp.queue.owner import Owner
+from dataart_mp.spool import arena_file
+from dataart_mp.spool.ownership import Ownership
+from tests.queue.tools import in_a_child, put_seven, queue_of, record
+from tests.spool.tools import ONE_BATCH, WIDE, MakeWorker, balanced_counts
+
+
+def test_only_one_of_two_processes_takes_a_batch(make_worker: MakeWorker) -> None:
+    with queue_of(frames=64, records=1) as queue:
+        worker = make_worker(queue)
+        for number in range(32):
+            queue.producer.append(record(number))
+        worker.park_all()
+        (first, second) = (
+            worker.parking_lot.waiting(1 << 62, Ownership(queue.arena), is_identity=False)
+            for _ in range(2)
+        )
+        for each, other in zip(first, second, strict=True):
+            assert each == other
+            assert worker.parker._take(each)
+            assert not worker.parker._take(other)
+        assert worker.deliver_all() == [*range(32)]
+        assert balanced_counts(queue.stats()) == (32, 32, 0, 0)
+
+
+def test_a_client_takes_over_batches_of_dead_clients_and_counts_them_as_accepted(
+    make_worker: MakeWorker,
+) -> None:
+    with queue_of(frames=8, records=3) as dead, queue_of(frames=8, records=3) as living:
+        put_seven(dead)
+        dead_worker = make_worker(dead)
+        dead_worker.park_all()
+        worker = make_worker(living, dead_worker.spool)
+        worker.load()
+        assert balanced_counts(living.stats()) == (0, 0, 0, 0), "the other client is still alive"
+        arena_file.remove(dead.arena)
+        worker.load()
+        assert balanced_counts(living.stats()) == (7, 0, 0, 7)
+        worker.park_all()
+        assert balanced_counts(living.stats()) == (7, 0, 7, 0)
+        assert worker.deliver_all() == [*range(7)]
+        assert balanced_counts(living.stats()) == (7, 7, 0, 0)
+
+
+def test_a_client_that_evicts_batches_of_dead_clients_counts_them_as_accepted_and_failed(
+    make_worker: MakeWorker,
+) -> None:
+    shape = {"capacity": 2 * WIDE, "records": 2}
+    with queue_of(**shape) as dead, queue_of(**shape) as living:
+        for queue in (dead, living):
+            for number in range(2):
+                queue.producer.append(record(number, WIDE))
+        dead_worker = make_worker(dead)
+        dead_worker.park_all()
+        arena_file.remove(dead.arena)
+        worker = make_worker(living, dead_worker.spool, ONE_BATCH)
+        worker.park_all()
+        assert balanced_counts(living.stats()) == (4, 0, 2, 0)
+        assert living.stats().failed == 2
+
+
+def test_batches_of_a_client_that_has_just_started_are_left_to_it(
+    make_worker: MakeWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with queue_of() as new, queue_of() as old:
+        new_worker = make_worker(new)
+        new.producer.append_alone(record(0))
+        arena_file.remove(new.arena)
+        new_worker.parking_lot.remove(0, Owner("", 0, 0))  # creates the file
+
+        def other_arenas(ownership: Ownership) -> list[str]:
+            assert new.arena.path is not None
+            if not new.arena.path.exists():
+                new.arena.path.touch()
+                new_worker.park_all()
+            return []  # as before the new client started
+
+        monkeypatch.setattr(Ownership, "other_arenas", other_arenas)
+        make_worker(old, new_worker.spool).load()
+        assert balanced_counts(new.stats()) == (1, 0, 1, 0)
+        assert balanced_counts(old.stats()) == (0, 0, 0, 0)
+
+
+def test_batches_that_a_forked_child_parked_are_delivered_by_its_parent(
+    make_worker: MakeWorker,
+) -> None:
+    with queue_of(frames=8, records=3) as queue:
+        put_seven(queue)
+        assert in_a_child(lambda: make_worker(queue).park_all()) == os.EX_OK
+        assert balanced_counts(queue.stats()) == (7, 0, 7, 0)
+        assert make_worker(queue).deliver_all() == [*range(7)]
