@@ -219,4 +219,4 @@ def _verdict(audit: Audit) -> Iterator[str]:
     if audit.faults:
         yield from (f"FAULT: {fault}" for fault in audit.faults)
     else:
-        yield "PASSED: every flight arrived, and no one twice without a cause."
+        yield "PASSED: all flights arrived; no unexplained duplicates."
