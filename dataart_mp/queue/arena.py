@@ -1,14 +1,14 @@
 """The arena: one shared mapping that holds the frames, their states and their accounts.
 
-    0            header    magic, layout version, arena id, the sizes below, flags
-    4096         counters    ROW_COUNT rows of 8 words: the counters of one thread each
+    0            header    magic, layout version, arena id, sizes, flags
+    4096         counters  ROW_COUNT rows of 8 words, one row a thread; see `counters`
                  states    one byte a frame
-                 accounts  32 words a frame: what is in it, and what became of all it ever held
-                 frames    `frames` times `stride` bytes, each starting on a page
+                 accounts  32 words a frame; see `account`
+                 frames    `frames` times `stride` bytes, each frame begins on a page
 
-A word is an unsigned 64-bit integer in native order, aligned: storing one is a single store, and
-so is storing a state. Whatever must change together hangs on one such store, because the process
-that writes may die between any two of them.
+A word is an unsigned 64-bit integer in native byte order, aligned, so storing one is a single
+store, and so is storing a state. Whatever must change together depends on one such store, because
+the process that writes may die between any two of them.
 """
 
 import mmap
