@@ -182,7 +182,7 @@ def test_faults_can_be_added_and_removed_on_the_page(
     assert (response.status, response.headers["Retry-After"]) == (503, "7")
     expect(dialog.get_by_role("listitem")).to_contain_text("expired, fired 1 time")
 
-    dialog.get_by_label("Fault", exact=True).select_option("refuse")
+    dialog.get_by_label("Kind of fault").select_option("refuse")
     dialog.get_by_label("Events with these fields").fill('{"key": "bad", }')
     dialog.get_by_role("button", name="Add", exact=True).click()
     expect(dialog.get_by_role("alert")).to_contain_text("JSON")
@@ -193,7 +193,7 @@ def test_faults_can_be_added_and_removed_on_the_page(
     assert poster.post(actions(action())).status == 200
 
     for kind in ("latency", "hang", "disconnect", "ack_lost", "refuse_bytes"):
-        dialog.get_by_label("Fault", exact=True).select_option(kind)
+        dialog.get_by_label("Kind of fault").select_option(kind)
         dialog.get_by_role("button", name="Add", exact=True).click()
         expect(dialog.get_by_role("alert")).to_be_empty()
     expect(dialog.get_by_role("listitem")).to_have_count(7)

@@ -53,7 +53,7 @@ export class Faults {
     const form = element(
       "form",
       { onsubmit: (event) => (event.preventDefault(), this.#do(() => addFault(ruleOf(kind.value, fields)), "Fault added")) },
-      element("div.fields", {}, element("label.fault-field.wide", {}, "Fault", kind), ...labels.map(([, label]) => label)),
+      element("div.fields", {}, element("label.fault-field.wide", {}, "Kind of fault", kind), ...labels.map(([, label]) => label)),
       element("div.buttons", {}, element("button", { type: "button", onclick: () => this.#do(clearFaults, "All faults removed") }, "Remove all"), element("button.primary", { type: "submit" }, "Add")),
     );
     return form;
