@@ -149,7 +149,7 @@ class SinkProcess:
         self._end(signal.SIGKILL)
 
     def restart(self) -> None:
-        """Stop the sink and start it on the same port; without a journal, the counts are lost."""
+        """Stop and start the sink on the same port; a journal or database restores its counts."""
         self.stop()
         self.start()
 
