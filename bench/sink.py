@@ -3,7 +3,7 @@
     python bench/sink.py --events 200000
 
 The bare endpoint, on the same server (uvicorn with httptools and uvloop), reads the body and
-answers; the next one also parses it. The sink checks every field, looks for doubles, counts and
+answers; the next one also parses it. The sink checks every field, looks for duplicates, counts and
 keeps. CPU time is that of the server's process, all threads; the load comes from this one.
 """
 

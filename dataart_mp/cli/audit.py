@@ -2,10 +2,10 @@
 
     source    every flight's row and key, written down before it was emitted
     client    accepted = delivered + pending + parked + dropped + rejected + failed
-    sink      arrivals of every row, and of every key; doubles, with and without a cause
+    sink      arrivals of every row, and of every key; duplicates, with and without a cause
 
-The sink knows nothing of the shipper. A double has a cause when the same request came again, with
-the same items under the same Idempotency-Key: its first answer was lost.
+The sink is independent of the shipper. A duplicate has a cause when its request is repeated with
+the same items and the same Idempotency-Key, because the first response was lost.
 """
 
 from collections import Counter
@@ -54,7 +54,7 @@ class Audit:
         return Counter(key for row, key in self.manifest.key_of.items() if row in self.arrivals)
 
     @cached_property
-    def doubles(self) -> int:
+    def duplicates(self) -> int:
         """Arrivals of flights that had arrived before."""
         return sum(self.arrivals.values()) - len(self.arrivals)
 
@@ -80,10 +80,10 @@ class Audit:
 
     def _sink_faults(self) -> Iterator[str]:
         sink = self.sink
-        if sink["unexplained_doubles"]:
-            yield f"doubles without a cause: {sink['unexplained_doubles']:,}"
-        if sink["explained_doubles"] + sink["unexplained_doubles"] != self.doubles:
-            yield f"the sink counted other doubles than {self.doubles:,}, as by rows"
+        if sink["unexplained_duplicates"]:
+            yield f"duplicates without a cause: {sink['unexplained_duplicates']:,}"
+        if sink["explained_duplicates"] + sink["unexplained_duplicates"] != self.duplicates:
+            yield f"the sink counted other duplicates than {self.duplicates:,}, as by rows"
         if sink["distinct_actions"] != len(self.arrivals):
             yield (
                 f"the sink counted {sink['distinct_actions']:,} different events, "

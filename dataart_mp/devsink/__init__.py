@@ -1,21 +1,21 @@
-"""A local stand-in of the DataArt platform, and an independent witness of what reaches it.
+"""A local stand-in of the DataArt platform, which checks and counts what reaches it.
 
-It imports nothing of the shipper: what it says about a request, it read in the wire protocol.
+It imports nothing of the shipper, so it knows the wire protocol from its specification only.
 
-    POST {prefix}/events/send-actions ─┐
-    POST {prefix}/users/identify ──────┴► head ─► body ─► shape ─► faults ─► ledger ─► answer
-                                           │       │       │         │         ├─► journal (option)
-                                           └───────┴───────┴─► 4xx   │         ├─► store ─► database
-                                                                     │         └─► live ─► stream
-                                                                     └─► 503, hang, disconnect, …
-    GET  /_sink/stats, ids ─► what the ledger knows
-    GET  /_sink/events, identities, arrivals, requests, rejected ─► what the store keeps
-    GET  / ─► the page in page/, which reads GET /_sink/live, the stream
-    PUT  /_sink/faults · POST /_sink/reset · all of it in /_sink/openapi.json
+    POST …/events/send-actions ─┐
+    POST …/users/identify ──────┴► head ─► body ─► shape ─► faults ─► counters ─► response
+                                    │       │       │         │          ├─► journal
+                                    └───────┴───────┴─► 4xx   │          ├─► store ─► database
+                                                              │          └─► viewers ─► page
+                                                              └─► 503, hang, disconnect, …
+    GET  /_sink/stats, ids ─► counters
+    GET  /_sink/events, identities, arrivals, requests, rejected ─► store
+    GET  / ─► the page in page/static/, which reads the stream GET /_sink/live
+    PUT  /_sink/faults · POST /_sink/reset · described by /_sink/openapi.json
 
-A wrong request is a 4xx whatever the faults say; an item counts as arrived when, and only when,
-the sink decided to answer its request with a 2xx. Counts are made before the answer is sent: who
-has the answer sees itself counted.
+A wrong request is a 4xx whatever the fault rules are. An item counts as arrived exactly if the sink
+decided to respond to its request with a 2xx. Requests are counted before the response is sent, so
+that a client with a response finds itself in the counts.
 """
 
 from __future__ import annotations
@@ -35,18 +35,18 @@ __all__ = ["SinkError", "SinkProcess", "SinkSettings", "SinkStats", "run"]
 def run(
     settings: SinkSettings | None = None, on_ready: Callable[[str], object] | None = None
 ) -> None:
-    """Serve until SIGTERM or SIGINT; must be called from the main thread.
+    """Run a sink until SIGTERM or SIGINT; must be called from the main thread.
 
     Args:
-        settings: Where to listen and what to remember; None: the defaults.
+        settings: Settings of the sink; None: the defaults.
         on_ready: Called with the sink's URL as soon as it listens.
 
     Raises:
         OSError: The address cannot be bound, or the journal cannot be opened.
-        ValueError: The journal is not one.
+        ValueError: The journal or the database is a file of another program.
         ModuleNotFoundError: The extra `sink` is not installed.
     """
-    # Not at the top: SinkProcess must work where only the child has the extra installed.
+    # Not at the top: importing SinkProcess must not require the extra.
     from dataart_mp.devsink.server import serve
 
     serve(settings or SinkSettings(), on_ready)

@@ -1,40 +1,54 @@
-"""`python -m dataart_mp.devsink`: a sink that prints its URL, on one line, when it listens."""
+"""Run a sink, which prints its URL on one line when it listens."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 from pathlib import Path
+from typing import Final
 
 from dataart_mp.devsink import SinkSettings, run
+
+# Options with a default: name, type, help.
+_OPTIONS: Final = (
+    ("host", str, "address to listen on"),
+    ("port", int, "port to listen on; 0: any free port"),
+    ("keep", int, "number of items kept of each kind"),
+    ("keep-requests", int, "number of requests kept"),
+    ("keep-seconds", float, "seconds for which they are kept"),
+    ("id-field", str, "metadata field that identifies an event"),
+    ("max-body-bytes", int, "largest accepted body"),
+    ("keep-alive", float, "seconds for which an idle connection stays open"),
+)
 
 
 def _parser() -> argparse.ArgumentParser:
     defaults = SinkSettings()
     parser = argparse.ArgumentParser(prog="python -m dataart_mp.devsink", description=__doc__)
     add = parser.add_argument
-    add("--host", default=defaults.host, help="address to listen on (%(default)s)")
-    add("--port", default=defaults.port, type=int, help="0: any free one (%(default)s)")
+    for name, type_, help_ in _OPTIONS:
+        default = getattr(defaults, name.replace("-", "_"))
+        add(f"--{name}", default=default, type=type_, help=f"{help_} (%(default)s)")
     add("--api-key", help="the only accepted X-API-Key (any that is not empty)")
-    add("--keep", default=defaults.keep, type=int, help="items kept of each kind (%(default)s)")
-    add("--keep-requests", default=defaults.keep_requests, type=int, help="(%(default)s)")
-    add("--keep-seconds", default=defaults.keep_seconds, type=float, help="(%(default)s)")
-    add("--database", type=Path, help="SQLite file that keeps them (memory)")
-    add("--id-field", default=defaults.id_field, help="metadata field to audit (%(default)s)")
-    add("--max-body-bytes", default=defaults.max_body_bytes, type=int, help="(%(default)s)")
-    add("--keep-alive", default=defaults.keep_alive, type=float, help="seconds (%(default)s)")
-    add("--journal", type=Path, help="file by which counts outlive the sink")
-    add("--allow-host", dest="allow_hosts", action="append", default=[], help="name of the sink")
-    add("--allow-remote", action="store_true", help="listen on other addresses than loopback")
-    add("--until-eof", action="store_true", help="stop at the end of standard input, too")
+    add("--database", type=Path, help="SQLite file to keep items and requests in (memory)")
+    add("--journal", type=Path, help="file from which a restarted sink restores its counts")
+    add(
+        "--allow-host",
+        dest="allow_hosts",
+        action="append",
+        default=[],
+        help="further accepted host name",
+    )
+    add("--allow-remote", action="store_true", help="allow addresses other than loopback")
+    add("--until-eof", action="store_true", help="also stop at the end of standard input")
     return parser
 
 
 def main() -> int:
-    """Serve until told to stop.
+    """Run a sink until it is stopped.
 
     Returns:
-        The exit code: 0 stopped, 1 the address or the journal cannot be used, 2 wrong usage.
+        The exit code. 0: stopped; 1: the address or a file cannot be used; 2: wrong usage.
     """
     parser = _parser()
     given = vars(parser.parse_args())

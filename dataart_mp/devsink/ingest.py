@@ -1,101 +1,101 @@
-"""The platform's two paths: from a request to a decision about it."""
+"""The platform's two endpoints: from a request to a decision about it."""
 
 from __future__ import annotations
 
 import asyncio
 from typing import TYPE_CHECKING
 
-from dataart_mp.devsink import answer
-from dataart_mp.devsink.body import ClientGoneError, decode_body, read_body
-from dataart_mp.devsink.connection import line_of
-from dataart_mp.devsink.head import check_head
-from dataart_mp.devsink.parcel import open_parcel
-from dataart_mp.devsink.rejection import RejectionError
+from dataart_mp.devsink.http import response
+from dataart_mp.devsink.http.body import ClientGoneError, decode_body, read_body
+from dataart_mp.devsink.http.rejection import RejectionError
+from dataart_mp.devsink.http.uvicorn_seam import connection_of
+from dataart_mp.devsink.protocol.head import check_head
+from dataart_mp.devsink.protocol.payload import parse_payload
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
     from starlette.types import Receive, Scope, Send
 
-    from dataart_mp.devsink.fault import FaultRule
-    from dataart_mp.devsink.ledger import Ledger
-    from dataart_mp.devsink.parcel import Parcel
+    from dataart_mp.devsink.counters.counters import Counters
+    from dataart_mp.devsink.counters.logged_request import LoggedRequest
+    from dataart_mp.devsink.faults.rule import FaultRule
+    from dataart_mp.devsink.protocol.payload import Payload
     from dataart_mp.devsink.sink import Sink
-    from dataart_mp.devsink.visit import Visit
 
 
 class Ingest:
-    """An ASGI application that takes whatever is not for `/_sink`."""
+    """The ASGI application for every request that is not for the control API or the page."""
 
     def __init__(self, sink: Sink) -> None:
         self._sink = sink
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Decide about a request, write the decision down, then answer."""
-        line = line_of(scope)
-        # The book of this request, even if a reset opens another one while it is in flight.
-        ledger = self._sink.ledger
-        visit = ledger.arrive(line.number, scope["method"], scope["path"], scope["headers"])
+        """Decide about a request, count it, then respond."""
+        connection = connection_of(scope)
+        # A reset replaces the counters; a request in flight is still counted in the old ones.
+        counters = self._sink.counters
+        logged = counters.begin(connection.number, scope["method"], scope["path"], scope["headers"])
         try:
-            parcel = await self._parcel(visit, scope, receive)
+            payload = await self._payload(logged, scope, receive)
         except ClientGoneError:
-            self._sink.end(ledger, visit, "unfinished", None)
+            self._sink.end(counters, logged, "unfinished", None)
             return
         except RejectionError as error:
-            self._sink.reject(ledger, visit, error)
-            await answer.rejection(error).send(send)
+            self._sink.reject(counters, logged, error)
+            await response.rejected(error).send(send)
             return
-        await self._sink.store.room()
-        rule = await self._settle(ledger, visit, parcel, receive)
-        if visit.status is None:
-            line.cut(reset=rule is not None and rule.reset)
+        await self._sink.store.wait_for_room()
+        rule = await self._decide(counters, logged, payload, receive)
+        if logged.status is None:
+            connection.close(reset=rule is not None and rule.reset)
         elif rule is None:
-            await answer.acceptance(visit.count).send(send)
+            await response.accepted(logged.count).send(send)
         else:
-            await answer.faulted(rule, visit.status).send(send)
+            await rule.response(logged.status).send(send)
 
-    async def _parcel(self, visit: Visit, scope: Scope, receive: Receive) -> Parcel:
+    async def _payload(self, logged: LoggedRequest, scope: Scope, receive: Receive) -> Payload:
         settings = self._sink.settings
         head = check_head(
-            visit.method,
-            visit.path,
+            logged.method,
+            logged.path,
             scope["query_string"],
-            visit.headers,
+            logged.headers,
             settings.api_key,
             self._sink.guard,
         )
-        visit.idempotency_key = head.idempotency_key
+        logged.idempotency_key = head.idempotency_key
         body = await read_body(receive, head.length, settings.max_body_bytes)
-        visit.size = len(body)
+        logged.size = len(body)
         content = decode_body(body, head.encoding, settings.max_body_bytes)
-        parcel = open_parcel(head.kind, content, head.idempotency_key)
-        visit.count = len(parcel.items)
-        return parcel
+        payload = parse_payload(head.kind, content, head.idempotency_key)
+        logged.count = len(payload.items)
+        return payload
 
-    async def _settle(
-        self, ledger: Ledger, visit: Visit, parcel: Parcel, receive: Receive
+    async def _decide(
+        self, counters: Counters, logged: LoggedRequest, payload: Payload, receive: Receive
     ) -> FaultRule | None:
-        """Do to a right request what the rules say; return the one that decided."""
+        """Apply the fault rules to a valid request; return the rule that decided, if any."""
         faults = self._sink.faults
         changed = faults.changed
-        plan = faults.plan(parcel, visit.size)
+        plan = faults.plan(payload, logged.size)
         rule = plan.rule
-        visit.fault = rule.kind if rule else None
+        logged.fault = rule.kind if rule else None
         if plan.latency:
-            # Not a mere sleep: a stopping sink cuts all connections, and waits for no request.
+            # Not a plain sleep: a sink that stops closes all connections, which must end this wait.
             await _first_of(receive(), within=plan.latency)
         if rule is not None and rule.kind == "hang":
             await _first_of(receive(), changed.wait(), within=rule.seconds)
-        status = 200 if rule is None else rule.answer_status
+        status = 200 if rule is None else rule.response_status
         if rule is None or rule.accepts:
-            self._sink.accept(ledger, visit, parcel, status)
+            self._sink.accept(counters, logged, payload, status)
         else:
-            self._sink.end(ledger, visit, "faulted", status)
+            self._sink.end(counters, logged, "faulted", status)
         return rule
 
 
 async def _first_of(*events: Awaitable[object], within: float | None) -> None:
-    """Wait until one of these happens, such as that the client leaves, or the time is over."""
+    """Wait until one of the events happens, such as a disconnect, or the time is over."""
     waits = [asyncio.ensure_future(event) for event in events]
     await asyncio.wait(waits, timeout=within, return_when=asyncio.FIRST_COMPLETED)
     for wait in waits:

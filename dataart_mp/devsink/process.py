@@ -1,4 +1,4 @@
-"""A sink in a process of its own, as tests and the demo use it."""
+"""A sink in a separate process, for tests and the demo."""
 
 from __future__ import annotations
 
@@ -26,29 +26,29 @@ _HOST: Final = "127.0.0.1"
 _READY_SECONDS: Final = 30.0
 _STOP_SECONDS: Final = 10.0
 _API_SECONDS: Final = 30.0
-_LOOK_SECONDS: Final = 0.02
-# The most that the API takes.
+_POLL_SECONDS: Final = 0.02
+# The largest limit that the API accepts.
 _NO_LIMIT: Final = "999999999"
 
 
 class SinkError(RuntimeError):
-    """The sink did not start, answered an error, or did not see in time what it was to see."""
+    """The sink did not start or stop, is down, or responded with an error."""
 
 
 class SinkProcess:
-    """Starts `python -m dataart_mp.devsink` and talks to it; a context manager.
+    """A sink in a child process, and a client of its control API; a context manager.
 
         with SinkProcess() as sink:
             ...  # ship to sink.url
             sink.wait_for(lambda stats: stats["actions"] == 100)
 
-    The sink ends with the block, and with the process that started it, however that one dies.
+    The sink stops at the end of the block, and when the process that started it ends or is killed.
 
     Args:
-        options: Command line options beside those below: `"--keep", "10"`.
-        api_key: The only accepted key; None: any that is not empty.
-        port: To listen on, after a restart too; 0: any free one.
-        journal: File by which the counts outlive a restart; None: they do not.
+        options: Further command line options: `"--keep", "10"`.
+        api_key: The only accepted X-API-Key; None: any that is not empty.
+        port: Port to listen on, also after a restart; 0: any free port.
+        journal: File from which a restarted sink restores its counts; None: it starts from zero.
     """
 
     def __init__(
@@ -91,9 +91,9 @@ class SinkProcess:
 
     @property
     def url(self) -> str:
-        """The base URL for a client: `http://127.0.0.1:41234`; it stays the same."""
+        """The base URL for a client, `http://127.0.0.1:41234`; a restart does not change it."""
         if not self._port:
-            raise SinkError("the sink was not started")
+            raise SinkError("the sink was not started; call start() first")
         return f"http://{_HOST}:{self._port}"
 
     @property
@@ -103,7 +103,7 @@ class SinkProcess:
 
     @property
     def log(self) -> str:
-        """What the sink wrote to standard error since its start: nothing, if all is well."""
+        """What the sink has written to standard error since its start; usually nothing."""
         if self._log is None:
             return ""
         size = os.fstat(self._log.fileno()).st_size
@@ -113,14 +113,14 @@ class SinkProcess:
         """Start the sink and wait until it listens.
 
         Raises:
-            SinkError: It runs already, or it does not start; with what it said.
+            SinkError: The sink is already running, or does not start; with its standard error.
         """
         if self._child is not None:
-            raise SinkError("the sink runs already")
+            raise SinkError("the sink is already running")
         self._reserve_port()
         self._starter = os.getpid()
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed by _end
-        self._child = subprocess.Popen(  # noqa: S603 - our own interpreter, our own module
+        self._child = subprocess.Popen(  # noqa: S603 - this interpreter, this package
             [
                 *(sys.executable, "-m", "dataart_mp.devsink", "--until-eof"),
                 *("--host", _HOST, "--port", str(self._port), *self._options),
@@ -128,33 +128,33 @@ class SinkProcess:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,
-            # Ctrl-C in a terminal is for the test run, which then stops its sinks in order.
+            # Ctrl-C in a terminal stops the test run, which then stops its sinks.
             start_new_session=True,
         )
         if not self._is_ready(self._child):
-            said = self.log
+            log = self.log
             self.kill()
-            raise SinkError(f"the sink did not start: {said.strip() or 'it said nothing'}")
+            raise SinkError(f"the sink did not start: {log.strip() or 'its log is empty'}")
 
     def stop(self) -> None:
-        """Stop the sink by SIGTERM; nothing happens if it is down.
+        """Stop the sink with SIGTERM; does nothing if it is down.
 
         Raises:
-            SinkError: It had to be killed.
+            SinkError: The sink did not stop in time and was killed.
         """
         self._end(signal.SIGTERM)
 
     def kill(self) -> None:
-        """Kill the sink by SIGKILL; nothing happens if it is down."""
+        """Kill the sink with SIGKILL; does nothing if it is down."""
         self._end(signal.SIGKILL)
 
     def restart(self) -> None:
-        """Stop the sink, and start it on the same port; only a journal keeps its counts."""
+        """Stop and start the sink on the same port; a journal or database restores its counts."""
         self.stop()
         self.start()
 
     def close(self) -> None:
-        """Stop the sink for good."""
+        """Stop the sink and release its port."""
         try:
             self.stop()
         finally:
@@ -163,7 +163,7 @@ class SinkProcess:
                 self._reservation = None
 
     def stats(self) -> SinkStats:
-        """The balance since the start or the last reset."""
+        """Return the counts since the start or the last reset."""
         return cast("SinkStats", self._call("GET", "stats"))
 
     def events(
@@ -173,58 +173,62 @@ class SinkProcess:
         id: str | int | None = None,  # noqa: A002 - the name in the API
         limit: int | None = None,
     ) -> list[dict[str, Any]]:
-        """The kept actions that match, oldest first; with a limit only the newest ones."""
+        """Return the kept actions that match, oldest first; with a limit only the newest."""
         return self._items("events", key=key, user_key=user_key, id=id, limit=limit)
 
     def identities(
         self, user_key: str | None = None, limit: int | None = None
     ) -> list[dict[str, Any]]:
-        """The kept identities that match, oldest first; with a limit only the newest ones."""
+        """Return the kept identities that match, oldest first; with a limit only the newest."""
         return self._items("identities", user_key=user_key, limit=limit)
 
     def ids(self) -> dict[str | int, int]:
-        """How often each value of the id field arrived."""
+        """Return how often each value of the id field arrived."""
         return dict(self._call("GET", "ids")["ids"])
 
     def requests(self, limit: int | None = None) -> list[dict[str, Any]]:
-        """The kept requests, oldest first, with time, headers, status, fault, …."""
+        """Return the kept requests, oldest first, with time, headers, status, fault and so on."""
         return self._items("requests", limit=limit)
 
     def rejected(self, limit: int | None = None) -> list[dict[str, Any]]:
-        """The kept wrong requests, oldest first, with field and error."""
+        """Return the kept wrong requests, oldest first, with field and error."""
         return self._items("rejected", limit=limit)
 
     def set_faults(self, *rules: Mapping[str, Any]) -> None:
-        """Put these rules in force, and no others: `{"kind": "status", "status": 503}`."""
+        """Replace all fault rules with these: `{"kind": "status", "status": 503}`."""
         self._call("PUT", "faults", list(rules))
 
     def add_faults(self, *rules: Mapping[str, Any]) -> None:
-        """Put these rules in force after the others."""
+        """Append these fault rules to the ones in force."""
         self._call("POST", "faults", list(rules))
 
     def faults(self) -> list[dict[str, Any]]:
-        """The rules in force, with how often each has `fired`."""
+        """Return the fault rules in force, with how often each has `fired`."""
         return self._items("faults")
 
     def clear_faults(self) -> None:
-        """Let everything go right again; what hangs is disconnected."""
+        """Remove all fault rules; requests that hang are disconnected."""
         self._call("DELETE", "faults")
 
     def reset(self) -> None:
-        """Forget all counts, items and rules; what hangs is disconnected."""
+        """Delete all counts, items and fault rules; requests that hang are disconnected."""
         self._call("POST", "reset")
 
     def wait_for(self, condition: Callable[[SinkStats], bool], timeout: float = 30.0) -> SinkStats:
-        """Wait until the stats fulfil a condition, and return them.
+        """Wait until the stats meet a condition, and return them.
+
+        Args:
+            condition: Called with the stats until it returns True.
+            timeout: Seconds to wait at most.
 
         Raises:
-            TimeoutError: They did not in so many seconds; with the last stats.
+            TimeoutError: The condition was not met in time; the message has the last stats.
         """
         deadline = time.monotonic() + timeout
         while not condition(stats := self.stats()):
             if time.monotonic() >= deadline:
-                raise TimeoutError(f"not in {timeout} s; the sink's stats are {stats}")
-            time.sleep(_LOOK_SECONDS)
+                raise TimeoutError(f"condition not met in {timeout} s; the stats are {stats}")
+            time.sleep(_POLL_SECONDS)
         return stats
 
     def _running(self) -> subprocess.Popen[bytes]:
@@ -233,10 +237,10 @@ class SinkProcess:
         return self._child
 
     def _reserve_port(self) -> None:
-        """Bind the port without listening, and keep it so while the sink is down.
+        """Bind the port without listening, so that it stays reserved while the sink is down.
 
-        Otherwise the kernel may lend it to any outgoing connection, even to the one of a client
-        that tries to reach the sink, which then talks to itself.
+        Otherwise the kernel may assign it to an outgoing connection, even to that of a client
+        that tries to reach the sink, which would then be connected to itself.
         """
         if self._reservation is None:
             self._reservation = socket.socket()
@@ -246,7 +250,7 @@ class SinkProcess:
 
     @staticmethod
     def _is_ready(child: subprocess.Popen[bytes]) -> bool:
-        """Wait for the line with the URL; False: it did not come."""
+        """Wait for the line with the URL; return False if there is none in time."""
         if child.stdout is None:
             return False
         with selectors.DefaultSelector() as selector:
@@ -254,7 +258,7 @@ class SinkProcess:
             return bool(selector.select(_READY_SECONDS)) and bool(child.stdout.readline())
 
     def _end(self, number: signal.Signals) -> None:
-        # A forked child that leaves the block must not take the sink from its parent.
+        # A forked child that leaves the block must not stop its parent's sink.
         if self._child is None or self._starter != os.getpid():
             return
         child, self._child = self._child, None
@@ -284,12 +288,12 @@ class SinkProcess:
         body = None if content is None else json.dumps(content)
         try:
             connection.request(method, f"/_sink/{path}", body)
-            answer = connection.getresponse()
-            text = answer.read()
+            response = connection.getresponse()
+            text = response.read()
         except (OSError, http.client.HTTPException) as error:
-            raise SinkError(f"{self!r} does not answer: {error}") from error
+            raise SinkError(f"{self!r} is unreachable: {error}") from error
         finally:
             connection.close()
-        if answer.status != http.client.OK:
-            raise SinkError(f"{method} {path}: {answer.status} {text.decode(errors='replace')}")
+        if response.status != http.client.OK:
+            raise SinkError(f"{method} {path}: {response.status} {text.decode(errors='replace')}")
         return json.loads(text)

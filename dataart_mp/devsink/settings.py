@@ -1,4 +1,4 @@
-"""What a sink is told before it starts."""
+"""The settings of a sink."""
 
 from __future__ import annotations
 
@@ -15,25 +15,26 @@ WEEK_SECONDS = 7 * 24 * 3600
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SinkSettings:
-    """Where a sink listens, whom it lets in, and how much it remembers.
+    """Settings of a sink.
 
     Attributes:
-        host: Address to listen on; only loopback, unless `allow_remote`.
-        port: Port to listen on; 0: any free one.
+        host: Address to listen on; must be a loopback address, unless `allow_remote` is set.
+        port: Port to listen on; 0: any free port.
         api_key: The only accepted X-API-Key; None: any that is not empty.
-        keep: Items of each kind kept for `/_sink/events` and `/_sink/identities`, the newest.
-        keep_requests: Requests kept for `/_sink/requests` and for `/_sink/rejected`, the newest.
-        keep_seconds: For how long at most; a week, if nothing else is said.
-        database: SQLite file in which they are kept, and from which they are read and counted
-            again at the next start; None: in memory.
+        keep: Number of items of each kind kept for `/_sink/events` and `/_sink/identities`.
+        keep_requests: Number of requests kept for `/_sink/requests` and for `/_sink/rejected`.
+        keep_seconds: Seconds for which items and requests are kept at most.
+        database: SQLite file for the kept items and requests, from which a restarted sink restores
+            its counts; None: they are kept in memory.
         id_field: Field of an action's metadata by which arrivals are counted for `/_sink/ids`.
         max_body_bytes: Largest accepted body, as sent and as decompressed.
-        keep_alive: Seconds that an idle connection stays open.
-        journal: File to which accepted requests are appended, and from which they are counted
-            again at the next start; None: counts end with the process.
-        allow_hosts: Names by which clients reach the sink, beside localhost and its address.
-        allow_remote: Listen on an address that other machines may reach.
-        until_eof: Also stop at the end of standard input, that is when the starter is gone.
+        keep_alive: Seconds for which an idle connection stays open.
+        journal: File to which accepted requests are appended, and from which a restarted sink
+            restores its counts; None: the counts end with the process.
+        allow_hosts: Accepted host names, besides localhost and the address itself.
+        allow_remote: Whether the sink may listen on an address that other machines can reach.
+        until_eof: Whether the sink also stops at the end of standard input, which is when the
+            process that started it ends.
     """
 
     host: str = "127.0.0.1"
@@ -54,8 +55,8 @@ class SinkSettings:
     def __post_init__(self) -> None:
         if not self.allow_remote and not _is_loopback(self.host):
             raise ValueError(
-                f"host: {self.host!r} is not a loopback address: other machines could reach the "
-                "sink, and it trusts everyone; use 127.0.0.1, or allow remote access explicitly"
+                f"host: {self.host!r} is not a loopback address, and other machines could reach "
+                "the sink, which has no access control; use 127.0.0.1, or allow remote access"
             )
         if not 0 <= self.port <= 65535:
             raise ValueError(f"port: {self.port} is not between 0 and 65535")
@@ -67,10 +68,10 @@ class SinkSettings:
                 raise ValueError(f"{name}: {getattr(self, name)} is not more than 0 seconds")
         if self.journal is not None and self.database is not None:
             raise ValueError(
-                "database: the journal would be read instead of it; name one of the two"
+                "database: the journal and the database are mutually exclusive; use one of them"
             )
         if self.api_key == "":
-            raise ValueError("api_key: is empty; leave it out to accept any key")
+            raise ValueError("api_key: is empty; omit it to accept any key")
 
 
 def _is_loopback(host: str) -> bool:

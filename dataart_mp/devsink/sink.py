@@ -1,116 +1,125 @@
-"""The state of a running sink: its book, its store, its rules, its journal, its viewers."""
+"""The state of a running sink: its counters, store, fault rules, journal and viewers."""
 
 from __future__ import annotations
 
 import time
 from typing import TYPE_CHECKING, Any
 
-from dataart_mp.devsink.faults import Faults
-from dataart_mp.devsink.guard import Guard
-from dataart_mp.devsink.journal import Journal
-from dataart_mp.devsink.ledger import Ledger
-from dataart_mp.devsink.live import Live
-from dataart_mp.devsink.parcel import parcel_of
-from dataart_mp.devsink.rate import Rate
-from dataart_mp.devsink.store import Store
+from dataart_mp.devsink.counters.counters import Counters
+from dataart_mp.devsink.faults.active import ActiveFaults
+from dataart_mp.devsink.http.guard import Guard
+from dataart_mp.devsink.http.rejection import RejectionError
+from dataart_mp.devsink.live.rate import Rate
+from dataart_mp.devsink.live.viewers import Viewers
+from dataart_mp.devsink.protocol.payload import payload_of
+from dataart_mp.devsink.store.journal import Journal
+from dataart_mp.devsink.store.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from dataart_mp.devsink.parcel import Parcel
-    from dataart_mp.devsink.rejection import RejectionError
+    from dataart_mp.devsink.counters.item_counter import Duplicates
+    from dataart_mp.devsink.counters.logged_request import LoggedRequest, Outcome
+    from dataart_mp.devsink.protocol.payload import Payload
     from dataart_mp.devsink.settings import SinkSettings
-    from dataart_mp.devsink.tally import Doubles
-    from dataart_mp.devsink.visit import Outcome, Visit
 
 
 class Sink:
-    """What all requests share.
+    """The state that all requests share.
 
     Attributes:
-        settings: What it was told.
-        guard: Who may talk to it.
-        ledger: What it counted; another object after a reset.
-        store: What it keeps.
-        rate: What arrived when.
-        faults: What it was told to do wrong.
-        live: Who watches.
+        settings: Settings of the sink.
+        guard: Decides who may send requests.
+        counters: Counts of requests and items; a reset replaces the object.
+        store: The kept requests and items.
+        rate: Arrivals per second; a reset replaces the object.
+        faults: The fault rules in force.
+        viewers: The open pages.
     """
 
     def __init__(self, settings: SinkSettings) -> None:
         self.settings = settings
         self.guard = Guard(settings)
-        self.faults = Faults()
-        self.live = Live()
+        self.faults = ActiveFaults()
+        self.viewers = Viewers()
         self.rate = Rate()
         self._journal = None if settings.journal is None else Journal(settings.journal)
         self.store = Store(settings)
-        self.ledger = Ledger(id_field=settings.id_field, after=self.store.newest_request)
+        self.counters = Counters(id_field=settings.id_field, after=self.store.newest_request)
         if self._journal is None:
             for _ in self._replayed(self.store.entries()):
                 pass
         else:
             self.store.load(self._replayed(self._journal.entries()))
 
-    def accept(self, ledger: Ledger, visit: Visit, parcel: Parcel, status: int | None) -> None:
-        """Count and keep the items of a request that is answered with a 2xx; it has ended."""
-        # A request from before a reset belongs to the book that was closed then.
-        is_current = ledger is self.ledger
+    def accept(
+        self, counters: Counters, logged: LoggedRequest, payload: Payload, status: int | None
+    ) -> None:
+        """End a request that is accepted: count and keep its items."""
+        # A request from before a reset belongs to the counters from before it.
+        is_current = counters is self.counters
         if self._journal is not None and is_current:
-            self._journal.append(visit, parcel, status)
-        doubles = ledger.accept(parcel)
-        ledger.close(visit, "accepted", status)
+            self._journal.append(logged, payload, status)
+        duplicates = counters.accept(payload)
+        counters.end(logged, "accepted", status)
         if is_current:
             now = time.time()
-            delivery = self.store.delivery(visit, parcel, doubles, now)
-            self.store.add(visit, delivery)
-            self.rate.at(now).items += visit.count
-            self.live.deliver(delivery)
+            delivery = self.store.delivery(logged, payload, duplicates, now)
+            self.store.add(logged, delivery)
+            self.rate.at(now).items += logged.count
+            self.viewers.deliver(delivery)
 
-    def reject(self, ledger: Ledger, visit: Visit, error: RejectionError) -> None:
-        """Write down that a request was wrong."""
-        ledger.close(visit, "rejected", error.status, rejection=error)
-        if ledger is self.ledger:
-            self.store.add(visit, None)
+    def reject(self, counters: Counters, logged: LoggedRequest, error: RejectionError) -> None:
+        """End a request that is wrong."""
+        counters.end(logged, "rejected", error.status, rejection=error)
+        if counters is self.counters:
+            self.store.add(logged, None)
             self.rate.at(time.time()).rejected += 1
-            self.live.reject(visit)
+            self.viewers.reject(logged)
 
-    def end(self, ledger: Ledger, visit: Visit, outcome: Outcome, status: int | None) -> None:
-        """Write down that a request ended otherwise."""
-        ledger.close(visit, outcome, status)
-        if ledger is self.ledger:
-            self.store.add(visit, None)
+    def reject_malformed(self, connection: int) -> None:
+        """Count bytes on a connection that are not HTTP as a rejected request."""
+        logged = self.counters.begin(connection, "?", "?", [])
+        self.reject(self.counters, logged, RejectionError("request", "is not HTTP"))
+
+    def end(
+        self, counters: Counters, logged: LoggedRequest, outcome: Outcome, status: int | None
+    ) -> None:
+        """End a request that is neither accepted nor wrong."""
+        counters.end(logged, outcome, status)
+        if counters is self.counters:
+            self.store.add(logged, None)
             if outcome == "faulted":
                 self.rate.at(time.time()).faulted += 1
-            self.live.touch()
+            self.viewers.refresh()
 
     async def reset(self) -> None:
-        """Forget all counts, items and rules."""
-        self.ledger = Ledger(id_field=self.settings.id_field)
+        """Delete all counts, items and fault rules."""
+        self.counters = Counters(id_field=self.settings.id_field)
         self.rate = Rate()
         self.faults.replace([])
-        self.live.reset()
+        self.viewers.reset()
         if self._journal is not None:
             self._journal.clear()
         await self.store.clear()
 
     def close(self) -> None:
-        """Close journal and store."""
+        """Close the journal and the store."""
         if self._journal is not None:
             self._journal.close()
         self.store.close()
 
     def _replayed(
         self, entries: Iterable[dict[str, Any]]
-    ) -> Iterator[tuple[Visit, Parcel, Doubles]]:
-        """Count what an earlier run accepted."""
+    ) -> Iterator[tuple[LoggedRequest, Payload, Duplicates]]:
+        """Count the requests that an earlier run accepted."""
         for entry in entries:
-            parcel = parcel_of(entry["kind"], entry["items"], entry["idempotency_key"])
-            visit = self.ledger.arrive(None, "POST", entry["path"], [])
-            visit.time = entry["time"]
-            visit.size = entry["size"]
-            visit.count = len(parcel.items)
-            visit.idempotency_key = parcel.idempotency_key
-            doubles = self.ledger.accept(parcel)
-            self.ledger.close(visit, "accepted", entry["status"])
-            yield visit, parcel, doubles
+            payload = payload_of(entry["kind"], entry["items"], entry["idempotency_key"])
+            logged = self.counters.begin(None, "POST", entry["path"], [])
+            logged.time = entry["time"]
+            logged.size = entry["size"]
+            logged.count = len(payload.items)
+            logged.idempotency_key = payload.idempotency_key
+            duplicates = self.counters.accept(payload)
+            self.counters.end(logged, "accepted", entry["status"])
+            yield logged, payload, duplicates

@@ -1,4 +1,4 @@
-"""What the ledger knows, as `/_sink/stats` tells it."""
+"""The counts of a sink, as `/_sink/stats` returns them."""
 
 from __future__ import annotations
 
@@ -6,41 +6,42 @@ from typing import TypedDict
 
 
 class SinkStats(TypedDict):
-    """The balance of a sink since its start or its last reset.
+    """The counts of a sink since its start or its last reset.
 
     Always true:
 
         requests = accepted_requests + rejected_requests + faulted_requests
                    + unfinished_requests + in_flight
-        actions = distinct_actions + explained_doubles + unexplained_doubles
+        actions = distinct_actions + explained_duplicates + unexplained_duplicates
 
     and the second for identities too.
 
     Attributes:
-        requests: All that arrived, but those to `/_sink`.
-        accepted_requests: Their items count as arrived.
-        rejected_requests: Wrong ones, answered with a 4xx.
-        faulted_requests: Right ones that a fault kept from being accepted.
-        unfinished_requests: The client left before its request was whole.
-        in_flight: Not decided yet.
-        peak_in_flight: The most that were in flight at once.
-        repeated_requests: Accepted ones that an accepted one equals in items and Idempotency-Key.
-        reused_keys: Accepted ones with the Idempotency-Key of one that had other items.
-        connections: Connections on which at least one request arrived.
-        bytes: Bodies of accepted requests, as sent.
-        by_status: Answers by status; `none`: closed without an answer.
-        by_path: Requests by path; `other`: neither of the platform's.
-        actions: Arrived actions, doubles included.
-        distinct_actions: Arrived actions of different content.
-        explained_doubles: Actions seen before, in a repeated request.
-        unexplained_doubles: Actions seen before, in any other request.
-        identities: Arrived identities.
-        distinct_identities: Arrived identities of different content.
-        explained_identity_doubles: Identities seen before, in a repeated request.
-        unexplained_identity_doubles: Identities seen before otherwise; without a moment in them,
-            two equal ones may both be meant.
-        by_key: Arrived actions by their key.
-        distinct_ids: Different values of the id field among arrived actions.
+        requests: All requests, except those to `/_sink` and the page.
+        accepted_requests: Requests whose items count as arrived.
+        rejected_requests: Wrong requests; the response is a 4xx.
+        faulted_requests: Valid requests that were not accepted because of a fault.
+        unfinished_requests: Requests whose client disconnected before they were complete.
+        in_flight: Requests that are not decided yet.
+        peak_in_flight: Largest number of requests in flight at once.
+        repeated_requests: Accepted requests with the items and the Idempotency-Key of an earlier
+            accepted one.
+        reused_keys: Accepted requests with the Idempotency-Key of an earlier one, but other items.
+        connections: Connections with at least one request.
+        bytes: Size of the bodies of accepted requests, as sent.
+        by_status: Responses by status; `none`: closed without a response.
+        by_path: Requests by path; `other`: neither of the platform's endpoints.
+        actions: Arrived actions, duplicates included.
+        distinct_actions: Arrived actions with different content.
+        explained_duplicates: Actions that arrived before, in a repeated request.
+        unexplained_duplicates: Actions that arrived before, in any other request.
+        identities: Arrived identities, duplicates included.
+        distinct_identities: Arrived identities with different content.
+        explained_identity_duplicates: Identities that arrived before, in a repeated request.
+        unexplained_identity_duplicates: Identities that arrived before, in any other request. As
+            identities have no timestamp, a client may have sent both on purpose.
+        by_key: Arrived actions by key.
+        distinct_ids: Number of different values of the id field in arrived actions.
     """
 
     requests: int
@@ -58,11 +59,11 @@ class SinkStats(TypedDict):
     by_path: dict[str, int]
     actions: int
     distinct_actions: int
-    explained_doubles: int
-    unexplained_doubles: int
+    explained_duplicates: int
+    unexplained_duplicates: int
     identities: int
     distinct_identities: int
-    explained_identity_doubles: int
-    unexplained_identity_doubles: int
+    explained_identity_duplicates: int
+    unexplained_identity_duplicates: int
     by_key: dict[str, int]
     distinct_ids: int

@@ -2,7 +2,7 @@
 
     noted in the roll     arrived        verdict
     1 .. n                once           as it should be
-                          twice          a double: explained, if the same request came again, and
+                          twice          a duplicate: explained, if the same request came again, and
                                          an incident lies between
                           never          lost
     n + 1                 once, or not   the thread died, or was refused, before it could note it
@@ -51,8 +51,8 @@ class Findings:
         identities: among them, in requests of their own.
         unnoted: among them, those that nobody has noted; one a thread at most.
         repeated_requests: that came again with the same key and content, by what explains them.
-        explained_doubles: events in those.
-        unexplained_doubles: events that came again otherwise.
+        explained_duplicates: events in those.
+        unexplained_duplicates: events that came again otherwise.
         lost: events that were noted and never arrived.
         faults: what is wrong, in words; of many alike only the first.
     """
@@ -62,8 +62,8 @@ class Findings:
     identities: int = 0
     unnoted: int = 0
     repeated_requests: Counter[str] = field(default_factory=Counter)
-    explained_doubles: int = 0
-    unexplained_doubles: int = 0
+    explained_duplicates: int = 0
+    unexplained_duplicates: int = 0
     lost: int = 0
     faults: list[str] = field(default_factory=list)
 
@@ -79,7 +79,7 @@ class Audit:
     Args:
         run: the run's name.
         promises: of each producer, by its number.
-        incidents: what may explain doubles.
+        incidents: what may explain duplicates.
     """
 
     def __init__(
@@ -90,8 +90,8 @@ class Audit:
         self._incidents = incidents
         self._left = [incident.requests for incident in incidents]
         # What concerns one client alone is not to use up what may explain another's. Of those the
-        # earliest is taken, and leaves the later ones to doubles that come later: as arrivals are
-        # in order, this explains all that can be explained.
+        # earliest is taken, and leaves the later ones to later duplicates: as arrivals are in
+        # order, this explains all that can be explained.
         self._by_concern = sorted(
             range(len(incidents)), key=lambda number: (not incidents[number].arena, number)
         )
@@ -106,11 +106,11 @@ class Audit:
         findings.requests += 1
         explanation = self._explanation(entry, line)
         for item in entry["items"]:
-            double = self._see(item, entry["kind"], entry["time"])
-            if double and explanation is not None:
-                findings.explained_doubles += 1
-            elif double:
-                findings.unexplained_doubles += 1
+            duplicate = self._see(item, entry["kind"], entry["time"])
+            if duplicate and explanation is not None:
+                findings.explained_duplicates += 1
+            elif duplicate:
+                findings.unexplained_duplicates += 1
                 findings.blame(f"twice, unexplained: {item['metadata']['_id']}, {_about(entry)}")
         if entry["kind"] == "identities":
             findings.identities += 1

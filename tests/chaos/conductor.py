@@ -438,8 +438,8 @@ class Conductor:
         summary.identities = findings.identities
         summary.unnoted = findings.unnoted
         summary.repeated_requests = dict(findings.repeated_requests)
-        summary.explained_doubles = findings.explained_doubles
-        summary.unexplained_doubles = findings.unexplained_doubles
+        summary.explained_duplicates = findings.explained_duplicates
+        summary.unexplained_duplicates = findings.unexplained_duplicates
         summary.lost = findings.lost
         summary.faults += findings.faults
         for family in self._families:

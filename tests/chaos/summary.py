@@ -25,8 +25,8 @@ class Summary:
         requests: that the sink accepted.
         retries: requests that workers sent again.
         repeated_requests: those that the sink accepted again, by what explains them.
-        explained_doubles: events in them.
-        unexplained_doubles: events that came twice for no reason.
+        explained_duplicates: events in them.
+        unexplained_duplicates: events that came twice for no reason.
         kills: processes killed, by role.
         stops: processes stopped, by role.
         endings: applications told to end, by how they do.
@@ -53,8 +53,8 @@ class Summary:
     requests: int = 0
     retries: int = 0
     repeated_requests: dict[str, int] = field(default_factory=dict)
-    explained_doubles: int = 0
-    unexplained_doubles: int = 0
+    explained_duplicates: int = 0
+    unexplained_duplicates: int = 0
     kills: dict[str, int] = field(default_factory=dict)
     stops: dict[str, int] = field(default_factory=dict)
     endings: dict[str, int] = field(default_factory=dict)
@@ -71,7 +71,7 @@ class Summary:
             self.faults
             or self.lost
             or self.hung
-            or self.unexplained_doubles
+            or self.unexplained_duplicates
             or any(self.leaks.values())
             or not self.accepted
         )
@@ -96,7 +96,8 @@ class Summary:
             f"  told to   {_counts(self.endings)}",
             f"  requests  {self.requests:,} accepted, {self.retries:,} retries; came twice, "
             f"explained by {_counts(self.repeated_requests)}",
-            f"  doubles   {self.explained_doubles:,} explained, {self.unexplained_doubles:,} not",
+            f"  repeated  {self.explained_duplicates:,} duplicates explained, "
+            f"{self.unexplained_duplicates:,} unexplained",
             f"  lost      {self.lost}",
             f"  hung      {self.hung}",
             f"  leaked    {_counts(self.leaks)}",

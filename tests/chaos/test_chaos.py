@@ -34,7 +34,7 @@ def check_that_promises_were_kept(summary: dict[str, Any]) -> None:
     """The verdict again, figure by figure: it is not the harness's word alone."""
     assert summary["lost"] == 0
     assert summary["hung"] == 0
-    assert summary["unexplained_doubles"] == 0
+    assert summary["unexplained_duplicates"] == 0
     assert summary["leaks"] == {"frames": 0, "processes": 0, "descriptors": 0, "files": 0}
     assert summary["arrived"] == summary["accepted"] + summary["unnoted"]
     assert summary["faults"] == []

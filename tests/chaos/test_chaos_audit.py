@@ -108,20 +108,20 @@ def test_an_event_that_is_not_as_it_was_emitted_is_a_fault() -> None:
     assert fault.startswith("not as it was emitted")
 
 
-def test_an_event_in_two_requests_is_an_unexplained_double() -> None:
+def test_an_event_in_two_requests_is_an_unexplained_duplicate() -> None:
     findings = audited(ALL, request(action(3), key="k2", time=AT + 2), incidents=[KILL])
-    assert (findings.unexplained_doubles, findings.explained_doubles) == (1, 0)
+    assert (findings.unexplained_duplicates, findings.explained_duplicates) == (1, 0)
     assert "twice, unexplained" in findings.faults[0]
 
 
-def test_an_event_twice_in_one_request_is_an_unexplained_double() -> None:
-    assert audited(request(action(1), action(1), action(2), action(3))).unexplained_doubles == 1
+def test_an_event_twice_in_one_request_is_an_unexplained_duplicate() -> None:
+    assert audited(request(action(1), action(1), action(2), action(3))).unexplained_duplicates == 1
 
 
-def test_the_same_request_after_a_kill_is_an_explained_double() -> None:
+def test_the_same_request_after_a_kill_is_an_explained_duplicate() -> None:
     again = request(action(1), action(2), action(3), time=AT + 2)
     findings = audited(ALL, again, incidents=[KILL])
-    assert (findings.unexplained_doubles, findings.explained_doubles) == (0, 3)
+    assert (findings.unexplained_duplicates, findings.explained_duplicates) == (0, 3)
     assert findings.repeated_requests == {"worker killed": 1}
     assert findings.faults == []
 
@@ -137,21 +137,21 @@ def test_the_same_request_after_a_kill_is_an_explained_double() -> None:
 )
 def test_an_incident_explains_only_what_it_can_have_caused(incident: Incident) -> None:
     again = request(action(1), action(2), action(3), time=AT + 2)
-    assert audited(ALL, again, incidents=[incident]).unexplained_doubles == 3
+    assert audited(ALL, again, incidents=[incident]).unexplained_duplicates == 3
 
 
 def test_an_incident_explains_no_more_requests_than_were_under_way() -> None:
     again = [request(action(1), action(2), action(3), time=AT + 2 + n) for n in range(3)]
     findings = audited(ALL, *again, incidents=[KILL])
     assert findings.repeated_requests == {"worker killed": 2}
-    assert findings.unexplained_doubles == 3
+    assert findings.unexplained_duplicates == 3
 
 
 def test_a_request_that_was_not_answered_explains_the_next_and_only_that() -> None:
     unanswered = request(action(1), action(2), action(3), status=None)
     again = request(action(1), action(2), action(3), time=AT + 0.1)
     assert audited(unanswered, again).repeated_requests == {"ack_lost": 1}
-    assert audited(unanswered, again, again).unexplained_doubles == 3
+    assert audited(unanswered, again, again).unexplained_duplicates == 3
 
 
 def test_a_key_with_another_content_is_a_fault() -> None:
@@ -192,7 +192,7 @@ def test_a_run_in_which_all_is_well_has_passed() -> None:
     [
         {"lost": 1},
         {"hung": 1},
-        {"unexplained_doubles": 1},
+        {"unexplained_duplicates": 1},
         {"leaks": {"frames": 0, "descriptors": 1}},
         {"leaks": {"processes": -1}},
         {"faults": ["something"]},

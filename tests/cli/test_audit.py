@@ -32,8 +32,8 @@ def audit_of(
     sums: Any = {
         "actions": sum(arrivals.values()),
         "distinct_actions": len(arrivals),
-        "explained_doubles": explained,
-        "unexplained_doubles": sum(arrivals.values()) - len(arrivals) - explained,
+        "explained_duplicates": explained,
+        "unexplained_duplicates": sum(arrivals.values()) - len(arrivals) - explained,
         "by_key": dict(by_key),
     }
     return Audit(
@@ -48,11 +48,11 @@ def test_all_there_once_is_passed() -> None:
     assert audit_of({1: 1, 2: 1, 3: 1}).faults == []
 
 
-def test_a_double_with_a_cause_is_passed() -> None:
+def test_a_duplicate_with_a_cause_is_passed() -> None:
     audit = audit_of({1: 1, 2: 2, 3: 1}, explained=1)
 
     assert audit.faults == []
-    assert audit.doubles == 1
+    assert audit.duplicates == 1
 
 
 def test_a_missing_flight_is_named() -> None:
@@ -62,8 +62,8 @@ def test_a_missing_flight_is_named() -> None:
     assert audit.distinct_by_key == {"departure": 2}
 
 
-def test_a_double_without_a_cause_is_a_fault() -> None:
-    assert audit_of({1: 3, 2: 1, 3: 1}).faults == ["doubles without a cause: 2"]
+def test_a_duplicate_without_a_cause_is_a_fault() -> None:
+    assert audit_of({1: 3, 2: 1, 3: 1}).faults == ["duplicates without a cause: 2"]
 
 
 def test_a_flight_that_nobody_sent_is_a_fault() -> None:

@@ -29,8 +29,8 @@ def test_the_demo_survives_an_outage_and_proves_it() -> None:
     # It did fail, and answers were lost.
     assert result["sink"]["by_status"]["503"] > 0
     assert result["client"]["retries"] >= result["sink"]["by_status"]["503"]
-    assert result["explained_doubles"] > 0
-    assert result["unexplained_doubles"] == 0
+    assert result["explained_duplicates"] > 0
+    assert result["unexplained_duplicates"] == 0
 
 
 def test_a_flight_that_never_arrives_fails_the_audit(monkeypatch: pytest.MonkeyPatch) -> None:

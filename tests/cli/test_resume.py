@@ -117,8 +117,8 @@ def test_after_kill_9_of_everything_nothing_is_skipped_and_little_comes_twice(
     assert done.returncode == 0, done.stderr
     counts = sink.ids()
     assert counts.keys() == set(range(EVENTS))
-    doubles = {number for number, count in counts.items() if count > 1}
-    assert all(number >= settled for number in doubles if isinstance(number, int))
+    duplicates = {number for number, count in counts.items() if count > 1}
+    assert all(number >= settled for number in duplicates if isinstance(number, int))
 
 
 def test_a_second_run_at_the_same_time_is_refused_and_the_first_one_goes_on(

@@ -118,7 +118,7 @@ os.kill(os.getpid(), signal.SIGKILL)
     )
     assert done.returncode == -9
     sink.wait_for(lambda stats: stats["distinct_ids"] == 999)
-    assert sink.stats()["unexplained_doubles"] == 0
+    assert sink.stats()["unexplained_duplicates"] == 0
 
 
 def test_a_fork_while_actions_are_drawn_makes_two_that_go_on(

@@ -361,7 +361,7 @@ def test_whoever_is_killed_while_batches_are_parked_and_taken_back_nothing_is_lo
         sink.wait_for(lambda stats: stats["distinct_ids"] >= len(accepted))
         wait_until(lambda: not list(spool.glob("*.arena")) or heir.stats().balanced)
     assert accepted <= set(sink.ids())
-    assert sink.stats()["unexplained_doubles"] == 0
+    assert sink.stats()["unexplained_duplicates"] == 0
 
 
 def kill(pid: int) -> None:

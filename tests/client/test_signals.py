@@ -71,7 +71,7 @@ def kill(pid: int) -> None:
 
 def all_arrived(sink: SinkProcess) -> None:
     sink.wait_for(lambda stats: stats["distinct_ids"] == 1001)
-    assert sink.stats()["unexplained_doubles"] == 0
+    assert sink.stats()["unexplained_duplicates"] == 0
 
 
 @pytest.mark.parametrize(

@@ -102,7 +102,7 @@ def test_an_heir_that_dies_too_leaves_it_to_the_next(
         sink.wait_for(lambda stats: stats["distinct_ids"] == 100)
         wait_until(lambda: len(list(spool.iterdir())) == 1)
     assert set(sink.ids()) == set(range(100))
-    assert sink.stats()["unexplained_doubles"] == 0
+    assert sink.stats()["unexplained_duplicates"] == 0
     assert list(spool.iterdir()) == []
 
 

@@ -132,7 +132,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 """
     app(PREAMBLE.replace("flush_back", "flush_num_processes=2, flush_back") + text, "k", sink.url)
     stats = sink.wait_for(lambda stats: stats["distinct_ids"] == 3001)
-    assert stats["unexplained_doubles"] == 0
+    assert stats["unexplained_duplicates"] == 0
 
 
 def test_a_worker_is_replaced_by_a_sibling_when_no_producer_is_left(

@@ -1,4 +1,4 @@
-"""A sink for the sink's own tests, a client of it, and a browser with its page."""
+"""Fixtures for the tests of the sink: a sink, a client of it, and a browser with its page."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(scope="session")
-def _witness() -> Iterator[SinkProcess]:
+def _shared_sink() -> Iterator[SinkProcess]:
     with SinkProcess() as sink:
         yield sink
         assert sink.log == ""
 
 
 @pytest.fixture
-def witness(_witness: SinkProcess) -> SinkProcess:
-    """A sink that has seen nothing yet."""
-    _witness.reset()
-    return _witness
+def sink(_shared_sink: SinkProcess) -> SinkProcess:
+    """A sink that has counted nothing yet."""
+    _shared_sink.reset()
+    return _shared_sink
 
 
 @pytest.fixture
-def poster(witness: SinkProcess) -> Iterator[Poster]:
-    """A client of the witness."""
-    poster = Poster(witness.url)
+def poster(sink: SinkProcess) -> Iterator[Poster]:
+    """A client of the sink."""
+    poster = Poster(sink.url)
     yield poster
     poster.close()
 
@@ -51,24 +51,24 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def complaints() -> Iterator[list[str]]:
-    """What pages write to the console; in the end there must be nothing."""
-    complaints: list[str] = []
-    yield complaints
-    assert complaints == []
+def console() -> Iterator[list[str]]:
+    """The messages that pages write to the console; there must be none at the end."""
+    console: list[str] = []
+    yield console
+    assert console == []
 
 
 @pytest.fixture
 def open_page(
-    browser: Browser, witness: SinkProcess, complaints: list[str]
+    browser: Browser, sink: SinkProcess, console: list[str]
 ) -> Iterator[Callable[..., Page]]:
-    """Opens the page of the witness in a browser of its own."""
+    """Opens the page of the sink in a separate browser context."""
     contexts = []
 
     def open_it(**options: object) -> Page:
         context = browser.new_context(**options)  # type: ignore[arg-type]
         contexts.append(context)
-        return opened(context, witness, complaints)
+        return opened(context, sink, console)
 
     yield open_it
     for context in contexts:
@@ -77,15 +77,15 @@ def open_page(
 
 @pytest.fixture(scope="module")
 def desk(browser: Browser) -> Iterator[BrowserContext]:
-    """A browser on a desk."""
+    """A browser context with the size of a desktop screen."""
     context = browser.new_context(viewport={"width": 1440, "height": 900})
     yield context
     context.close()
 
 
 @pytest.fixture
-def page(desk: BrowserContext, witness: SinkProcess, complaints: list[str]) -> Iterator[Page]:
-    """The page of the witness, on a desk."""
-    page = opened(desk, witness, complaints)
+def page(desk: BrowserContext, sink: SinkProcess, console: list[str]) -> Iterator[Page]:
+    """The page of the sink on a desktop screen."""
+    page = opened(desk, sink, console)
     yield page
     page.close()

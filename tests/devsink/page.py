@@ -1,4 +1,4 @@
-"""Chromium with the sink's page in it; a plugin of the test modules."""
+"""Chromium, and the sink's page in it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from dataart_mp.devsink import SinkProcess
 
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
-# It is to talk to the sink and to nobody else.
+# Chromium must only connect to the sink.
 FLAGS = (
     "--no-sandbox",
     "--disable-gpu",
@@ -25,21 +25,21 @@ FLAGS = (
 )
 
 
-# A fact that does not come about; how fast it does depends on the machine.
+# Long, because the speed depends on the machine; only a test that fails waits so long.
 expect.set_options(timeout=20_000)
 
 
 def chromium() -> str | None:
-    """The browser's program; None: there is none."""
+    """Return the browser's program; None: it is not installed."""
     return next(filter(None, map(shutil.which, PROGRAMS)), None)
 
 
-def opened(context: BrowserContext, sink: SinkProcess, complaints: list[str]) -> Page:
-    """The page of a sink, when it is live."""
+def opened(context: BrowserContext, sink: SinkProcess, console: list[str]) -> Page:
+    """Open the page of a sink, and wait until it is live."""
     context.set_default_timeout(20_000)
     page = context.new_page()
-    page.on("console", lambda message: complaints.append(message.text))
-    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("console", lambda message: console.append(message.text))
+    page.on("pageerror", lambda error: console.append(str(error)))
     page.goto(sink.url)
     page.locator("#connection[data-state=live]").wait_for()
     return page

@@ -1,4 +1,4 @@
-"""A plain client of the platform, for the sink's own tests."""
+"""A plain HTTP client of the platform, for the tests of the sink."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _numbers = itertools.count(1)
 
 
 def action(**fields: Any) -> dict[str, Any]:
-    """A right action, unlike any other, with some fields replaced."""
+    """Return a valid action, different from all others, with some fields replaced."""
     return {
         "key": "departure",
         "user_key": "N14228",
@@ -32,21 +32,21 @@ def action(**fields: Any) -> dict[str, Any]:
 
 
 def actions(*items: Any) -> dict[str, Any]:
-    """A right body of actions."""
+    """Return a valid body with these actions."""
     return {"timestamp": MOMENT, "actions": list(items)}
 
 
 def identity(**fields: Any) -> dict[str, Any]:
-    """A right identity, unlike any other, with some fields replaced."""
+    """Return a valid identity, different from all others, with some fields replaced."""
     return {"user_key": "N14228", "metadata": {"number": next(_numbers)}, **fields}
 
 
 class Poster:
-    """Posts bodies, right or wrong, with right headers unless told otherwise."""
+    """Posts bodies, valid or not, with valid headers by default."""
 
     def __init__(self, url: str) -> None:
         self.url = url
-        # A connection for each thread of a test.
+        # One connection per thread of a test.
         self._pool = urllib3.PoolManager(retries=False, timeout=30.0, maxsize=16, block=True)
 
     def close(self) -> None:
@@ -61,7 +61,7 @@ class Poster:
         headers: Mapping[str, str | None] | None = None,
         chunks: Iterable[bytes] | None = None,
     ) -> urllib3.BaseHTTPResponse:
-        """Post JSON, or bytes as they are; a header of None is left out."""
+        """Post a value as JSON, or bytes as they are; a header of None is omitted."""
         fields: dict[str, str | None] = {
             "X-API-Key": "key",
             "Content-Type": "application/json",
@@ -79,10 +79,11 @@ class Poster:
         )
 
     def raw(self, *parts: bytes, half_close: bool = False) -> bytes:
-        """Send bytes as they are, and read until the sink closes the connection."""
+        """Send bytes as they are, and return what the sink sends until it closes the connection."""
         host, port = self.url.removeprefix("http://").split(":")
         with socket.create_connection((host, int(port)), timeout=30) as connection:
-            # At once: a sink that refuses a head hangs up, and a body would reset its answer.
+            # In one call: a sink that rejects a head closes the connection, and a later body would
+            # reset it before the response is read.
             connection.sendall(b"".join(parts))
             if half_close:
                 connection.shutdown(socket.SHUT_WR)
@@ -90,7 +91,7 @@ class Poster:
 
 
 def raw_head(length: int, *lines: bytes, path: str = ACTIONS) -> bytes:
-    """A right head for `Poster.raw`, after which the sink closes the connection."""
+    """Return a valid head for `Poster.raw`, after which the sink closes the connection."""
     fields = [
         b"POST %b HTTP/1.1" % path.encode(),
         b"Host: localhost",

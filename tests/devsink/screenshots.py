@@ -1,4 +1,4 @@
-"""Takes the pictures of the live page that the README shows; run by scripts/screenshots."""
+"""Takes the screenshots of the live page for the README; run by scripts/screenshots."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ DESK = {"width": 1440, "height": 860}
 PHONE = {"width": 390, "height": 844}
 
 
-def event(dice: random.Random, age: float = 0.0) -> dict[str, Any]:
-    """An event of a music player."""
-    user = dice.choice(USERS)
-    moment = datetime.now(UTC) - timedelta(seconds=age + dice.random() / 50)
-    song = {"song": dice.randrange(10_000), "seconds": round(dice.random() * 300, 1)}
-    [key] = dice.choices(list(KEYS), list(KEYS.values()))
+def event(rng: random.Random, age: float = 0.0) -> dict[str, Any]:
+    """Return an event of a music player."""
+    user = rng.choice(USERS)
+    moment = datetime.now(UTC) - timedelta(seconds=age + rng.random() / 50)
+    song = {"song": rng.randrange(10_000), "seconds": round(rng.random() * 300, 1)}
+    [key] = rng.choices(list(KEYS), list(KEYS.values()))
     metadata = {
         "song-played": {**song, "device": {"os": "android", "version": [14, 0, 2]}},
-        "song-skipped": {**song, "reason": dice.choice(["next", "dislike"])},
-        "search": {"text": dice.choice(["nina simone", "bach", "kraftwerk"]), "hits": 12},
+        "song-skipped": {**song, "reason": rng.choice(["next", "dislike"])},
+        "search": {"text": rng.choice(["nina simone", "bach", "kraftwerk"]), "hits": 12},
         "playlist-created": {"name": "Sunday", "songs": [7, 1301, 42]},
-        "signed-up": {"plan": dice.choice(["free", "family"]), "referrer": None},
+        "signed-up": {"plan": rng.choice(["free", "family"]), "referrer": None},
     }[key]
     return {
         "key": key,
@@ -48,24 +48,24 @@ def event(dice: random.Random, age: float = 0.0) -> dict[str, Any]:
 
 
 def play(poster: Poster, seconds: float) -> None:
-    """Send events for some time, faster and slower; a few come twice, a few are wrong."""
-    dice = random.Random(7)
+    """Send events at a changing rate for some seconds, with a few duplicates and wrong requests."""
+    rng = random.Random(7)
     start = time.monotonic()
     while (passed := time.monotonic() - start) < seconds:
-        size = dice.randrange(1, 3 + int(6 * (1 + passed % 20 / 10)))
-        batch = actions(*(event(dice) for _ in range(size)))
+        size = rng.randrange(1, 3 + int(6 * (1 + passed % 20 / 10)))
+        batch = actions(*(event(rng) for _ in range(size)))
         poster.post(batch, ACTIONS, headers={"Idempotency-Key": str(passed)})
-        if dice.random() < 0.02:
+        if rng.random() < 0.02:
             poster.post(batch, ACTIONS, headers={"Idempotency-Key": str(passed)})
-        if dice.random() < 0.02:
-            poster.post(actions({**event(dice), "timestamp": "yesterday"}))
-        if dice.random() < 0.03:
-            poster.post({"user_key": dice.choice(USERS), "metadata": {"plan": "free"}}, IDENTITIES)
-        time.sleep(dice.random() / 4)
+        if rng.random() < 0.02:
+            poster.post(actions({**event(rng), "timestamp": "yesterday"}))
+        if rng.random() < 0.03:
+            poster.post({"user_key": rng.choice(USERS), "metadata": {"plan": "free"}}, IDENTITIES)
+        time.sleep(rng.random() / 4)
 
 
 def opened(browser: Browser, url: str, size: dict[str, int], scheme: Any) -> Page:
-    """The page, at a size, in light or dark."""
+    """Open the page at a size, in light or dark."""
     scale = 2 if size is PHONE else 1
     context = browser.new_context(
         viewport=size,  # type: ignore[arg-type]
@@ -79,7 +79,7 @@ def opened(browser: Browser, url: str, size: dict[str, int], scheme: Any) -> Pag
 
 
 def main(folder: Path) -> None:
-    """Write the pictures into a folder."""
+    """Write the screenshots to a folder."""
     folder.mkdir(exist_ok=True)
     with SinkProcess(port=8765) as sink, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
@@ -92,7 +92,7 @@ def main(folder: Path) -> None:
         play(poster, 5)
         for scheme, page in desks.items():
             page.locator("#arrivals button", has_text="song-played").nth(2).click()
-            page.wait_for_timeout(1500)  # until nothing glows as new
+            page.wait_for_timeout(1500)  # until the animation of new rows has ended
             page.screenshot(path=folder / f"sink-{scheme}.png")
         phone.screenshot(path=folder / "sink-phone.png")
         poster.close()

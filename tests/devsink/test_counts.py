@@ -1,4 +1,4 @@
-"""The sink counts what arrived, once and truly, and knows what came twice."""
+"""The sink counts every request and item exactly once, and detects duplicates."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def assert_balanced(stats: SinkStats) -> None:
-    """What `SinkStats` promises to be always true."""
+    """Assert what `SinkStats` documents as always true."""
     assert stats["requests"] == (
         stats["accepted_requests"]
         + stats["rejected_requests"]
@@ -39,12 +39,12 @@ def assert_balanced(stats: SinkStats) -> None:
     assert stats["requests"] - stats["in_flight"] == sum(stats["by_status"].values())
     assert stats["actions"] == sum(stats["by_key"].values())
     assert stats["actions"] == (
-        stats["distinct_actions"] + stats["explained_doubles"] + stats["unexplained_doubles"]
+        stats["distinct_actions"] + stats["explained_duplicates"] + stats["unexplained_duplicates"]
     )
     assert stats["identities"] == (
         stats["distinct_identities"]
-        + stats["explained_identity_doubles"]
-        + stats["unexplained_identity_doubles"]
+        + stats["explained_identity_duplicates"]
+        + stats["unexplained_identity_duplicates"]
     )
 
 
@@ -52,44 +52,44 @@ def key(name: str) -> dict[str, str | None]:
     return {"Idempotency-Key": name}
 
 
-def test_a_fresh_sink_has_counted_nothing(witness: SinkProcess) -> None:
-    stats = witness.stats()
+def test_a_fresh_sink_has_counted_nothing(sink: SinkProcess) -> None:
+    stats = sink.stats()
     assert_balanced(stats)
     assert not any(stats.values())
-    assert witness.events() == witness.identities() == witness.requests() == []
-    assert witness.rejected() == witness.faults() == []
-    assert witness.ids() == {}
+    assert sink.events() == sink.identities() == sink.requests() == []
+    assert sink.rejected() == sink.faults() == []
+    assert sink.ids() == {}
 
 
 def test_actions_are_counted_by_key_and_requests_by_path_and_status(
-    witness: SinkProcess, poster: Poster
+    sink: SinkProcess, poster: Poster
 ) -> None:
     sent = [actions(action(), action(key="cancelled")), actions(action())]
     sizes = sum(poster.post(body).status and len(json.dumps(body)) for body in sent)
     poster.post(identity(), "/v1" + IDENTITIES)
     poster.post("wrong")
-    stats = witness.stats()
+    stats = sink.stats()
     assert_balanced(stats)
     assert (stats["actions"], stats["identities"]) == (3, 1)
     assert stats["by_key"] == {"departure": 2, "cancelled": 1}
     assert stats["by_path"] == {ACTIONS: 3, "/v1" + IDENTITIES: 1}
     assert stats["by_status"] == {"200": 3, "400": 1}
-    assert stats["bytes"] == sizes + witness.requests()[2]["bytes"]
+    assert stats["bytes"] == sizes + sink.requests()[2]["bytes"]
     assert stats["connections"] == 1
 
 
-def test_equal_content_is_an_unexplained_double_whatever_the_order_of_fields(
-    witness: SinkProcess, poster: Poster
+def test_equal_content_is_an_unexplained_duplicate_whatever_the_order_of_fields(
+    sink: SinkProcess, poster: Poster
 ) -> None:
     once = action(metadata={"a": 1, "b": {"c": [1, 2], "d": None}})
     again = dict(reversed(once.items())) | {"metadata": {"b": {"d": None, "c": [1, 2]}, "a": 1}}
     other = once | {"metadata": {"a": 1, "b": {"c": [2, 1], "d": None}}}
     poster.post(actions(once))
     poster.post(actions(again, other))
-    stats = witness.stats()
+    stats = sink.stats()
     assert_balanced(stats)
     assert (stats["actions"], stats["distinct_actions"]) == (3, 2)
-    assert (stats["explained_doubles"], stats["unexplained_doubles"]) == (0, 1)
+    assert (stats["explained_duplicates"], stats["unexplained_duplicates"]) == (0, 1)
 
 
 @pytest.mark.parametrize(
@@ -104,99 +104,99 @@ def test_equal_content_is_an_unexplained_double_whatever_the_order_of_fields(
         (2**63, 2**63 + 1),
     ],
 )
-def test_content_that_json_tells_apart_is_no_double(
-    witness: SinkProcess, poster: Poster, one: object, other: object
+def test_content_that_differs_in_json_is_not_a_duplicate(
+    sink: SinkProcess, poster: Poster, one: object, other: object
 ) -> None:
     poster.post(actions(action(metadata={"x": one}), action(metadata={"x": other})))
-    assert witness.stats()["distinct_actions"] == 2
+    assert sink.stats()["distinct_actions"] == 2
 
 
-def test_an_action_twice_in_one_request_is_an_unexplained_double(
-    witness: SinkProcess, poster: Poster
-) -> None:
+def test_a_duplicate_within_one_request_is_unexplained(sink: SinkProcess, poster: Poster) -> None:
     twice = action()
     poster.post(actions(twice, twice), headers=key("1"))
-    stats = witness.stats()
+    stats = sink.stats()
     assert_balanced(stats)
-    assert (stats["actions"], stats["unexplained_doubles"]) == (2, 1)
+    assert (stats["actions"], stats["unexplained_duplicates"]) == (2, 1)
 
 
-def test_an_answered_request_sent_again_under_its_key_explains_its_doubles(
-    witness: SinkProcess, poster: Poster
+def test_a_repeated_request_with_the_same_key_explains_its_duplicates(
+    sink: SinkProcess, poster: Poster
 ) -> None:
     body = actions(action(), action())
     poster.post(body, headers=key("1"))
-    # Sent again later: the outer timestamp is another one.
+    # A retry at a later time has another outer timestamp.
     poster.post(body | {"timestamp": "2022-01-01T00:00:00Z"}, headers=key("1"))
     poster.post(body, headers=key("2"))
     poster.post(body)
-    stats = witness.stats()
+    stats = sink.stats()
     assert_balanced(stats)
     assert (stats["actions"], stats["distinct_actions"]) == (8, 2)
-    assert (stats["explained_doubles"], stats["unexplained_doubles"]) == (2, 4)
+    assert (stats["explained_duplicates"], stats["unexplained_duplicates"]) == (2, 4)
     assert (stats["repeated_requests"], stats["reused_keys"]) == (1, 0)
 
 
-def test_a_key_used_for_other_items_explains_nothing(witness: SinkProcess, poster: Poster) -> None:
+def test_a_key_reused_for_other_items_does_not_explain_duplicates(
+    sink: SinkProcess, poster: Poster
+) -> None:
     first, second = action(), action()
     poster.post(actions(first), headers=key("1"))
     poster.post(actions(first, second), headers=key("1"))
-    stats = witness.stats()
+    stats = sink.stats()
     assert_balanced(stats)
     assert (stats["repeated_requests"], stats["reused_keys"]) == (0, 1)
-    assert (stats["explained_doubles"], stats["unexplained_doubles"]) == (0, 1)
+    assert (stats["explained_duplicates"], stats["unexplained_duplicates"]) == (0, 1)
 
 
-def test_a_key_answered_with_a_failure_is_not_repeated_when_it_is_sent_again(
-    witness: SinkProcess, poster: Poster
+def test_a_retry_of_a_failed_request_is_not_a_repeated_request(
+    sink: SinkProcess, poster: Poster
 ) -> None:
     body = actions(action())
-    witness.set_faults({"kind": "status", "status": 503, "times": 1})
+    sink.set_faults({"kind": "status", "status": 503, "times": 1})
     assert poster.post(body, headers=key("1")).status == 503
     assert poster.post(body, headers=key("1")).status == 200
-    stats = witness.stats()
+    stats = sink.stats()
     assert_balanced(stats)
     assert (stats["repeated_requests"], stats["actions"]) == (0, 1)
 
 
-def test_identities_are_counted_apart_from_actions(witness: SinkProcess, poster: Poster) -> None:
+def test_identities_and_actions_are_counted_separately(sink: SinkProcess, poster: Poster) -> None:
     same = identity()
     poster.post(actions(action()), headers=key("1"))
-    # A key of actions is another one than the same of identities.
+    # The same key for actions and for identities is not the same request.
     poster.post(same, IDENTITIES, headers=key("1"))
     poster.post(same, IDENTITIES, headers=key("1"))
     poster.post(same, IDENTITIES, headers=key("2"))
-    stats = witness.stats()
+    stats = sink.stats()
     assert_balanced(stats)
     assert (stats["identities"], stats["distinct_identities"]) == (3, 1)
-    assert stats["explained_identity_doubles"] == stats["unexplained_identity_doubles"] == 1
-    assert stats["explained_doubles"] == stats["unexplained_doubles"] == 0
+    assert stats["explained_identity_duplicates"] == stats["unexplained_identity_duplicates"] == 1
+    assert stats["explained_duplicates"] == stats["unexplained_duplicates"] == 0
     assert (stats["repeated_requests"], stats["reused_keys"]) == (1, 0)
 
 
-def test_a_request_with_one_wrong_action_counts_none_of_them(
-    witness: SinkProcess, poster: Poster
+def test_a_request_with_one_wrong_action_counts_no_action(
+    sink: SinkProcess, poster: Poster
 ) -> None:
     good = action()
     poster.post(actions(good, action(key="")), headers=key("1"))
-    assert witness.stats()["actions"] == 0
+    assert sink.stats()["actions"] == 0
     poster.post(actions(good), headers=key("2"))
-    stats = witness.stats()
+    stats = sink.stats()
     assert_balanced(stats)
-    assert (stats["actions"], stats["unexplained_doubles"]) == (1, 0)
+    assert (stats["actions"], stats["unexplained_duplicates"]) == (1, 0)
 
 
-def test_arrivals_are_counted_by_the_id_field(witness: SinkProcess, poster: Poster) -> None:
+def test_arrivals_are_counted_by_the_id_field(sink: SinkProcess, poster: Poster) -> None:
     ids: list[Any] = [7, "7", 7, "x", None, True, 1.5, [1]]
     poster.post(actions(*(action(metadata={"_id": one}) for one in ids)))
     poster.post(actions(action(metadata=None), action(metadata={"id": 9})))
-    assert witness.ids() == {7: 2, "7": 1, "x": 1}
-    assert witness.stats()["distinct_ids"] == 3
-    assert [event["metadata"] for event in witness.events(id="x")] == [{"_id": "x"}]
-    assert len(witness.events(id=7)) == 3
+    assert sink.ids() == {7: 2, "7": 1, "x": 1}
+    assert sink.stats()["distinct_ids"] == 3
+    assert [event["metadata"] for event in sink.events(id="x")] == [{"_id": "x"}]
+    assert len(sink.events(id=7)) == 3
 
 
-def test_another_field_can_be_the_id() -> None:
+def test_the_id_field_can_be_changed() -> None:
     with SinkProcess("--id-field", "flight") as sink:
         poster = Poster(sink.url)
         poster.post(actions(action(metadata={"flight": 1545, "_id": 1})))
@@ -204,22 +204,22 @@ def test_another_field_can_be_the_id() -> None:
         assert sink.ids() == {1545: 1}
 
 
-def test_events_come_back_as_they_were_sent_in_the_order_of_arrival(
-    witness: SinkProcess, poster: Poster
+def test_events_are_returned_as_sent_in_the_order_of_arrival(
+    sink: SinkProcess, poster: Poster
 ) -> None:
     metadata = {"b": "é\n\u2028\x00", "a": [None, True, 1.5, {"x": {}}], "": -(2**63)}
     sent = [action(metadata=metadata), action(metadata=None), action(key="ключ")]
     poster.post(actions(*sent[:2]))
     poster.post(actions(sent[2]))
-    assert witness.events() == sent
+    assert sink.events() == sent
     who = [identity(), identity(metadata=None)]
     for one in who:
         poster.post(one, IDENTITIES)
-    assert witness.identities() == who
+    assert sink.identities() == who
 
 
 def test_events_can_be_filtered_and_limited_to_the_newest(
-    witness: SinkProcess, poster: Poster
+    sink: SinkProcess, poster: Poster
 ) -> None:
     odd = 'quote " and \\ and "user_key":"u"'
     sent = [
@@ -229,16 +229,16 @@ def test_events_can_be_filtered_and_limited_to_the_newest(
         action(key="a", user_key="v", metadata={"user_key": "u"}),
     ]
     poster.post(actions(*sent))
-    assert witness.events(key="a") == [sent[0], sent[2], sent[3]]
-    assert witness.events(key="a", limit=2) == sent[2:]
-    assert witness.events(user_key="u") == sent[:2]
-    assert witness.events(user_key=odd) == [sent[2]]
-    assert witness.events(key="a", user_key="u") == sent[:1]
-    assert witness.events(key="c") == witness.events(limit=0) == []
+    assert sink.events(key="a") == [sent[0], sent[2], sent[3]]
+    assert sink.events(key="a", limit=2) == sent[2:]
+    assert sink.events(user_key="u") == sent[:2]
+    assert sink.events(user_key=odd) == [sent[2]]
+    assert sink.events(key="a", user_key="u") == sent[:1]
+    assert sink.events(key="c") == sink.events(limit=0) == []
     who = identity(user_key="w")
     poster.post(identity(), IDENTITIES)
     poster.post(who, IDENTITIES)
-    assert witness.identities(user_key="w") == witness.identities(limit=1) == [who]
+    assert sink.identities(user_key="w") == sink.identities(limit=1) == [who]
 
 
 def test_only_the_newest_items_and_requests_are_kept_but_all_are_counted() -> None:
@@ -258,11 +258,9 @@ def test_only_the_newest_items_and_requests_are_kept_but_all_are_counted() -> No
     assert (stats["actions"], stats["rejected_requests"]) == (12, 4)
 
 
-def test_a_request_is_remembered_with_what_a_test_needs(
-    witness: SinkProcess, poster: Poster
-) -> None:
+def test_a_logged_request_has_all_its_details(sink: SinkProcess, poster: Poster) -> None:
     poster.post(actions(action(), action()), "/v1" + ACTIONS, headers=key("k1") | {"X-More": "1"})
-    [request] = witness.requests()
+    [request] = sink.requests()
     assert request["path"] == "/v1" + ACTIONS
     assert request["method"] == "POST"
     assert (request["outcome"], request["status"], request["fault"]) == ("accepted", 200, None)
@@ -274,58 +272,58 @@ def test_a_request_is_remembered_with_what_a_test_needs(
     assert 0 <= request["seconds"] < 10
 
 
-def test_a_reset_forgets_everything(witness: SinkProcess, poster: Poster) -> None:
+def test_a_reset_deletes_everything(sink: SinkProcess, poster: Poster) -> None:
     body = actions(action())
     poster.post(body, headers=key("1"))
     poster.post("wrong")
-    witness.set_faults({"kind": "latency", "seconds": 0})
-    witness.reset()
-    test_a_fresh_sink_has_counted_nothing(witness)
+    sink.set_faults({"kind": "latency", "seconds": 0})
+    sink.reset()
+    test_a_fresh_sink_has_counted_nothing(sink)
     poster.post(body, headers=key("1"))
-    stats = witness.stats()
-    assert (stats["actions"], stats["unexplained_doubles"], stats["reused_keys"]) == (1, 0, 0)
+    stats = sink.stats()
+    assert (stats["actions"], stats["unexplained_duplicates"], stats["reused_keys"]) == (1, 0, 0)
     assert stats["repeated_requests"] == 0
 
 
 def test_a_request_in_flight_during_a_reset_is_not_counted_after_it(
-    witness: SinkProcess, poster: Poster
+    sink: SinkProcess, poster: Poster
 ) -> None:
-    witness.set_faults({"kind": "latency", "seconds": 0.3, "times": 1})
+    sink.set_faults({"kind": "latency", "seconds": 0.3, "times": 1})
     sender = threading.Thread(target=poster.post, args=(actions(action()),))
     sender.start()
-    witness.wait_for(lambda stats: stats["in_flight"] == 1)
-    witness.reset()
+    sink.wait_for(lambda stats: stats["in_flight"] == 1)
+    sink.reset()
     sender.join()
-    stats = witness.stats()
+    stats = sink.stats()
     assert_balanced(stats)
     assert (stats["requests"], stats["actions"]) == (0, 0)
 
 
-def test_the_peak_of_requests_in_flight_is_known(witness: SinkProcess, poster: Poster) -> None:
-    witness.set_faults({"kind": "hang"})
-    senders = [threading.Thread(target=_post_in_vain, args=(poster,)) for _ in range(7)]
+def test_the_peak_of_requests_in_flight_is_counted(sink: SinkProcess, poster: Poster) -> None:
+    sink.set_faults({"kind": "hang"})
+    senders = [threading.Thread(target=_post_without_response, args=(poster,)) for _ in range(7)]
     for sender in senders:
         sender.start()
-    witness.wait_for(lambda stats: stats["in_flight"] == 7)
-    witness.clear_faults()
+    sink.wait_for(lambda stats: stats["in_flight"] == 7)
+    sink.clear_faults()
     for sender in senders:
         sender.join()
     poster.post(actions(action()))
-    stats = witness.stats()
+    stats = sink.stats()
     assert_balanced(stats)
     assert (stats["in_flight"], stats["peak_in_flight"]) == (0, 7)
     assert (stats["faulted_requests"], stats["connections"]) == (7, 8)
 
 
-def _post_in_vain(poster: Poster) -> None:
+def _post_without_response(poster: Poster) -> None:
     with pytest.raises(urllib3.exceptions.ProtocolError):
         poster.post(actions(action()))
 
 
-def test_every_request_ends_in_one_counter_whatever_goes_wrong_from_many_clients(
-    witness: SinkProcess,
+def test_every_request_of_many_clients_ends_in_one_counter_despite_faults(
+    sink: SinkProcess,
 ) -> None:
-    witness.set_faults(
+    sink.set_faults(
         {"kind": "refuse", "match": {"key": "bad"}},
         {"kind": "latency", "seconds": 0.002, "rate": 0.3},
         {"kind": "status", "status": 503, "rate": 0.2},
@@ -333,23 +331,23 @@ def test_every_request_ends_in_one_counter_whatever_goes_wrong_from_many_clients
         {"kind": "disconnect", "rate": 0.1, "reset": True},
         {"kind": "ack_lost", "rate": 0.2},
     )
-    clients = [_Client(witness.url, seed) for seed in range(6)]
+    clients = [_Client(sink.url, seed) for seed in range(6)]
     for client in clients:
         client.start()
     for client in clients:
         client.join()
-    stats = witness.stats()
+    stats = sink.stats()
     assert_balanced(stats)
     assert stats["in_flight"] == 0
     assert stats["requests"] == sum(client.requests for client in clients)
-    assert stats["unexplained_doubles"] == stats["reused_keys"] == 0
-    # Each batch was sent under its key until it was answered 200: none is missing.
+    assert stats["unexplained_duplicates"] == stats["reused_keys"] == 0
+    # Each batch was sent with its key until the response was a 200, so none is missing.
     assert stats["distinct_actions"] == sum(client.delivered for client in clients)
-    assert stats["explained_doubles"] > 0
+    assert stats["explained_duplicates"] > 0
 
 
 class _Client(threading.Thread):
-    """Sends each of its batches until it is answered 200, as the shipper does."""
+    """Sends each batch until the response is a 200, as the shipper does."""
 
     def __init__(self, url: str, seed: int) -> None:
         super().__init__()
@@ -359,9 +357,9 @@ class _Client(threading.Thread):
         self._seed = seed
 
     def run(self) -> None:
-        dice = random.Random(self._seed)
+        rng = random.Random(self._seed)
         for batch in range(25):
-            items = [action() for _ in range(dice.randint(1, 5))]
+            items = [action() for _ in range(rng.randint(1, 5))]
             while not self._arrives(actions(*items), f"{self._seed}-{batch}"):
                 pass
             self.delivered += len(items)
@@ -380,13 +378,13 @@ class _Client(threading.Thread):
             return None
 
 
-def test_a_client_that_leaves_with_a_whole_request_behind_is_counted_at_most_once(
-    witness: SinkProcess, poster: Poster
+def test_a_complete_request_of_a_client_that_disconnects_is_counted_at_most_once(
+    sink: SinkProcess, poster: Poster
 ) -> None:
     body = json.dumps(actions(action())).encode()
     for _ in range(20):
         poster.raw(raw_head(len(body)) + body, half_close=True)
-    stats = witness.wait_for(lambda stats: stats["in_flight"] == 0)
+    stats = sink.wait_for(lambda stats: stats["in_flight"] == 0)
     assert_balanced(stats)
     assert stats["requests"] == 20
     assert stats["actions"] == stats["accepted_requests"]
@@ -395,34 +393,34 @@ def test_a_client_that_leaves_with_a_whole_request_behind_is_counted_at_most_onc
 @pytest.mark.parametrize(
     "path", ["events?kye=a", "events?limit=-1", "events?limit=x", "stats?x=1", "identities?key=a"]
 )
-def test_a_misspelt_question_is_refused(witness: SinkProcess, path: str) -> None:
-    poster = Poster(witness.url)
-    answer = poster.post(b"", f"/_sink/{path}", method="GET")
+def test_a_misspelt_query_parameter_is_rejected(sink: SinkProcess, path: str) -> None:
+    poster = Poster(sink.url)
+    response = poster.post(b"", f"/_sink/{path}", method="GET")
     poster.close()
-    assert answer.status == 400
-    assert "query" in answer.json()["error"]
+    assert response.status == 400
+    assert "query" in response.json()["error"]
 
 
-def test_the_sinks_own_api_counts_as_no_request(witness: SinkProcess, poster: Poster) -> None:
+def test_requests_to_the_control_api_are_not_counted(sink: SinkProcess, poster: Poster) -> None:
     poster.post(b"", "/_sink/nothing", method="GET")
     poster.post(b"", "/_sink/reset", method="GET")
-    assert witness.stats()["requests"] == 0
+    assert sink.stats()["requests"] == 0
 
 
-def test_a_wait_for_what_does_not_come_tells_the_last_stats(witness: SinkProcess) -> None:
+def test_a_wait_that_times_out_reports_the_last_stats(sink: SinkProcess) -> None:
     with pytest.raises(TimeoutError, match="'actions': 0"):
-        witness.wait_for(lambda stats: stats["actions"] == 1, timeout=0.1)
+        sink.wait_for(lambda stats: stats["actions"] == 1, timeout=0.1)
 
 
-def test_an_error_of_the_api_is_told_as_it_is(witness: SinkProcess) -> None:
+def test_an_error_of_the_control_api_is_reported(sink: SinkProcess) -> None:
     with pytest.raises(SinkError, match="limit"):
-        witness.events(limit=-1)
+        sink.events(limit=-1)
 
 
-def test_the_moment_of_sending_does_not_make_two_of_one_action(
-    witness: SinkProcess, poster: Poster
+def test_the_time_of_sending_does_not_make_an_action_distinct(
+    sink: SinkProcess, poster: Poster
 ) -> None:
     same = action()
     for sent_at in (MOMENT, "2023-01-01T00:00:00Z"):
         poster.post({"timestamp": sent_at, "actions": [same]})
-    assert witness.stats()["distinct_actions"] == 1
+    assert sink.stats()["distinct_actions"] == 1

@@ -1,4 +1,4 @@
-"""What the sink is told to do wrong, it does, and it counts nothing that it did not accept."""
+"""The sink injects the faults of its rules, and counts only items that it accepted."""
 
 from __future__ import annotations
 
@@ -13,61 +13,73 @@ from dataart_mp.devsink import SinkError
 from tests.devsink.poster import ACTIONS, IDENTITIES, Poster, action, actions, identity
 
 if TYPE_CHECKING:
-    from dataart_mp.devsink import SinkProcess
+    from dataart_mp.devsink import SinkProcess, SinkStats
 
 
 def statuses(poster: Poster, count: int) -> list[int]:
     return [poster.post(actions(action())).status for _ in range(count)]
 
 
+def stats_after_client_timeout(sink: SinkProcess) -> SinkStats:
+    """Post an action with a client that times out; return the stats when the request has ended."""
+    client = urllib3.PoolManager(retries=False, timeout=0.2)
+    headers = {"X-API-Key": "key", "Content-Type": "application/json", "User-Agent": "client"}
+    with pytest.raises(ReadTimeoutError):
+        client.request("POST", sink.url + ACTIONS, json=actions(action()), headers=headers)
+    client.clear()
+    return sink.wait_for(lambda stats: stats["in_flight"] == 0)
+
+
 @pytest.mark.parametrize("status", [302, 401, 404, 408, 429, 500, 503])
-def test_a_status_is_answered_and_nothing_accepted(
-    witness: SinkProcess, poster: Poster, status: int
+def test_a_status_fault_is_the_response_and_nothing_is_accepted(
+    sink: SinkProcess, poster: Poster, status: int
 ) -> None:
-    witness.set_faults({"kind": "status", "status": status})
+    sink.set_faults({"kind": "status", "status": status})
     assert statuses(poster, 2) == [status, status]
-    stats = witness.stats()
+    stats = sink.stats()
     assert (stats["faulted_requests"], stats["actions"]) == (2, 0)
     assert stats["by_status"] == {str(status): 2}
-    assert [request["fault"] for request in witness.requests()] == ["status", "status"]
+    assert [request["fault"] for request in sink.requests()] == ["status", "status"]
 
 
 @pytest.mark.parametrize("status", [200, 201, 202, 204, 205])
-def test_a_2xx_accepts(witness: SinkProcess, poster: Poster, status: int) -> None:
-    witness.set_faults({"kind": "status", "status": status})
+def test_a_2xx_status_fault_accepts_the_items(
+    sink: SinkProcess, poster: Poster, status: int
+) -> None:
+    sink.set_faults({"kind": "status", "status": status})
     assert statuses(poster, 2) == [status, status]
-    stats = witness.stats()
+    stats = sink.stats()
     assert (stats["accepted_requests"], stats["actions"]) == (2, 2)
-    # One connection: an answer without a body does not confuse the client about the next.
+    # One connection: the client can read the response after one without a body.
     assert stats["connections"] == 1
 
 
 @pytest.mark.parametrize(
     ("given", "sent"), [(2, "2"), (1.5, "1.5"), ("Wed, 21 Oct 2015 07:28:00 GMT",) * 2]
 )
-def test_an_answer_can_ask_to_retry_later(
-    witness: SinkProcess, poster: Poster, given: object, sent: str
+def test_a_fault_can_set_retry_after(
+    sink: SinkProcess, poster: Poster, given: object, sent: str
 ) -> None:
-    witness.set_faults({"kind": "status", "status": 429, "retry_after": given})
+    sink.set_faults({"kind": "status", "status": 429, "retry_after": given})
     assert poster.post(actions(action())).headers["Retry-After"] == sent
 
 
-def test_an_answer_can_redirect(witness: SinkProcess, poster: Poster) -> None:
+def test_a_fault_can_redirect(sink: SinkProcess, poster: Poster) -> None:
     location = {"Location": "http://127.0.0.1:9/"}
-    witness.set_faults({"kind": "status", "status": 307, "headers": location})
+    sink.set_faults({"kind": "status", "status": 307, "headers": location})
     assert poster.post(actions(action())).headers["Location"] == location["Location"]
 
 
-def test_latency_delays_the_answer_and_adds_up(witness: SinkProcess, poster: Poster) -> None:
-    witness.set_faults({"kind": "latency", "seconds": 0.1}, {"kind": "latency", "seconds": 0.2})
+def test_latencies_delay_the_response_and_add_up(sink: SinkProcess, poster: Poster) -> None:
+    sink.set_faults({"kind": "latency", "seconds": 0.1}, {"kind": "latency", "seconds": 0.2})
     start = time.monotonic()
     assert statuses(poster, 1) == [200]
     assert 0.3 <= time.monotonic() - start < 5
-    assert witness.requests()[0]["seconds"] >= 0.29
+    assert sink.requests()[0]["seconds"] >= 0.29
 
 
-def test_latency_goes_before_what_decides(witness: SinkProcess, poster: Poster) -> None:
-    witness.set_faults(
+def test_latency_is_applied_before_the_rule_that_decides(sink: SinkProcess, poster: Poster) -> None:
+    sink.set_faults(
         {"kind": "latency", "seconds": 0.2},
         {"kind": "status", "status": 503},
         {"kind": "latency", "seconds": 60},
@@ -77,77 +89,67 @@ def test_latency_goes_before_what_decides(witness: SinkProcess, poster: Poster) 
     assert 0.2 <= time.monotonic() - start < 5
 
 
-def test_a_client_that_does_not_wait_out_a_latency_has_delivered(witness: SinkProcess) -> None:
-    witness.set_faults({"kind": "latency", "seconds": 60, "times": 1})
-    hasty = urllib3.PoolManager(retries=False, timeout=0.2)
-    headers = {"X-API-Key": "key", "Content-Type": "application/json", "User-Agent": "hasty"}
-    with pytest.raises(ReadTimeoutError):
-        hasty.request("POST", witness.url + ACTIONS, json=actions(action()), headers=headers)
-    hasty.clear()
-    stats = witness.wait_for(lambda stats: stats["in_flight"] == 0)
+def test_a_request_whose_client_times_out_during_a_latency_is_accepted(sink: SinkProcess) -> None:
+    sink.set_faults({"kind": "latency", "seconds": 60, "times": 1})
+    stats = stats_after_client_timeout(sink)
     assert (stats["accepted_requests"], stats["actions"]) == (1, 1)
 
 
 @pytest.mark.parametrize("reset", [False, True])
-def test_a_disconnect_answers_nothing_and_accepts_nothing(
-    witness: SinkProcess, poster: Poster, reset: bool
+def test_a_disconnect_sends_no_response_and_accepts_nothing(
+    sink: SinkProcess, poster: Poster, reset: bool
 ) -> None:
-    witness.set_faults({"kind": "disconnect", "times": 1, "reset": reset})
+    sink.set_faults({"kind": "disconnect", "times": 1, "reset": reset})
     with pytest.raises(ProtocolError) as caught:
         poster.post(actions(action()))
     assert isinstance(caught.value.args[1], ConnectionResetError)
     assert ("without response" in str(caught.value)) is not reset
     assert statuses(poster, 1) == [200]
-    stats = witness.stats()
+    stats = sink.stats()
     assert (stats["faulted_requests"], stats["actions"], stats["connections"]) == (1, 1, 2)
     assert stats["by_status"] == {"none": 1, "200": 1}
 
 
-def test_a_lost_acknowledgement_is_accepted_and_explains_the_double(
-    witness: SinkProcess, poster: Poster
+def test_a_lost_acknowledgement_accepts_and_explains_the_duplicate(
+    sink: SinkProcess, poster: Poster
 ) -> None:
-    witness.set_faults({"kind": "ack_lost", "times": 1})
+    sink.set_faults({"kind": "ack_lost", "times": 1})
     body, key = actions(action()), {"Idempotency-Key": "1"}
     with pytest.raises(ProtocolError):
         poster.post(body, headers=key)
-    assert witness.stats()["actions"] == 1
+    assert sink.stats()["actions"] == 1
     assert poster.post(body, headers=key).status == 200
-    stats = witness.stats()
+    stats = sink.stats()
     assert (stats["accepted_requests"], stats["repeated_requests"]) == (2, 1)
-    assert (stats["distinct_actions"], stats["explained_doubles"]) == (1, 1)
-    assert stats["unexplained_doubles"] == stats["faulted_requests"] == 0
-    assert [request["fault"] for request in witness.requests()] == ["ack_lost", None]
+    assert (stats["distinct_actions"], stats["explained_duplicates"]) == (1, 1)
+    assert stats["unexplained_duplicates"] == stats["faulted_requests"] == 0
+    assert [request["fault"] for request in sink.requests()] == ["ack_lost", None]
 
 
-def test_a_hang_ends_after_its_seconds_without_an_answer(
-    witness: SinkProcess, poster: Poster
+def test_a_hang_ends_after_its_seconds_without_a_response(
+    sink: SinkProcess, poster: Poster
 ) -> None:
-    witness.set_faults({"kind": "hang", "seconds": 0.2, "times": 1})
+    sink.set_faults({"kind": "hang", "seconds": 0.2, "times": 1})
     start = time.monotonic()
     with pytest.raises(ProtocolError):
         poster.post(actions(action()))
     assert 0.2 <= time.monotonic() - start < 5
-    stats = witness.stats()
+    stats = sink.stats()
     assert (stats["faulted_requests"], stats["actions"], stats["in_flight"]) == (1, 0, 0)
 
 
-def test_a_hang_ends_when_the_client_gives_up(witness: SinkProcess) -> None:
-    witness.set_faults({"kind": "hang"})
-    hasty = urllib3.PoolManager(retries=False, timeout=0.2)
-    headers = {"X-API-Key": "key", "Content-Type": "application/json", "User-Agent": "hasty"}
-    with pytest.raises(ReadTimeoutError):
-        hasty.request("POST", witness.url + ACTIONS, json=actions(action()), headers=headers)
-    hasty.clear()
-    stats = witness.wait_for(lambda stats: stats["in_flight"] == 0)
+def test_a_hang_ends_when_the_client_disconnects(sink: SinkProcess) -> None:
+    sink.set_faults({"kind": "hang"})
+    stats = stats_after_client_timeout(sink)
     assert (stats["faulted_requests"], stats["actions"]) == (1, 0)
 
 
-def test_a_request_with_a_matching_item_is_refused(witness: SinkProcess, poster: Poster) -> None:
-    witness.set_faults({"kind": "refuse", "match": {"key": "bad"}})
+def test_a_request_with_a_matching_item_is_refused(sink: SinkProcess, poster: Poster) -> None:
+    sink.set_faults({"kind": "refuse", "match": {"key": "bad"}})
     assert poster.post(actions(action(), action(key="bad"))).status == 400
     assert poster.post(actions(action(), action(key="good"))).status == 200
     assert poster.post(identity(metadata={"key": "bad"}), IDENTITIES).status == 200
-    stats = witness.stats()
+    stats = sink.stats()
     assert (stats["faulted_requests"], stats["rejected_requests"], stats["actions"]) == (1, 0, 2)
 
 
@@ -169,95 +171,95 @@ def test_a_request_with_a_matching_item_is_refused(witness: SinkProcess, poster:
     ],
 )
 def test_an_item_matches_when_it_has_all_fields_of_the_pattern(
-    witness: SinkProcess,
+    sink: SinkProcess,
     poster: Poster,
     match: dict[str, Any],
     item: dict[str, Any],
     refused: bool,
 ) -> None:
-    witness.set_faults({"kind": "refuse", "match": match, "status": 422})
+    sink.set_faults({"kind": "refuse", "match": match, "status": 422})
     assert poster.post(actions(action(**item))).status == (422 if refused else 200)
 
 
-def test_a_body_over_so_many_bytes_is_refused(witness: SinkProcess, poster: Poster) -> None:
-    witness.set_faults({"kind": "refuse_bytes", "over": 1000})
+def test_a_body_over_the_limit_of_a_rule_is_refused(sink: SinkProcess, poster: Poster) -> None:
+    sink.set_faults({"kind": "refuse_bytes", "over": 1000})
     small, large = actions(action()), actions(*(action() for _ in range(10)))
     assert [poster.post(body).status for body in (small, large)] == [200, 413]
-    stats = witness.stats()
+    stats = sink.stats()
     assert (stats["faulted_requests"], stats["rejected_requests"]) == (1, 0)
 
 
 # When a rule fires
 
 
-def test_a_rule_fires_so_many_times(witness: SinkProcess, poster: Poster) -> None:
-    witness.set_faults({"kind": "status", "status": 503, "times": 2})
+def test_a_rule_fires_at_most_the_given_number_of_times(sink: SinkProcess, poster: Poster) -> None:
+    sink.set_faults({"kind": "status", "status": 503, "times": 2})
     assert statuses(poster, 4) == [503, 503, 200, 200]
-    [rule] = witness.faults()
+    [rule] = sink.faults()
     assert (rule["fired"], rule["spent"]) == (2, True)
 
 
-def test_a_rule_lasts_so_many_seconds(witness: SinkProcess, poster: Poster) -> None:
-    witness.set_faults({"kind": "status", "status": 503, "for_seconds": 0.3})
+def test_a_rule_expires_after_the_given_seconds(sink: SinkProcess, poster: Poster) -> None:
+    sink.set_faults({"kind": "status", "status": 503, "for_seconds": 0.3})
     assert statuses(poster, 1) == [503]
     deadline = time.monotonic() + 10
     while statuses(poster, 1) == [503]:
         assert time.monotonic() < deadline
-    assert witness.faults()[0]["spent"] is True
+    assert sink.faults()[0]["spent"] is True
 
 
-def test_a_rule_fires_at_its_rate_and_with_a_seed_always_alike(
-    witness: SinkProcess, poster: Poster
+def test_a_rule_fires_at_its_rate_and_a_seed_makes_it_reproducible(
+    sink: SinkProcess, poster: Poster
 ) -> None:
     runs = []
     for seed in (1, 1, 2):
-        witness.set_faults({"kind": "status", "status": 503, "rate": 0.3, "seed": seed})
+        sink.set_faults({"kind": "status", "status": 503, "rate": 0.3, "seed": seed})
         runs.append(statuses(poster, 200))
     assert 30 <= runs[0].count(503) <= 90
     assert runs[0] == runs[1] != runs[2]
 
 
 @pytest.mark.parametrize(("rate", "expected"), [(0, [200] * 20), (1, [503] * 20)])
-def test_a_rate_of_0_is_never_and_of_1_always(
-    witness: SinkProcess, poster: Poster, rate: int, expected: list[int]
+def test_a_rate_of_0_never_fires_and_1_always(
+    sink: SinkProcess, poster: Poster, rate: int, expected: list[int]
 ) -> None:
-    witness.set_faults({"kind": "status", "status": 503, "rate": rate})
+    sink.set_faults({"kind": "status", "status": 503, "rate": rate})
     assert statuses(poster, 20) == expected
 
 
-def test_a_rule_can_concern_one_path_only(witness: SinkProcess, poster: Poster) -> None:
-    witness.set_faults({"kind": "status", "status": 503, "path": "identities"})
+def test_a_rule_can_be_limited_to_one_path(sink: SinkProcess, poster: Poster) -> None:
+    sink.set_faults({"kind": "status", "status": 503, "path": "identities"})
     assert poster.post(actions(action())).status == 200
     assert poster.post(identity(), "/v1" + IDENTITIES).status == 503
 
 
-def test_the_first_rule_that_fires_decides(witness: SinkProcess, poster: Poster) -> None:
-    witness.set_faults(
+def test_the_first_rule_that_fires_decides(sink: SinkProcess, poster: Poster) -> None:
+    sink.set_faults(
         {"kind": "status", "status": 500, "times": 1},
         {"kind": "status", "status": 503, "times": 1},
     )
-    witness.add_faults({"kind": "status", "status": 429, "times": 1})
+    sink.add_faults({"kind": "status", "status": 429, "times": 1})
     assert statuses(poster, 4) == [500, 503, 429, 200]
 
 
-def test_new_rules_replace_the_old_and_none_are_left_after_clearing(
-    witness: SinkProcess, poster: Poster
+def test_new_rules_replace_the_old_and_clearing_removes_all(
+    sink: SinkProcess, poster: Poster
 ) -> None:
-    witness.set_faults({"kind": "status", "status": 500})
-    witness.set_faults({"kind": "status", "status": 503})
+    sink.set_faults({"kind": "status", "status": 500})
+    sink.set_faults({"kind": "status", "status": 503})
     assert statuses(poster, 1) == [503]
-    witness.clear_faults()
-    assert (statuses(poster, 1), witness.faults()) == ([200], [])
+    sink.clear_faults()
+    assert (statuses(poster, 1), sink.faults()) == ([200], [])
 
 
-def test_a_wrong_request_is_rejected_whatever_the_faults(
-    witness: SinkProcess, poster: Poster
+def test_a_wrong_request_is_rejected_whatever_the_fault_rules(
+    sink: SinkProcess, poster: Poster
 ) -> None:
-    witness.set_faults({"kind": "disconnect"})
+    sink.set_faults({"kind": "disconnect"})
     assert poster.post("wrong").status == 400
-    stats = witness.stats()
+    stats = sink.stats()
     assert (stats["rejected_requests"], stats["faulted_requests"]) == (1, 0)
-    assert witness.faults()[0]["fired"] == 0
+    assert sink.faults()[0]["fired"] == 0
 
 
 @pytest.mark.parametrize(
@@ -297,23 +299,23 @@ def test_a_wrong_request_is_rejected_whatever_the_faults(
         ({"kind": "refuse_bytes", "over": -1}, "faults[1].over"),
     ],
 )
-def test_a_wrong_rule_is_refused_by_the_name_of_its_field_and_changes_nothing(
-    witness: SinkProcess, rule: Any, field: str
+def test_a_wrong_rule_is_rejected_with_its_field_and_changes_nothing(
+    sink: SinkProcess, rule: Any, field: str
 ) -> None:
-    witness.set_faults({"kind": "hang"})
-    before = witness.faults()
+    sink.set_faults({"kind": "hang"})
+    before = sink.faults()
     with pytest.raises(SinkError) as caught:
-        witness.set_faults({"kind": "disconnect"}, rule)
+        sink.set_faults({"kind": "disconnect"}, rule)
     assert f'"{field}: ' in str(caught.value)
-    assert witness.faults() == before
+    assert sink.faults() == before
 
 
-def test_rules_that_are_not_json_are_refused(witness: SinkProcess, poster: Poster) -> None:
-    answer = poster.post(b"{", "/_sink/faults", method="PUT")
-    assert (answer.status, "is not JSON" in answer.json()["error"]) == (400, True)
+def test_rules_that_are_not_json_are_rejected(sink: SinkProcess, poster: Poster) -> None:
+    response = poster.post(b"{", "/_sink/faults", method="PUT")
+    assert (response.status, "is not JSON" in response.json()["error"]) == (400, True)
 
 
-def test_one_rule_need_not_stand_in_a_list(witness: SinkProcess, poster: Poster) -> None:
-    answer = poster.post({"kind": "status", "status": 503}, "/_sink/faults", method="PUT")
-    assert [rule["status"] for rule in answer.json()["faults"]] == [503]
+def test_a_single_rule_need_not_be_in_a_list(sink: SinkProcess, poster: Poster) -> None:
+    response = poster.post({"kind": "status", "status": 503}, "/_sink/faults", method="PUT")
+    assert [rule["status"] for rule in response.json()["faults"]] == [503]
     assert statuses(poster, 1) == [503]

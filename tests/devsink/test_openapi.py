@@ -1,4 +1,4 @@
-"""What the OpenAPI document promises is what the sink does, whatever it is asked."""
+"""The sink behaves as its OpenAPI document says, for valid and for wrong requests."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from schemathesis.checks import load_all_checks
 from starlette.routing import Route
 
 from dataart_mp.devsink import SinkProcess
-from dataart_mp.devsink.control import control_app
-from dataart_mp.devsink.openapi import document
+from dataart_mp.devsink.control.app import control_app
+from dataart_mp.devsink.control.openapi import document
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,11 +25,11 @@ EXAMPLES = 8
 KEY = "right"
 
 
-def questions() -> Iterator[tuple[str, str, GenerationMode]]:
-    """Every operation, with right requests and, where one can be wrong, with wrong ones."""
+def operations() -> Iterator[tuple[str, str, GenerationMode]]:
+    """Yield every operation, with valid requests and, if there can be any, with wrong ones."""
     for path, methods in document()["paths"].items():
         for method, operation in methods.items():
-            if path == "/_sink/live":  # a stream without an end: see test_sink_live.py
+            if path == "/_sink/live":  # a stream that does not end: see test_live.py
                 continue
             yield path, method.upper(), GenerationMode.POSITIVE
             if "requestBody" in operation or operation.get("parameters"):
@@ -52,7 +52,7 @@ def session() -> Iterator[requests.Session]:
         yield session
 
 
-def test_the_document_tells_of_every_route(sink: SinkProcess) -> None:
+def test_the_document_describes_every_route(sink: SinkProcess) -> None:
     routes = control_app(cast("Any", None)).routes
     methods = {
         f"/_sink{route.path}": (route.methods or set()) - {"HEAD"}
@@ -65,8 +65,8 @@ def test_the_document_tells_of_every_route(sink: SinkProcess) -> None:
     assert requests.get(f"{sink.url}/_sink/openapi.json", timeout=10).json() == document()
 
 
-@pytest.mark.parametrize(("path", "method", "mode"), list(questions()))
-def test_the_sink_does_what_its_document_says(
+@pytest.mark.parametrize(("path", "method", "mode"), list(operations()))
+def test_the_sink_behaves_as_the_document_says(
     sink: SinkProcess, session: requests.Session, path: str, method: str, mode: GenerationMode
 ) -> None:
     schema = schemathesis.openapi.from_dict(document())
@@ -81,9 +81,9 @@ def test_the_sink_does_what_its_document_says(
         suppress_health_check=list(HealthCheck),
     )
     @given(case=operation.as_strategy(generation_mode=mode))
-    def ask(case: Case[Any]) -> None:
+    def call(case: Case[Any]) -> None:
         response = case.call(sink.url, session, headers={"X-API-Key": KEY})
         case.validate_response(response)
 
     sink.reset()
-    ask()
+    call()

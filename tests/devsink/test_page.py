@@ -1,4 +1,4 @@
-"""The live page, in a real browser: what a person sees of the sink, and does to it."""
+"""The live page in a real browser: what a user sees and can do."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def copied(page: Page, button: str) -> str:
     return text
 
 
-def test_the_lines_on_the_empty_page_send_a_first_event(page: Page, witness: SinkProcess) -> None:
+def test_the_lines_on_the_empty_page_send_a_first_event(page: Page, sink: SinkProcess) -> None:
     expect(page.get_by_role("heading", name="Waiting for the first event")).to_be_visible()
     lines = page.locator("#first-event").inner_text()
     assert len(lines.strip().splitlines()) == 6
@@ -55,10 +55,10 @@ def test_the_lines_on_the_empty_page_send_a_first_event(page: Page, witness: Sin
     expect(rows(page).filter(has_text="song-played")).to_contain_text("214.5")
     expect(rows(page).filter(has_text="identify")).to_contain_text("free")
     expect(page.locator("#empty")).to_be_hidden()
-    assert witness.stats()["actions"] == 1
+    assert sink.stats()["actions"] == 1
 
 
-def test_an_event_is_shown_whole_and_copied_as_it_was_sent(page: Page, poster: Poster) -> None:
+def test_an_event_is_shown_completely_and_copied_as_sent(page: Page, poster: Poster) -> None:
     metadata = {"big": 9007199254740993, "one": 1.0, "deep": {"list": [True, None, 'q"\n\\é']}}
     sent = action(key="bought", user_key="ann", is_anonymous_user=True, metadata=metadata)
     poster.post(actions(sent))
@@ -78,7 +78,7 @@ def test_an_event_is_shown_whole_and_copied_as_it_was_sent(page: Page, poster: P
     assert "9007199254740993" in text
     client = RecordingClient()
     call = copied(page, "Copy emit_action")
-    assert f'timestamp="{sent["timestamp"]}"' in call  # all its nanoseconds
+    assert f'timestamp="{sent["timestamp"]}"' in call  # with all nanoseconds
     exec(call, {"client": client})
     [made] = client.actions
     assert (made.key, made.user_key, made.is_anonymous_user) == ("bought", "ann", True)
@@ -106,9 +106,7 @@ def test_no_content_of_an_event_becomes_html(page: Page, poster: Poster) -> None
     assert page.locator("main img, main script, aside img, nav img, nav script").count() == 0
 
 
-def test_what_is_sought_is_found_among_what_is_kept_and_what_arrives(
-    page: Page, poster: Poster
-) -> None:
+def test_a_search_finds_kept_and_new_items(page: Page, poster: Poster) -> None:
     poster.post(actions(*(action(user_key=f"user-{number}") for number in range(600))))
     poster.post(actions(action(key="bought", user_key="ann", metadata={"Needle": "x"})))
     expect(rows(page).nth(50)).to_be_visible()  # an empty page has no search box to type into
@@ -124,17 +122,19 @@ def test_what_is_sought_is_found_among_what_is_kept_and_what_arrives(
     page.keyboard.press("Escape")
     expect(rows(page).nth(50)).to_be_visible()
     page.get_by_role("searchbox", name="User").fill("user-17")
-    expect(rows(page)).to_have_count(1)  # of the oldest ones, found in the store
+    expect(rows(page)).to_have_count(1)  # an old item, found in the store
     page.get_by_role("searchbox", name="User").fill("")
     page.get_by_role("navigation").get_by_role("button", name="bought").click()
     expect(rows(page)).to_have_count(1)
     page.get_by_role("searchbox", name="User").fill("nobody")
-    expect(page.get_by_role("heading", name="No such arrivals here")).to_be_visible()
+    expect(page.get_by_role("heading", name="No matching arrivals")).to_be_visible()
     page.get_by_role("button", name="Clear the filter").click()
     expect(rows(page).nth(50)).to_be_visible()
 
 
-def test_a_paused_page_stands_still_and_tells_what_it_misses(page: Page, poster: Poster) -> None:
+def test_a_paused_page_does_not_change_and_counts_what_it_misses(
+    page: Page, poster: Poster
+) -> None:
     poster.post(actions(action(key="before")))
     expect(rows(page)).to_have_count(1)
     page.keyboard.press("Space")
@@ -148,14 +148,16 @@ def test_a_paused_page_stands_still_and_tells_what_it_misses(page: Page, poster:
     expect(page.locator("#connection")).to_have_text("live")
 
 
-def test_rejections_say_where_and_why_and_doubles_are_marked(page: Page, poster: Poster) -> None:
+def test_rejections_show_field_and_reason_and_duplicates_are_marked(
+    page: Page, poster: Poster
+) -> None:
     twice = actions(action())
     poster.post(twice, headers={"Idempotency-Key": "1"})
     poster.post(twice, headers={"Idempotency-Key": "1"})
     poster.post(twice)
-    expect(rows(page).nth(0)).to_contain_text("double")
-    expect(rows(page).nth(1)).to_contain_text("sent again")
-    expect(total(page, "Doubles")).to_have_text("2")
+    expect(rows(page).nth(0)).to_contain_text("duplicate")
+    expect(rows(page).nth(1)).to_contain_text("repeated")
+    expect(total(page, "Duplicates")).to_have_text("2")
     poster.post(actions(action(), action(timestamp="yesterday")))
     page.get_by_text("Rejected 1").click()
     row = page.locator("#rejected button")
@@ -167,20 +169,20 @@ def test_rejections_say_where_and_why_and_doubles_are_marked(page: Page, poster:
     expect(page.get_by_role("complementary")).not_to_contain_text("x-api-key")
 
 
-def test_faults_are_made_and_removed_by_hand(
-    page: Page, poster: Poster, witness: SinkProcess
+def test_faults_can_be_added_and_removed_on_the_page(
+    page: Page, poster: Poster, sink: SinkProcess
 ) -> None:
     page.keyboard.press("f")
     dialog = page.get_by_role("dialog")
     dialog.get_by_label("Retry-After").fill("7")
-    dialog.get_by_label("At most so many times").fill("1")
+    dialog.get_by_label("Maximum number of times").fill("1")
     dialog.get_by_role("button", name="Add", exact=True).click()
     expect(dialog.get_by_role("listitem")).to_contain_text("503")
-    answer = poster.post(actions(action()))
-    assert (answer.status, answer.headers["Retry-After"]) == (503, "7")
-    expect(dialog.get_by_role("listitem")).to_contain_text("over, hit 1")
+    response = poster.post(actions(action()))
+    assert (response.status, response.headers["Retry-After"]) == (503, "7")
+    expect(dialog.get_by_role("listitem")).to_contain_text("expired, fired 1 time")
 
-    dialog.get_by_label("What happens").select_option("refuse")
+    dialog.get_by_label("Kind of fault").select_option("refuse")
     dialog.get_by_label("Events with these fields").fill('{"key": "bad", }')
     dialog.get_by_role("button", name="Add", exact=True).click()
     expect(dialog.get_by_role("alert")).to_contain_text("JSON")
@@ -191,40 +193,40 @@ def test_faults_are_made_and_removed_by_hand(
     assert poster.post(actions(action())).status == 200
 
     for kind in ("latency", "hang", "disconnect", "ack_lost", "refuse_bytes"):
-        dialog.get_by_label("What happens").select_option(kind)
+        dialog.get_by_label("Kind of fault").select_option(kind)
         dialog.get_by_role("button", name="Add", exact=True).click()
         expect(dialog.get_by_role("alert")).to_be_empty()
     expect(dialog.get_by_role("listitem")).to_have_count(7)
-    assert [rule["kind"] for rule in witness.faults()][-2:] == ["ack_lost", "refuse_bytes"]
+    assert [rule["kind"] for rule in sink.faults()][-2:] == ["ack_lost", "refuse_bytes"]
     dialog.get_by_role("button", name="Remove", exact=True).nth(2).click()
     expect(dialog.get_by_role("listitem")).to_have_count(6)
-    assert "latency" not in [rule["kind"] for rule in witness.faults()]
+    assert "latency" not in [rule["kind"] for rule in sink.faults()]
     dialog.get_by_role("button", name="Remove all").click()
     expect(dialog.get_by_role("listitem")).to_have_count(1)
     expect(dialog.get_by_role("listitem")).to_contain_text("None")
-    assert witness.faults() == []
+    assert sink.faults() == []
     page.keyboard.press("Escape")
     expect(dialog).to_be_hidden()
 
 
-def test_everything_is_cleared_only_when_that_is_meant(
-    page: Page, poster: Poster, witness: SinkProcess
+def test_everything_is_deleted_only_after_confirmation(
+    page: Page, poster: Poster, sink: SinkProcess
 ) -> None:
     poster.post(actions(action()))
     expect(rows(page)).to_have_count(1)
     page.keyboard.press("c")
-    page.get_by_role("dialog").get_by_role("button", name="Keep").click()
-    assert witness.stats()["actions"] == 1
+    page.get_by_role("dialog").get_by_role("button", name="Cancel").click()
+    assert sink.stats()["actions"] == 1
     page.keyboard.press("c")
     page.get_by_role("dialog").get_by_role("button", name="Clear").click()
     expect(page.get_by_role("heading", name="Waiting for the first event")).to_be_visible()
     expect(total(page, "Events")).to_have_text("0")
-    assert witness.stats()["actions"] == 0
+    assert sink.stats()["actions"] == 0
     poster.post(actions(action(key="after")))
     expect(rows(page)).to_have_count(1)
 
 
-def test_all_can_be_done_with_the_keyboard(page: Page, poster: Poster) -> None:
+def test_the_page_can_be_used_with_the_keyboard_only(page: Page, poster: Poster) -> None:
     poster.post(actions(*(action(key=f"key-{number}") for number in range(5))))
     expect(rows(page)).to_have_count(5)
     for key in ("j", "ArrowDown", "k"):
@@ -244,12 +246,12 @@ def test_all_can_be_done_with_the_keyboard(page: Page, poster: Poster) -> None:
     expect(page.get_by_role("dialog", name="Keyboard")).to_be_visible()
     page.keyboard.press("Escape")
     page.keyboard.press("/")
-    page.keyboard.type("j f c")  # text, no shortcuts
+    page.keyboard.type("j f c")  # text, not shortcuts
     expect(page.get_by_role("searchbox", name="Text in keys")).to_have_value("j f c")
     expect(page.get_by_role("dialog")).to_be_hidden()
 
 
-def test_a_hundred_thousand_events_flow_past_a_page_that_stays_usable(
+def test_a_page_stays_usable_while_a_hundred_thousand_events_arrive(
     page: Page, poster: Poster
 ) -> None:
     template = json.dumps(action(user_key="u%d"))
@@ -272,32 +274,32 @@ def test_a_hundred_thousand_events_flow_past_a_page_that_stays_usable(
     assert 0 < rows(page).count() <= 500
     page.keyboard.press("Escape")  # leaves the field
     page.keyboard.press("Space")
-    expect(rows(page)).to_have_count(500)  # the newest, all of them
+    expect(rows(page)).to_have_count(500)  # the newest, without sampling
     expect(rows(page).first).to_contain_text(f"u{FLOOD - 1}")
-    page.get_by_role("button", name="Show older ones").click()
+    page.get_by_role("button", name="Show older").click()
     expect(rows(page)).to_have_count(1000)
 
 
-def test_a_page_finds_its_sink_again(browser: Any, poster: Poster) -> None:
+def test_a_page_reconnects_to_a_restarted_sink(browser: Any, poster: Poster) -> None:
     with SinkProcess() as sink:
         context = browser.new_context()
         page = context.new_page()
         page.goto(sink.url)
-        own = Poster(sink.url)
-        own.post(actions(action()))
+        client = Poster(sink.url)
+        client.post(actions(action()))
         expect(rows(page)).to_have_count(1)
         sink.kill()
-        expect(page.locator("#connection")).to_have_text("the sink does not answer")
+        expect(page.locator("#connection")).to_have_text("the sink is unreachable")
         sink.start()
         expect(page.locator("#connection")).to_have_text("live")
         expect(rows(page)).to_have_count(0)
-        own.post(actions(action(), action()))
+        client.post(actions(action(), action()))
         expect(rows(page)).to_have_count(2)
-        own.close()
+        client.close()
         context.close()
 
 
-def test_it_is_readable_on_a_phone(open_page: Callable[..., Page], poster: Poster) -> None:
+def test_the_page_is_readable_on_a_phone(open_page: Callable[..., Page], poster: Poster) -> None:
     page = open_page(**PHONE)
     expect(page.get_by_role("heading", name="Waiting for the first event")).to_be_visible()
     poster.post(actions(action(key="a-rather-long-key-" * 9, metadata={"long": "word" * 99})))
@@ -341,7 +343,7 @@ CONTRAST = """() => {
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_all_text_can_be_read_in_light_and_dark(
+def test_all_text_has_enough_contrast_in_light_and_dark(
     open_page: Callable[..., Page], poster: Poster, scheme: str
 ) -> None:
     page = open_page(viewport={"width": 1440, "height": 900}, color_scheme=scheme)
@@ -363,7 +365,7 @@ def test_all_text_can_be_read_in_light_and_dark(
     assert page.evaluate(CONTRAST) == []
 
 
-def test_everything_that_can_be_used_has_a_name(page: Page, poster: Poster) -> None:
+def test_every_control_has_an_accessible_name(page: Page, poster: Poster) -> None:
     poster.post(actions(action()))
     rows(page).first.click()
     for dialog in ("f", "?"):

@@ -1,4 +1,4 @@
-"""A sink starts, stops, dies and comes back as it is told, and leaves nothing behind."""
+"""A sink process starts, stops and restarts on request, and leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_the_command_prints_its_url_on_one_line_and_nothing_else() -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_it_stops_at_once_though_connections_hang_idle_wait_and_send(
+def test_the_sink_stops_at_once_despite_open_connections(
     number: signal.Signals,
 ) -> None:
     with SinkProcess() as sink:
@@ -66,7 +66,7 @@ def test_it_stops_at_once_though_connections_hang_idle_wait_and_send(
             connection.close()
 
 
-def test_it_stops_though_hanging_requests_wait_in_a_pipeline() -> None:
+def test_the_sink_stops_despite_pipelined_requests_that_hang() -> None:
     with SinkProcess() as sink:
         sink.set_faults({"kind": "hang"})
         connection = _connect(sink)
@@ -98,7 +98,7 @@ def _exit_code(sink: SinkProcess) -> int | None:
     return psutil.Process(sink.pid).wait(timeout=10)
 
 
-def test_it_ends_with_the_process_that_started_it_however_that_one_dies() -> None:
+def test_the_sink_stops_when_the_process_that_started_it_is_killed() -> None:
     script = """if True:
         import os, signal
         from dataart_mp.devsink import SinkProcess
@@ -119,13 +119,13 @@ def test_it_ends_with_the_process_that_started_it_however_that_one_dies() -> Non
 
 def _lives(pid: int) -> bool:
     try:
-        # In a container nobody may reap it.
+        # In a container, there may be no process that reaps it.
         return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
 
 
-def test_a_forked_child_that_leaves_the_block_leaves_the_sink_alone() -> None:
+def test_a_forked_child_that_leaves_the_block_does_not_stop_the_sink() -> None:
     with SinkProcess() as sink:
         child = os.fork()
         if child == 0:
@@ -135,7 +135,7 @@ def test_a_forked_child_that_leaves_the_block_leaves_the_sink_alone() -> None:
         assert sink.stats()["requests"] == 0
 
 
-def test_a_killed_sink_refuses_connections_and_comes_back_on_its_port_empty() -> None:
+def test_a_killed_sink_refuses_connections_and_restarts_empty_on_its_port() -> None:
     with SinkProcess() as sink:
         url = sink.url
         post(sink, actions(action()))
@@ -152,7 +152,7 @@ def test_a_killed_sink_refuses_connections_and_comes_back_on_its_port_empty() ->
         assert sink.stats()["actions"] == 1
 
 
-def test_the_port_of_a_sink_that_is_down_is_lent_to_nobody() -> None:
+def test_the_port_of_a_sink_that_is_down_stays_reserved() -> None:
     with SinkProcess() as sink:
         sink.stop()
         port = int(sink.url.rpartition(":")[2])
@@ -161,7 +161,7 @@ def test_the_port_of_a_sink_that_is_down_is_lent_to_nobody() -> None:
 
 
 @pytest.mark.parametrize("ending", ["stop", "kill"])
-def test_with_a_journal_the_counts_outlive_the_sink(tmp_path: Path, ending: str) -> None:
+def test_a_journal_restores_the_counts_after_a_restart(tmp_path: Path, ending: str) -> None:
     batch, who, lost = actions(action(), action(key="cancelled")), identity(), actions(action())
     with SinkProcess(journal=tmp_path / "journal") as sink:
         post(sink, batch, key="1")
@@ -182,15 +182,15 @@ def test_with_a_journal_the_counts_outlive_the_sink(tmp_path: Path, ending: str)
             assert after[count] == before[count]
         assert (after["requests"], after["accepted_requests"]) == (3, 3)
         assert (sink.events(), sink.ids(), sink.identities()) == (events, ids, [who])
-        # What was answered, or should have been, before the death still explains a double after.
+        # Requests that were accepted before the restart still explain duplicates after it.
         post(sink, batch, key="1")
         post(sink, lost, key="2")
         stats = sink.stats()
-        assert (stats["explained_doubles"], stats["unexplained_doubles"]) == (3, 0)
+        assert (stats["explained_duplicates"], stats["unexplained_duplicates"]) == (3, 0)
         assert stats["repeated_requests"] == 2
 
 
-def test_a_torn_last_line_of_a_journal_was_never_answered(tmp_path: Path) -> None:
+def test_an_incomplete_last_line_of_a_journal_is_ignored(tmp_path: Path) -> None:
     journal = tmp_path / "journal"
     with SinkProcess(journal=journal) as sink:
         post(sink, actions(action()), actions(action()))
@@ -211,7 +211,7 @@ def test_a_reset_empties_the_journal(tmp_path: Path) -> None:
         assert sink.stats()["actions"] == 2
 
 
-def test_nothing_is_lost_or_doubled_without_a_cause_while_the_sink_is_killed_again_and_again(
+def test_repeated_kills_of_the_sink_lose_nothing_and_cause_no_unexplained_duplicates(
     tmp_path: Path,
 ) -> None:
     with SinkProcess(journal=tmp_path / "journal") as sink:
@@ -228,11 +228,11 @@ def test_nothing_is_lost_or_doubled_without_a_cause_while_the_sink_is_killed_aga
         client.join()
         stats = sink.stats()
     assert stats["distinct_actions"] == client.delivered
-    assert stats["unexplained_doubles"] == stats["reused_keys"] == 0
+    assert stats["unexplained_duplicates"] == stats["reused_keys"] == 0
 
 
 class _StubbornClient(threading.Thread):
-    """Sends one action after the other, each until it is answered 200."""
+    """Sends one action after the other, each until the response is a 200."""
 
     def __init__(self, url: str) -> None:
         super().__init__()
@@ -260,11 +260,11 @@ def test_an_idle_connection_is_closed_after_the_keep_alive_time() -> None:
         body = b'{"timestamp": "2021-05-04T10:11:12Z", "actions": [%s]}' % _raw_action()
         with _connect(sink) as connection:
             connection.sendall(raw_head(len(body)).replace(b"Connection: close\r\n", b"") + body)
-            answer = b"".join(iter(lambda: connection.recv(65536), b""))
-        assert answer.startswith(b"HTTP/1.1 200 ")
+            response = b"".join(iter(lambda: connection.recv(65536), b""))
+        assert response.startswith(b"HTTP/1.1 200 ")
 
 
-def test_a_sink_that_cannot_start_says_why() -> None:
+def test_a_command_that_cannot_start_reports_why() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         failed = subprocess.run(
@@ -275,7 +275,7 @@ def test_a_sink_that_cannot_start_says_why() -> None:
     assert "Traceback" not in failed.stderr
 
 
-def test_a_sink_process_that_cannot_start_says_why(tmp_path: Path) -> None:
+def test_a_sink_process_that_cannot_start_reports_why(tmp_path: Path) -> None:
     sink = SinkProcess(journal=tmp_path / "no" / "journal")
     with pytest.raises(SinkError, match="No such file or directory"):
         sink.start()
@@ -283,7 +283,7 @@ def test_a_sink_process_that_cannot_start_says_why(tmp_path: Path) -> None:
     sink.close()
 
 
-def test_a_file_that_is_no_journal_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_journal_is_rejected_and_unchanged(tmp_path: Path) -> None:
     letter = tmp_path / "letter"
     for text in ("Dear sink,\n", "Dear", '{"time":1}\n', '{"time":\n', "[]\n"):
         letter.write_text(text)
@@ -297,7 +297,7 @@ def test_a_file_that_is_no_journal_is_refused_and_left_as_it_is(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "example.com", ""])
-def test_an_address_that_others_could_reach_must_be_allowed_explicitly(host: str) -> None:
+def test_a_remote_address_must_be_allowed_explicitly(host: str) -> None:
     with pytest.raises(ValueError, match=r"host: .* is not a loopback address"):
         SinkSettings(host=host)
     assert SinkSettings(host=host, allow_remote=True).host == host
@@ -325,7 +325,7 @@ def test_a_wrong_setting_is_named(setting: str, value: object) -> None:
         SinkSettings(**{setting: value})  # type: ignore[arg-type] # wrong on purpose
 
 
-def test_wrong_usage_is_told_without_a_traceback() -> None:
+def test_wrong_usage_is_reported_without_a_traceback() -> None:
     failed = subprocess.run(
         [*COMMAND, "--host", "0.0.0.0"], capture_output=True, text=True, check=False
     )
@@ -334,7 +334,7 @@ def test_wrong_usage_is_told_without_a_traceback() -> None:
     assert "Traceback" not in failed.stderr
 
 
-def test_it_listens_on_ipv6_loopback_too() -> None:
+def test_the_sink_can_listen_on_ipv6_loopback() -> None:
     with subprocess.Popen(
         [*COMMAND, "--host", "::1", "--port", "0"], stdout=subprocess.PIPE, text=True
     ) as child:
@@ -346,12 +346,12 @@ def test_it_listens_on_ipv6_loopback_too() -> None:
     assert url.startswith("http://[::1]:")
 
 
-def test_a_sink_that_runs_is_not_started_twice() -> None:
-    with SinkProcess() as sink, pytest.raises(SinkError, match="runs already"):
+def test_a_running_sink_cannot_be_started_again() -> None:
+    with SinkProcess() as sink, pytest.raises(SinkError, match="already running"):
         sink.start()
 
 
-def test_a_sink_that_is_down_can_be_stopped_again_and_says_so() -> None:
+def test_a_sink_that_is_down_says_so_and_can_be_stopped_again() -> None:
     sink = SinkProcess()
     assert repr(sink) == "<SinkProcess not started | down>"
     with pytest.raises(SinkError, match="not started"):
@@ -364,7 +364,7 @@ def test_a_sink_that_is_down_can_be_stopped_again_and_says_so() -> None:
     assert sink.log == ""
 
 
-def test_the_handle_needs_nothing_of_the_server() -> None:
+def test_sink_process_does_not_import_the_server() -> None:
     script = "import sys, dataart_mp.devsink; print({'uvicorn', 'starlette'} & {*sys.modules})"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)
     assert done.stdout == b"set()\n"

@@ -1,4 +1,4 @@
-"""The sink takes what the wire protocol allows, and nothing else."""
+"""The sink accepts what the wire protocol allows, and nothing else."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dataart_mp.devsink import SinkProcess
-from dataart_mp.devsink.body import decode_body
-from dataart_mp.devsink.moment import moment_problem
-from dataart_mp.devsink.parcel import open_parcel
-from dataart_mp.devsink.rejection import RejectionError
+from dataart_mp.devsink.http.body import decode_body
+from dataart_mp.devsink.http.rejection import RejectionError
+from dataart_mp.devsink.protocol.payload import parse_payload
+from dataart_mp.devsink.protocol.timestamp import timestamp_problem
 from tests.devsink.poster import ACTIONS, IDENTITIES, Poster, action, actions, identity, raw_head
 
 MIB = 1024 * 1024
@@ -26,11 +26,11 @@ def without(item: dict[str, Any], name: str) -> dict[str, Any]:
     return {field: value for field, value in item.items() if field != name}
 
 
-# Right requests
+# Valid requests
 
 
 @pytest.mark.parametrize(
-    "moment",
+    "timestamp",
     [
         "2021-05-04T10:11:12.123456789+02:00",
         "2021-05-04T10:11:12.1-11:30",
@@ -39,46 +39,44 @@ def without(item: dict[str, Any], name: str) -> dict[str, Any]:
         "2024-02-29T23:59:59.999999+14:00",
     ],
 )
-def test_takes_what_the_official_clients_send_as_a_timestamp(
-    witness: SinkProcess, poster: Poster, moment: str
+def test_timestamps_of_the_official_clients_are_accepted(
+    sink: SinkProcess, poster: Poster, timestamp: str
 ) -> None:
-    body = {"timestamp": moment, "actions": [action(timestamp=moment)]}
+    body = {"timestamp": timestamp, "actions": [action(timestamp=timestamp)]}
     assert poster.post(body).status == 200
-    assert witness.stats()["actions"] == 1
+    assert sink.stats()["actions"] == 1
 
 
 @pytest.mark.parametrize("metadata", [None, {}, {"": ""}, {"a": [{"b": [1, 2.5, None, True]}]}])
-def test_takes_any_object_or_null_as_metadata(poster: Poster, metadata: object) -> None:
+def test_any_object_or_null_is_accepted_as_metadata(poster: Poster, metadata: object) -> None:
     assert poster.post(actions(action(metadata=metadata))).status == 200
     assert poster.post(identity(metadata=metadata), IDENTITIES).status == 200
 
 
 @pytest.mark.parametrize("prefix", ["", "/prefix", "/a/b%20c/v1"])
-def test_takes_any_path_before_the_platforms_own(
-    witness: SinkProcess, poster: Poster, prefix: str
-) -> None:
+def test_any_path_prefix_is_accepted(sink: SinkProcess, poster: Poster, prefix: str) -> None:
     assert poster.post(actions(action()), prefix + ACTIONS).status == 200
     assert poster.post(identity(), prefix + IDENTITIES).status == 200
-    assert witness.stats()["accepted_requests"] == 2
+    assert sink.stats()["accepted_requests"] == 2
 
 
-def test_takes_a_chunked_body(witness: SinkProcess, poster: Poster) -> None:
+def test_a_chunked_body_is_accepted(sink: SinkProcess, poster: Poster) -> None:
     body = json.dumps(actions(action(), action())).encode()
-    answer = poster.post(None, chunks=[body[:10], body[10:70], body[70:]])
-    assert (answer.status, answer.json()) == (200, {"accepted": 2})
-    assert witness.stats()["bytes"] == len(body)
+    response = poster.post(None, chunks=[body[:10], body[10:70], body[70:]])
+    assert (response.status, response.json()) == (200, {"accepted": 2})
+    assert sink.stats()["bytes"] == len(body)
 
 
-def test_takes_a_gzip_body_and_counts_the_bytes_as_sent(
-    witness: SinkProcess, poster: Poster
+def test_a_gzip_body_is_accepted_and_its_bytes_are_counted_as_sent(
+    sink: SinkProcess, poster: Poster
 ) -> None:
     body = gzip.compress(json.dumps(actions(*(action() for _ in range(100)))).encode())
     assert poster.post(body, headers={"Content-Encoding": "gzip"}).status == 200
-    stats = witness.stats()
+    stats = sink.stats()
     assert (stats["actions"], stats["bytes"]) == (100, len(body))
 
 
-def test_takes_a_zstd_body_where_python_can_read_it(witness: SinkProcess, poster: Poster) -> None:
+def test_a_zstd_body_is_accepted_if_python_can_read_it(sink: SinkProcess, poster: Poster) -> None:
     name = "compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd"
     zstd = pytest.importorskip(name, reason=f"Python reads zstd only with {name}")
     body = zstd.compress(json.dumps(actions(action(), action())).encode())
@@ -86,13 +84,15 @@ def test_takes_a_zstd_body_where_python_can_read_it(witness: SinkProcess, poster
     assert poster.post(body[:-1], headers={"Content-Encoding": "zstd"}).status == 400
     assert poster.post(b"plain", headers={"Content-Encoding": "zstd"}).status == 400
     assert poster.post(body + b"x", headers={"Content-Encoding": "zstd"}).status == 400
-    assert witness.stats()["actions"] == 2
+    assert sink.stats()["actions"] == 2
 
 
 @pytest.mark.parametrize("charset", ["; charset=utf-8", ";charset=UTF-8"])
-def test_takes_json_that_says_it_is_utf_8(poster: Poster, charset: str) -> None:
-    answer = poster.post(actions(action()), headers={"Content-Type": f"application/json{charset}"})
-    assert answer.status == 200
+def test_a_utf_8_charset_is_accepted(poster: Poster, charset: str) -> None:
+    response = poster.post(
+        actions(action()), headers={"Content-Type": f"application/json{charset}"}
+    )
+    assert response.status == 200
 
 
 # Wrong bodies
@@ -144,21 +144,21 @@ WRONG_IDENTITIES: list[tuple[Any, str, str]] = [
     + [(IDENTITIES, *case) for case in WRONG_IDENTITIES],
 )
 def test_a_wrong_body_is_a_400_that_names_the_field_and_counts_nothing(
-    witness: SinkProcess, poster: Poster, path: str, body: object, field: str, problem: str
+    sink: SinkProcess, poster: Poster, path: str, body: object, field: str, problem: str
 ) -> None:
-    answer = poster.post(body, path)
-    assert answer.status == 400
-    assert answer.json()["field"] == field
-    assert answer.json()["error"].startswith(f"{field}: ")
-    assert problem in answer.json()["error"]
-    stats = witness.stats()
+    response = poster.post(body, path)
+    assert response.status == 400
+    assert response.json()["field"] == field
+    assert response.json()["error"].startswith(f"{field}: ")
+    assert problem in response.json()["error"]
+    stats = sink.stats()
     assert (stats["rejected_requests"], stats["actions"], stats["identities"]) == (1, 0, 0)
-    [rejected] = witness.rejected()
+    [rejected] = sink.rejected()
     assert (rejected["field"], rejected["status"], rejected["path"]) == (field, 400, path)
 
 
 @pytest.mark.parametrize(
-    "moment",
+    "timestamp",
     [
         "",
         "now",
@@ -189,17 +189,17 @@ def test_a_wrong_body_is_a_400_that_names_the_field_and_counts_nothing(
         "٢٠٢١-05-04T10:11:12Z",
     ],
 )
-def test_a_timestamp_that_go_could_not_read_is_wrong(moment: str) -> None:
-    assert moment_problem(moment) is not None
+def test_a_timestamp_that_go_cannot_parse_is_wrong(timestamp: str) -> None:
+    assert timestamp_problem(timestamp) is not None
 
 
 @settings(deadline=None)
 @given(st.datetimes(timezones=st.timezones()))
-def test_every_aware_datetime_of_python_is_a_right_timestamp(moment: Any) -> None:
-    offset = moment.utcoffset()
-    # Local mean times before standard time have seconds in their offset, RFC 3339 has not.
+def test_every_aware_datetime_of_python_is_a_valid_timestamp(timestamp: Any) -> None:
+    offset = timestamp.utcoffset()
+    # Local mean times before standard time have seconds in their offset; RFC 3339 does not.
     if offset.total_seconds() % 60 == 0:
-        assert moment_problem(moment.isoformat()) is None
+        assert timestamp_problem(timestamp.isoformat()) is None
 
 
 @pytest.mark.parametrize(
@@ -217,27 +217,27 @@ def test_every_aware_datetime_of_python_is_a_right_timestamp(moment: Any) -> Non
     ],
 )
 def test_a_body_that_is_not_json_is_a_400(
-    witness: SinkProcess, poster: Poster, body: bytes, problem: str
+    sink: SinkProcess, poster: Poster, body: bytes, problem: str
 ) -> None:
-    answer = poster.post(body)
-    assert (answer.status, answer.json()["field"]) == (400, "body")
-    assert problem in answer.json()["error"]
-    assert witness.stats()["rejected_requests"] == 1
+    response = poster.post(body)
+    assert (response.status, response.json()["field"]) == (400, "body")
+    assert problem in response.json()["error"]
+    assert sink.stats()["rejected_requests"] == 1
 
 
 def test_metadata_nested_deeper_than_the_sink_can_keep_is_a_400(poster: Poster) -> None:
     nested = json.loads("[" * 400 + "]" * 400)
-    answer = poster.post(actions(action(), action(metadata={"deep": nested})))
-    assert (answer.status, answer.json()["field"]) == (400, "actions[1].metadata")
+    response = poster.post(actions(action(), action(metadata={"deep": nested})))
+    assert (response.status, response.json()["field"]) == (400, "actions[1].metadata")
 
 
 @settings(deadline=None)
 @given(st.binary() | st.text().map(str.encode))
-def test_no_bytes_do_worse_to_the_check_than_a_rejection(content: bytes) -> None:
+def test_any_bytes_that_are_not_a_valid_body_are_rejected(content: bytes) -> None:
     with pytest.raises(RejectionError):
-        open_parcel("actions", content, None)
+        parse_payload("actions", content, None)
     with pytest.raises(RejectionError):
-        open_parcel("identities", content, None)
+        parse_payload("identities", content, None)
 
 
 JSON_VALUES = st.recursive(
@@ -259,7 +259,7 @@ NEARLY_AN_ACTION = st.fixed_dictionaries(
 
 @settings(deadline=None)
 @given(NEARLY_AN_ACTION)
-def test_an_action_is_right_exactly_when_all_its_fields_are(item: dict[str, Any]) -> None:
+def test_an_action_is_valid_exactly_if_all_its_fields_are(item: dict[str, Any]) -> None:
     right = (
         len(item) == 5
         and all(isinstance(item[name], str) and item[name] for name in ("key", "user_key"))
@@ -269,10 +269,10 @@ def test_an_action_is_right_exactly_when_all_its_fields_are(item: dict[str, Any]
     )
     content = json.dumps(actions(item)).encode()
     if right:
-        assert len(open_parcel("actions", content, None).items) == 1
+        assert len(parse_payload("actions", content, None).items) == 1
     else:
         with pytest.raises(RejectionError):
-            open_parcel("actions", content, None)
+            parse_payload("actions", content, None)
 
 
 # Wrong heads
@@ -297,15 +297,15 @@ def test_an_action_is_right_exactly_when_all_its_fields_are(item: dict[str, Any]
     ],
 )
 def test_a_wrong_header_is_a_4xx_that_names_it(
-    witness: SinkProcess,
+    sink: SinkProcess,
     poster: Poster,
     headers: dict[str, str | None],
     status: int,
     field: str,
 ) -> None:
-    answer = poster.post(actions(action()), headers=headers)
-    assert (answer.status, answer.json()["field"]) == (status, field)
-    stats = witness.stats()
+    response = poster.post(actions(action()), headers=headers)
+    assert (response.status, response.json()["field"]) == (status, field)
+    stats = sink.stats()
     assert (stats["rejected_requests"], stats["actions"]) == (1, 0)
 
 
@@ -320,26 +320,24 @@ def test_a_wrong_header_is_a_4xx_that_names_it(
         b"Idempotency-Key: 1\r\nidempotency-key: 1",
     ],
 )
-def test_a_header_that_may_be_there_once_is_wrong_twice(
-    witness: SinkProcess, poster: Poster, line: bytes
-) -> None:
+def test_a_duplicated_header_is_wrong(sink: SinkProcess, poster: Poster, line: bytes) -> None:
     body = json.dumps(actions(action())).encode()
-    answer = poster.raw(raw_head(len(body), line), body)
-    assert answer.startswith(b"HTTP/1.1 400 ")
-    [rejected] = witness.rejected()
+    response = poster.raw(raw_head(len(body), line), body)
+    assert response.startswith(b"HTTP/1.1 400 ")
+    [rejected] = sink.rejected()
     assert rejected["error"].lower() == (
-        f"header {line.split(b':')[0].decode()}: is there more than once".lower()
+        f"header {line.split(b':')[0].decode()}: is duplicated; send it once".lower()
     )
 
 
-def test_a_request_without_a_host_is_wrong(witness: SinkProcess, poster: Poster) -> None:
+def test_a_request_without_a_host_is_wrong(sink: SinkProcess, poster: Poster) -> None:
     body = json.dumps(actions(action())).encode()
     head = raw_head(len(body)).replace(b"Host: localhost\r\n", b"")
     assert poster.raw(head, body).startswith(b"HTTP/1.1 400 ")
-    assert witness.rejected()[0]["field"] == "header Host"
+    assert sink.rejected()[0]["field"] == "header Host"
 
 
-def test_only_the_sinks_own_key_is_good_when_it_has_one() -> None:
+def test_a_sink_with_an_api_key_accepts_no_other() -> None:
     with SinkProcess(api_key="right") as sink:
         poster = Poster(sink.url)
         wrong = poster.post(actions(action()), headers={"X-API-Key": "wrong"})
@@ -350,12 +348,10 @@ def test_only_the_sinks_own_key_is_good_when_it_has_one() -> None:
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS"])
-def test_another_method_than_post_is_a_405(
-    witness: SinkProcess, poster: Poster, method: str
-) -> None:
-    answer = poster.post(actions(action()), method=method)
-    assert (answer.status, answer.headers["Allow"]) == (405, "POST")
-    assert witness.stats()["rejected_requests"] == 1
+def test_a_method_other_than_post_is_a_405(sink: SinkProcess, poster: Poster, method: str) -> None:
+    response = poster.post(actions(action()), method=method)
+    assert (response.status, response.headers["Allow"]) == (405, "POST")
+    assert sink.stats()["rejected_requests"] == 1
 
 
 @pytest.mark.parametrize(
@@ -373,15 +369,15 @@ def test_another_method_than_post_is_a_405(
         "/a%0Ab",
     ],
 )
-def test_another_path_is_a_404(witness: SinkProcess, poster: Poster, path: str) -> None:
-    answer = poster.post(actions(action()), path)
-    assert (answer.status, answer.json()["field"]) == (404, "path")
-    assert witness.stats()["by_path"] == {"other": 1}
+def test_an_unknown_path_is_a_404(sink: SinkProcess, poster: Poster, path: str) -> None:
+    response = poster.post(actions(action()), path)
+    assert (response.status, response.json()["field"]) == (404, "path")
+    assert sink.stats()["by_path"] == {"other": 1}
 
 
 def test_a_query_is_wrong(poster: Poster) -> None:
-    answer = poster.post(actions(action()), ACTIONS + "?debug=1")
-    assert (answer.status, answer.json()["field"]) == (400, "query")
+    response = poster.post(actions(action()), ACTIONS + "?debug=1")
+    assert (response.status, response.json()["field"]) == (400, "query")
 
 
 # Sizes, encodings, broken connections
@@ -399,18 +395,18 @@ def test_a_body_over_the_limit_is_a_413(narrow: SinkProcess, framing: str) -> No
     body = json.dumps(actions(action(metadata={"x": "x" * MIB}))).encode()
     poster = Poster(narrow.url)
     if framing == "content-length":
-        answer = poster.post(body)
+        response = poster.post(body)
     elif framing == "chunked":
-        answer = poster.post(None, chunks=[body[:1000], body[1000:]])
+        response = poster.post(None, chunks=[body[:1000], body[1000:]])
     else:
-        answer = poster.post(gzip.compress(body), headers={"Content-Encoding": "gzip"})
+        response = poster.post(gzip.compress(body), headers={"Content-Encoding": "gzip"})
     poster.close()
-    assert (answer.status, answer.json()["field"]) == (413, "body")
+    assert (response.status, response.json()["field"]) == (413, "body")
     stats = narrow.stats()
     assert (stats["rejected_requests"], stats["in_flight"]) == (1, 0)
 
 
-def test_a_body_as_large_as_the_limit_is_taken(narrow: SinkProcess) -> None:
+def test_a_body_as_large_as_the_limit_is_accepted(narrow: SinkProcess) -> None:
     narrow.reset()
     frame = len(json.dumps(actions(action(metadata={"x": ""}))))
     body = json.dumps(actions(action(metadata={"x": "x" * (MIB - frame)}))).encode()
@@ -421,15 +417,15 @@ def test_a_body_as_large_as_the_limit_is_taken(narrow: SinkProcess) -> None:
     poster.close()
 
 
-def test_a_body_that_was_announced_too_large_is_refused_before_it_is_sent(
+def test_a_body_whose_content_length_is_too_large_is_rejected_before_it_is_sent(
     narrow: SinkProcess,
 ) -> None:
     narrow.reset()
-    answer = Poster(narrow.url).raw(raw_head(MIB + 1))
-    assert answer.startswith(b"HTTP/1.1 413 ")
+    response = Poster(narrow.url).raw(raw_head(MIB + 1))
+    assert response.startswith(b"HTTP/1.1 413 ")
 
 
-def test_no_more_of_a_bomb_is_decompressed_than_the_limit() -> None:
+def test_no_more_than_the_limit_of_a_compression_bomb_is_decompressed() -> None:
     packer = zlib.compressobj(9, wbits=31)
     bomb = b"".join(packer.compress(bytes(MIB)) for _ in range(64)) + packer.flush()
     with pytest.raises(RejectionError, match="is larger than 1000 bytes") as caught:
@@ -441,35 +437,35 @@ def test_no_more_of_a_bomb_is_decompressed_than_the_limit() -> None:
     ("body", "problem"),
     [
         (b"plain", "is not gzip"),
-        (gzip.compress(b"{}", mtime=0)[:-1], "ends in the middle"),
-        (gzip.compress(b"{}", mtime=0) + b"x", "goes on after the end"),
-        (b"", "ends in the middle"),
+        (gzip.compress(b"{}", mtime=0)[:-1], "ends before the end"),
+        (gzip.compress(b"{}", mtime=0) + b"x", "continues after the end"),
+        (b"", "ends before the end"),
         (zlib.compress(b"{}"), "is not gzip"),
     ],
 )
 def test_a_body_in_broken_gzip_is_a_400(poster: Poster, body: bytes, problem: str) -> None:
-    answer = poster.post(body, headers={"Content-Encoding": "gzip"})
-    assert (answer.status, answer.json()["field"]) == (400, "body")
-    assert problem in answer.json()["error"]
+    response = poster.post(body, headers={"Content-Encoding": "gzip"})
+    assert (response.status, response.json()["field"]) == (400, "body")
+    assert problem in response.json()["error"]
 
 
-def test_a_request_that_is_cut_off_is_unfinished_and_counts_nothing(
-    witness: SinkProcess, poster: Poster
+def test_an_incomplete_request_is_unfinished_and_counts_nothing(
+    sink: SinkProcess, poster: Poster
 ) -> None:
     body = json.dumps(actions(action())).encode()
     assert poster.raw(raw_head(len(body)), body[:-1], half_close=True) == b""
-    stats = witness.wait_for(lambda stats: stats["in_flight"] == 0)
+    stats = sink.wait_for(lambda stats: stats["in_flight"] == 0)
     assert (stats["requests"], stats["unfinished_requests"], stats["actions"]) == (1, 1, 0)
 
 
-def test_a_chunked_request_that_is_cut_off_is_unfinished_and_counts_nothing(
-    witness: SinkProcess, poster: Poster
+def test_an_incomplete_chunked_request_is_unfinished_and_counts_nothing(
+    sink: SinkProcess, poster: Poster
 ) -> None:
     body = json.dumps(actions(action())).encode()
     head = raw_head(0).replace(b"Content-Length: 0", b"Transfer-Encoding: chunked")
-    # All of the content, but not the chunk that says so.
+    # The complete content, but not the chunk that ends it.
     assert poster.raw(head, b"%x\r\n%b\r\n" % (len(body), body), half_close=True) == b""
-    stats = witness.wait_for(lambda stats: stats["in_flight"] == 0)
+    stats = sink.wait_for(lambda stats: stats["in_flight"] == 0)
     assert (stats["unfinished_requests"], stats["actions"]) == (1, 0)
 
 
@@ -482,26 +478,26 @@ def test_a_chunked_request_that_is_cut_off_is_unfinished_and_counts_nothing(
         b"POST /events/send-actions HTTP/1.1\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n",
     ],
 )
-def test_what_is_not_http_is_a_400_and_remembered(
-    witness: SinkProcess, poster: Poster, garbage: bytes
+def test_bytes_that_are_not_http_are_a_400_and_logged(
+    sink: SinkProcess, poster: Poster, garbage: bytes
 ) -> None:
     assert poster.raw(garbage).startswith(b"HTTP/1.1 400 ")
-    [rejected] = witness.rejected()
+    [rejected] = sink.rejected()
     assert rejected["error"] == "request: is not HTTP"
 
 
-def test_requests_in_a_pipeline_are_all_answered_and_counted(
-    witness: SinkProcess, poster: Poster
+def test_all_pipelined_requests_get_a_response_and_are_counted(
+    sink: SinkProcess, poster: Poster
 ) -> None:
     bodies = [json.dumps(actions(action())).encode() for _ in range(3)]
     heads = [raw_head(len(body)) for body in bodies]
     heads[:2] = [head.replace(b"Connection: close\r\n", b"") for head in heads[:2]]
-    answer = poster.raw(b"".join(head + body for head, body in zip(heads, bodies, strict=True)))
-    assert answer.count(b"HTTP/1.1 200 ") == 3
-    stats = witness.stats()
+    response = poster.raw(b"".join(head + body for head, body in zip(heads, bodies, strict=True)))
+    assert response.count(b"HTTP/1.1 200 ") == 3
+    stats = sink.stats()
     assert (stats["distinct_actions"], stats["connections"]) == (3, 1)
 
 
-def test_the_api_key_is_not_shown(witness: SinkProcess, poster: Poster) -> None:
+def test_the_api_key_is_never_shown(sink: SinkProcess, poster: Poster) -> None:
     poster.post(actions(action()), headers={"X-API-Key": "s3cret", "Authorization": "s3cret"})
-    assert "s3cret" not in str(witness.requests())
+    assert "s3cret" not in str(sink.requests())

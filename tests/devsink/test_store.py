@@ -1,4 +1,4 @@
-"""What is kept is bounded, found again, and outlives the sink where it is told to."""
+"""The kept items are bounded, can be queried, and survive a restart with a database."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dataart_mp.devsink import SinkProcess, SinkSettings
-from dataart_mp.devsink.database import Database
-from dataart_mp.devsink.delivery import Delivery
-from dataart_mp.devsink.query import Query
-from dataart_mp.devsink.tally import Doubles, Tally
+from dataart_mp.devsink.counters.item_counter import Duplicates, ItemCounter
+from dataart_mp.devsink.store.database import Database
+from dataart_mp.devsink.store.delivery import Delivery
+from dataart_mp.devsink.store.query import Query
 from tests.devsink.poster import IDENTITIES, Poster, action, actions, identity
 
 if TYPE_CHECKING:
@@ -24,12 +24,12 @@ ITEM = b'{"metadata":null,"user_key":"%d"}'
 
 
 def deliveries(requests: list[list[int]]) -> list[Delivery]:
-    """Requests that brought these items."""
+    """Return the deliveries of requests with these items."""
     made, last = [], 0
     for number, items in enumerate(requests, start=1):
         last += len(items)
         encoded = [ITEM % item for item in items]
-        made.append(Delivery("actions", last, time.time(), number, Doubles(), encoded))
+        made.append(Delivery("actions", last, time.time(), number, Duplicates(), encoded))
     return made
 
 
@@ -39,7 +39,9 @@ def deliveries(requests: list[list[int]]) -> list[Delivery]:
     st.lists(st.lists(st.integers(0, 99), min_size=1, max_size=5)),
     st.integers(0, 12),
 )
-def test_the_database_is_a_bounded_list(keep: int, requests: list[list[int]], limit: int) -> None:
+def test_the_database_keeps_the_newest_items(
+    keep: int, requests: list[list[int]], limit: int
+) -> None:
     database = Database(SinkSettings(keep=keep))
     for delivery in deliveries(requests):
         database.write([], [delivery])
@@ -60,7 +62,7 @@ def test_many_requests_are_written_at_once() -> None:
     database.close()
 
 
-def test_what_is_too_old_is_forgotten() -> None:
+def test_items_that_are_too_old_are_deleted() -> None:
     with SinkProcess("--keep-seconds", "0.5") as sink:
         poster = Poster(sink.url)
         poster.post(actions(action()))
@@ -76,7 +78,7 @@ def test_what_is_too_old_is_forgotten() -> None:
 
 
 def test_text_is_found_in_keys_and_values_and_nowhere_else(
-    witness: SinkProcess, poster: Poster
+    sink: SinkProcess, poster: Poster
 ) -> None:
     sent = [
         action(key="song-played", metadata={"title": 'Ünder 100% of "it"'}),
@@ -93,32 +95,34 @@ def test_text_is_found_in_keys_and_values_and_nowhere_else(
         "Ünder": [sent[0]],
         "c:\\temp": [sent[2]],
         "~": [sent[2]],
-        # The names of the protocol's own fields are no text.
+        # The names of the fields of the protocol are not searched.
         "is_anonymous": [],
         "timestamp": [],
         "user_": [],
     }
     for text, events in found.items():
-        answer = poster.post(b"", f"/_sink/events?text={_quoted(text)}", method="GET")
-        assert answer.json()["events"] == events, text
-    answer = poster.post(b"", "/_sink/identities?text=song", method="GET")
-    assert answer.json()["identities"] == [who]
+        response = poster.post(b"", f"/_sink/events?text={_quoted(text)}", method="GET")
+        assert response.json()["events"] == events, text
+    response = poster.post(b"", "/_sink/identities?text=song", method="GET")
+    assert response.json()["identities"] == [who]
 
 
 def _quoted(text: str) -> str:
     return "".join(f"%{byte:02x}" for byte in text.encode())
 
 
-def test_arrivals_tell_when_how_and_whether_again(witness: SinkProcess, poster: Poster) -> None:
+def test_arrivals_have_their_time_request_and_duplicate_kind(
+    sink: SinkProcess, poster: Poster
+) -> None:
     start = time.time()
     once, twice = action(), action()
     poster.post(actions(once), headers={"Idempotency-Key": "1"})
     poster.post(actions(once), headers={"Idempotency-Key": "1"})
     poster.post(identity(), IDENTITIES)
     poster.post(actions(twice, twice))
-    answer = poster.post(b"", "/_sink/arrivals", method="GET")
-    arrivals = answer.json()["arrivals"]
-    assert [(one["kind"], one["number"], one["request"], one["double"]) for one in arrivals] == [
+    response = poster.post(b"", "/_sink/arrivals", method="GET")
+    arrivals = response.json()["arrivals"]
+    assert [(one["kind"], one["number"], one["request"], one["duplicate"]) for one in arrivals] == [
         ("actions", 1, 1, None),
         ("actions", 2, 2, "explained"),
         ("identities", 1, 3, None),
@@ -127,26 +131,26 @@ def test_arrivals_tell_when_how_and_whether_again(witness: SinkProcess, poster: 
     ]
     assert arrivals[0]["item"] == once
     assert start <= arrivals[0]["time"] <= arrivals[-1]["time"] <= time.time()
-    answer = poster.post(b"", "/_sink/arrivals?kind=identities", method="GET")
-    assert answer.json()["arrivals"] == [arrivals[2]]
+    response = poster.post(b"", "/_sink/arrivals?kind=identities", method="GET")
+    assert response.json()["arrivals"] == [arrivals[2]]
 
 
 @given(st.lists(st.lists(st.integers(0, 9), max_size=6), max_size=6))
-def test_a_double_is_what_was_there_before(requests: list[list[int]]) -> None:
-    tally = Tally()
+def test_a_duplicate_is_an_item_that_arrived_before(requests: list[list[int]]) -> None:
+    counter = ItemCounter()
     seen: list[bytes] = []
     for items in requests:
         digests = [str(item).encode() for item in items]
-        doubles = tally.add(digests, repeated=False)
+        duplicates = counter.add(digests, repeated=False)
         expected = [at for at, one in enumerate(digests) if one in seen + digests[:at]]
-        assert list(doubles.indices) == expected
+        assert list(duplicates.indices) == expected
         seen += digests
-    assert tally.distinct == len(set(seen))
-    assert tally.unexplained == len(seen) - len(set(seen))
+    assert counter.distinct == len(set(seen))
+    assert counter.unexplained == len(seen) - len(set(seen))
 
 
 @pytest.mark.parametrize("ending", ["stop", "kill"])
-def test_a_database_outlives_the_sink_and_counts_go_on(tmp_path: Path, ending: str) -> None:
+def test_a_database_restores_items_and_counts_after_a_restart(tmp_path: Path, ending: str) -> None:
     with SinkProcess("--database", str(tmp_path / "sink.db")) as sink:
         poster = Poster(sink.url)
         body, who = actions(action(), action(key="cancelled")), identity()
@@ -164,7 +168,7 @@ def test_a_database_outlives_the_sink_and_counts_go_on(tmp_path: Path, ending: s
         poster.post(body, headers={"Idempotency-Key": "1"})
         poster.close()
         stats = sink.stats()
-        assert (stats["explained_doubles"], stats["repeated_requests"]) == (2, 1)
+        assert (stats["explained_duplicates"], stats["repeated_requests"]) == (2, 1)
         assert len(sink.events()) == 4
         numbers = [request["number"] for request in sink.requests()]
         assert len(set(numbers)) == len(numbers) == 4
@@ -187,7 +191,7 @@ def test_a_database_can_be_read_with_sqlite_while_the_sink_runs(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("content", [b"a letter to somebody, and a long one" * 99, None])
-def test_a_file_that_is_no_sinks_database_is_left_alone(
+def test_a_file_that_is_not_a_sinks_database_is_rejected_and_unchanged(
     tmp_path: Path, content: bytes | None
 ) -> None:
     file = tmp_path / "other.db"
@@ -202,11 +206,11 @@ def test_a_file_that_is_no_sinks_database_is_left_alone(
     assert file.read_bytes() == content
 
 
-def test_a_database_that_cannot_be_opened_is_named(tmp_path: Path) -> None:
+def test_the_error_names_a_database_that_cannot_be_opened(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"database: .*/missing/sink\.db: unable to open"):
         Database(SinkSettings(database=tmp_path / "missing" / "sink.db"))
 
 
-def test_a_journal_and_a_database_are_not_both_taken(tmp_path: Path) -> None:
+def test_a_journal_and_a_database_are_mutually_exclusive(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="database: the journal"):
         SinkSettings(database=tmp_path / "a", journal=tmp_path / "b")

@@ -129,7 +129,7 @@ class Host:
         wanted = set(numbers)
         self.until(lambda: wanted <= self.sink.ids().keys(), f"{len(wanted)} events")
         ids = self.sink.ids()
-        assert set(ids.values()) <= {1}, f"doubles\n{self.log}"
+        assert set(ids.values()) <= {1}, f"duplicates\n{self.log}"
         assert ids.keys() <= (wanted if attempted is None else set(attempted))
 
     def family(self) -> list[psutil.Process]:

@@ -480,7 +480,7 @@ def test_a_platform_that_is_down_costs_no_record(bench: Any) -> None:
     assert work.queue.stats().pending == 1
 
 
-def test_an_answer_that_got_lost_makes_a_double_with_the_same_key(
+def test_an_answer_that_got_lost_makes_a_duplicate_with_the_same_key(
     platform: SinkProcess, bench: Any
 ) -> None:
     """The platform can tell it, and so can the sink."""
@@ -492,7 +492,7 @@ def test_an_answer_that_got_lost_makes_a_double_with_the_same_key(
     assert work.ship() is None
     work.settled()
     stats = platform.stats()
-    assert (stats["explained_doubles"], stats["unexplained_doubles"]) == (20, 0)
+    assert (stats["explained_duplicates"], stats["unexplained_duplicates"]) == (20, 0)
 
 
 # An outage
@@ -743,13 +743,13 @@ def test_a_batch_that_is_cut_short_by_a_death_is_cut_the_same_again(
     assert accounts(work.settled()) == (16, 15, 1, 0)
     stats = platform.stats()
     assert stats["distinct_actions"] == 15
-    assert stats["unexplained_doubles"] == 0
-    assert stats["explained_doubles"] > 0
+    assert stats["unexplained_duplicates"] == 0
+    assert stats["explained_duplicates"] > 0
     assert stats["reused_keys"] == 0
 
 
 @pytest.mark.parametrize("life", range(1, 10))
-def test_a_death_after_any_request_loses_nothing_and_makes_no_double_that_has_no_cause(
+def test_a_death_after_any_request_loses_nothing_and_makes_no_duplicate_that_has_no_cause(
     platform: SinkProcess, bench: Any, monkeypatch: pytest.MonkeyPatch, life: int
 ) -> None:
     platform.set_faults({"kind": "refuse_bytes", "over": 500})
@@ -765,8 +765,8 @@ def test_a_death_after_any_request_loses_nothing_and_makes_no_double_that_has_no
     assert work.ship() is None
     assert accounts(work.settled()) == (16, 16, 0, 0)
     stats = platform.stats()
-    assert (stats["distinct_actions"], stats["unexplained_doubles"]) == (16, 0)
-    assert stats["explained_doubles"] <= 8
+    assert (stats["distinct_actions"], stats["unexplained_duplicates"]) == (16, 0)
+    assert stats["explained_duplicates"] <= 8
 
 
 def test_a_frame_that_nobody_holds_can_be_sent_by_another_worker(

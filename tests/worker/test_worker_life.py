@@ -243,7 +243,7 @@ def test_what_a_killed_worker_was_sending_is_sent_by_another(
     os.kill(victim, signal.SIGKILL)
     platform.clear_faults()
     wait_until(lambda: work.delivered() == 40)
-    assert platform.stats()["unexplained_doubles"] == 0
+    assert platform.stats()["unexplained_duplicates"] == 0
 
 
 def test_a_batch_that_waits_holds_no_sender(crew: MakeCrew, platform: SinkProcess) -> None:

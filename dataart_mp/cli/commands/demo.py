@@ -174,8 +174,8 @@ def _as_json(audit: Audit, trial: Trial) -> dict[str, Any]:
             for key, count in audit.manifest.by_key.items()
         },
         "missing": len(audit.missing),
-        "explained_doubles": audit.sink["explained_doubles"],
-        "unexplained_doubles": audit.sink["unexplained_doubles"],
+        "explained_duplicates": audit.sink["explained_duplicates"],
+        "unexplained_duplicates": audit.sink["unexplained_duplicates"],
         "client": dataclasses.asdict(audit.stats),
         "sink": audit.sink,
         "seconds": round(trial.seconds, 3),
@@ -207,9 +207,9 @@ def _remarks(audit: Audit, trial: Trial) -> Iterator[str]:
         f"{sink['by_status'].get('none', 0):,} not answered"
     )
     yield (
-        f"Doubles  {sink['explained_doubles']:,} in {sink['repeated_requests']:,} requests "
+        f"Duplicates  {sink['explained_duplicates']:,} in {sink['repeated_requests']:,} requests "
         "that came again, their answers lost; "
-        f"{sink['unexplained_doubles']:,} without a cause"
+        f"{sink['unexplained_duplicates']:,} without a cause"
     )
     rate = len(audit.manifest) / trial.seconds
     yield f"Time     {trial.seconds:.1f} s, {rate:,.0f} events a second, the outage included"

@@ -1,0 +1,1 @@
+"""The sink's control API, `/_sink/…`."""

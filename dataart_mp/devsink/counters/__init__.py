@@ -1,0 +1,1 @@
+"""Counts of requests and items, and the detection of duplicates."""

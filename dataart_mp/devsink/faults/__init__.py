@@ -1,0 +1,1 @@
+"""The faults that the sink injects on request."""

@@ -1,0 +1,1 @@
+"""HTTP: who may send a request, how its body is read, and how an error is reported."""

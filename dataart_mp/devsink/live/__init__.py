@@ -1,0 +1,1 @@
+"""The open pages, and what each of them has not received yet."""

@@ -1,0 +1,42 @@
+// The text shown instead of an empty list.
+
+import { copyButton } from "./clipboard.js";
+import { byId, element } from "./element.js";
+import { firstEvent } from "./snippet.js";
+
+export class Empty {
+  #place = byId("empty");
+
+  /** Nothing has arrived yet. */
+  first(anyKey) {
+    document.body.dataset.empty = "";
+    const code = firstEvent(location.origin, anyKey);
+    this.#show(
+      element("h2", {}, "Waiting for the first event"),
+      element("p", {}, "Run these lines to see it here. You need no account; this sink accepts ", anyKey ? "any API key." : "only the API key it was started with."),
+      element("div.code", {}, element("pre", { tabindex: "0", id: "first-event" }, element("code", {}, code)), copyButton("Copy", () => code)),
+    );
+  }
+
+  /** Nothing that was kept matches the filter. */
+  nothing(what, clear) {
+    delete document.body.dataset.empty;
+    this.#show(element("h2", {}, `No ${what}`), element("p", {}, clear ? "No kept item matches the filter. New items that match will appear here." : "All requests have been valid so far."), clear && element("p", {}, element("button", { type: "button", onclick: clear }, "Clear the filter")));
+  }
+
+  hide() {
+    delete document.body.dataset.empty;
+    this.#place.hidden = true;
+    this.#shown = "";
+  }
+
+  #shown = "";
+
+  #show(...content) {
+    const text = content.map((part) => part?.textContent).join();
+    this.#place.hidden = false;
+    if (text === this.#shown) return;
+    this.#shown = text;
+    this.#place.replaceChildren(...content.filter(Boolean));
+  }
+}

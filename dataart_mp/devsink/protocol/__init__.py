@@ -1,0 +1,1 @@
+"""The wire protocol of the platform, as the sink checks it."""

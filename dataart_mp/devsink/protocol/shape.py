@@ -1,0 +1,103 @@
+"""The fields of actions, identities and the bodies that carry them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from dataart_mp.devsink.http.rejection import RejectionError, shown
+from dataart_mp.devsink.protocol.field import BOOLEAN, Field, Schema, object_schema
+from dataart_mp.devsink.protocol.timestamp import TIMESTAMP
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_MISSING: Final = object()
+
+
+def _text_problem(value: object) -> str | None:
+    if type(value) is not str:
+        return f"must be a string, not {shown(value)}"
+    return None if value else "must not be empty"
+
+
+def _list_problem(value: object) -> str | None:
+    if type(value) is not list:
+        return f"must be an array, not {shown(value)}"
+    return None if value else "must not be empty"
+
+
+def _metadata_problem(value: object) -> str | None:
+    if value is None or type(value) is dict:
+        return None
+    return f"must be an object or null, not {shown(value)}"
+
+
+class _Shape:
+    """The fields of an object, all of them required, and no others."""
+
+    def __init__(self, **fields: Field) -> None:
+        self.schema = object_schema(fields)
+        self._problems = {name: field.problem for name, field in fields.items()}
+
+    def check(self, value: object) -> None:
+        """Raise a RejectionError for the first field that is wrong."""
+        if type(value) is not dict:
+            raise RejectionError("", f"must be an object, not {shown(value)}")
+        for name, problem_of in self._problems.items():
+            problem = problem_of(value.get(name, _MISSING))
+            if problem is not None:
+                raise RejectionError(name, problem if name in value else "is missing")
+        if len(value) != len(self._problems):
+            unknown = sorted(value.keys() - self._problems.keys())
+            raise RejectionError(shown(unknown[0])[1:-1], "is unknown to the protocol")
+
+
+_TEXT: Final = Field({"type": "string", "minLength": 1}, _text_problem)
+_METADATA: Final = Field({"type": ["object", "null"]}, _metadata_problem)
+_ACTION: Final = _Shape(
+    key=_TEXT,
+    user_key=_TEXT,
+    is_anonymous_user=BOOLEAN,
+    timestamp=TIMESTAMP,
+    metadata=_METADATA,
+)
+_ACTIONS: Final = _Shape(
+    timestamp=TIMESTAMP,
+    actions=Field(
+        {"type": "array", "items": {"$ref": "#/components/schemas/Action"}, "minItems": 1},
+        _list_problem,
+    ),
+)
+_IDENTITY: Final = _Shape(user_key=_TEXT, metadata=_METADATA)
+
+SCHEMAS: Final[Mapping[str, Schema]] = {
+    "Action": _ACTION.schema,
+    "Actions": _ACTIONS.schema,
+    "Identity": _IDENTITY.schema,
+}
+
+
+def actions_of(content: Any) -> list[dict[str, Any]]:
+    """Return the actions in a body of `events/send-actions`.
+
+    Raises:
+        RejectionError: A field is wrong; the error has the path of the first one.
+    """
+    _ACTIONS.check(content)
+    actions: list[dict[str, Any]] = content["actions"]
+    for index, action in enumerate(actions):
+        try:
+            _ACTION.check(action)
+        except RejectionError as error:
+            raise error.within(f"actions[{index}]") from None
+    return actions
+
+
+def identities_of(content: Any) -> list[dict[str, Any]]:
+    """Return the one identity in a body of `users/identify`, as a list.
+
+    Raises:
+        RejectionError: A field is wrong; the error has the path of the first one.
+    """
+    _IDENTITY.check(content)
+    return [content]

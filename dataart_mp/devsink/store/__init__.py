@@ -1,0 +1,1 @@
+"""The requests and items that the sink keeps, and the queries over them."""

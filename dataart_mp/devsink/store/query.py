@@ -1,0 +1,123 @@
+"""A query over the kept items."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from dataart_mp.devsink.protocol.kind import Kind
+
+DEFAULT_LIMIT: Final = 1000
+
+# Items as orjson writes them with sorted keys; the groups are the values that `text` searches.
+_STRING: Final = rb'"([^"\\]*(?:\\.[^"\\]*)*)"'
+_ACTION: Final = re.compile(
+    rb'\{"is_anonymous_user":(?:true|false),"key":%b,' % _STRING
+    + rb'"metadata":(.*),"timestamp":"([^"]*)","user_key":%b\}' % _STRING,
+    re.DOTALL,
+).fullmatch
+_IDENTITY: Final = re.compile(rb'\{"metadata":(.*),"user_key":%b\}' % _STRING, re.DOTALL).fullmatch
+_WILDCARDS: Final = str.maketrans({"%": "~%", "_": "~_", "~": "~~"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Query:
+    """A filter over items; most items are ruled out by their JSON text, without decoding it.
+
+    Attributes:
+        kind: Only items of this kind.
+        key: Only actions with this key.
+        user_key: Only items of this user.
+        identifier: Only actions with this value of the id field, a string or an integer.
+        text: Only items with this text in a value or in the metadata; ASCII letters match in
+            either case.
+        id_field: Field of the metadata that `identifier` is compared with.
+        limit: Maximum number of items; the newest are returned.
+    """
+
+    kind: Kind | None = None
+    key: str | None = None
+    user_key: str | None = None
+    identifier: str | None = None
+    text: str | None = None
+    id_field: str = "_id"
+    limit: int = DEFAULT_LIMIT
+
+    @property
+    def is_open(self) -> bool:
+        """Whether all items of the kind match."""
+        return self.key is self.user_key is self.identifier is self.text is None
+
+    def includes(self, kind: Kind) -> bool:
+        """Return whether items of this kind can match at all."""
+        if kind == "identities" and not (self.key is self.identifier is None):
+            return False
+        return self.kind in (None, kind)
+
+    def condition(self) -> tuple[str, list[str]]:
+        """Return an SQL condition, met by all rows with a matching item, and its parameters."""
+        clauses, patterns = ["1"], []
+        for parts in self._parts():
+            likes = " OR ".join(["items LIKE ? ESCAPE '~'"] * len(parts))
+            clauses.append(f"({likes})")
+            patterns += [f"%{part.translate(_WILDCARDS)}%" for part in parts]
+        return " AND ".join(clauses), patterns
+
+    def matches(self, encoded: bytes) -> bool:
+        """Return whether an item, as JSON with sorted keys, matches."""
+        if self.text is not None and not self._has_text(encoded):
+            return False
+        if self.key is self.user_key is self.identifier is None:
+            return True
+        lowered = encoded.lower()
+        for parts in self._parts():
+            if not any(part.encode().lower() in lowered for part in parts):
+                return False
+        item = orjson.loads(encoded)
+        return (
+            self.key in (None, item.get("key"))
+            and self.user_key in (None, item["user_key"])
+            and self.identifier in (None, self._identifier_of(item))
+        )
+
+    def _parts(self) -> Iterator[list[str]]:
+        """Yield lists of texts; matching JSON contains one text of each list, in either case.
+
+        No text begins with a quotation mark: SQLite searches for the first character, and quotation
+        marks are frequent.
+        """
+        for value in (self.key, self.user_key):
+            if value is not None:
+                yield [f'{_inside(value)}"']
+        if self.identifier is not None:
+            name = f'{_inside(self.id_field)}":'
+            yield [f"{name}{_json(self.identifier)}", f"{name}{self.identifier}"]
+        if self.text is not None:
+            yield [_inside(self.text)]
+
+    def _identifier_of(self, item: dict[str, Any]) -> str | None:
+        value = (item["metadata"] or {}).get(self.id_field)
+        return str(value) if type(value) in (str, int) else None
+
+    def _has_text(self, encoded: bytes) -> bool:
+        needle = _inside(self.text or "").encode().lower()
+        lowered = encoded.lower()
+        if needle not in lowered:
+            return False
+        values = _ACTION(lowered) or _IDENTITY(lowered)
+        return values is not None and any(needle in value for value in values.groups())
+
+
+def _json(value: object) -> str:
+    return orjson.dumps(value).decode()
+
+
+def _inside(text: str) -> str:
+    """Return a text as it appears in a JSON string, without the quotation marks."""
+    return _json(text)[1:-1]
