@@ -1,12 +1,19 @@
 """Multiprocess, high-throughput client (shipper) of the DataArt analytics platform.
 
-emit ─► encode ─► put ─► claim ─► batch ─► send ─► settle
-└─ your process ──────┘ └─ worker processes ────────────┘
-   client  producer/  queue/        worker/
+emit ─► encode ─► append ─► claim ─► batch ─► send ─► settle
+└─ your process ─────────┘ └─ worker processes ────────────┘
+   client  producer/  queue/         worker/  transport/
 """
 
 import importlib
+import sys
 from typing import TYPE_CHECKING, Any, Final
+
+if sys.platform == "win32":
+    raise ImportError(
+        "dataart_mp supports Linux and macOS; on Windows, run it in WSL "
+        "(Windows Subsystem for Linux)"
+    )
 
 from dataart_mp.version import __version__
 
@@ -42,7 +49,7 @@ __all__ = [
     "__version__",
 ]
 
-# Imported when they are first asked for: a worker imports this package, too, and needs no client.
+# Imported on first use: a worker process imports this package too, and needs no client.
 _HOMES: Final = {
     "Client": "client",
     "ClientConfig": "config",

@@ -1,10 +1,11 @@
-"""The client: what an application holds.
+"""The client: the object that an application holds.
 
     emit_action ─ encode ─► append ═ shared memory ═ claim ─► batch ─► send ─► settle
     (this module)  producer/encoder   queue/            worker/
 
-The client puts the parts together and decides nothing else than what happens when the buffer is
-full. A client may be shared by threads, forked, and handed to a child process.
+It connects the encoder, the queue and the engine; the only decision it makes itself is what happens
+when the buffer is full. A client may be used by several threads, forked, and passed to a child
+process.
 """
 
 import atexit
@@ -26,7 +27,7 @@ from dataart_mp.errors import BufferFullError, ClosedError
 from dataart_mp.producer.bulk import Bulk
 from dataart_mp.producer.encoder import encode_action, encode_identity
 from dataart_mp.producer.engine import Engine
-from dataart_mp.producer.log_throttle import Count, LogThrottle
+from dataart_mp.producer.log_throttle import LogThrottle, Occurrences
 from dataart_mp.protocol import Emitted
 from dataart_mp.queue import AbandonedError
 from dataart_mp.queue.counters import DROPPED_FULL
@@ -36,52 +37,53 @@ from dataart_mp.transport.proxy import proxy_for
 
 _log = logging.getLogger("dataart_mp")
 
-_TELL_SECONDS: Final = 30.0
+_LOG_INTERVAL_SECONDS: Final = 30.0
 
 
 class Client:
-    """Ships actions and identities to the platform, through worker processes of its own.
+    """Sends actions and identities to the platform, through worker processes that it starts.
 
-    Nothing is started before the first event. An event for which a call returned True outlives
-    this process; it is delivered at least once, or stands by name in `stats()`.
+    It starts nothing before the first event. An event for which a call returned True outlives this
+    process: it is delivered at least once, or `stats()` counts why not.
 
     Args:
-        config: where to, with which key and how.
+        config: The settings, such as the API key and the URL of the platform.
 
     Raises:
-        ConfigError: there is no Python interpreter for workers to run in, or the directory of the
-            spool, or the proxy that the environment names, cannot be used.
+        ConfigError: There is no Python interpreter to run workers, or the directory of the spool,
+            or the proxy that the environment names, cannot be used.
 
     Warns:
-        UserWarning: the key travels unencrypted, by http to another machine.
+        UserWarning: The API key is sent unencrypted, over http to another machine.
     """
 
     def __init__(self, config: ClientConfig) -> None:
         if config.travels_in_the_clear:
             warnings.warn(
-                f"base_url={config.base_url!r}: the api_key and all events travel unencrypted; "
+                f"base_url={config.base_url!r}: the api_key and all events are sent unencrypted; "
                 "use https",
                 stacklevel=2,
             )
         if config.pool_factory is None:
-            proxy_for(config.base_url, config.http)  # or no worker could start, and tell so late
+            proxy_for(config.base_url, config.http)  # else an error would first occur in workers
         capacity = config.max_request_bytes - envelope.MAX_BYTES
-        self._assemble(config, Engine.make(config, capacity), maker=os.getpid())
+        self._assemble(config, Engine.create(config, capacity), creator=os.getpid())
 
-    def _assemble(self, config: ClientConfig, engine: Engine, maker: int) -> None:
+    def _assemble(self, config: ClientConfig, engine: Engine, creator: int) -> None:
         self.config = config
         self._engine = engine
         self._queue = engine.queue
-        self._maker = maker
-        self._patience = config.block_timeout if config.overflow == "block" else 0.0
-        self._drops_what_is_too_much = config.overflow == "drop"
-        self._drops = LogThrottle(_TELL_SECONDS)
-        self._left: int | None = None
-        self._to_close: list[None] = [None]
+        self._producer = engine.queue.producer
+        self._creator = creator
+        self._timeout = config.block_timeout if config.overflow == "block" else 0.0
+        self._drops_when_full = config.overflow == "drop"
+        self._drop_throttle = LogThrottle(_LOG_INTERVAL_SECONDS)
+        self._pending_at_close: int | None = None
+        self._close_permit: list[None] = [None]
         self._last_stats = Stats()
-        # A client that is forgotten without `close` leaves its records to the workers.
-        self._abandon = weakref.finalize(self, engine.stop, wait=False)
-        self._abandon.atexit = False
+        # If a client is garbage-collected without `close`, workers deliver its records.
+        self._finalizer = weakref.finalize(self, engine.stop, wait=False)
+        self._finalizer.atexit = False
         _clients.add(self)
 
     # Events
@@ -94,132 +96,134 @@ class Client:
         timestamp: datetime | str | None = None,
         metadata: Mapping[str, Any] | None = None,
     ) -> bool:
-        """Emit what a user did.
+        """Emit an action: what a user did.
 
         Args:
-            key: what was done; non-empty.
-            user_key: who did it; non-empty.
-            is_anonymous_user: whether `user_key` stands for somebody who is not known.
-            timestamp: when; None is now, a naive datetime is local time, a string is RFC 3339.
-            metadata: whatever describes it; see the README for the types.
+            key: Name of the action; non-empty.
+            user_key: Key of the user; non-empty.
+            is_anonymous_user: Whether `user_key` stands for an unknown user.
+            timestamp: Time of the action. None is now, a naive datetime is local time, text must
+                be RFC 3339 with an offset.
+            metadata: Further data; see the README for the supported types.
 
         Returns:
-            True, or False when it was dropped (`overflow="drop"`).
+            True, or False if the event was dropped (`overflow="drop"`).
 
         Raises:
-            EventError: the event cannot be sent as it is. Nothing else is harmed.
-            BufferFullError: no room, with `overflow="raise"`, after `block_timeout`, or when no
-                worker can be started.
-            ClosedError: the client is closed.
+            EventError: The event cannot be sent; other events are unaffected.
+            BufferFullError: No frame is free, with `overflow="raise"` or after `block_timeout`;
+                or no worker can be started.
+            ClosedError: The client is closed.
         """
         record = encode_action(key, user_key, is_anonymous_user, timestamp, metadata)
         try:
-            self._queue.producer.append(record, self._patience)
+            self._producer.append(record, self._timeout)
         except queue.Full as full:
-            self._overflow(full)
+            self._drop(full)
             return False
         return True
 
     def emit_actions(self, actions: Iterable[Mapping[str, Any]]) -> Emitted:
-        """Emit what users did: many actions, at a lower price for each.
+        """Emit many actions in one call, at a lower cost for each.
 
         Args:
-            actions: for each action the arguments of `emit_action`, by name. A dict with all five,
-                in their order, costs least. They are drawn and put in groups, of 256 at most, or
-                of what came in a hundredth of a second; so it may be a generator, and an endless
-                one. It may not be used by another thread meanwhile.
+            actions: Mappings of the arguments of `emit_action`, by name. A dict with all five, in
+                their order, costs least. They are read and emitted in groups of at most 256, or of
+                those that arrive within 10 ms, so the iterable may be a generator, also an
+                infinite one. No other thread may use it during the call.
 
         Returns:
-            How many were accepted, and how many dropped (`overflow="drop"`).
+            The number of accepted events, and how many of them were dropped (`overflow="drop"`).
 
         Raises:
-            ActionsError: some cannot be sent as they are; it names them all, by their number
-                and path, such as `actions[3].metadata.price`. It is raised at the end, when all
-                others are accepted, or when a hundred were refused.
-            BufferFullError: as `emit_action`. It says how many were accepted before; what was
-                drawn and not accepted is its `rest`.
-            ClosedError: the client is closed.
-            Exception: whatever drawing from `actions` raises. All that was drawn is accepted.
+            ActionsError: Some actions cannot be sent; it names each by its number and path, such
+                as `actions[3].metadata.price`. It is raised at the end, when all other actions are
+                accepted, or after a hundred were refused.
+            BufferFullError: As for `emit_action`. It holds the number of actions accepted before,
+                and those that were read but not accepted (`rest`).
+            ClosedError: The client is closed.
+            Exception: The iterable raised it. All actions read before it are accepted.
         """
         self._queue.check_open()
-        take = functools.partial(self._queue.producer.append_lines, timeout=self._patience)
-        return Bulk(actions, self.config.flush_actions_batch_size, take, self._overflow).run()
+        take = functools.partial(self._producer.append_lines, timeout=self._timeout)
+        return Bulk(actions, self.config.flush_actions_batch_size, take, self._drop).run()
 
     def identify(self, user_key: str, metadata: Mapping[str, Any] | None = None) -> bool:
-        """Emit who a user is. It makes a request of its own, at once.
+        """Emit an identity: who a user is. It is sent at once, in a separate request.
 
         Args:
-            user_key: who; non-empty.
-            metadata: what is known of the user.
+            user_key: Key of the user; non-empty.
+            metadata: Data about the user.
 
         Returns:
-            True, or False when it was dropped (`overflow="drop"`).
+            True, or False if the identity was dropped (`overflow="drop"`).
 
         Raises:
-            EventError, BufferFullError, ClosedError: as `emit_action`.
+            EventError, BufferFullError, ClosedError: As for `emit_action`.
         """
         record = encode_identity(user_key, metadata)
         try:
-            self._queue.producer.append_alone(record, self._patience)
+            self._producer.append_alone(record, self._timeout)
         except queue.Full as full:
-            self._overflow(full)
+            self._drop(full)
             return False
         return True
 
-    # The end of a stretch of work
+    # Flush and close
 
     def flush(self, timeout: float | None = None) -> int:
-        """Wait until all that this process has emitted before the call is settled.
+        """Wait until all events that this process emitted before the call are settled.
 
         Args:
-            timeout: seconds; None waits without a limit, unless no worker can be started.
+            timeout: Seconds; None waits without a limit, unless no worker can be started.
 
         Returns:
-            How many records are still pending: 0 is all settled. Settled is not delivered: see
-            `stats()` for what was rejected or given up on.
+            The number of records that are still pending; 0 means that all are settled. Settled
+            records may be rejected or failed: see `stats()`.
 
         Raises:
-            ClosedError: the client is closed.
+            ClosedError: The client is closed.
         """
         self._engine.ensure_reports_read()
-        return self._queue.producer.flush(timeout)
+        return self._producer.flush(timeout)
 
     def close(self, timeout: float | None = None) -> int:
-        """Flush, and use the client no more. A second call does nothing and returns the same.
+        """Flush, and accept no more events. A second call has no effect and returns the same.
 
-        In the process that made the client, this ends it for all processes; workers go when they
-        have delivered what is left. Elsewhere it is only this process that has done with it.
+        In the process that created the client, this closes it for all processes; the workers end
+        when they have delivered the remaining records. In another process, it closes the client
+        for that process only.
 
         Args:
-            timeout: as for `flush`.
+            timeout: As for `flush`.
 
         Returns:
-            As `flush`.
+            As for `flush`.
         """
-        before = self._left
+        before = self._pending_at_close
         if before is not None:
             return before
         try:
-            left = self.flush(timeout)
-        except ClosedError:  # by another call meanwhile: a thread's, or a signal handler's
-            before = self._left
+            pending = self.flush(timeout)
+        except ClosedError:  # another thread or a signal handler has closed it meanwhile
+            before = self._pending_at_close
             if before is None:
                 raise
             return before
         try:
-            self._to_close.pop()  # one call closes, whoever else comes
+            self._close_permit.pop()  # atomic: one of several concurrent calls closes
         except IndexError:
-            return left
+            return pending
         try:
-            self._close(left)
+            self._close(pending)
         finally:
-            if self._left is None:  # it was interrupted: the next call may
-                self._to_close.append(None)
-        return left
+            if self._pending_at_close is None:  # interrupted: the next call may close
+                self._close_permit.append(None)
+        return pending
 
     def stats(self) -> Stats:
-        """The balance sheet of records, over all processes; after `close`, that of the closing."""
-        return self._last_stats if self._left is not None else self._queue.stats()
+        """Return a snapshot of the counters, over all processes; after `close`, the last one."""
+        return self._last_stats if self._pending_at_close is not None else self._queue.stats()
 
     def __enter__(self) -> Self:
         return self
@@ -233,61 +237,71 @@ class Client:
         self.close()
 
     def __repr__(self) -> str:
+        """Show the state and the main counters, and each count of records that may be lost."""
         stats = self.stats()
-        state = "open" if self._left is None else "closed"
-        return (
-            f"<Client {state} | accepted {stats.accepted} | delivered {stats.delivered} "
-            f"| pending {stats.pending}>"
-        )
+        counts = [
+            f"accepted {stats.accepted}",
+            f"delivered {stats.delivered}",
+            f"pending {stats.pending}",
+        ]
+        losses = {
+            "failed": stats.failed,
+            "dropped": stats.total_dropped,
+            "rejected": stats.rejected,
+            "parked": stats.parked,
+        }
+        counts += [f"{name} {count}" for name, count in losses.items() if count]
+        state = "open" if self._pending_at_close is None else "closed"
+        return f"<Client {state} | {' | '.join(counts)}>"
 
     # Processes
 
     def __getstate__(self) -> Any:
         context.assert_spawning(self)  # by inheritance only, as every multiprocessing.Queue
-        return self.config.without_callbacks(), self._engine.descriptors(), self._maker
+        return self.config.without_callbacks(), self._engine.descriptors(), self._creator
 
     def __setstate__(self, state: Any) -> None:
-        config, descriptors, maker = state
-        self._assemble(config, Engine.inherit(config, descriptors), maker)
+        config, descriptors, creator = state
+        self._assemble(config, Engine.inherit(config, descriptors), creator)
 
-    def _close(self, left: int) -> None:
-        if os.getpid() == self._maker:
+    def _close(self, pending: int) -> None:
+        if os.getpid() == self._creator:
             self._queue.arena.close_for_good()
-        self._queue.producer.seal()
+        self._producer.seal()
         self._last_stats = self._queue.stats()
-        self._left = left
-        self._abandon.detach()
-        self._engine.stop(wait=left == 0)
-        self._tell_drops(self._drops.rest(time.monotonic()))
+        self._pending_at_close = pending
+        self._finalizer.detach()
+        self._engine.stop(wait=pending == 0)
+        self._log_drops(self._drop_throttle.remaining(time.monotonic()))
 
-    def _overflow(self, full: queue.Full, count: int = 1) -> None:
-        """No frame is free for `count` records: drop them, if the configuration asks for it."""
-        if self._drops_what_is_too_much:
+    def _drop(self, full: queue.Full, count: int = 1) -> None:
+        """Drop `count` records for which no frame is free, or raise BufferFullError."""
+        if self._drops_when_full:
             self._queue.counters.add(DROPPED_FULL, count)
-            self._tell_drops(self._drops.add(count, time.monotonic()))
+            self._log_drops(self._drop_throttle.count(count, time.monotonic()))
             return
         if isinstance(full, AbandonedError):
-            raise BufferFullError(f"nobody could deliver it: {full}")
+            raise BufferFullError(f"no worker can deliver events: {full}")
         raise BufferFullError(
-            f"all {self.config.flush_buffer_size:,} frames are in use: the platform is slower than "
-            "the events; raise flush_buffer_size or block_timeout, or set overflow"
+            f"all {self.config.flush_buffer_size:,} frames are in use: events arrive faster than "
+            "the platform accepts them; raise flush_buffer_size or block_timeout, or set overflow"
         )
 
-    def _tell_drops(self, count: Count) -> None:
-        if count:
-            _log.error("%s: buffer full", count.told("record", "dropped"))
+    def _log_drops(self, drops: Occurrences) -> None:
+        if drops:
+            _log.error("%s: buffer full", drops.describe("record", "dropped"))
 
     def _at_exit(self, started: float) -> None:
-        """Give the workers a last chance while this process lives; after it they go on alone."""
-        if self._left is not None:
+        """Let workers deliver for up to `exit_timeout`; after that they continue on their own."""
+        if self._pending_at_close is not None:
             return
-        self._tell_drops(self._drops.rest(time.monotonic()))
-        if os.getpid() == self._maker:
-            waited = time.monotonic() - started  # by other clients' flushes: it counts for all
-            self._queue.producer.flush(max(0.0, self.config.exit_timeout - waited))
+        self._log_drops(self._drop_throttle.remaining(time.monotonic()))
+        if os.getpid() == self._creator:
+            waited = time.monotonic() - started  # for other clients: the timeout is for all
+            self._producer.flush(max(0.0, self.config.exit_timeout - waited))
         else:
-            self._queue.producer.seal()
-        self._engine.take_leave()
+            self._producer.seal()
+        self._engine.ensure_worker_remains()
 
 
 _clients: weakref.WeakSet[Client] = weakref.WeakSet()
@@ -295,7 +309,7 @@ _clients: weakref.WeakSet[Client] = weakref.WeakSet()
 
 @atexit.register
 def _at_exit() -> None:
-    # Not `close`: handlers that run after this one, and finalizers, may still emit.
+    # This does not close the clients: later exit handlers, and finalizers, may still emit.
     started = time.monotonic()
     for client in list(_clients):
         client._at_exit(started)

@@ -1,4 +1,4 @@
-"""What can go wrong, by name. Every error survives pickling, with its attributes."""
+"""The errors that this package raises. Each one survives pickling, with its attributes."""
 
 import reprlib
 from collections.abc import Mapping
@@ -6,16 +6,16 @@ from typing import Any
 
 
 class DataArtError(Exception):
-    """Base of all errors that this package raises on purpose."""
+    """Base class of all errors that this package raises on purpose."""
 
 
 class ConfigError(DataArtError, ValueError):
-    """A setting is missing or wrong; the message names field, value and remedy.
+    """A setting is missing or invalid; the message names the field, the value and the fix.
 
     Attributes:
-        field: The setting's name, such as `flush_num_workers`, or None when no single one is
-            to blame.
-        shown: The refused value as the message shows it: short, and `***` for a secret. The
+        field: Name of the setting, such as `flush_num_workers`; None if the error concerns
+            several settings.
+        shown: The refused value as the message shows it: shortened, and `***` for a secret. The
             value itself is not kept: it may be a secret, and it may not survive pickling.
     """
 
@@ -26,11 +26,11 @@ class ConfigError(DataArtError, ValueError):
 
 
 class EventError(DataArtError, ValueError):
-    """An event cannot be sent as it is; the message names the path, the value and the remedy.
+    """An event cannot be sent; the message names the path, the value and the fix.
 
     Attributes:
-        path: Where the fault is, from the argument's name down, such as
-            `metadata.items[3].raw`; None when the event as a whole is at fault.
+        path: Path to the invalid value, beginning with the argument's name, such as
+            `metadata.items[3].raw`; None if the event as a whole is invalid.
     """
 
     def __init__(self, message: str, path: str | None = None) -> None:
@@ -39,15 +39,15 @@ class EventError(DataArtError, ValueError):
 
 
 class ActionsError(EventError):
-    """Some of the actions of one `emit_actions` cannot be sent; no other is harmed by them.
+    """Some actions of an `emit_actions` call cannot be sent; the other ones are unaffected.
 
     Attributes:
-        path: Where the first fault is, such as `actions[3].metadata.price`.
-        errors: One error for each that was refused, in their order; at most a few hundred.
-        accepted: How many others were accepted.
-        dropped: How many others were dropped (`overflow="drop"`).
-        finished: Whether all actions were looked at. If not, too many were refused, and the
-            iterable has not been drawn from any further.
+        path: Path to the first invalid value, such as `actions[3].metadata.price`.
+        errors: One error for each refused action, in order; at most a few hundred.
+        accepted: Valid events taken from the caller, including those that were dropped.
+        dropped: How many of the accepted events were dropped (`overflow="drop"`).
+        finished: Whether all actions were read. False means that too many were refused, and that
+            the rest of the iterable was not read.
     """
 
     def __init__(
@@ -68,11 +68,14 @@ class ActionsError(EventError):
 
 
 class BufferFullError(DataArtError):
-    """No frame is free: `overflow="raise"`, or `block_timeout` is over, or no worker can start.
+    """No frame is free.
+
+    The cause is `overflow="raise"`, an expired `block_timeout`, or that no worker can be started.
 
     Attributes:
-        accepted: How many actions of this `emit_actions` were accepted before; else 0.
-        rest: What it had drawn from its iterable and could not put any more; else empty.
+        accepted: Valid events taken from the caller, including those that were dropped. Counts
+            the actions of this `emit_actions` call before the error; 0 for other calls.
+        rest: Actions that were read from the iterable but not accepted; empty for other calls.
     """
 
     def __init__(
@@ -84,27 +87,27 @@ class BufferFullError(DataArtError):
 
 
 class ClosedError(DataArtError, ValueError):
-    """The client is closed; emit before `close()`, or make another client.
+    """The client is closed; emit before `close()`, or create another client.
 
-    A ValueError, as for every other closed thing: a file, a `multiprocessing.Queue`.
+    It is a ValueError, as a closed file and a closed `multiprocessing.Queue` raise.
     """
 
 
 def short_repr(value: object, limit: int = 80) -> str:
-    """Show a value in an error's message.
+    """Return a shortened `repr` of a value for an error message. Never raises.
 
     Args:
-        value: Anything, also an object whose own `repr` is endless or broken.
-        limit: The most characters of the answer.
+        value: Any object; its own `repr` may be very long or may raise.
+        limit: Maximum length of the result, in characters.
 
     Returns:
-        The value's `repr`, its middle left out when it is longer than the limit. Never raises.
+        The value's `repr`, with the middle left out if it is longer than the limit.
     """
     shortener = reprlib.Repr()
     shortener.maxstring = shortener.maxother = limit
     shortener.maxlevel = 2
     try:
         text = shortener.repr(value[:limit] if isinstance(value, bytes | bytearray) else value)
-    except Exception:  # noqa: BLE001 - a stranger's repr may raise anything; the message must not
-        text = f"<{type(value).__name__}, whose repr fails>"
+    except Exception:  # noqa: BLE001 - a caller's `repr` may raise anything; the message must not
+        text = f"<{type(value).__name__}, whose repr raises>"
     return text if len(text) <= limit else text[: limit - 1] + "…"

@@ -1,4 +1,4 @@
-"""What the client gave up on, as `on_failure` receives it."""
+"""The argument of `on_failure`: records that failed permanently."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -9,15 +9,15 @@ class Failure:
     """Records that will not be delivered, and why.
 
     Attributes:
-        reason: In words: `"rejected"` (the platform refuses these records whenever they are
-            sent), `"retries exhausted"`, `"delivery_timeout over"`, or `"spool full"` (there was
-            no room to park them any more until the platform answers again).
-        kind: What the records are.
-        records: The decoded events, as they stood in the request.
-        status: HTTP status of the last answer; None when there was no answer.
-        answer: The first bytes of the last answer as text, or the text of the exception.
-        attempts: How many tries have failed: requests of their own, or the one that found out for
-            all that the platform did not answer.
+        reason: `"rejected"` (the platform refuses these records permanently), `"retries
+            exhausted"`, `"delivery_timeout over"`, or `"spool full"` (the spool has no room to
+            park them until the platform is reachable again).
+        kind: Whether the records are actions or identities.
+        records: The decoded events, as they were sent.
+        status: HTTP status of the last response; None if there was no response.
+        answer: The first bytes of the last response as text, or the text of the exception.
+        attempts: Number of failed attempts. During an outage, one request may count as an attempt
+            for all waiting batches.
     """
 
     reason: str
@@ -28,7 +28,7 @@ class Failure:
     attempts: int = 1
 
     def __str__(self) -> str:
-        """Say it on one line, without the records: they may be personal data."""
+        """Describe the failure on one line, without the records: they may hold personal data."""
         plural = "actions" if self.kind == "action" else "identities"
         noun = self.kind if len(self.records) == 1 else plural
         times = "attempt" if self.attempts == 1 else "attempts"

@@ -1,4 +1,4 @@
-"""The face of a client: what an application depends on, so that its tests can do without one."""
+"""The interface of a client: applications depend on it, and their tests can substitute it."""
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
@@ -9,11 +9,14 @@ from dataart_mp.stats import Stats
 
 
 class Emitted(NamedTuple):
-    """What became of the actions of one `emit_actions`.
+    """The result of an `emit_actions` call.
+
+    The other `accepted - dropped` events are in the queue of the client.
 
     Attributes:
-        accepted: How many will be delivered; `emit_action` would have returned True.
-        dropped: How many were dropped and counted; `emit_action` would have returned False.
+        accepted: Valid events taken from the caller, including those that were dropped.
+        dropped: How many of the accepted events were dropped (`overflow="drop"`); for each of
+            them `emit_action` would have returned False.
     """
 
     accepted: int
@@ -22,7 +25,7 @@ class Emitted(NamedTuple):
 
 @runtime_checkable
 class DataArtClient(Protocol):
-    """What `Client`, `testing.RecordingClient` and your own mock have in common."""
+    """The methods that `Client`, `testing.RecordingClient` and custom mocks have in common."""
 
     def emit_action(
         self,
@@ -32,75 +35,75 @@ class DataArtClient(Protocol):
         timestamp: datetime | str | None = None,
         metadata: Mapping[str, Any] | None = None,
     ) -> bool:
-        """Hand over what a user did.
+        """Emit an action: what a user did.
 
         Args:
-            key: What was done; not empty.
-            user_key: Who did it; not empty.
-            is_anonymous_user: Whether `user_key` stands for somebody unknown.
-            timestamp: When; None is now, a naive datetime is local time, text must be RFC 3339
-                with an offset.
-            metadata: What else is known. It is encoded at once: later changes have no effect.
+            key: Name of the action; non-empty.
+            user_key: Key of the user; non-empty.
+            is_anonymous_user: Whether `user_key` stands for an unknown user.
+            timestamp: Time of the action. None is now, a naive datetime is local time, text must
+                be RFC 3339 with an offset.
+            metadata: Further data. It is encoded during the call: later changes have no effect.
 
         Returns:
-            True; False when no buffer is free and the event was dropped and counted.
+            True, or False if no buffer is free and the event was dropped and counted.
 
         Raises:
-            EventError: The event cannot be sent; nothing else is harmed.
-            BufferFullError: No buffer is free, and the configuration asks to be told so.
+            EventError: The event cannot be sent; other events are unaffected.
+            BufferFullError: No buffer is free, and the client is configured to raise.
             ClosedError: The client is closed.
         """
         ...
 
     def emit_actions(self, actions: Iterable[Mapping[str, Any]]) -> Emitted:
-        """Hand over what users did: many actions, at a lower price for each.
+        """Emit many actions in one call, at a lower cost for each.
 
         Args:
-            actions: For each action the arguments of `emit_action`, by name. They are drawn and
-                handed over in groups of a few hundred at most; so it may be endless, and
-                what it raises passes through when all that it gave before is handed over.
+            actions: Mappings of the arguments of `emit_action`, by name. They are read and emitted
+                in groups of at most a few hundred, so the iterable may be infinite. An exception
+                that it raises is passed on after all actions before it are emitted.
 
         Returns:
-            How many were accepted, and how many dropped.
+            The number of accepted events, and how many of them were dropped.
 
         Raises:
-            ActionsError: Some cannot be sent; it names each, such as
-                `actions[3].metadata.price`. It is raised at the end, when all others are handed
-                over, or when a hundred were refused.
-            BufferFullError: No buffer is free, and the configuration asks to be told so. What was
-                drawn and not handed over is in its `rest`.
+            ActionsError: Some actions cannot be sent; it names each, such as
+                `actions[3].metadata.price`. It is raised at the end, when all other actions are
+                emitted, or after a hundred were refused.
+            BufferFullError: No buffer is free, and the client is configured to raise. Its `rest`
+                holds the actions that were read but not accepted.
             ClosedError: The client is closed.
         """
         ...
 
     def identify(self, user_key: str, metadata: Mapping[str, Any] | None = None) -> bool:
-        """Hand over who a user is. Returns and raises as `emit_action` does."""
+        """Emit an identity: who a user is. Returns and raises as `emit_action` does."""
         ...
 
     def flush(self, timeout: float | None = None) -> int:
-        """Wait until all that was handed over is settled.
+        """Wait until all emitted events are settled.
 
         Args:
-            timeout: Seconds; None waits as long as it takes.
+            timeout: Seconds; None waits without a limit.
 
         Returns:
-            The number of records still pending: 0 is all settled.
+            The number of records that are still pending; 0 means that all are settled.
         """
         ...
 
     def close(self, timeout: float | None = None) -> int:
-        """Flush, and take no more events. Closing twice does no harm.
+        """Flush, and accept no more events. A second call has no effect.
 
         Args:
-            timeout: Seconds; None waits as long as it takes.
+            timeout: Seconds; None waits without a limit.
 
         Returns:
-            The number of records still pending: 0 is all settled.
+            The number of records that are still pending; 0 means that all are settled.
         """
         ...
 
     def stats(self) -> Stats:
-        """Return the balance of records at this moment."""
+        """Return a snapshot of the counters."""
         ...
 
     def __enter__(self) -> Self: ...

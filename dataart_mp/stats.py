@@ -1,4 +1,4 @@
-"""The balance sheet of records: every accepted record stands in exactly one other column.
+"""The balance sheet of records: each accepted record is counted in exactly one other column.
 
 accepted = delivered + pending + parked + dropped + rejected + failed
 """
@@ -9,20 +9,20 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, kw_only=True)
 class Stats:
-    """Counters since the client was made, over all its processes, at one moment.
+    """A snapshot of a client's counters, summed over all its processes since its creation.
 
     Attributes:
-        accepted: Valid events that were handed over, those dropped included.
+        accepted: Valid events taken from the caller, including those that were dropped.
         delivered: Records that the platform confirmed.
-        pending: Records that wait, or are on their way.
-        dropped: Records that were let go before they were sent, by reason.
-        rejected: Records that the platform refused for good.
-        failed: Records that were given up on: their retries are exhausted.
-        parked: Records in the spool whose retries are exhausted; they are sent again when the
-            platform answers again.
-        retries: Requests that were sent again.
-        requests: Requests sent, the retries included; one that went out twice, as the server
-            just then closed the connection, counts once.
+        pending: Records that are waiting or being sent.
+        dropped: How many of the accepted events were dropped before they were sent, by reason.
+        rejected: Records that the platform refused permanently.
+        failed: Records that were abandoned because their retries are exhausted.
+        parked: Records in the spool whose retries are exhausted; they are sent when the platform
+            is reachable again.
+        retries: Requests that repeated a failed one.
+        requests: Requests sent, including retries. A request that was repeated at once because
+            the server had just closed the connection counts once.
         bytes: Bytes of request bodies sent, before compression.
     """
 
@@ -39,7 +39,7 @@ class Stats:
 
     @property
     def total_dropped(self) -> int:
-        """Records dropped, for all reasons together."""
+        """Number of dropped records, for all reasons."""
         return sum(self.dropped.values())
 
     @property
@@ -49,7 +49,7 @@ class Stats:
         return self.accepted == settled + self.pending + self.parked
 
     def __str__(self) -> str:
-        """Write the balance as an equation, then the traffic; columns at zero are left out."""
+        """Show the balance as an equation, then the traffic; columns that are zero are left out."""
         return f"{self._balance()} | {self._traffic()}"
 
     def _balance(self) -> str:

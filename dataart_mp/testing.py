@@ -1,4 +1,4 @@
-"""For your tests: a client that keeps what it is given instead of sending it.
+"""A client for an application's tests: it keeps events in memory instead of sending them.
 
     def test_a_signup_is_recorded():
         client = RecordingClient()
@@ -6,7 +6,7 @@
         assert client.actions[0].key == "signup"
         assert client.actions[0].metadata == {"plan": "free"}
 
-What is under test takes a `dataart_mp.DataArtClient`, which this one is.
+The code under test takes a `dataart_mp.DataArtClient`; `RecordingClient` is one.
 """
 
 import json
@@ -25,19 +25,19 @@ from dataart_mp.protocol import Emitted
 from dataart_mp.queue.frame_writer import Taken
 from dataart_mp.stats import Stats
 
-_PORTION: Final = 256
+_FRAME_RECORDS: Final = 256
 
 
 @dataclass(frozen=True)
 class Action:
-    """What a user did, as the platform would have received it.
+    """A recorded action, as the platform would have received it.
 
     Attributes:
-        key: What was done.
-        user_key: Who did it.
-        is_anonymous_user: Whether `user_key` stands for somebody unknown.
-        timestamp: When; aware, to the microsecond.
-        metadata: What else is known, decoded from JSON: a tuple has become a list, and so on.
+        key: Name of the action.
+        user_key: Key of the user.
+        is_anonymous_user: Whether `user_key` stands for an unknown user.
+        timestamp: Time of the action: an aware datetime, precise to the microsecond.
+        metadata: Further data, decoded from JSON: a tuple has become a list, for example.
     """
 
     key: str
@@ -49,11 +49,11 @@ class Action:
 
 @dataclass(frozen=True)
 class Identity:
-    """Who a user is, as the platform would have received it.
+    """A recorded identity, as the platform would have received it.
 
     Attributes:
-        user_key: The user.
-        metadata: What is known of the user, decoded from JSON.
+        user_key: Key of the user.
+        metadata: Data about the user, decoded from JSON.
     """
 
     user_key: str
@@ -61,26 +61,26 @@ class Identity:
 
 
 class RecordingClient:
-    """A `DataArtClient` that records. It needs no configuration, and starts and sends nothing.
+    """A `DataArtClient` that records events. It needs no configuration, and sends nothing.
 
-    Events are validated and encoded as the real client does it, so a test meets the same errors;
-    what is recorded has been through JSON and back. Any number of threads may use it.
+    It validates and encodes events as `Client` does, so a test sees the same errors. Recorded
+    events are decoded from their JSON. The client is thread-safe.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._is_closed = False
-        self._forget()
+        self._reset()
 
     @property
     def actions(self) -> list[Action]:
-        """The actions so far, oldest first; a copy."""
+        """A copy of the recorded actions, oldest first."""
         with self._lock:
             return list(self._actions)
 
     @property
     def identities(self) -> list[Identity]:
-        """The identities so far, oldest first; a copy."""
+        """A copy of the recorded identities, oldest first."""
         with self._lock:
             return list(self._identities)
 
@@ -92,7 +92,7 @@ class RecordingClient:
         timestamp: datetime | str | None = None,
         metadata: Mapping[str, Any] | None = None,
     ) -> bool:
-        """Record what a user did. See `DataArtClient.emit_action`; nothing is ever dropped.
+        """Record an action. See `DataArtClient.emit_action`; nothing is ever dropped.
 
         Raises:
             EventError: The event cannot be sent.
@@ -104,17 +104,17 @@ class RecordingClient:
         return True
 
     def emit_actions(self, actions: Iterable[Mapping[str, Any]]) -> Emitted:
-        """Record what users did. See `DataArtClient.emit_actions`; nothing is ever dropped.
+        """Record many actions. See `DataArtClient.emit_actions`; nothing is ever dropped.
 
         Raises:
-            ActionsError: Some cannot be sent; the others are recorded.
+            ActionsError: Some actions cannot be sent; the other ones are recorded.
             ClosedError: The client is closed.
         """
         self._refuse_if_closed()
-        return Bulk(actions, _PORTION, self._record, _drop_nothing).run()
+        return Bulk(actions, _FRAME_RECORDS, self._record, _never_full).run()
 
     def identify(self, user_key: str, metadata: Mapping[str, Any] | None = None) -> bool:
-        """Record who a user is. Returns and raises as `emit_action` does."""
+        """Record an identity. Returns and raises as `emit_action` does."""
         self._refuse_if_closed()
         record = encode_identity(user_key, metadata)
         with self._lock:
@@ -122,25 +122,25 @@ class RecordingClient:
             self._bytes += len(record)
         return True
 
-    def flush(self, timeout: float | None = None) -> int:  # noqa: ARG002 - of the protocol
+    def flush(self, timeout: float | None = None) -> int:  # noqa: ARG002 - the protocol has it
         """Return 0: nothing is ever pending."""
         return 0
 
-    def close(self, timeout: float | None = None) -> int:  # noqa: ARG002 - of the protocol
-        """Take no more events, and return 0. What was recorded stays."""
+    def close(self, timeout: float | None = None) -> int:  # noqa: ARG002 - the protocol has it
+        """Accept no more events, and return 0. Recorded events are kept."""
         self._is_closed = True
         return 0
 
     def stats(self) -> Stats:
-        """Return the balance: all that was recorded counts as delivered."""
+        """Return the counters: each recorded event counts as delivered."""
         with self._lock:
             count = len(self._actions) + len(self._identities)
             return Stats(accepted=count, delivered=count, bytes=self._bytes)
 
     def clear(self) -> None:
-        """Forget all that was recorded; a closed client stays closed."""
+        """Remove all recorded events; a closed client stays closed."""
         with self._lock:
-            self._forget()
+            self._reset()
 
     def __enter__(self) -> Self:
         return self
@@ -158,7 +158,7 @@ class RecordingClient:
         counts = f"actions {len(self._actions)} | identities {len(self._identities)}"
         return f"<RecordingClient {state} | {counts}>"
 
-    def _forget(self) -> None:
+    def _reset(self) -> None:
         self._actions: list[Action] = []
         self._identities: list[Identity] = []
         self._bytes = 0
@@ -173,7 +173,7 @@ class RecordingClient:
 
     def _refuse_if_closed(self) -> None:
         if self._is_closed:
-            raise ClosedError("the client is closed; emit before close(), or make another client")
+            raise ClosedError("the client is closed; emit before close(), or create another client")
 
 
 def _action(line: bytes) -> Action:
@@ -182,5 +182,5 @@ def _action(line: bytes) -> Action:
     return Action(**fields)
 
 
-def _drop_nothing(full: queue.Full, count: int) -> NoReturn:
-    raise AssertionError(f"a recording client is never full, and yet of {count} it was") from full
+def _never_full(full: queue.Full, count: int) -> NoReturn:
+    raise AssertionError(f"a recording client is never full, but refused {count} records") from full

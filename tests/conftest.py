@@ -1,9 +1,9 @@
-"""What all tests share: a sink, servers, senders, and applications that run as a user's would."""
+"""Fixtures for all tests: a sink, servers, senders, and applications that run as a user's would."""
 
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,26 +13,26 @@ import trustme
 from dataart_mp import Client, ClientConfig, HTTPOptions
 from dataart_mp.devsink.process import SinkProcess
 from dataart_mp.transport.sender import Sender
-from tests.support import environment
+from tests.support import App, Configure, environment
 from tests.transport.servers import KEY, Handle, RawServer, SenderTo, Serve
 
 
 @pytest.fixture(autouse=True)
 def _every_client_balances(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever a test does with a client: when it is closed, no record is unaccounted for."""
+    """Check in every test that the counters of a client balance when it is closed."""
     close = Client.close
 
     def close_and_check(client: Client, timeout: float | None = None) -> int:
-        left = close(client, timeout)
+        pending = close(client, timeout)
         stats = client.stats()
         assert stats.balanced, stats
-        return left
+        return pending
 
     monkeypatch.setattr(Client, "close", close_and_check)
 
 
 def pytest_configure() -> None:
-    """As in the foreground: a shell starts what it runs in the background deaf to Ctrl-C."""
+    """Restore the handler of Ctrl-C: a shell ignores SIGINT in background processes."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
@@ -40,12 +40,12 @@ def pytest_configure() -> None:
 def sink() -> Iterator[SinkProcess]:
     with SinkProcess() as process:
         yield process
-        process.kill()  # nobody needs its balance any more, and a stop in order takes longer
+        process.kill()  # faster than a graceful stop, whose final counters no test needs
 
 
 @pytest.fixture
-def config(sink: SinkProcess) -> Callable[..., ClientConfig]:
-    """Makes a configuration that ships to the sink, and doesn't wait long for anything."""
+def config(sink: SinkProcess) -> Configure:
+    """Creates a configuration that ships to the sink, with short waits."""
 
     def make(**settings: Any) -> ClientConfig:
         defaults = {
@@ -61,14 +61,14 @@ def config(sink: SinkProcess) -> Callable[..., ClientConfig]:
 
 
 @pytest.fixture
-def client(config: Callable[..., ClientConfig]) -> Iterator[Client]:
-    with Client(config()) as made:
-        yield made
+def client(config: Configure) -> Iterator[Client]:
+    with Client(config()) as client:
+        yield client
 
 
 @pytest.fixture
 def env(sink: SinkProcess) -> dict[str, str]:
-    """What a user has exported to ship to the sink, and to not wait long for anything."""
+    """Environment variables of a user that ship to the sink, with short waits."""
     return environment(
         DATAART_API_KEY="secret-key",
         DATAART_BASE_URL=sink.url,
@@ -78,8 +78,8 @@ def env(sink: SinkProcess) -> dict[str, str]:
 
 
 @pytest.fixture
-def app(tmp_path: Path) -> Callable[..., "subprocess.CompletedProcess[str]"]:
-    """Runs the text of a script as an application of its own, and waits for its end."""
+def app(tmp_path: Path) -> App:
+    """Runs the text of a script as a separate application, and waits for its end."""
 
     def run(text: str, *arguments: object, **options: Any) -> "subprocess.CompletedProcess[str]":
         script = tmp_path / "app.py"
@@ -98,7 +98,7 @@ def app(tmp_path: Path) -> Callable[..., "subprocess.CompletedProcess[str]"]:
 
 @pytest.fixture
 def serve() -> Iterator[Serve]:
-    """Starts servers that do what the test says."""
+    """Starts servers whose behaviour the test defines."""
     servers: list[RawServer] = []
 
     def start(handle: Handle, **options: Any) -> RawServer:
@@ -112,7 +112,7 @@ def serve() -> Iterator[Serve]:
 
 @pytest.fixture
 def sender_to() -> Iterator[SenderTo]:
-    """Makes senders to a URL; their connections end with the test."""
+    """Creates senders to a URL; their connections are closed after the test."""
     senders: list[Sender] = []
 
     def make(url: str, *, settings: dict[str, Any] = {}, **http: Any) -> Sender:  # noqa: B006
@@ -134,12 +134,12 @@ def _platform() -> Iterator[SinkProcess]:
 
 @pytest.fixture
 def platform(_platform: SinkProcess) -> SinkProcess:
-    """A sink that has seen nothing yet."""
+    """A sink that has received nothing."""
     _platform.reset()
     return _platform
 
 
 @pytest.fixture(scope="session")
 def authority() -> trustme.CA:
-    """A private authority that only the tests trust."""
+    """A private certificate authority that only the tests trust."""
     return trustme.CA()

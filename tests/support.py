@@ -1,59 +1,84 @@
-"""What tests share: an environment, waiting for facts, and looks at processes."""
+"""Shared helpers: environments, scripts, waiting for conditions, and the state of processes.
+
+Tests reach the internals of a client only through this module.
+"""
 
 import os
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import psutil
 
-from dataart_mp import Client
+from dataart_mp import Client, ClientConfig
+from dataart_mp.queue.arena import WAITING
 
 WAIT_SECONDS = 30.0
 
+Configure = Callable[..., ClientConfig]
+"""The fixture `config`: creates a configuration."""
+
+App = Callable[..., subprocess.CompletedProcess[str]]
+"""The fixture `app`: runs a script as an application."""
+
+SCRIPT = """
+import os, signal, sys, threading, time
+from dataart_mp import Client, ClientConfig
+
+def workers_of(client):
+    return client._engine.workers()
+"""
+"""The first lines of a script that runs as an application."""
+
 
 def environment(**variables: str) -> dict[str, str]:
-    """Ours, without what would configure a client, and with these variables."""
-    ours = {name: text for name, text in os.environ.items() if not name.startswith("DATAART_")}
-    return {**ours, **variables}
+    """Return the environment without variables that configure a client, plus these."""
+    inherited = {name: text for name, text in os.environ.items() if not name.startswith("DATAART_")}
+    return {**inherited, **variables}
 
 
 def wait_until(reached: Callable[[], object], seconds: float = WAIT_SECONDS) -> None:
-    """Wait for a fact; fail when it doesn't come about."""
+    """Wait until a condition holds; fail if it does not within `seconds`."""
     deadline = time.monotonic() + seconds
     while not reached():
-        assert time.monotonic() < deadline, f"not within {seconds} s"
+        assert time.monotonic() < deadline, f"not reached within {seconds} s"
         time.sleep(0.01)
 
 
 def workers_of(client: Client) -> list[int]:
-    """The process ids of the client's workers."""
+    """Return the process ids of the client's workers."""
     return client._engine.workers()
 
 
+def waiting_frames(client: Client) -> list[int]:
+    """Return the numbers of the client's frames that wait for a retry."""
+    return [*client._queue.arena.all_in(WAITING)]
+
+
 def arena_of(pid: int) -> str:
-    """Which arena a worker has mapped: the inode of its file."""
+    """Return the arena that a worker has mapped: the inode of its file."""
     return _arenas(pid).pop()
 
 
 def holders(arena: str) -> set[int]:
-    """The processes that have an arena mapped."""
+    """Return the processes that have an arena mapped."""
     return {pid for pid in psutil.pids() if arena in _arenas(pid)}
 
 
 def _arenas(pid: int) -> set[str]:
     try:
         lines = Path(f"/proc/{pid}/maps").read_text().splitlines()
-    except OSError:  # it has gone
+    except OSError:  # the process has ended
         return set()
     return {line.split()[4] for line in lines if "memfd:dataart_mp" in line}
 
 
 def all_gone(pids: list[int]) -> bool:
-    """Whether none of these processes is there, not as a zombie either."""
+    """Whether none of these processes exists, not even as a zombie."""
     return not any(psutil.pid_exists(pid) for pid in pids)
 
 
 def open_descriptors() -> int:
-    """How many descriptors this process has open."""
+    """Return the number of open descriptors of this process."""
     return sum(1 for _ in Path("/dev/fd").iterdir())

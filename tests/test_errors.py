@@ -1,4 +1,4 @@
-"""Errors name what is wrong, and arrive whole in another process."""
+"""Errors name the invalid value, and can be sent to another process."""
 
 import pickle
 
@@ -33,7 +33,7 @@ def test_an_error_survives_pickling_with_its_message_and_attributes(error: DataA
 
 
 @pytest.mark.parametrize("error", ERRORS, ids=repr)
-def test_one_except_clause_catches_all_errors_of_the_package(error: DataArtError) -> None:
+def test_data_art_error_is_the_base_of_all_errors(error: DataArtError) -> None:
     assert isinstance(error, DataArtError)
 
 
@@ -52,7 +52,7 @@ class Endless:
         return "x" * 1_000_000
 
 
-def test_a_short_value_is_shown_as_it_is() -> None:
+def test_a_short_value_is_shown_unchanged() -> None:
     assert short_repr({"a": [1, "b"]}) == "{'a': [1, 'b']}"
 
 

@@ -1,4 +1,4 @@
-"""What `on_failure` receives tells the whole story on one line, without the events."""
+"""A `Failure` describes itself on one line, without the content of events."""
 
 import pickle
 
@@ -14,7 +14,7 @@ def test_a_failure_reads_as_one_line() -> None:
     assert str(failure) == "1 action rejected after 1 attempt: status 422, 'bad key'"
 
 
-def test_a_failure_without_an_answer_says_so() -> None:
+def test_a_failure_without_a_response_says_so() -> None:
     failure = Failure(
         reason="retries exhausted",
         kind="identity",
@@ -26,7 +26,7 @@ def test_a_failure_without_an_answer_says_so() -> None:
     assert str(failure) == expected
 
 
-def test_the_line_does_not_show_what_the_events_hold() -> None:
+def test_the_line_does_not_show_the_content_of_events() -> None:
     failure = Failure(reason="rejected", kind="action", records=(ACTION,), status=400)
     assert "ann" not in str(failure)
 

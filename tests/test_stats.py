@@ -1,4 +1,4 @@
-"""The balance sheet balances, or says that it does not."""
+"""`Stats` shows whether every accepted record is accounted for."""
 
 import dataclasses
 import pickle
@@ -20,7 +20,7 @@ EVERY_COLUMN = Stats(
 )
 
 
-def test_nothing_accepted_is_balanced() -> None:
+def test_empty_stats_are_balanced() -> None:
     assert Stats().balanced
 
 
@@ -29,12 +29,12 @@ def test_every_column_counts_once_in_the_balance() -> None:
 
 
 @pytest.mark.parametrize("column", ["accepted", "delivered", "pending", "rejected", "failed"])
-def test_one_record_too_many_in_any_column_is_noticed(column: str) -> None:
+def test_an_extra_record_in_any_column_unbalances(column: str) -> None:
     change = {column: getattr(EVERY_COLUMN, column) + 1}
     assert not dataclasses.replace(EVERY_COLUMN, **change).balanced
 
 
-def test_one_dropped_record_too_many_is_noticed() -> None:
+def test_an_extra_dropped_record_unbalances() -> None:
     assert not dataclasses.replace(EVERY_COLUMN, dropped={"buffer full": 8}).balanced
 
 
@@ -42,7 +42,7 @@ def test_total_dropped_is_the_sum_over_all_reasons() -> None:
     assert EVERY_COLUMN.total_dropped == 7
 
 
-def test_the_balance_reads_as_an_equation_without_its_zeros() -> None:
+def test_the_balance_is_an_equation_without_zero_columns() -> None:
     stats = Stats(accepted=120, delivered=100, pending=20, requests=7, retries=1, bytes=12345)
     equation = "accepted 120 = delivered 100 + pending 20"
     assert str(stats) == f"{equation} | requests 7, retries 1, bytes 12345"
@@ -55,7 +55,7 @@ def test_the_equation_names_every_loss() -> None:
     )
 
 
-def test_an_unbalanced_sheet_says_so() -> None:
+def test_unbalanced_stats_show_an_inequality() -> None:
     assert str(Stats(accepted=2, delivered=1)).startswith("accepted 2 ≠ delivered 1 |")
 
 

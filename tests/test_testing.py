@@ -1,4 +1,4 @@
-"""A recording client is as strict as the real one, and keeps what the platform would have got."""
+"""A recording client validates as `Client` does, and keeps what the platform would receive."""
 
 import threading
 from datetime import UTC, datetime
@@ -20,32 +20,32 @@ def client() -> RecordingClient:
     return RecordingClient()
 
 
-def test_an_action_is_kept_as_the_platform_would_have_got_it(client: RecordingClient) -> None:
+def test_an_action_is_recorded_as_the_platform_would_receive_it(client: RecordingClient) -> None:
     assert client.emit_action("signup", "ann", True, MOMENT, {"tags": {"new"}, "at": (1, 2)})
     assert client.actions == [
         Action("signup", "ann", True, MOMENT, {"tags": ["new"], "at": [1, 2]}),
     ]
 
 
-def test_an_identity_is_kept_as_the_platform_would_have_got_it(client: RecordingClient) -> None:
+def test_an_identity_is_recorded_as_the_platform_would_receive_it(client: RecordingClient) -> None:
     assert client.identify("ann", {"plan": "free"})
     assert client.identify("bob")
     assert client.identities == [Identity("ann", {"plan": "free"}), Identity("bob", None)]
 
 
-def test_an_action_without_a_timestamp_happened_now(client: RecordingClient) -> None:
+def test_an_action_without_a_timestamp_gets_the_current_time(client: RecordingClient) -> None:
     before = datetime.now(UTC)
     client.emit_action("signup", "ann")
     assert before <= client.actions[0].timestamp <= datetime.now(UTC)
 
 
-def test_events_are_kept_in_order(client: RecordingClient) -> None:
+def test_events_are_recorded_in_order(client: RecordingClient) -> None:
     for key in "abc":
         client.emit_action(key, "ann")
     assert [action.key for action in client.actions] == ["a", "b", "c"]
 
 
-def test_what_is_recorded_is_no_longer_the_caller_s(client: RecordingClient) -> None:
+def test_recorded_events_do_not_change_with_the_caller_s_objects(client: RecordingClient) -> None:
     metadata = {"seats": [1]}
     client.emit_action("signup", "ann", metadata=metadata)
     metadata["seats"].append(2)
@@ -65,7 +65,7 @@ def test_what_is_recorded_is_no_longer_the_caller_s(client: RecordingClient) -> 
     ],
     ids=repr,
 )
-def test_an_action_that_the_real_client_refuses_is_refused_alike(
+def test_an_action_that_the_real_client_refuses_is_refused(
     client: RecordingClient, arguments: Any
 ) -> None:
     with pytest.raises(EventError) as real:
@@ -77,7 +77,7 @@ def test_an_action_that_the_real_client_refuses_is_refused_alike(
     assert client.stats() == Stats()
 
 
-def test_an_identity_that_the_real_client_refuses_is_refused_alike(
+def test_an_identity_that_the_real_client_refuses_is_refused(
     client: RecordingClient,
 ) -> None:
     with pytest.raises(EventError, match=r"^metadata\.raw: bytes"):
@@ -92,7 +92,7 @@ def test_nothing_is_ever_pending(client: RecordingClient) -> None:
     assert client.close(timeout=1.0) == 0
 
 
-def test_a_closed_client_takes_no_more_events_but_shows_what_it_has(
+def test_a_closed_client_refuses_events_but_keeps_recorded_ones(
     client: RecordingClient,
 ) -> None:
     client.emit_action("signup", "ann")
@@ -114,7 +114,7 @@ def test_leaving_the_with_block_closes(client: RecordingClient) -> None:
         client.identify("ann")
 
 
-def test_the_stats_balance_with_all_delivered(client: RecordingClient) -> None:
+def test_stats_count_all_events_as_delivered(client: RecordingClient) -> None:
     client.emit_action("signup", "ann", timestamp=MOMENT)
     client.identify("ann")
     size = len(encode_action("signup", "ann", timestamp=MOMENT)) + len(encode_identity("ann"))
@@ -122,7 +122,7 @@ def test_the_stats_balance_with_all_delivered(client: RecordingClient) -> None:
     assert client.stats().balanced
 
 
-def test_clear_forgets_all_that_was_recorded(client: RecordingClient) -> None:
+def test_clear_removes_all_recorded_events(client: RecordingClient) -> None:
     client.emit_action("signup", "ann")
     client.identify("ann")
     client.clear()
@@ -131,14 +131,14 @@ def test_clear_forgets_all_that_was_recorded(client: RecordingClient) -> None:
     assert client.stats().accepted == 1
 
 
-def test_the_repr_tells_the_state(client: RecordingClient) -> None:
+def test_the_repr_shows_the_state(client: RecordingClient) -> None:
     client.emit_action("signup", "ann")
     assert repr(client) == "<RecordingClient open | actions 1 | identities 0>"
     client.close()
     assert repr(client) == "<RecordingClient closed | actions 1 | identities 0>"
 
 
-def test_threads_lose_nothing_of_each_other(client: RecordingClient) -> None:
+def test_events_of_concurrent_threads_are_all_recorded(client: RecordingClient) -> None:
     def emit() -> None:
         for _ in range(200):
             client.emit_action("signup", "ann")
@@ -154,7 +154,7 @@ def test_threads_lose_nothing_of_each_other(client: RecordingClient) -> None:
     assert client.stats().balanced
 
 
-def test_two_clients_do_not_disturb_each_other() -> None:
+def test_two_clients_do_not_affect_each_other() -> None:
     one, other = RecordingClient(), RecordingClient()
     one.identify("ann")
     one.close()

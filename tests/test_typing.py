@@ -1,4 +1,4 @@
-"""What a user's own type checker makes of the package."""
+"""A user's type checker accepts correct use of the package, and reports errors."""
 
 import textwrap
 from pathlib import Path
@@ -89,7 +89,7 @@ with Client(config) as client:
     accepted: int = client.emit_actions(rows).accepted
     accepted, dropped = client.emit_actions({**row, "metadata": {"n": 1}} for row in rows)
 interval: float = config.flush_interval
-patience: float | None = config.block_timeout
+timeout: float | None = config.block_timeout
 workers: int = config.flush_num_workers
 authorities: str | None = config.http.ca_file
 """
@@ -115,12 +115,12 @@ WRONG = [
 
 @pytest.fixture
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    # One for all tests of this file: reading the standard library's stubs is what takes long.
+    # Shared by all tests of this file: reading the stubs of the standard library takes long.
     return tmp_path_factory.getbasetemp() / "mypy"
 
 
 def check(code: str, directory: Path, cache: Path) -> list[str]:
-    """Type-check a user's module as strictly as mypy can; return its complaints."""
+    """Type-check a user's module with `mypy --strict`, and return the messages."""
     module = directory / "user.py"
     module.write_text(PREAMBLE + textwrap.dedent(code))
     flags = ["--strict", "--no-error-summary", "--config-file="]
@@ -129,18 +129,18 @@ def check(code: str, directory: Path, cache: Path) -> list[str]:
     return output.splitlines()
 
 
-def test_a_mock_of_one_s_own_and_a_recording_client_pass_for_a_dataart_client(
+def test_a_custom_mock_and_a_recording_client_are_accepted_as_a_dataart_client(
     tmp_path: Path, cache: Path
 ) -> None:
     assert check(RIGHT, tmp_path, cache) == []
 
 
-def test_each_wrong_line_is_found_and_no_other(tmp_path: Path, cache: Path) -> None:
-    complaints = check("\n".join(line for line, _ in WRONG), tmp_path, cache)
+def test_only_the_wrong_lines_are_reported(tmp_path: Path, cache: Path) -> None:
+    messages = check("\n".join(line for line, _ in WRONG), tmp_path, cache)
     first = PREAMBLE.count("\n") + 1
     found = {
-        (int(complaint.split(":")[1]) - first, complaint.rpartition("[")[2].rstrip("]"))
-        for complaint in complaints
-        if ": error:" in complaint
+        (int(message.split(":")[1]) - first, message.rpartition("[")[2].rstrip("]"))
+        for message in messages
+        if ": error:" in message
     }
     assert found == {(index, code) for index, (_, code) in enumerate(WRONG)}

@@ -1,1 +1,1 @@
-"""What runs in the application's process: an event becomes a record, which goes into the queue."""
+"""The part of the client that runs in the application's process: it encodes and queues events."""

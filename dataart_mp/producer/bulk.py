@@ -1,11 +1,12 @@
-"""Many actions in one call: drawn from an iterable, encoded and put by the group.
+"""Emit many actions in one call: read them from an iterable, encode and append them in groups.
 
-    iterable ──draw──► group ──columns──► events ──encoder──► lines ──take──► the frame that is open
-                         └──────── one by one, if they are not of the usual form ────────┘
+    iterable ──read──► group ──columns──► events ──encoder──► lines ──take──► open frame
+                         └──── one by one, if they are not of the usual form ────────┘
 
-What was drawn is put before more is drawn, whatever the iterable raises. A group is no larger than
-what came within `_GROUP_SECONDS` at the pace of the last one: events that trickle in are put one by
-one, and do not wait for each other. (A process that forks while it draws has the group twice.)
+Each group is appended before more is read, whatever the iterable raises. A group holds no more
+actions than arrived within `_GROUP_SECONDS` at the rate of the previous one: actions that arrive
+slowly are appended one by one, and do not wait for each other. (If the process forks while it
+reads, parent and child both emit the current group.)
 """
 
 import itertools
@@ -15,143 +16,144 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, Final
 
 from dataart_mp.errors import ActionsError, BufferFullError, EventError, short_repr
-from dataart_mp.producer.columns import FIELDS, NEEDED, Event, as_events
+from dataart_mp.producer.columns import FIELDS, REQUIRED, Event, as_events
 from dataart_mp.producer.encoder import encode_action, encode_events
 from dataart_mp.protocol import Emitted
 from dataart_mp.queue.frame_writer import Taken
 
-_MOST_IN_GROUP: Final = 256
+_MAX_GROUP: Final = 256
 _GROUP_SECONDS: Final = 0.01
-# When so many were refused, it is no accident: no more is drawn.
-_MOST_REFUSED: Final = 100
+# So many refused actions are no coincidence: the source is wrong, and reading stops.
+_MAX_REFUSED: Final = 100
 _EXAMPLE: Final = '{"key": "play", "user_key": "ann"}'
 
 Take = Callable[[memoryview, int], Taken]
-"""Takes at least the first of some records; queue.Full, EventError: it cannot."""
+"""Takes at least the first of some records; raises queue.Full or EventError if it cannot."""
 
 Drop = Callable[[queue.Full, int], None]
-"""Drops so many records, or says why not by a BufferFullError."""
+"""Drops that many records; raises BufferFullError if records must not be dropped."""
 
 
 class Bulk:
-    """One `emit_actions`.
+    """One call of `emit_actions`.
 
     Args:
         actions: Mappings of the arguments of `emit_action`, by name.
-        portion: How many records make a frame full.
-        take: Where records go.
-        drop: What is asked when there is no room for them.
+        portion: Number of records in a full frame.
+        take: Appends records to the queue.
+        drop: Called with the number of records for which there is no room.
     """
 
     def __init__(
         self, actions: Iterable[Mapping[str, Any]], portion: int, take: Take, drop: Drop
     ) -> None:
         self._actions = iter(actions)
-        self._size = _MOST_IN_GROUP if isinstance(actions, Collection) else 1
+        self._size = _MAX_GROUP if isinstance(actions, Collection) else 1
         self._full_portion = self._portion = portion
         self._take = take
         self._drop = drop
         self._group: list[Mapping[str, Any]] = []
-        self._done = 0  # how many of the group are through
-        self._before = 0  # how many actions there were before the group
+        self._done = 0  # actions of the group that were taken, dropped or refused
+        self._before = 0  # actions read before the group
         self._accepted = self._dropped = 0
         self._refused: list[EventError] = []
 
     def run(self) -> Emitted:
-        """Draw and put them all.
+        """Read and append all actions.
 
         Raises:
-            ActionsError: some cannot be sent.
-            BufferFullError: as `drop`.
-            Exception: whatever the iterable raises.
+            ActionsError: Some actions cannot be sent.
+            BufferFullError: `drop` raised it.
+            Exception: The iterable raised it.
         """
         try:
-            finished = self._put_all()
+            finished = self._append_all()
         except BaseException as error:
             if self._refused:
-                error.add_note(f"Besides: {self._refusal(finished=False)}")
+                error.add_note(f"Also refused: {self._refusal(finished=False)}")
             raise
         if self._refused:
             raise self._refusal(finished=finished)
         return Emitted(self._accepted, self._dropped)
 
-    def _put_all(self) -> bool:
-        """False when too many were refused to go on."""
-        while len(self._refused) < _MOST_REFUSED:
+    def _append_all(self) -> bool:
+        """Return False if too many actions were refused to continue."""
+        while len(self._refused) < _MAX_REFUSED:
             wanted = self._size
-            self._draw(wanted)
+            self._read_group(wanted)
             if len(self._group) < wanted:
                 return True
         return False
 
-    def _draw(self, wanted: int) -> None:
+    def _read_group(self, wanted: int) -> None:
         self._before += len(self._group)
         self._group, self._done = [], 0
         started = time.monotonic()
         try:
             self._group.extend(itertools.islice(self._actions, wanted))
-        finally:  # `extend` keeps what came before an exception
+        finally:  # `extend` keeps what it got before an exception
             seconds = time.monotonic() - started
-            pace = wanted * _GROUP_SECONDS / seconds if seconds else _MOST_IN_GROUP
-            self._size = max(1, min(_MOST_IN_GROUP, int(pace)))
-            self._put_group()
+            size = wanted * _GROUP_SECONDS / seconds if seconds else _MAX_GROUP
+            self._size = max(1, min(_MAX_GROUP, int(size)))
+            self._append_group()
 
-    def _put_group(self) -> None:
+    def _append_group(self) -> None:
         if not self._group:
             return
         try:
             events = as_events(self._group)
             if events is None:
-                self._put_one_by_one(len(self._group))
+                self._append_one_by_one(len(self._group))
             else:
-                self._put_events(events)
+                self._append_events(events)
         except BufferFullError as error:
             error.accepted, error.rest = self._accepted, tuple(self._group[self._done :])
             raise
 
-    def _put_events(self, events: list[Event]) -> None:
+    def _append_events(self, events: list[Event]) -> None:
         while self._done < len(events):
             portion = events[self._done : self._done + self._portion]
             lines = encode_events(portion)
             if lines is None:
-                self._put_one_by_one(len(portion))
+                self._append_one_by_one(len(portion))
             else:
-                self._put_lines(lines, len(portion))
+                self._append_lines(lines, len(portion))
 
-    def _put_one_by_one(self, count: int) -> None:
+    def _append_one_by_one(self, count: int) -> None:
         for action in self._group[self._done : self._done + count]:
             try:
                 record = encode_action(**_arguments(action))
             except EventError as error:
                 self._refuse(error)
             else:
-                self._put_lines(record, 1)
+                self._append_lines(record, 1)
 
-    def _put_lines(self, lines: bytes, count: int) -> None:
-        left = memoryview(lines)
+    def _append_lines(self, lines: bytes, count: int) -> None:
+        rest = memoryview(lines)
         while count:
             try:
-                taken = self._take(left, count)
+                taken = self._take(rest, count)
             except queue.Full as full:
                 self._drop(full, count)
+                self._accepted += count
                 self._dropped += count
                 self._done += count
                 return
             except EventError as error:
                 self._refuse(error)
-                taken = Taken(1, bytes(left).index(b"\n") + 1, self._portion)
+                taken = Taken(1, bytes(rest).index(b"\n") + 1, self._portion)
             else:
                 self._accepted += taken.records
                 self._done += taken.records
-            left = left[taken.size :]
+            rest = rest[taken.size :]
             count -= taken.records
             self._portion = taken.room or self._full_portion
 
     def _refuse(self, error: EventError) -> None:
-        where = f"actions[{self._before + self._done}]"
-        path = where if error.path is None else f"{where}.{error.path}"
-        # What names its place begins with it.
-        text = f"{where}: {error}" if error.path is None else f"{where}.{error}"
+        place = f"actions[{self._before + self._done}]"
+        path = place if error.path is None else f"{place}.{error.path}"
+        # The message of an error with a path begins with that path.
+        text = f"{place}: {error}" if error.path is None else f"{place}.{error}"
         refused = EventError(text, path)
         refused.__cause__ = error.__cause__
         self._refused.append(refused)
@@ -160,10 +162,11 @@ class Bulk:
     def _refusal(self, *, finished: bool) -> ActionsError:
         first, *others = self._refused
         more = f" (and {len(others)} more)" if others else ""
-        put = f"{self._accepted:,} others were accepted"
-        end = "" if finished else f"; went no further than {self._before + self._done:,}"
+        accepted = f"{self._accepted:,} others were accepted"
+        dropped = f", {self._dropped:,} of them dropped" if self._dropped else ""
+        end = "" if finished else f"; stopped after {self._before + self._done:,} actions"
         return ActionsError(
-            f"{first}{more}; {put}{end}",
+            f"{first}{more}; {accepted}{dropped}{end}",
             first.path,
             tuple(self._refused),
             accepted=self._accepted,
@@ -173,24 +176,26 @@ class Bulk:
 
 
 def _arguments(action: object) -> dict[str, Any]:
-    """The arguments of `encode_action` that an action names.
+    """Return an action as the arguments of `encode_action`.
 
     Raises:
-        EventError: it names others, or not all that are needed, or none.
+        EventError: It is not a mapping, or has missing or unknown fields.
     """
     if not isinstance(action, Mapping):
         kind = type(action).__name__
-        raise EventError(f"{kind} ({short_repr(action)}) is no action; pass a dict, as {_EXAMPLE}")
+        problem = f"is not an action; pass a dict, such as {_EXAMPLE}"
+        raise EventError(f"{kind} ({short_repr(action)}) {problem}")
     try:
         arguments = dict(action)
     except Exception as error:
-        problem = f"it raised {short_repr(error)}; pass a dict, as {_EXAMPLE}"
+        problem = f"it raised {short_repr(error)}; pass a dict, such as {_EXAMPLE}"
         raise EventError(f"{short_repr(action)} cannot be read: {problem}") from error
-    for name in NEEDED:
+    for name in REQUIRED:
         if name not in arguments:
-            raise EventError(f"{name}: is missing; pass at least a dict as {_EXAMPLE}", name)
+            raise EventError(f"{name}: is missing; pass a dict, such as {_EXAMPLE}", name)
     for name in arguments:
         if name not in FIELDS:
-            known = ", ".join(FIELDS)
-            raise EventError(f"{short_repr(name)} is no field of an action; those are {known}")
+            fields = ", ".join(FIELDS)
+            problem = f"is not a field of an action; the fields are {fields}"
+            raise EventError(f"{short_repr(name)} {problem}")
     return arguments

@@ -1,12 +1,12 @@
 """Many actions of the usual form, checked column by column.
 
     {"key": "a", "user_key": "x", …}         key        user_key
-    {"key": "b", "user_key": "y", …}   ──►   "a"        "x"        …   one check a column
+    {"key": "b", "user_key": "y", …}   ──►   "a"        "x"        …   one check per column
     {"key": "c", "user_key": "z", …}         "b" "c"    "y" "z"
 
-To look at each value costs more than to encode it. A column is looked at by functions that loop in
-C. They say only that all is well or that something may not be: then each action is looked at by
-itself, as `encode_action` does, which tells what it is.
+Checking each value separately would cost more than encoding it. A column is checked by functions
+that loop in C. They only say whether all values are valid. If they are not, the caller encodes
+each action separately with `encode_action`, whose error names the invalid value.
 """
 
 import operator
@@ -18,63 +18,60 @@ from typing import Any, Final
 from dataart_mp.producer.timestamp import are_rfc_3339, to_timestamp
 
 FIELDS: Final = ("key", "user_key", "is_anonymous_user", "timestamp", "metadata")
-NEEDED: Final = FIELDS[:2]
+REQUIRED: Final = FIELDS[:2]
 
 Column = Sequence[Any]
 Event = dict[str, Any]
 
 
 def as_events(actions: list[Any]) -> list[Event] | None:
-    """Check actions, and complete them.
+    """Validate actions and add their missing fields.
 
     Args:
-        actions: One or more, each with the arguments of `encode_action` by their names.
+        actions: One or more, each with the arguments of `encode_action` by name.
 
     Returns:
-        For each its event, with all fields in the order of the protocol: the action itself where
-        it is that already. None when they are not all plain dicts, or when something may be wrong
-        with one of them.
+        One event for each action, with all fields in the order of the protocol; the action itself
+        if it has that form already. None if some actions are not plain dicts, or may be invalid.
     """
     if set(map(type, actions)) != {dict}:
         return None
     try:
         events = actions if _are_complete(actions) else _completed(actions)
-        # A dict of other fields has more than there are columns.
-        keys, user_keys, are_anonymous, stamps, metadata = _columns(events)
+        # A dict with unknown fields has more fields than there are columns.
+        keys, user_keys, are_anonymous, timestamps, metadata = _columns(events)
         if not (_are_keys(keys) and _are_keys(user_keys)):
             return None
         if not ({bool}.issuperset(map(type, are_anonymous)) and _are_metadata(metadata)):
             return None
-        moments = _moments(stamps)
-    except (TypeError, ValueError, RuntimeError):  # the last: another thread has changed one
+        encodable = _encodable_timestamps(timestamps)
+    except (TypeError, ValueError, RuntimeError):  # RuntimeError: another thread has changed one
         return None
-    if moments is stamps:
+    if encodable is timestamps:
         return events
-    pairs = zip(events, moments, strict=True)
-    return [{**event, "timestamp": moment} for event, moment in pairs]
+    pairs = zip(events, encodable, strict=True)
+    return [{**event, "timestamp": timestamp} for event, timestamp in pairs]
 
 
 def _are_complete(actions: list[Event]) -> bool:
-    # A dict's iterator goes through its names.
+    """Whether each action has all fields, in the order of the protocol."""
     try:
-        columns = zip(FIELDS, zip(*actions, strict=True), strict=True)
+        columns = zip(FIELDS, zip(*actions, strict=True), strict=True)  # iterating a dict: names
         return all(column.count(name) == len(actions) for name, column in columns)
-    except (
-        ValueError
-    ):  # some have more names than others, or all have more or less than they should
+    except ValueError:  # their numbers of fields differ, or are not that of the protocol
         return False
 
 
 def _completed(actions: list[Event]) -> list[Event]:
-    """The actions with what they left out; what they should not have left out is no key."""
-    usual = {
+    """Return the actions with defaults for missing fields; None, an invalid key, if required."""
+    defaults = {
         "key": None,
         "user_key": None,
         "is_anonymous_user": False,
         "timestamp": datetime.now(UTC),
         "metadata": None,
     }
-    return [{**usual, **action} for action in actions]
+    return [{**defaults, **action} for action in actions]
 
 
 def _columns(events: list[Event]) -> list[Column]:
@@ -82,10 +79,10 @@ def _columns(events: list[Event]) -> list[Column]:
 
 
 def _are_keys(column: Column) -> bool:
-    """Whether each is text that is not empty.
+    """Whether each value is non-empty text.
 
     Raises:
-        TypeError: one is no text.
+        TypeError: A value is not text.
     """
     "".join(column)
     return all(column)
@@ -95,28 +92,28 @@ def _are_metadata(column: Column) -> bool:
     return {dict, NoneType}.issuperset(map(type, column))
 
 
-def _moments(stamps: Column) -> Column:
-    """The timestamps: the same column if all can be written as they are.
+def _encodable_timestamps(column: Column) -> Column:
+    """Return timestamps that can be encoded; the same column if all of them can be already.
 
     Raises:
-        ValueError: one is no moment.
+        ValueError: A value is not a valid timestamp.
     """
-    kinds = set(map(type, stamps))
-    if kinds == {datetime} and all([stamp.tzinfo is UTC for stamp in stamps]):  # noqa: C419 - faster
-        return stamps
-    texts = stamps if kinds == {str} else [stamp for stamp in stamps if type(stamp) is str]
+    kinds = set(map(type, column))
+    if kinds == {datetime} and all([value.tzinfo is UTC for value in column]):  # noqa: C419 - faster
+        return column
+    texts = column if kinds == {str} else [value for value in column if type(value) is str]
     if not are_rfc_3339(texts):
-        raise ValueError("one is no moment")
-    if texts is stamps:
-        return stamps
+        raise ValueError("not a valid timestamp")
+    if texts is column:
+        return column
     now = datetime.now(UTC)
-    moments = [stamp if type(stamp) is str else _moment(stamp, now) for stamp in stamps]
-    return stamps if all(map(operator.is_, moments, stamps)) else moments
+    encodable = [value if type(value) is str else _encodable(value, now) for value in column]
+    return column if all(map(operator.is_, encodable, column)) else encodable
 
 
-def _moment(stamp: object, now: datetime) -> datetime | str:
-    if stamp is None:
+def _encodable(timestamp: object, now: datetime) -> datetime | str:
+    if timestamp is None:
         return now
-    if type(stamp) is datetime and stamp.tzinfo is UTC:
-        return stamp
-    return to_timestamp(stamp)
+    if type(timestamp) is datetime and timestamp.tzinfo is UTC:
+        return timestamp
+    return to_timestamp(timestamp)

@@ -1,4 +1,7 @@
-"""The engine: the queue, the threads and the workers behind a client, in one process."""
+"""The engine: everything that runs behind a client in one process.
+
+It holds the queue, the background threads, the supervisor of the workers, and the pipes to them.
+"""
 
 import logging
 import time
@@ -24,21 +27,21 @@ from dataart_mp.supervision.wiring import Wiring
 
 _log = logging.getLogger("dataart_mp")
 
-# How long `stop` waits for the threads, for workers to leave, and for the last `on_failure`.
+# How long `stop` waits for each of: the threads, the workers, and the last call of `on_failure`.
 _STOP_SECONDS: Final = 2.0
 
 
 class Engine:
-    """Starts nothing before the first event, and in a forked child starts anew.
+    """Starts threads and workers at the first event, and anew in a forked child.
 
-    It is the queue's companion: the queue calls it before a process opens its first writer, and
+    It is the companion of the queue, which calls it before a process opens its first frame, and
     after a fork.
 
     Args:
-        config: the client's.
-        queue: where its records go.
-        wiring: what ties it to the workers.
-        spool: where to look for what dead clients have left behind; None: nowhere.
+        config: The configuration of the client.
+        queue: The queue for the client's records.
+        wiring: The pipes to the workers.
+        spool: Where to look for orphaned arenas; None if there is no spool.
     """
 
     def __init__(
@@ -49,23 +52,25 @@ class Engine:
         self._wiring = wiring
         self._supervisor = Supervisor(queue, wiring, config)
         self._takeover = Takeover(spool, config, wiring.report)
-        self._watch: Housekeeping | None = None
+        self._housekeeping: Housekeeping | None = None
         self._report_reader: ReportReader | None = None
         queue.companion = self
 
     @classmethod
-    def make(cls, config: ClientConfig, capacity: int) -> "Engine":
-        """A new queue, nobody at work on it yet; but on what dead clients left in the spool.
+    def create(cls, config: ClientConfig, capacity: int) -> "Engine":
+        """Create an engine with a new queue.
+
+        It starts no worker, except for orphaned arenas and parked batches in the spool.
 
         Args:
-            config: the client's.
-            capacity: bytes of records that a frame holds.
+            config: The configuration of the client.
+            capacity: Size of a frame, in bytes of records.
 
         Raises:
-            ConfigError: there is no Python interpreter for workers to run in, or the spool's
-                directory cannot be used.
+            ConfigError: There is no Python interpreter to run workers, or the directory of the
+                spool cannot be used.
         """
-        interpreter.find()  # rather now than at the first event, which would have been accepted
+        interpreter.find()  # fails here rather than at the first event, after it was accepted
         spool = spool_of(config)
         arena = (Arena if spool is None else spool).create(config.flush_buffer_size, capacity)
         arena.reports_records = config.on_failure is not None
@@ -73,89 +78,94 @@ class Engine:
         queue = RecordQueue.attach(arena, WakeupPipe.make(), WakeupPipe.make(), records, interval)
         engine = cls(config, queue, Wiring.lay(), spool)
         if spool is not None:
-            engine.enter_upon_heritage()
+            engine.take_over()
         return engine
 
     @classmethod
     def inherit(cls, config: ClientConfig, descriptors: tuple[Any, ...]) -> "Engine":
-        """The engine of a spawned child, from what `descriptors` gave."""
+        """Create the engine of a spawned child from the parent's `descriptors()`."""
         queue, path, ends = descriptors
         arena_file.register(queue.arena, path)
         life_end, life, report = (end.detach() for end in ends)
         return cls(config, queue, Wiring(life_end, life, -1, report))
 
     def descriptors(self) -> tuple[RecordQueue, Path | None, Sequence[Any]]:
-        """What a child that is being spawned inherits."""
+        """Return what a child that is being spawned inherits."""
         wiring = self._wiring
         ends = (wiring.life_end, wiring.life, wiring.report)
         return self.queue, self.queue.arena.path, [reduction.DupFd(end) for end in ends]
 
     def workers(self) -> list[int]:
-        """The process ids of the workers that live, whichever process started them."""
+        """Return the process ids of the live workers, whichever process started them."""
         return self._supervisor.workers()
 
-    def enter_upon_heritage(self) -> None:
-        """Deliver what dead clients have left in the spool, and what others will leave there."""
+    def take_over(self) -> None:
+        """Deliver what clients that died have left in the spool, now and later."""
         now = time.monotonic()
         self._takeover.look(now)
         for supervisor in self._takeover.supervisors:
             supervisor.secure(now)
-        self._start_threads()  # last: the watch may part with what is delivered meanwhile
-        self._leave_it_to_the_workers()
+        self._start_threads()  # last: housekeeping releases arenas that are delivered meanwhile
+        self._delegate_starts()
         if self._takeover.is_anything_parked(Ownership(self.queue.arena), now):
             self._start_workers()
 
     def ensure_started(self) -> None:
-        """This process is about to emit: see to it that somebody delivers, and seals in time."""
+        """Start what this process needs before it emits: the threads and a worker.
+
+        Raises:
+            AbandonedError: The system cannot start a thread, so no frame would be sealed in time.
+        """
         self.queue.arena.locks.announce()
         try:
             self._start_workers()
-        except RuntimeError as error:  # nobody would seal in time, nor see to the workers
+        except RuntimeError as error:
             raise AbandonedError(f"{error}; raise the limits of memory or of processes") from error
 
     def _start_workers(self) -> None:
-        """One at once, which this process then needs no more; the watch sees to the others."""
-        self._start_threads()  # first: a worker that starts would take the CPU from them
+        """Start one worker at once, which outlives this process; housekeeping starts the others."""
+        self._start_threads()  # first: a starting worker would compete with them for the CPU
         self._supervisor.secure(time.monotonic())
-        self._leave_it_to_the_workers()
-        if self._watch is not None:
-            self._watch.ensure_started()
+        self._delegate_starts()
+        if self._housekeeping is not None:
+            self._housekeeping.ensure_started()
 
     def _start_threads(self) -> None:
         if uwsgi.is_master():
             return
         self._start_report_reader()
-        if self._watch is None:
-            watch = Housekeeping(self.queue, self._supervisor, self._takeover)
-            watch.start()
-            self._watch = watch
+        if self._housekeeping is None:
+            housekeeping = Housekeeping(self.queue, self._supervisor, self._takeover)
+            housekeeping.start()
+            self._housekeeping = housekeeping
 
     def ensure_reports_read(self) -> None:
-        """Hear what workers report, if there is anything of which they may, and nobody does yet.
+        """Read the reports of workers also in a process that does not emit.
 
-        In a process that made the client and never emits itself: a server's master, say.
+        This matters in the process that created the client, if only its children emit: the master
+        of a server, for example.
         """
         if self._report_reader is None and not uwsgi.is_master() and self.queue.stats().accepted:
             try:
                 self._start_report_reader()
             except RuntimeError as error:
-                _log.error("reports of workers are not heard: %s", error)
+                _log.error("cannot read the reports of workers: %s", error)
 
     def _start_report_reader(self) -> None:
         if self._wiring.report_end >= 0 and self._report_reader is None:
             self._report_reader = ReportReader(self._wiring.report_end, self._config.on_failure)
 
-    def _leave_it_to_the_workers(self) -> None:
-        """Where no thread may be: nobody here would ever let other processes start workers."""
+    def _delegate_starts(self) -> None:
+        """Let the workers start further workers, where this process may have no thread for it."""
         if uwsgi.is_master():
             for supervisor in (self._supervisor, *self._takeover.supervisors):
                 supervisor.dismiss()
 
     def forked(self) -> None:
-        """Rebuild what a fork breaks; the threads, and the workers' reports, are the parent's."""
-        if self._watch is not None:
-            self._watch.forget()
-            self._watch = None
+        """Reset this engine in a forked child: threads and reports belong to the parent."""
+        if self._housekeeping is not None:
+            self._housekeeping.forget()
+            self._housekeeping = None
         if self._report_reader is not None:
             self._report_reader.forget()
             self._report_reader = None
@@ -164,24 +174,24 @@ class Engine:
         self._takeover.forked()
 
     def unavailable_reason(self) -> str | None:
-        """Why no worker is there nor can be started; None when there are some, or may be."""
+        """Return why no worker is running or can be started; None if one is, or may be."""
         return self._supervisor.unavailable_reason()
 
-    def take_leave(self) -> None:
-        """This process may be the last: see to it that somebody delivers what is left."""
+    def ensure_worker_remains(self) -> None:
+        """Make sure, before this process ends, that a worker delivers the remaining records."""
         self._supervisor.take_leave(time.monotonic())
 
     def stop(self, *, wait: bool) -> None:
-        """Leave the rest to the workers, and close what this process holds.
+        """Stop the threads and close all descriptors; workers deliver the remaining records.
 
         Args:
-            wait: whether everything is settled, so that workers that have no one else to serve
-                leave at once, and can be waited for.
+            wait: Whether all records are settled. Then workers that serve no other process end at
+                once, and this call waits for them.
         """
-        stopped = self._watch is None or self._watch.stop(_STOP_SECONDS)
-        self.take_leave()
+        stopped = self._housekeeping is None or self._housekeeping.stop(_STOP_SECONDS)
+        self.ensure_worker_remains()
         self._wiring.hang_up()
-        if wait and stopped and self.queue.arena.closed:  # else they stay for other processes
+        if wait and stopped and self.queue.arena.closed:  # else they remain for other processes
             self._supervisor.await_departure(_STOP_SECONDS)
         if self._report_reader is not None and not self._report_reader.stop(_STOP_SECONDS):
             stopped = False
@@ -190,5 +200,5 @@ class Engine:
         if self.queue.arena.closed and self.queue.arena.all_free():
             arena_file.remove(self.queue.arena)
         self.queue.close()
-        if stopped:  # else a thread still looks at them
+        if stopped:  # else a thread still uses them
             self._wiring.cut()

@@ -1,6 +1,6 @@
-"""The watch: one thread in each process that emits.
+"""The housekeeping thread: it seals frames in time, and starts and replaces workers.
 
-It seals frames when their time has come, and sees to it that workers are there.
+Each process that emits has one.
 """
 
 import logging
@@ -19,94 +19,96 @@ from dataart_mp.supervision.takeover import Takeover
 
 _log = logging.getLogger("dataart_mp")
 
-# A worker that somebody else started, and that died, is missed at the latest after this time.
-_LOOK_SECONDS: Final = 1.0
+# The death of a worker that another process started is noticed after this time at the latest.
+_CHECK_SECONDS: Final = 1.0
 
 
 class Housekeeping:
-    """The thread that attends one queue in this process.
+    """The housekeeping thread of one queue in this process.
 
     Args:
-        queue: the queue whose frames it seals.
-        supervisor: starts the queue's workers.
-        takeover: what was taken over from dead clients, and has workers, too.
+        queue: The queue whose frames it seals.
+        supervisor: Starts the workers of that queue.
+        takeover: The orphaned arenas that this process has taken over; they have workers too.
     """
 
     def __init__(self, queue: RecordQueue, supervisor: Supervisor, takeover: Takeover) -> None:
         self._queue = queue
         self._supervisor = supervisor
         self._takeover = takeover
-        self._news = WakeupPipe.make()
+        self._wakeup = WakeupPipe.make()
         self._stopped = self._forgotten = False
-        self._starting = False
-        self._thread = threads.Thread(self._watch, "watch")
+        self._needs_workers = False
+        self._thread = threads.Thread(self._run, "housekeeping")
 
     def start(self) -> None:
         """Start the thread, unless the interpreter is shutting down.
 
         Raises:
-            RuntimeError: the system gives no thread; it may later.
+            RuntimeError: The system cannot start a thread at the moment.
         """
         try:
             threads.start(self._thread)
         except RuntimeError:
-            self._news.close()
+            self._wakeup.close()
             raise
 
     def ensure_started(self) -> None:
-        """From here on the queue itself needs workers, and not only what others have left."""
-        self._starting = True
-        self._news.notify()
+        """Start workers for the queue from now on, not only for orphaned arenas."""
+        self._needs_workers = True
+        self._wakeup.notify()
         if self._thread.ident is None:  # the interpreter is shutting down
             self._supervisor.tend(time.monotonic())
 
     def stop(self, seconds: float) -> bool:
-        """End the thread; False when that takes longer than `seconds`."""
+        """Stop the thread; return False if that takes longer than `seconds`."""
         self._stopped = True
-        self._news.notify()
-        itself = self._thread is threading.current_thread()  # where the client is collected
-        if not itself and not threads.join(self._thread, seconds):
+        self._wakeup.notify()
+        # The thread itself calls this if the client is garbage-collected there.
+        is_caller = self._thread is threading.current_thread()
+        if not is_caller and not threads.join(self._thread, seconds):
             return False
-        self._news.close()
+        self._wakeup.close()
         return True
 
     def forget(self) -> None:
-        """In a forked child: the thread is the parent's."""
+        """Release this process's copy in a forked child; the thread runs in the parent only."""
         self._forgotten = self._stopped = True
-        self._news.close()
+        self._wakeup.close()
 
-    def _watch(self) -> None:
+    def _run(self) -> None:
         while not self._stopped:
             try:
-                self._look_after_all()
-            except Exception:  # noqa: BLE001 - without a watch nothing would be sealed in time
-                if not self._stopped:  # else the queue was closed under way
-                    _log.exception("watching over the queue failed; trying again")
-                    self._news.wait_at_most(_LOOK_SECONDS)
+                self._check()
+            except Exception:  # noqa: BLE001 - without this thread no frame is sealed in time
+                if not self._stopped:  # else the queue was closed meanwhile
+                    _log.exception("housekeeping failed; retrying")
+                    self._wakeup.wait_at_most(_CHECK_SECONDS)
         if self._forgotten:
             threads.stay_away()
 
-    def _look_after_all(self) -> None:
+    def _check(self) -> None:
+        """Do everything that is due, then wait until something may be due again."""
         now = time.monotonic()
         self._takeover.look(now)
         ownership = Ownership(self._queue.arena)
-        if not self._starting and self._takeover.is_anything_parked(ownership, now):
-            self._starting = True
-        own = [self._supervisor] if self._starting else []
+        if not self._needs_workers and self._takeover.is_anything_parked(ownership, now):
+            self._needs_workers = True
+        own = [self._supervisor] if self._needs_workers else []
         supervisors = [*own, *self._takeover.supervisors]
         for supervisor in supervisors:
             supervisor.tend(now)
-        dues = [supervisor.due(now) for supervisor in supervisors]
-        self._wait(min(_LOOK_SECONDS, self._queue.producer.seal_due(now), *dues), supervisors)
+        delays = [supervisor.due(now) for supervisor in supervisors]
+        self._wait(min(_CHECK_SECONDS, self._queue.producer.seal_due(now), *delays), supervisors)
 
     def _wait(self, seconds: float, supervisors: list[Supervisor]) -> None:
-        """Wait until a worker gets ready or dies, until the end, or until the time is over."""
-        listeners = {fd: each for each in supervisors for fd in each.sentinels}
+        """Wait until a worker becomes ready or dies, a notification arrives, or time is up."""
+        by_sentinel = {fd: each for each in supervisors for fd in each.sentinels}
         poll = select.poll()
-        for fd in (self._news.read_fd, *listeners):
+        for fd in (self._wakeup.read_fd, *by_sentinel):
             poll.register(fd, select.POLLIN)
         for fd, _ in poll.poll(math.ceil(seconds * 1000)):
-            if fd == self._news.read_fd and not self._stopped:
-                self._news.drain()
-            elif fd in listeners and not self._stopped:
-                listeners[fd].hear(fd, time.monotonic())
+            if fd == self._wakeup.read_fd and not self._stopped:
+                self._wakeup.drain()
+            elif fd in by_sentinel and not self._stopped:
+                by_sentinel[fd].hear(fd, time.monotonic())

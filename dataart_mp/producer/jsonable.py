@@ -1,4 +1,4 @@
-"""Values that orjson does not take by itself, turned into values that it does."""
+"""Convert values that orjson cannot encode into values that it can."""
 
 from collections import deque
 from collections.abc import Mapping, Sequence, Set, ValuesView
@@ -10,31 +10,32 @@ from typing import Any
 from uuid import UUID
 
 
-class Refused(TypeError):  # noqa: N818 - an answer, not an error of the program
-    """A value has no form in JSON; the text says what to pass instead."""
+class Refused(TypeError):  # noqa: N818 - a result, not an error of the program
+    """A value cannot be converted to JSON; the message says what to pass instead."""
 
 
 @singledispatch
 def to_jsonable(value: object) -> object:
-    """Turn a value into what orjson takes: its `default` hook.
+    """Convert a value into one that orjson can encode. It is orjson's `default` hook.
 
     Args:
-        value: Anything that orjson does not take by itself.
+        value: A value that orjson cannot encode.
 
     Returns:
-        An equal or, where JSON has none, the closest value: Decimal, Path and pandas' times as
-        text, sets, named tuples and other sequences as lists, mappings and pydantic models as
-        dicts, numpy's arrays and scalars as Python's; not-a-time is None, as not-a-number is.
+        An equal value or, where JSON has none, the closest one. Decimal, Path and pandas times
+        become text; sets, named tuples and other sequences become lists; mappings and pydantic
+        models become dicts; numpy arrays and scalars become Python values. NaT becomes None, as
+        NaN does.
 
     Raises:
-        Refused: There is none.
-        Exception: Whatever the value's own methods raise.
+        Refused: There is no such value.
+        Exception: A method of the value raised it.
     """
     if hasattr(type(value), "model_dump"):  # pydantic, without importing it
         return value.model_dump(mode="python")  # type: ignore[attr-defined]
-    if hasattr(type(value), "tolist"):  # numpy and its kin, without importing them
+    if hasattr(type(value), "tolist"):  # numpy and similar packages, without importing them
         return _numpy_to_jsonable(value)
-    if type(value).__name__ == "Fragment":  # orjson's own; asked about only if it is at fault
+    if type(value).__name__ == "Fragment":  # orjson.Fragment; only `locate` asks, for invalid ones
         raise Refused("it must hold JSON without line breaks; pass orjson.loads(text) instead")
     raise Refused("pass a str, number, bool, None, list, or dict instead")
 
@@ -59,15 +60,15 @@ def _as_dict(value: Mapping[object, object]) -> dict[object, object]:
     return dict(value)
 
 
-@to_jsonable.register(float)  # orjson takes subclasses of str and int, but not of float
+@to_jsonable.register(float)  # orjson encodes subclasses of str and int, but not of float
 def _as_float(value: float) -> float:
     return float(value)
 
 
-@to_jsonable.register(datetime)  # subclasses: pandas.Timestamp keeps its nanoseconds so
+@to_jsonable.register(datetime)  # subclasses: this keeps the nanoseconds of pandas.Timestamp
 @to_jsonable.register(date)
 def _as_iso(value: date) -> str | None:
-    return value.isoformat() if is_equal_to_itself(value) else None  # pandas.NaT is not
+    return value.isoformat() if is_equal_to_itself(value) else None  # None for pandas.NaT
 
 
 @to_jsonable.register(time)
@@ -91,10 +92,10 @@ def _refuse_bytes(_value: bytes) -> object:
 
 def _numpy_to_jsonable(value: Any) -> object:
     kind = getattr(getattr(value, "dtype", None), "kind", "")
-    if kind in {"M", "m"}:  # tolist() makes bare integers of nanoseconds
+    if kind in {"M", "m"}:  # tolist() would return nanoseconds as plain integers
         return list(value) if value.shape else _numpy_time_to_jsonable(value, kind)
     plain = value.tolist()
-    is_unchanged: bool = type(plain) is type(value)  # so it is for longdouble
+    is_unchanged: bool = type(plain) is type(value)  # true for longdouble
     return float(plain) if is_unchanged else plain
 
 
@@ -103,9 +104,9 @@ def _numpy_time_to_jsonable(value: Any, kind: str) -> object:
         return None
     if kind == "m":
         raise Refused("pass its seconds: value / numpy.timedelta64(1, 's')")
-    return value.astype("datetime64[us]").item()  # as precise as orjson writes it
+    return value.astype("datetime64[us]").item()  # orjson writes microseconds
 
 
 def is_equal_to_itself(value: object) -> bool:
-    """Tell a value from the not-a-time of pandas or numpy, which equals nothing."""
+    """Return False for the NaT of pandas and numpy, which is not equal to itself."""
     return bool(value == value)

@@ -1,16 +1,16 @@
-"""A throttle: turns a flood of equal happenings into a log line now and then; it has no clock."""
+"""Reduce many equal occurrences to one log line per interval. The caller supplies the time."""
 
 from dataclasses import dataclass, field
 from typing import Final
 
 
 @dataclass(frozen=True, slots=True)
-class Count:
-    """So many happenings, to be told in one line.
+class Occurrences:
+    """Occurrences to report in one log line.
 
     Attributes:
-        amount: how many; none of them was told before.
-        seconds: the time they took, since others like them were told; 0.0 of the first ones.
+        amount: Their number; none of them was reported before.
+        seconds: Time since the previous report; 0.0 for the first one.
     """
 
     amount: int
@@ -19,45 +19,54 @@ class Count:
     def __bool__(self) -> bool:
         return self.amount > 0
 
-    def told(self, noun: str, happened: str) -> str:
-        """Say it: "1,800 records dropped in 30 s" of the noun `record`."""
-        plural = noun if self.amount == 1 else f"{noun}s"
-        text = f"{self.amount:,} {plural} {happened}"
+    def describe(self, noun: str, verb: str) -> str:
+        """Return a phrase such as "1,800 records dropped in 30 s".
+
+        Args:
+            noun: The singular of what occurred, such as `record`.
+            verb: What happened to it, such as `dropped`.
+        """
+        nouns = noun if self.amount == 1 else f"{noun}s"
+        text = f"{self.amount:,} {nouns} {verb}"
         return f"{text} in {self.seconds:.0f} s" if self.seconds >= 1.0 else text
 
 
-_NOTHING: Final = Count(0, 0.0)  # one for all: a full buffer asks for each event
+_NOTHING: Final = Occurrences(0, 0.0)  # shared: with a full buffer, each event returns it
 
 
 @dataclass(slots=True)
 class LogThrottle:
-    """Counts happenings of one kind, and says when their number is to be told.
+    """Counts occurrences of one kind, and decides when to report them.
 
-    The first is told at once, the next ones together when `interval` is over.
+    The first occurrence is reported at once, later ones together, once per interval.
 
     Args:
-        interval: seconds between two tellings.
+        interval: Minimum time between two reports, in seconds.
     """
 
     interval: float
-    _untold: int = field(default=0, init=False)
-    _told_at: float | None = field(default=None, init=False)
+    _unreported: int = field(default=0, init=False)
+    _reported_at: float | None = field(default=None, init=False)
 
-    def add(self, amount: int, now: float) -> Count:
-        """Count `amount` more; what is to be told now, perhaps nothing.
+    def count(self, amount: int, now: float) -> Occurrences:
+        """Count further occurrences, and return those to report now; these may be none.
 
         Args:
-            amount: how many more.
-            now: monotonic time, in seconds.
+            amount: Number of further occurrences.
+            now: Monotonic time, in seconds.
         """
-        self._untold += amount
-        if self._told_at is not None and now < self._told_at + self.interval:
+        self._unreported += amount
+        if self._reported_at is not None and now < self._reported_at + self.interval:
             return _NOTHING
-        return self.rest(now)
+        return self.remaining(now)
 
-    def rest(self, now: float) -> Count:
-        """What is not told yet, whatever the time."""
-        seconds = 0.0 if self._told_at is None else now - self._told_at
-        count = Count(self._untold, seconds)
-        self._untold, self._told_at = 0, now
-        return count
+    def remaining(self, now: float) -> Occurrences:
+        """Return all occurrences that were not reported yet, even within the interval.
+
+        Args:
+            now: Monotonic time, in seconds.
+        """
+        seconds = 0.0 if self._reported_at is None else now - self._reported_at
+        occurrences = Occurrences(self._unreported, seconds)
+        self._unreported, self._reported_at = 0, now
+        return occurrences

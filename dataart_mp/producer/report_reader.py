@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from dataart_mp.failure import Failure
 from dataart_mp.producer import threads
-from dataart_mp.producer.log_throttle import Count, LogThrottle
+from dataart_mp.producer.log_throttle import LogThrottle, Occurrences
 from dataart_mp.queue.wakeup import WakeupPipe
 
 _log = logging.getLogger("dataart_mp")
@@ -77,7 +77,7 @@ class ReportReader:
             if not more:  # every writing end is closed
                 poll.unregister(self._report_end)
         for (happened, why), throttle in self._throttles.items():
-            _tell(throttle.rest(time.monotonic()), happened, why, "")
+            _tell(throttle.remaining(time.monotonic()), happened, why, "")
 
     def _hear(self) -> bool:
         """Take in what is there; False when nothing is, or nobody writes any more."""
@@ -135,19 +135,19 @@ class ReportReader:
             _log.exception("on_failure raised; delivery goes on")
 
     def _tell_trouble(self, text: str) -> None:
-        if self._troubles.setdefault(text, LogThrottle(_TELL_SECONDS)).add(1, time.monotonic()):
+        if self._troubles.setdefault(text, LogThrottle(_TELL_SECONDS)).count(1, time.monotonic()):
             _log.error("spool: %s", text)
 
     def _count(self, happened: str, why: str, amount: int, answer: str = "") -> None:
         """Tell of records at once, or later together with others of the same fate."""
         throttle = self._throttles.setdefault((happened, why), LogThrottle(_TELL_SECONDS))
-        _tell(throttle.add(amount, time.monotonic()), happened, why, answer)
+        _tell(throttle.count(amount, time.monotonic()), happened, why, answer)
 
 
-def _tell(count: Count, happened: str, why: str, answer: str) -> None:
+def _tell(count: Occurrences, happened: str, why: str, answer: str) -> None:
     if count:
         text = f"{why}, {answer!r}" if answer else why
-        _log.error("%s: %s", count.told("record", happened), text)
+        _log.error("%s: %s", count.describe("record", happened), text)
 
 
 def _parsed(lines: list[bytes]) -> Iterator[dict[str, Any]]:

@@ -1,11 +1,11 @@
-"""Threads in the application's process: they hear no signal, and hold up no end of it.
+"""Background threads in the application's process.
 
-A signal to the process goes to any thread that does not block it. A thread of ours that blocked
-none would take what the application has its own threads block, to wait for it (`sigwait`) or to
-finish something first, and the process would die of it.
+They block all signals. The kernel delivers a signal for the process to any thread that does not
+block it. If the application blocks a signal in all its threads, to wait for it with `sigwait` or to
+postpone it, a thread of this package must not receive it: its default action would end the process.
 
-In an interpreter that takes itself apart no thread runs but the one that does it. It would wait for
-ever for another one's start, and in vain for its end.
+They do not delay the exit of the process. During interpreter shutdown only the finalizing thread
+runs, so waiting for another thread to start or to end would never return.
 """
 
 import contextlib
@@ -15,19 +15,20 @@ import threading
 from collections.abc import Callable, Iterator, Set
 from typing import Final
 
-# What a thread has done itself, such as SIGSEGV, is not to be blocked.
-_OWN: Final = {signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGABRT}
-_SIGNALS: Final = signal.valid_signals() - _OWN
+# The kernel raises these for an error of the thread itself; they must not be blocked.
+_SYNCHRONOUS: Final = {signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGABRT}
+_SIGNALS: Final = signal.valid_signals() - _SYNCHRONOUS
 
 
 class Thread(threading.Thread):
-    """One of ours.
+    """A daemon thread that records its own end.
 
-    Python 3.11 takes a thread for ended when Ctrl-C interrupts a `join`; so it tells itself.
+    Python 3.11 considers a thread ended when Ctrl-C interrupts a `join`, so `join` below waits for
+    `has_ended` instead.
 
     Args:
-        work: what it does.
-        name: what it is called.
+        work: Runs in the thread.
+        name: Name of the thread, after the prefix `dataart_mp`.
     """
 
     def __init__(self, work: Callable[[], object], name: str) -> None:
@@ -36,7 +37,7 @@ class Thread(threading.Thread):
         self.has_ended = threading.Event()
 
     def run(self) -> None:
-        """Do the work."""
+        """Run the work."""
         try:
             self._work()
         finally:
@@ -44,17 +45,18 @@ class Thread(threading.Thread):
 
 
 def start(thread: Thread) -> bool:
-    """Start a thread that hears no signal: it is born with the mask of this one.
+    """Start a thread that blocks all signals; it inherits its mask from the calling thread.
 
-    Not the thread itself sets its mask: under gevent it is no thread, and its mask is everybody's.
+    The thread does not set the mask itself: under gevent it is a greenlet, and the mask would apply
+    to all of them.
 
     Returns:
-        False when the interpreter is shutting down: it starts no thread any more.
+        False if the interpreter is shutting down, when no thread can be started.
 
     Raises:
-        RuntimeError: The system gives no thread; it may later.
+        RuntimeError: The system cannot start a thread at the moment.
     """
-    if sys.is_finalizing():  # before Python 3.12 nothing but a hang would tell
+    if sys.is_finalizing():  # before Python 3.12, `start` would hang
         return False
     try:
         with _mask(signal.SIG_BLOCK, _SIGNALS):
@@ -67,33 +69,33 @@ def start(thread: Thread) -> bool:
 
 
 def join(thread: Thread, seconds: float) -> bool:
-    """Wait until a thread has ended; False when it has not, or when that cannot be waited for."""
+    """Wait until a thread has ended; return False on timeout, or if waiting is impossible."""
     if thread.ident is None:
         return True
     if thread is threading.current_thread() or sys.is_finalizing():
         return False
     try:
         return thread.has_ended.wait(seconds)
-    except AssertionError:  # gevent's loop, where the collector may find a client, cannot wait
+    except AssertionError:  # a client was garbage-collected in gevent's loop, which cannot wait
         return False
 
 
 def stay_away() -> None:
-    """Never return: this is a forked child, and not the thread but its copy.
+    """Block forever: the copy of a thread in a forked child must neither run nor end.
 
-    gevent's threads are greenlets, which a fork takes along. `threading` has forgotten them by
-    then, and would complain of their end.
+    Under gevent threads are greenlets, which a fork copies. `threading` has no record of the copy,
+    and would report an error at its end.
     """
     threading.Event().wait()
 
 
 def current_mask() -> Set[int]:
-    """The signals that this thread blocks."""
+    """Return the signals that the calling thread blocks."""
     return signal.pthread_sigmask(signal.SIG_BLOCK, ())
 
 
 def with_mask(signals: Set[int]) -> contextlib.AbstractContextManager[None]:
-    """Inside, this thread, and what it starts, blocks these signals and no others."""
+    """Block exactly these signals in the calling thread, and in processes that it starts."""
     return _mask(signal.SIG_SETMASK, signals)
 
 

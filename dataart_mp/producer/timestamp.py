@@ -1,4 +1,4 @@
-"""When an event happened: a moment, never a time of day that depends on the reader's clock."""
+"""Validate and convert timestamps. Each one is sent with its UTC offset."""
 
 import re
 from collections import deque
@@ -13,7 +13,8 @@ _RFC_3339 = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]+)?"
     r"(?:Z|[+-][0-9]{2}:[0-9]{2})"
 )
-# All digits as zeros make the shape of a text. To look it up costs a quarter of a match.
+# With all digits replaced by zeros, a text is its shape. Looking up a shape takes a quarter of the
+# time of a regular expression.
 _TO_SHAPE: Final = bytes.maketrans(b"123456789", b"000000000")
 _SHAPES: Final = frozenset(
     b"0000-00-00T00:00:00" + fraction + offset
@@ -31,24 +32,24 @@ def _parses(text: str) -> bool:
     return True
 
 
-# Newer Pythons read hour 24 as the next midnight.
+# Newer Python versions accept hour 24 as midnight of the next day.
 _READS_HOUR_24: Final = _parses("2021-05-04T24:00:00Z")
-_SOON = "pass an aware datetime, such as datetime.now(timezone.utc)"
+_FIX = "pass an aware datetime, such as datetime.now(timezone.utc)"
 
 
 def to_timestamp(value: object) -> datetime | str:
-    """Turn what a caller calls a timestamp into one that orjson writes with its offset.
+    """Convert a caller's timestamp into one that orjson writes with its offset.
 
     Args:
-        value: A datetime: if naive, in local time; or RFC 3339 text with an offset, which is kept
-            to the letter (and so to the nanosecond). Subclasses of datetime say themselves,
-            through `isoformat`, how precise they are.
+        value: A datetime, in local time if it is naive; or RFC 3339 text with an offset, which is
+            kept unchanged, nanoseconds included. The precision of a subclass of datetime is that
+            of its `isoformat`.
 
     Returns:
-        A plain aware datetime whose offset is whole minutes, or RFC 3339 text.
+        A plain aware datetime whose offset is in whole minutes, or RFC 3339 text.
 
     Raises:
-        EventError: The value is no moment; the message says what to pass.
+        EventError: The value is not a timestamp; the message says what to pass.
     """
     if isinstance(value, datetime):
         return _with_offset(value)
@@ -57,8 +58,8 @@ def to_timestamp(value: object) -> datetime | str:
     if isinstance(value, int | float):
         raise _error(value, "pass datetime.fromtimestamp(value, timezone.utc)")
     if isinstance(value, date):
-        raise _error(value, "a day is no moment; pass a datetime")
-    raise _error(value, _SOON)
+        raise _error(value, "a date has no time of day; pass a datetime")
+    raise _error(value, _FIX)
 
 
 def _with_offset(value: datetime) -> datetime | str:
@@ -67,7 +68,7 @@ def _with_offset(value: datetime) -> datetime | str:
     except EventError:
         raise
     except Exception as error:  # a time zone that raises, or a year that no time zone covers
-        raise _error(value, "its offset cannot be told; pass it in UTC") from error
+        raise _error(value, "its UTC offset cannot be determined; pass it in UTC") from error
 
 
 def _aware(value: datetime) -> datetime:
@@ -75,14 +76,14 @@ def _aware(value: datetime) -> datetime:
     if offset is None:
         value = value.astimezone()
         offset = value.utcoffset()
-    # Local mean times, before about 1900, have seconds, which RFC 3339 cannot say.
+    # Offsets of local mean time, before about 1900, have seconds, which RFC 3339 cannot express.
     is_whole_minutes = offset is not None and not offset.seconds % 60 and not offset.microseconds
     return value if is_whole_minutes else value.astimezone(UTC)
 
 
 def _subclass_as_text(value: datetime) -> str:
     if not is_equal_to_itself(value):
-        raise _error(value, "it is no time; leave the timestamp out, or the event")
+        raise _error(value, "it is not a time; omit the timestamp, or the event")
     text = value.isoformat()
     if value.utcoffset() is None:
         text += _local_offset(value)
@@ -111,25 +112,25 @@ def _plain(value: datetime) -> datetime:
 def _checked_text(text: str) -> str:
     if not is_rfc_3339(text):
         problem = 'must be RFC 3339 with an offset, such as "2021-05-04T10:11:12.5+02:00"'
-        raise _error(text, f"{problem}; or {_SOON}")
+        raise _error(text, f"{problem}; or {_FIX}")
     return text
 
 
 def is_rfc_3339(text: str) -> bool:
-    """Whether a text is a moment in RFC 3339: with an offset, and no leap second."""
+    """Whether a text is an RFC 3339 timestamp with an offset. Leap seconds are refused."""
     try:
         if text.encode().translate(_TO_SHAPE) not in _SHAPES and not _RFC_3339.fullmatch(text):
             return False
         _parse(text)
-    except ValueError:  # no such day, no such hour; or a lone surrogate
+    except ValueError:  # an invalid date or time, or a lone surrogate
         return False
     if _READS_HOUR_24 and "T24" in text:
         return False
-    return text[-2] < "6" or text[-1] == "Z"  # Python reads an offset of 75 minutes
+    return text[-2] < "6" or text[-1] == "Z"  # Python accepts 75 as the minutes of an offset
 
 
 def are_rfc_3339(texts: Sequence[str]) -> bool:
-    """Whether each of some texts is: the same answer, at half the price if all have one shape."""
+    """Whether `is_rfc_3339` holds for each text; takes half the time if all have the same shape."""
     joined = "\n".join(texts) + "\n"
     try:
         shapes = joined.encode().translate(_TO_SHAPE)
@@ -144,6 +145,6 @@ def are_rfc_3339(texts: Sequence[str]) -> bool:
     return shape.endswith(b"Z") or all([text[-2] < "6" for text in texts])  # noqa: C419 - faster
 
 
-def _error(value: object, remedy: str) -> EventError:
+def _error(value: object, fix: str) -> EventError:
     kind = type(value).__name__
-    return EventError(f"timestamp: {kind} ({short_repr(value)}) is refused; {remedy}", "timestamp")
+    return EventError(f"timestamp: {kind} ({short_repr(value)}) is refused; {fix}", "timestamp")

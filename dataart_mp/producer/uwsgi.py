@@ -1,7 +1,7 @@
-"""uWSGI, whose master must not have a thread of Python's.
+"""Detect the master process of uWSGI, in which no further Python thread may run.
 
-The master loads the application and then forks its workers in C, while any thread may run. A worker
-that is forked while another thread runs waits for the GIL for ever: measured, two starts of ten.
+The master loads the application and then forks its workers in C, at any moment. If another thread
+runs during such a fork, the child may wait for the GIL forever: 2 of 10 measured starts did.
 """
 
 import os
@@ -9,7 +9,7 @@ import sys
 
 
 def is_master() -> bool:
-    """Whether this process is uWSGI's master, which runs the application's module and no more."""
-    uwsgi = sys.modules.get("uwsgi")  # made by uWSGI itself, before any application
+    """Whether this process is the uWSGI master, which only loads the application's module."""
+    uwsgi = sys.modules.get("uwsgi")  # uWSGI creates it before it loads an application
     masterpid = getattr(uwsgi, "masterpid", None)
     return callable(masterpid) and masterpid() == os.getpid()

@@ -1,4 +1,4 @@
-"""A key that travels unencrypted is not a thing to be silent about."""
+"""A client warns when its API key is sent unencrypted."""
 
 import pytest
 
@@ -6,11 +6,11 @@ from dataart_mp import Client, ClientConfig
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]"])
-def test_http_to_this_machine_is_nothing_to_warn_of(host: str) -> None:
+def test_http_to_this_machine_does_not_warn(host: str) -> None:
     Client(ClientConfig("k", base_url=f"http://{host}:9")).close()
 
 
-def test_http_to_another_machine_warns_that_the_key_travels_in_the_clear() -> None:
+def test_http_to_another_machine_warns_that_the_key_is_sent_unencrypted() -> None:
     config = ClientConfig("secret-key", base_url="http://platform.invalid/prefix")
     with pytest.warns(UserWarning, match="unencrypted; use https") as caught:
         Client(config).close()

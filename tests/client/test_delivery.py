@@ -1,20 +1,21 @@
-"""What a client emits is what the platform gets."""
+"""The platform receives what a client emits."""
 
+import re
 import signal
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
-from dataart_mp import Client, ClientConfig, ClosedError, EventError, Stats
+from dataart_mp import Client, ClosedError, EventError, Stats
 from dataart_mp.devsink.process import SinkProcess
-from dataart_mp.queue.arena import WAITING
-from tests.support import wait_until
+from tests.client.tools import TINY, emit
+from tests.support import Configure, wait_until, waiting_frames
 
-Configure = Callable[..., ClientConfig]
 MOMENT = datetime(2021, 5, 4, 10, 11, 12, 123456, tzinfo=UTC)
 
 
@@ -32,7 +33,7 @@ def test_an_action_arrives_as_it_was_emitted(client: Client, sink: SinkProcess) 
     ]
 
 
-def test_an_identity_arrives_at_once_in_a_request_of_its_own(
+def test_an_identity_arrives_at_once_in_a_separate_request(
     config: Configure, sink: SinkProcess
 ) -> None:
     with Client(config(flush_interval=60)) as client:
@@ -66,7 +67,7 @@ def test_a_path_in_the_base_url_is_kept(config: Configure, sink: SinkProcess) ->
 def test_a_trickle_is_sent_when_its_oldest_event_is_flush_interval_old(
     config: Configure, sink: SinkProcess
 ) -> None:
-    """A timer that starts anew at each event would never fire here."""
+    """A timer that every event restarts would never fire here."""
     with Client(config(flush_interval=0.3)) as client:
         start = time.monotonic()
         while time.monotonic() < start + 1.5:
@@ -76,12 +77,8 @@ def test_a_trickle_is_sent_when_its_oldest_event_is_flush_interval_old(
 
 
 def test_every_event_of_many_threads_arrives_once(config: Configure, sink: SinkProcess) -> None:
-    def emit(thread: int) -> None:
-        for number in range(500):
-            client.emit_action("tick", "ann", metadata={"_id": thread * 1000 + number})
-
     with Client(config()) as client:
-        threads = [threading.Thread(target=emit, args=(number,)) for number in range(8)]
+        threads = [threading.Thread(target=emit, args=(client, n * 1000, 500)) for n in range(8)]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -92,7 +89,7 @@ def test_every_event_of_many_threads_arrives_once(config: Configure, sink: SinkP
     assert len(sink.ids()) == 4000
 
 
-def test_several_clients_in_one_process_do_not_disturb_each_other(config: Configure) -> None:
+def test_several_clients_in_one_process_do_not_affect_each_other(config: Configure) -> None:
     with SinkProcess() as other_sink, Client(config()) as one:
         with Client(config(base_url=other_sink.url, api_key="other")) as other:
             one.emit_action("one", "ann")
@@ -103,7 +100,9 @@ def test_several_clients_in_one_process_do_not_disturb_each_other(config: Config
         assert one.stats().delivered == 2
 
 
-def test_a_bad_event_is_refused_and_harms_no_other(client: Client, sink: SinkProcess) -> None:
+def test_an_invalid_event_is_refused_and_the_others_arrive(
+    client: Client, sink: SinkProcess
+) -> None:
     client.emit_action("good", "ann")
     with pytest.raises(EventError, match=r"metadata\.items\[1\]\.raw: bytes"):
         client.emit_action("bad", "ann", metadata={"items": [{}, {"raw": b"\xff"}]})
@@ -136,7 +135,7 @@ def test_no_request_is_larger_than_max_request_bytes(config: Configure, sink: Si
     assert max(request["bytes"] for request in sink.requests()) <= 1024
 
 
-def test_flush_tells_the_truth_when_it_runs_out_of_time(
+def test_flush_returns_the_number_of_pending_records_on_timeout(
     config: Configure, sink: SinkProcess
 ) -> None:
     sink.set_faults({"kind": "status", "status": 503})
@@ -151,13 +150,13 @@ def test_flush_tells_the_truth_when_it_runs_out_of_time(
 
 
 @pytest.mark.parametrize("end", [Client.flush, Client.close])
-def test_flush_and_close_end_the_waiting_of_what_failed(
+def test_flush_and_close_retry_failed_batches_at_once(
     config: Configure, sink: SinkProcess, end: Callable[[Client, float], int]
 ) -> None:
     sink.set_faults({"kind": "status", "status": 503, "times": 1})
     with Client(config(flush_backoff_ratio=3600.0, flush_actions_batch_size=1)) as client:
         client.emit_action("tick", "ann")
-        wait_until(lambda: client._queue.arena.all_in(WAITING))
+        wait_until(lambda: waiting_frames(client))
         assert end(client, 20) == 0
     assert len(sink.events()) == 1
 
@@ -170,7 +169,7 @@ def test_close_is_idempotent_and_returns_the_same_number(config: Configure) -> N
     assert client.stats() == Stats(accepted=1, delivered=1, requests=1, bytes=client.stats().bytes)
 
 
-def test_threads_that_close_at_once_all_get_the_number(
+def test_concurrent_close_calls_all_return_the_same_number(
     config: Configure, sink: SinkProcess
 ) -> None:
     sink.set_faults({"kind": "latency", "seconds": 0.2})
@@ -199,15 +198,16 @@ def test_a_signal_handler_may_close_while_the_client_is_being_closed(
     assert len(sink.events()) == 1
 
 
-def test_a_closed_client_says_so(config: Configure) -> None:
+def test_a_closed_client_raises_closed_error(config: Configure) -> None:
     client = Client(config())
     client.close()
-    for emit in (lambda: client.emit_action("a", "b"), lambda: client.identify("b"), client.flush):
+    calls = (lambda: client.emit_action("a", "b"), lambda: client.identify("b"), client.flush)
+    for call in calls:
         with pytest.raises(ClosedError):
-            emit()
+            call()
 
 
-def test_close_leaves_what_it_could_not_wait_for_to_the_workers(
+def test_workers_deliver_what_is_pending_when_close_times_out(
     config: Configure, sink: SinkProcess
 ) -> None:
     sink.set_faults({"kind": "latency", "seconds": 0.5})
@@ -226,22 +226,53 @@ def test_repr_shows_the_state_and_no_secret(client: Client) -> None:
     assert "test-key" not in repr(client) + repr(client.config) + repr(vars(client))
 
 
+def test_repr_shows_failed_and_rejected_records(config: Configure, sink: SinkProcess) -> None:
+    with Client(config(flush_num_retries=0)) as client:
+        sink.set_faults({"kind": "status", "status": 418})
+        client.emit_action("rejected", "ann")
+        assert client.flush(20) == 0
+        sink.set_faults({"kind": "status", "status": 503})
+        for _ in range(3):
+            client.emit_action("failed", "ann")
+        assert client.flush(20) == 0
+        counts = "accepted 4 | delivered 0 | pending 0 | failed 3 | rejected 1"
+        assert repr(client) == f"<Client open | {counts}>"
+    assert repr(client) == f"<Client closed | {counts}>"
+
+
+def test_repr_shows_dropped_records(config: Configure, hanging: SinkProcess) -> None:
+    with Client(config(**TINY, overflow="drop")) as client:
+        emit(client, 0, 13)
+        assert repr(client) == "<Client open | accepted 13 | delivered 0 | pending 6 | dropped 7>"
+        hanging.clear_faults()
+
+
+def test_repr_shows_parked_records(config: Configure, sink: SinkProcess, spool: Path) -> None:
+    sink.set_faults({"kind": "status", "status": 503})
+    with Client(config(spool_dir=spool, flush_num_retries=0, **TINY)) as client:
+        emit(client, 0, 40)
+        wait_until(lambda: client.stats().parked > 0)
+        assert re.search(r" \| parked [1-9]\d*>$", repr(client))
+        sink.clear_faults()
+        wait_until(lambda: client.stats().delivered == 40)
+
+
 def test_the_balance_holds_at_every_moment(client: Client) -> None:
     stop = threading.Event()
 
-    def emit() -> None:
+    def emit_until_stopped() -> None:
         while not stop.is_set():
             client.emit_action("tick", "ann")
 
-    threads = [threading.Thread(target=emit) for _ in range(2)]
+    threads = [threading.Thread(target=emit_until_stopped) for _ in range(2)]
     for thread in threads:
         thread.start()
-    looks = [client.stats() for _ in range(200)]
+    snapshots = [client.stats() for _ in range(200)]
     stop.set()
     for thread in threads:
         thread.join()
     assert client.flush(20) == 0
-    assert all(stats.balanced for stats in [*looks, client.stats()])
+    assert all(stats.balanced for stats in [*snapshots, client.stats()])
     wait_until(lambda: client.stats().pending == 0)
 
 
@@ -249,11 +280,10 @@ def test_a_backlog_goes_out_in_larger_requests(config: Configure, sink: SinkProc
     sink.set_faults({"kind": "latency", "seconds": 0.2})
     settings = {"flush_num_workers": 1, "flush_num_processes": 1, "flush_max_batch_size": 500}
     with Client(config(**settings)) as client:
-        for number in range(4_000):
-            client.emit_action("tick", "ann", metadata={"_id": number})
+        emit(client, 0, 4_000)
         assert client.flush(20) == 0
         stats = client.stats()
     assert (stats.delivered, stats.balanced) == (4_000, True)
-    assert stats.requests < 50, "where 200 frames were filled"
+    assert stats.requests < 50, "for 200 frames"
     assert max(request["count"] for request in sink.requests()) == 500
     assert sink.ids() == dict.fromkeys(range(4_000), 1)

@@ -1,28 +1,20 @@
-"""Many actions in one call arrive as if each had been emitted by itself."""
+"""Many actions in one call arrive as if each had been emitted alone."""
 
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from dataart_mp import ActionsError, BufferFullError, Client, ClientConfig, ClosedError, Emitted
 from dataart_mp.devsink.process import SinkProcess
-from tests.support import wait_until
-
-Configure = Callable[..., ClientConfig]
-TINY: dict[str, Any] = {"flush_buffer_size": 3, "flush_actions_batch_size": 2}
+from tests.client.tools import TINY
+from tests.support import App, Configure, wait_until
 
 
 def ticks(*numbers: int) -> list[dict[str, Any]]:
     return [{"key": "tick", "user_key": "ann", "metadata": {"_id": number}} for number in numbers]
-
-
-@pytest.fixture
-def hanging(sink: SinkProcess) -> SinkProcess:
-    sink.set_faults({"kind": "hang"})
-    return sink
 
 
 def test_many_actions_arrive_in_full_batches(config: Configure, sink: SinkProcess) -> None:
@@ -35,7 +27,7 @@ def test_many_actions_arrive_in_full_batches(config: Configure, sink: SinkProces
     assert sink.ids() == dict.fromkeys(range(699), 1)
 
 
-def test_a_bad_one_of_many_actions_is_named_and_the_others_arrive(
+def test_an_invalid_action_among_many_is_named_and_the_others_arrive(
     client: Client, sink: SinkProcess
 ) -> None:
     actions = ticks(*range(60))
@@ -69,14 +61,30 @@ def test_many_actions_are_dropped_and_counted_when_the_buffer_is_full(
     config: Configure, hanging: SinkProcess
 ) -> None:
     with Client(config(**TINY, overflow="drop")) as client:
-        assert client.emit_actions(ticks(*range(50))) == Emitted(accepted=6, dropped=44)
+        assert client.emit_actions(ticks(*range(50))) == Emitted(accepted=50, dropped=44)
         assert client.stats().dropped == {"buffer full": 44}
         hanging.clear_faults()
         assert client.flush(20) == 0
         assert client.emit_actions(ticks(*range(50, 53))).accepted == 3
 
 
-def test_what_a_full_buffer_does_not_take_can_be_emitted_again(
+def test_accepted_summed_over_all_calls_is_that_of_stats_with_drops_included(
+    config: Configure, hanging: SinkProcess
+) -> None:
+    with Client(config(**TINY, overflow="drop")) as client:
+        emitted = [client.emit_actions(ticks(*range(first, first + 20))) for first in (0, 20)]
+        with pytest.raises(ActionsError) as caught:
+            client.emit_actions([*ticks(*range(40, 50)), {"key": ""}])
+        emitted.append(Emitted(caught.value.accepted, caught.value.dropped))
+        stats = client.stats()
+        assert sum(each.accepted for each in emitted) == stats.accepted == 50
+        assert sum(each.dropped for each in emitted) == stats.total_dropped == 44
+        hanging.clear_faults()
+        assert client.flush(20) == 0
+        assert client.stats().delivered == 50 - 44
+
+
+def test_actions_that_a_full_buffer_refused_can_be_emitted_again(
     config: Configure, hanging: SinkProcess
 ) -> None:
     with Client(config(**TINY, overflow="raise")) as client:
@@ -85,16 +93,16 @@ def test_what_a_full_buffer_does_not_take_can_be_emitted_again(
             client.emit_actions(actions)
         assert caught.value.accepted == 6
         hanging.clear_faults()
-        left = [*caught.value.rest, *actions]
-        while left:
+        rest = [*caught.value.rest, *actions]
+        while rest:
             assert client.flush(20) == 0
-            client.emit_actions(left[:6])
-            del left[:6]
+            client.emit_actions(rest[:6])
+            del rest[:6]
         assert client.flush(20) == 0
     assert hanging.ids() == dict.fromkeys(range(50), 1)
 
 
-def test_a_closed_client_draws_nothing() -> None:
+def test_a_closed_client_does_not_read_the_iterable() -> None:
     client = Client(ClientConfig("k", base_url="http://127.0.0.1:9"))
     client.close()
     actions = iter(ticks(1))
@@ -103,9 +111,7 @@ def test_a_closed_client_draws_nothing() -> None:
     assert len([*actions]) == 1
 
 
-def test_many_actions_outlive_kill_9_right_after_the_call(
-    app: Callable[..., Any], sink: SinkProcess
-) -> None:
+def test_many_actions_outlive_kill_9_right_after_the_call(app: App, sink: SinkProcess) -> None:
     done = app(
         """
 import os, signal, sys
@@ -121,10 +127,10 @@ os.kill(os.getpid(), signal.SIGKILL)
     assert sink.stats()["unexplained_duplicates"] == 0
 
 
-def test_a_fork_while_actions_are_drawn_makes_two_that_go_on(
+def test_parent_and_child_both_continue_after_a_fork_while_actions_are_read(
     client: Client, sink: SinkProcess
 ) -> None:
-    """What was accepted before the fork is the parent's."""
+    """Events that were accepted before the fork are sent by the parent only."""
     children: list[int] = []
 
     def forking() -> Iterator[dict[str, Any]]:
@@ -141,5 +147,5 @@ def test_a_fork_while_actions_are_drawn_makes_two_that_go_on(
     assert os.waitpid(children[0], 0)[1] == 0
     assert client.flush(20) == 0
     sink.wait_for(lambda stats: stats["distinct_ids"] == 602)
-    again = [number for number, times in sink.ids().items() if times > 1]
-    assert len(again) < 256, "only what was drawn and not accepted yet can be in both"
+    duplicated = [number for number, times in sink.ids().items() if times > 1]
+    assert len(duplicated) < 256, "both emit only what was read but not accepted before the fork"

@@ -1,4 +1,4 @@
-"""A client and forked, spawned and otherwise made children."""
+"""A client works in forked, spawned and other child processes."""
 
 import multiprocessing
 import os
@@ -12,22 +12,15 @@ from typing import Any
 
 import pytest
 
-from dataart_mp import Client, ClientConfig
+from dataart_mp import Client
 from dataart_mp.devsink.process import SinkProcess
 from dataart_mp.producer import engine
-from tests.support import all_gone, wait_until, workers_of
-
-Configure = Callable[..., ClientConfig]
-App = Callable[..., "subprocess.CompletedProcess[str]"]
-
-
-def emit(client: Client, first: int, count: int) -> None:
-    for number in range(first, first + count):
-        client.emit_action("tick", "ann", metadata={"_id": number})
+from tests.client.tools import each_arrived_once, emit
+from tests.support import SCRIPT, App, Configure, all_gone, wait_until, workers_of
 
 
 def in_a_child(work: Callable[[], object]) -> None:
-    """Do the work in a forked child that ends without Python's leave."""
+    """Run the work in a forked child that ends without running exit handlers."""
     pid = os.fork()
     if not pid:
         try:
@@ -35,11 +28,6 @@ def in_a_child(work: Callable[[], object]) -> None:
         finally:
             os._exit(0)
     assert os.waitpid(pid, 0)[1] == 0
-
-
-def each_arrived_once(sink: SinkProcess, count: int) -> None:
-    sink.wait_for(lambda stats: stats["actions"] >= count)
-    assert sink.ids() == dict.fromkeys(range(count), 1)
 
 
 def test_a_forked_child_ships_its_own_events(client: Client, sink: SinkProcess) -> None:
@@ -53,7 +41,7 @@ def test_a_forked_child_ships_its_own_events(client: Client, sink: SinkProcess) 
 def test_a_child_forked_before_the_first_event_starts_the_workers(
     client: Client, sink: SinkProcess
 ) -> None:
-    """As in gunicorn with preload_app: the master makes the client, the workers emit."""
+    """As in gunicorn with preload_app: the master creates the client, its workers emit."""
 
     def child() -> None:
         emit(client, 0, 30)
@@ -66,8 +54,8 @@ def test_a_child_forked_before_the_first_event_starts_the_workers(
 def test_a_fork_that_runs_no_hooks_is_noticed(app: App, sink: SinkProcess) -> None:
     """As in uWSGI, which forks in C.
 
-    Python itself does not survive such a fork when one of its threads waits for the GIL just then;
-    so the application has none that is awake.
+    Python does not support such a fork while one of its threads waits for the GIL, so no other
+    thread of this application runs at that moment.
     """
     text = """
 import ctypes, os, sys, time
@@ -103,7 +91,7 @@ for number in range(5, 10):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads what descriptors lead to")
-def test_a_program_started_by_posix_spawn_ships_its_own_events_and_holds_nothing_of_ours(
+def test_a_program_started_by_posix_spawn_ships_its_own_events_and_inherits_no_descriptor(
     app: App, sink: SinkProcess
 ) -> None:
     text = """
@@ -121,7 +109,7 @@ sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
     each_arrived_once(sink, 10)
 
 
-def test_a_fork_in_the_middle_of_emitting_threads_harms_nobody(
+def test_a_fork_while_threads_emit_loses_and_duplicates_nothing(
     client: Client, sink: SinkProcess
 ) -> None:
     stop = threading.Event()
@@ -148,7 +136,9 @@ def test_a_fork_in_the_middle_of_emitting_threads_harms_nobody(
     assert client.stats().accepted == total
 
 
-def test_a_childs_close_leaves_parent_and_workers_alone(client: Client, sink: SinkProcess) -> None:
+def test_close_in_a_child_does_not_affect_the_parent_or_the_workers(
+    client: Client, sink: SinkProcess
+) -> None:
     emit(client, 0, 5)
     client.flush(20)
     workers = workers_of(client)
@@ -164,10 +154,10 @@ def test_a_childs_close_leaves_parent_and_workers_alone(client: Client, sink: Si
     each_arrived_once(sink, 15)
 
 
-def test_a_child_that_closes_waits_for_no_worker_that_stays(
+def test_close_in_a_child_does_not_wait_for_workers_to_end(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Those that it has started itself are the other processes', too."""
+    """The workers that it started serve the other processes too."""
     monkeypatch.setattr(engine, "_STOP_SECONDS", 3600.0)
 
     def child() -> None:
@@ -178,12 +168,9 @@ def test_a_child_that_closes_waits_for_no_worker_that_stays(
     monkeypatch.undo()
 
 
-def test_workers_stay_for_a_forked_child_when_the_parent_is_killed(
-    app: App, sink: SinkProcess
-) -> None:
-    text = """
-import os, signal, sys, time
-from dataart_mp import Client, ClientConfig
+ORPHANED_CHILD = (
+    SCRIPT
+    + """
 client = Client(ClientConfig("k", base_url=sys.argv[1]))
 client.emit_action("parent", "ann")
 client.flush()
@@ -193,11 +180,17 @@ while os.getppid() == int(sys.argv[2]):
     time.sleep(0.01)
 time.sleep(0.2)
 client.emit_action("child", "ann")
-print(client.flush(20), *client._engine.workers(), flush=True)
 """
+)
+
+
+def test_workers_stay_for_a_forked_child_when_the_parent_is_killed(
+    app: App, sink: SinkProcess
+) -> None:
+    text = ORPHANED_CHILD + "print(client.flush(20), *workers_of(client), flush=True)"
     done = app(text, sink.url, os.getpid())
-    left, *workers = map(int, done.stdout.split())
-    assert left == 0
+    pending, *workers = map(int, done.stdout.split())
+    assert pending == 0
     assert sink.stats()["by_key"] == {"parent": 1, "child": 1}
     wait_until(lambda: all_gone(workers))
 
@@ -205,25 +198,14 @@ print(client.flush(20), *client._engine.workers(), flush=True)
 def test_a_forked_child_replaces_workers_that_die_when_the_parent_is_gone(
     app: App, sink: SinkProcess
 ) -> None:
-    text = """
-import os, signal, sys, time
-from dataart_mp import Client, ClientConfig
-client = Client(ClientConfig("k", base_url=sys.argv[1]))
-client.emit_action("parent", "ann")
+    kill_workers = """
 client.flush()
-if os.fork():
-    os.kill(os.getpid(), signal.SIGKILL)
-while os.getppid() == int(sys.argv[2]):
-    time.sleep(0.01)
-time.sleep(0.2)
-client.emit_action("child", "ann")
-client.flush()
-for worker in client._engine.workers():
+for worker in workers_of(client):
     os.kill(worker, signal.SIGKILL)
 client.emit_action("child", "ann")
 print(client.flush(20), flush=True)
 """
-    assert app(text, sink.url, os.getpid()).stdout == "0\n"
+    assert app(ORPHANED_CHILD + kill_workers, sink.url, os.getpid()).stdout == "0\n"
     assert sink.stats()["by_key"] == {"parent": 1, "child": 2}
 
 
@@ -235,7 +217,7 @@ def child(client, first):
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
-def test_a_client_can_be_handed_to_a_child_process(
+def test_a_client_can_be_passed_to_a_child_process(
     method: str, tmp_path: Path, sink: SinkProcess
 ) -> None:
     (tmp_path / "child.py").write_text(CHILD)
@@ -256,7 +238,7 @@ if __name__ == "__main__":
 """
     )
     done = subprocess.run(
-        # From Python 3.12 on a fork beside threads warns; that ours is safe is what is tested.
+        # From Python 3.12 a fork with running threads warns. The test shows that ours is safe.
         [sys.executable, "-X", "dev", "-W", "ignore:This process", tmp_path / "main.py"],
         timeout=60,
         capture_output=True,
@@ -286,6 +268,6 @@ def _emit_in_pool(number: int) -> None:
     emit(_POOL_CLIENT[-1], number, 1)
 
 
-def test_a_client_cannot_be_pickled_elsewhere(client: Client) -> None:
+def test_a_client_can_only_be_pickled_while_a_child_is_spawned(client: Client) -> None:
     with pytest.raises(RuntimeError, match="inheritance"):
         multiprocessing.reduction.ForkingPickler.dumps(client)

@@ -1,11 +1,10 @@
-"""With a spool, an outage of any length costs no event, whoever dies while it lasts."""
+"""With a spool, an outage of any length loses no event, even if processes die meanwhile."""
 
 import contextlib
 import os
 import random
 import re
 import resource
-import signal
 import subprocess
 import sys
 import time
@@ -15,26 +14,18 @@ from typing import Any
 
 import pytest
 
-from dataart_mp import Client, ClientConfig, Failure
+from dataart_mp import Client, Failure
 from dataart_mp.devsink.process import SinkProcess
-from tests.support import all_gone, wait_until, workers_of
-
-Configure = Callable[..., ClientConfig]
-App = Callable[..., "subprocess.CompletedProcess[str]"]
+from tests.client.tools import emit, kill
+from tests.support import SCRIPT, Configure, all_gone, wait_until, workers_of
 
 DOWN = {"kind": "status", "status": 503}
 QUICK = {"flush_num_retries": 1, "max_request_bytes": 8192, "flush_buffer_size": 50}
-RATIO = 0.05  # that of the fixture `config`
-
-
-@pytest.fixture
-def spool(tmp_path: Path) -> Path:
-    return tmp_path / "spool"
 
 
 @pytest.fixture
 def outage(config: Configure, sink: SinkProcess, spool: Path) -> Iterator[Callable[..., Client]]:
-    """Makes clients with a spool, of a platform that is down."""
+    """Creates clients with a spool while the platform is down."""
     sink.set_faults(DOWN)
     made: list[Client] = []
 
@@ -48,13 +39,8 @@ def outage(config: Configure, sink: SinkProcess, spool: Path) -> Iterator[Callab
         client.close(20)
 
 
-def emit(client: Client, first: int, count: int) -> None:
-    for number in range(first, first + count):
-        client.emit_action("tick", "ann", metadata={"_id": number})
-
-
 def all_parked(client: Client, count: int) -> Callable[[], bool]:
-    """Whether nothing is in memory but what is sent to find out whether the platform answers."""
+    """Whether all batches are parked, except those that test whether the platform is up."""
 
     def reached() -> bool:
         stats = client.stats()
@@ -63,7 +49,7 @@ def all_parked(client: Client, count: int) -> Callable[[], bool]:
     return reached
 
 
-def test_what_outlasts_its_retries_is_parked_and_sent_when_the_platform_answers(
+def test_batches_without_retries_left_are_parked_and_sent_after_the_outage(
     outage: Callable[..., Client], sink: SinkProcess, caplog: pytest.LogCaptureFixture
 ) -> None:
     client = outage()
@@ -84,7 +70,7 @@ def test_what_outlasts_its_retries_is_parked_and_sent_when_the_platform_answers(
     assert re.search(r"\d+ records parked( in \d+ s)?: retries exhausted, status 503", caplog.text)
 
 
-def test_the_next_client_sends_what_was_parked_though_it_emits_nothing_itself(
+def test_the_next_client_sends_parked_batches_even_if_it_emits_nothing(
     outage: Callable[..., Client], sink: SinkProcess, spool: Path
 ) -> None:
     first = outage()
@@ -97,14 +83,14 @@ def test_the_next_client_sends_what_was_parked_though_it_emits_nothing_itself(
     assert parked + pending == 100
     wait_until(lambda: all_gone(gone))
     sink.clear_faults()
-    heir = outage()
+    successor = outage()
     sink.wait_for(lambda stats: stats["distinct_ids"] == 100)
     assert set(sink.ids().values()) == {1}
-    wait_until(lambda: heir.stats().delivered >= parked)
-    assert heir.stats().accepted == heir.stats().delivered
+    wait_until(lambda: successor.stats().delivered >= parked)
+    assert successor.stats().accepted == successor.stats().delivered
 
 
-def test_a_client_that_emits_nothing_sends_what_another_one_parked_that_has_gone_since(
+def test_an_idle_client_sends_what_a_closed_client_parked(
     outage: Callable[..., Client], sink: SinkProcess
 ) -> None:
     idle, other = outage(), outage()
@@ -121,7 +107,7 @@ def test_a_client_that_emits_nothing_sends_what_another_one_parked_that_has_gone
     assert idle.stats().accepted == idle.stats().delivered > 0
 
 
-def test_what_a_client_that_lives_has_parked_is_left_to_it(
+def test_batches_parked_by_a_live_client_are_sent_by_that_client(
     outage: Callable[..., Client], sink: SinkProcess, spool: Path
 ) -> None:
     one = outage()
@@ -135,10 +121,10 @@ def test_what_a_client_that_lives_has_parked_is_left_to_it(
     assert sink.ids() == dict.fromkeys(range(60), 1)
 
 
-def test_an_outage_that_would_fill_the_buffer_stops_nobody(
+def test_emit_does_not_block_when_an_outage_would_fill_the_buffer(
     outage: Callable[..., Client], sink: SinkProcess
 ) -> None:
-    """Four buffers full, and each batch would be tried for hours: `block` has not to wait."""
+    """The events fill four buffers, and each batch would be retried for hours."""
     client = outage(flush_num_retries=1000, flush_backoff_ratio=60.0, block_timeout=10.0)
     emit(client, 0, 4_000)
     assert client.stats().parked >= 3_000
@@ -149,7 +135,7 @@ def test_an_outage_that_would_fill_the_buffer_stops_nobody(
     assert sink.ids() == dict.fromkeys(range(4_000), 1)
 
 
-def test_live_traffic_goes_on_beside_what_was_parked(
+def test_new_events_are_delivered_beside_parked_batches(
     outage: Callable[..., Client], sink: SinkProcess
 ) -> None:
     client = outage()
@@ -157,12 +143,13 @@ def test_live_traffic_goes_on_beside_what_was_parked(
     assert client.flush(20) == 0
     sink.set_faults({"kind": "latency", "seconds": 0.01})
     emit(client, 5_000, 1_000)
-    assert client.flush(20) == 0, "it has not to wait for what was parked"
+    assert client.flush(20) == 0, "flush does not wait for parked batches"
     wait_until(lambda: client.stats().delivered == 6_000)
     assert sink.ids() == dict.fromkeys(range(6_000), 1)
 
 
-def large(client: Client, count: int) -> None:
+def emit_large(client: Client, count: int) -> None:
+    """Emit events of 100 kB, each in a separate batch."""
     for number in range(count):
         client.emit_action("tick", "ann", metadata={"_id": number, "text": "x" * 100_000})
         assert client.flush(20) == 0
@@ -177,43 +164,43 @@ LARGE = {
 }
 
 
-def test_the_oldest_go_when_too_much_is_parked_and_each_is_counted_and_told(
+def test_the_oldest_parked_batches_fail_and_are_reported_when_the_spool_is_full(
     outage: Callable[..., Client], sink: SinkProcess, caplog: pytest.LogCaptureFixture
 ) -> None:
     failures: list[Failure] = []
     client = outage(**LARGE, on_failure=failures.append)
-    large(client, 20)
+    emit_large(client, 20)
     wait_until(lambda: client.stats().failed >= 9)
     sink.clear_faults()
     wait_until(lambda: client.stats().delivered + client.stats().failed == 20)
     failed = client.stats().failed
     assert client.close(20) == 0
-    gone = {failure.records[0]["metadata"]["_id"] for failure in failures}
+    failed_ids = {failure.records[0]["metadata"]["_id"] for failure in failures}
     assert {failure.reason for failure in failures} == {"spool full"}
-    assert len(failures) == failed == len(gone)
-    assert set(sink.ids()) == set(range(20)) - gone
-    assert max(gone) < max(sink.ids()), "the oldest"
+    assert len(failures) == failed == len(failed_ids)
+    assert set(sink.ids()) == set(range(20)) - failed_ids
+    assert max(failed_ids) < max(sink.ids()), "the oldest batches failed"
     assert "not delivered: spool full" in caplog.text
 
 
-def test_what_is_new_is_refused_when_too_much_is_parked_if_one_wants_that(
+def test_new_batches_fail_when_the_spool_is_full_with_refuse_new(
     outage: Callable[..., Client], sink: SinkProcess
 ) -> None:
     failures: list[Failure] = []
     client = outage(**LARGE, on_failure=failures.append, spool_overflow="refuse_new")
-    large(client, 20)
+    emit_large(client, 20)
     sink.clear_faults()
     wait_until(lambda: client.stats().delivered + client.stats().failed == 20)
     assert client.stats().failed >= 9
     assert client.close(20) == 0
-    gone = {failure.records[0]["metadata"]["_id"] for failure in failures}
+    failed_ids = {failure.records[0]["metadata"]["_id"] for failure in failures}
     assert {failure.reason for failure in failures} == {"spool full"}
-    assert set(sink.ids()) == set(range(20)) - gone
-    assert max(gone) > max(sink.ids()), "the newest"
+    assert set(sink.ids()) == set(range(20)) - failed_ids
+    assert max(failed_ids) > max(sink.ids()), "the newest batches failed"
 
 
 @pytest.mark.parametrize("name", ["parked.db", "parked.db-wal"])
-def test_a_damaged_parking_lot_is_set_aside_and_told_and_delivery_goes_on(
+def test_a_damaged_parking_lot_is_set_aside_and_logged_and_delivery_continues(
     outage: Callable[..., Client],
     sink: SinkProcess,
     spool: Path,
@@ -221,7 +208,7 @@ def test_a_damaged_parking_lot_is_set_aside_and_told_and_delivery_goes_on(
     name: str,
 ) -> None:
     spool.mkdir(0o700)
-    (spool / name).write_bytes(b"no database at all" * 1000)
+    (spool / name).write_bytes(b"not a database" * 1000)
     client = outage()
     emit(client, 0, 100)
     assert client.flush(30) == 0
@@ -233,31 +220,33 @@ def test_a_damaged_parking_lot_is_set_aside_and_told_and_delivery_goes_on(
         assert "it is kept as parked.db.corrupt" in caplog.text
 
 
-FULL_DISK = """
-import resource, sys, time
-from dataart_mp import Client, ClientConfig
+FULL_DISK = (
+    SCRIPT
+    + """
+import resource
 
 client = Client(ClientConfig("k", base_url=sys.argv[1], spool_dir=sys.argv[2], flush_buffer_size=50,
     max_request_bytes=8192, flush_backoff_ratio=0.05, flush_num_retries=1, overflow="drop"))
 limit = resource.getrlimit(resource.RLIMIT_FSIZE)
-resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[3]), limit[1]))  # for its workers, too
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[3]), limit[1]))  # workers inherit it
 client.identify("ann")
-while len(client._engine.workers()) < 2:
+while len(workers_of(client)) < 2:
     time.sleep(0.01)
 accepted, taken = 1, True
-while taken or accepted <= 1_000:  # the disk is full first, and then the buffer
+while taken or accepted <= 1_000:  # first the disk is full, then the buffer
     taken = client.emit_action("t", "ann", metadata={"_id": accepted})
     accepted += taken
     time.sleep(0.0003)
-print(accepted, *client._engine.workers(), flush=True)
+print(accepted, *workers_of(client), flush=True)
 while client.stats().delivered < accepted:
     time.sleep(0.05)
 print(client.stats())
 """
+)
 
 
 @pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="the limit of another process")
-def test_on_a_full_disk_what_cannot_be_parked_stays_in_memory_until_there_is_room(
+def test_batches_stay_in_memory_while_a_full_disk_keeps_them_from_being_parked(
     sink: SinkProcess, spool: Path, tmp_path: Path
 ) -> None:
     sink.set_faults(DOWN)
@@ -281,12 +270,12 @@ def test_on_a_full_disk_what_cannot_be_parked_stays_in_memory_until_there_is_roo
         for worker in workers:
             resource.prlimit(worker, resource.RLIMIT_FSIZE, unlimited)
         sink.wait_for(lambda stats: stats["distinct_ids"] == accepted - 1)
-        told, log = process.communicate(timeout=30)
-    assert f"= delivered {accepted} + dropped (buffer full)" in told
+        output, log = process.communicate(timeout=30)
+    assert f"= delivered {accepted} + dropped (buffer full)" in output
     assert "spool: what is parked cannot be written" in log
 
 
-UNHURT = """
+NO_OUTAGE = """
 import sys
 from dataart_mp import Client, ClientConfig
 
@@ -296,16 +285,17 @@ print("sqlite3" in sys.modules)
 """
 
 
-def test_an_application_loads_no_sqlite_before_something_is_parked(
+def test_an_application_imports_no_sqlite_before_a_batch_is_parked(
     sink: SinkProcess, spool: Path
 ) -> None:
-    command = [sys.executable, "-c", UNHURT, sink.url, str(spool)]
+    command = [sys.executable, "-c", NO_OUTAGE, sink.url, str(spool)]
     assert subprocess.run(command, capture_output=True, check=True).stdout == b"False\n"
 
 
-DYING = """
-import sys, time
-from dataart_mp import BufferFullError, Client, ClientConfig
+DYING = (
+    SCRIPT
+    + """
+from dataart_mp import BufferFullError
 
 client = Client(ClientConfig("k", base_url=sys.argv[1], spool_dir=sys.argv[2], flush_buffer_size=50,
     max_request_bytes=8192, flush_backoff_ratio=0.02, flush_num_retries=1))
@@ -316,16 +306,17 @@ while True:
     except BufferFullError:  # workers are killed faster than they can start
         continue
     number += 1
-    print(number, *client._engine.workers(), flush=True)
+    print(number, *workers_of(client), flush=True)
     time.sleep(0.0005)
 """
+)
 
 
-@pytest.mark.soak  # in a default run, chaos is what kills
-def test_whoever_is_killed_while_batches_are_parked_and_taken_back_nothing_is_lost(
+@pytest.mark.soak  # the default run has the chaos test instead
+def test_no_event_is_lost_when_processes_are_killed_while_batches_are_parked(
     config: Configure, sink: SinkProcess, spool: Path, tmp_path: Path
 ) -> None:
-    """A worker dies three times a second, now and then the application with all its workers."""
+    """Three workers per second are killed, and sometimes the application with all workers."""
     script = tmp_path / "app.py"
     script.write_text(DYING)
     dice = random.Random(7)
@@ -341,7 +332,7 @@ def test_whoever_is_killed_while_batches_are_parked_and_taken_back_nothing_is_lo
         ) as process:
             assert process.stdout is not None
             workers: list[str] = []
-            next_kill, answers_at = time.monotonic() + 0.5, time.monotonic() + 1.2
+            next_kill, recovers_at = time.monotonic() + 0.5, time.monotonic() + 1.2
             end = time.monotonic() + 2.5
             while time.monotonic() < end:
                 number, *workers = process.stdout.readline().split()
@@ -349,32 +340,27 @@ def test_whoever_is_killed_while_batches_are_parked_and_taken_back_nothing_is_lo
                 if workers and time.monotonic() > next_kill:
                     next_kill += dice.uniform(0.2, 0.5)
                     kill(int(dice.choice(workers)))
-                if time.monotonic() > answers_at:
-                    answers_at += 60
+                if time.monotonic() > recovers_at:
+                    recovers_at += 60
                     sink.clear_faults()
             process.kill()
             for worker in workers:
                 kill(int(worker))
             accepted.update(int(line.split()[0]) - 1 for line in process.stdout if "\n" in line)
     sink.clear_faults()
-    with Client(config(spool_dir=spool, **QUICK)) as heir:
+    with Client(config(spool_dir=spool, **QUICK)) as successor:
         sink.wait_for(lambda stats: stats["distinct_ids"] >= len(accepted))
-        wait_until(lambda: not list(spool.glob("*.arena")) or heir.stats().balanced)
+        wait_until(lambda: not list(spool.glob("*.arena")) or successor.stats().balanced)
     assert accepted <= set(sink.ids())
     assert sink.stats()["unexplained_duplicates"] == 0
 
 
-def kill(pid: int) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGKILL)
-
-
 @pytest.mark.soak
 @pytest.mark.timeout(900)
-def test_an_hour_of_outage_at_a_thousand_events_a_second_costs_no_event_and_no_memory(
+def test_an_hour_of_outage_at_a_thousand_events_a_second_loses_no_event_and_uses_no_more_memory(
     outage: Callable[..., Client], sink: SinkProcess
 ) -> None:
-    """3.6 million events, as fast as they can be emitted; memory is looked at on the way."""
+    """Emits 3.6 million events as fast as possible, and measures memory meanwhile."""
     count = 3_600_000
     client = outage(
         flush_buffer_size=1000,
@@ -389,7 +375,7 @@ def test_an_hour_of_outage_at_a_thousand_events_a_second_costs_no_event_and_no_m
         sizes.append(resident(os.getpid()) + sum(map(resident, workers_of(client))))
     assert client.flush(60) == 0
     assert client.stats().accepted == count
-    # The frames' own pages come in as they are first used; after that nothing grows.
+    # Pages of frames are allocated on first use; after that memory must not grow.
     assert max(sizes[10:]) < max(sizes[:10]) * 1.2, sizes
     sink.clear_faults()
     wait_until(lambda: client.stats().delivered == count, 600)
@@ -399,6 +385,6 @@ def test_an_hour_of_outage_at_a_thousand_events_a_second_costs_no_event_and_no_m
 
 
 def resident(pid: int) -> int:
-    """Bytes of memory in use by a process, what it shares included."""
+    """Return the resident memory of a process in bytes, including shared memory."""
     pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
     return pages * resource.getpagesize()

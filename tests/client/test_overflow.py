@@ -1,21 +1,17 @@
-"""What happens when the buffer is full, as configured; and what is told of what was given up."""
+"""A full buffer has the configured effect, and failed records are reported."""
 
 import logging
 import multiprocessing
-import subprocess
 import sys
 import time
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from dataart_mp import BufferFullError, Client, ClientConfig, Failure, HTTPOptions
+from dataart_mp import BufferFullError, Client, Failure, HTTPOptions
 from dataart_mp.devsink.process import SinkProcess
-from tests.support import wait_until
-
-Configure = Callable[..., ClientConfig]
-TINY: dict[str, Any] = {"flush_buffer_size": 3, "flush_actions_batch_size": 2}
+from tests.client.tools import TINY
+from tests.support import App, Configure, wait_until
 
 
 def fill(client: Client) -> None:
@@ -23,14 +19,8 @@ def fill(client: Client) -> None:
         assert client.emit_action("first", "ann")
 
 
-@pytest.fixture
-def hanging(sink: SinkProcess) -> SinkProcess:
-    sink.set_faults({"kind": "hang"})
-    return sink
-
-
 def test_block_waits_until_a_frame_is_free(config: Configure, hanging: SinkProcess) -> None:
-    with Client(config(**TINY, http=_patient())) as client:
+    with Client(config(**TINY, http=HTTPOptions(read_timeout=60.0))) as client:
         fill(client)
         started = time.monotonic()
         wait_until(lambda: hanging.stats()["in_flight"] == 3)
@@ -42,7 +32,7 @@ def test_block_waits_until_a_frame_is_free(config: Configure, hanging: SinkProce
         assert client.stats().balanced
 
 
-def test_block_gives_up_after_block_timeout(config: Configure, hanging: SinkProcess) -> None:
+def test_block_raises_after_block_timeout(config: Configure, hanging: SinkProcess) -> None:
     with Client(config(**TINY, block_timeout=0.2)) as client:
         fill(client)
         with pytest.raises(BufferFullError, match="all 3 frames are in use"):
@@ -79,7 +69,7 @@ def test_drop_returns_false_and_counts_and_logs(
     assert messages == ["1 record dropped: buffer full", "5 records dropped: buffer full"]
 
 
-def test_what_is_given_up_on_is_counted_logged_and_reported(
+def test_a_failed_batch_is_counted_logged_and_reported(
     config: Configure, sink: SinkProcess, caplog: pytest.LogCaptureFixture
 ) -> None:
     sink.set_faults({"kind": "status", "status": 503})
@@ -99,7 +89,7 @@ def test_what_is_given_up_on_is_counted_logged_and_reported(
     assert any("2 records not delivered" in record.getMessage() for record in caplog.records)
 
 
-def test_an_event_that_the_platform_refuses_does_not_take_others_along(
+def test_a_rejected_event_does_not_affect_the_others_of_its_batch(
     config: Configure, sink: SinkProcess
 ) -> None:
     sink.set_faults({"kind": "refuse", "match": {"key": "bad"}})
@@ -116,42 +106,42 @@ def test_an_event_that_the_platform_refuses_does_not_take_others_along(
     assert failures[0].status == 400
 
 
-def test_what_on_failure_raises_is_logged_and_harms_nothing(
+def test_an_exception_in_on_failure_is_logged_and_delivery_continues(
     config: Configure, sink: SinkProcess, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def raise_it(failure: Failure) -> None:
-        raise RuntimeError("a bug of the application")
+    def fail(failure: Failure) -> None:
+        raise RuntimeError("an error in the application")
 
     sink.set_faults({"kind": "status", "status": 418, "times": 1})
-    with Client(config(on_failure=raise_it)) as client:
+    with Client(config(on_failure=fail)) as client:
         client.emit_action("refused", "ann")
         client.flush(20)
         client.emit_action("fine", "ann")
         client.flush(20)
         assert client.stats().delivered == 1
-    assert "a bug of the application" in caplog.text
+    assert "an error in the application" in caplog.text
 
 
-def test_an_on_failure_that_wants_to_exit_hears_of_what_comes_later(
+def test_on_failure_is_called_again_after_it_called_sys_exit(
     config: Configure, sink: SinkProcess, caplog: pytest.LogCaptureFixture
 ) -> None:
-    heard: list[Failure] = []
+    failures: list[Failure] = []
 
-    def leave(failure: Failure) -> None:
-        heard.append(failure)
+    def exit_on_failure(failure: Failure) -> None:
+        failures.append(failure)
         sys.exit(1)
 
     sink.set_faults({"kind": "status", "status": 418})
-    with Client(config(on_failure=leave)) as client:
+    with Client(config(on_failure=exit_on_failure)) as client:
         for _ in range(2):
             client.emit_action("refused", "ann")
             client.flush(20)
-    assert len(heard) == 2
+    assert len(failures) == 2
     assert "on_failure raised" in caplog.text
 
 
 @pytest.mark.parametrize("end", ["\u2028", "\u2029", "\x85", "\x0b", "\x1c", "\r"])
-def test_what_other_formats_take_for_the_end_of_a_line_comes_to_on_failure_as_it_was(
+def test_unicode_line_separators_reach_on_failure_unchanged(
     config: Configure, sink: SinkProcess, end: str
 ) -> None:
     sink.set_faults({"kind": "status", "status": 418})
@@ -169,10 +159,10 @@ def _emit_refused(client: Client) -> None:
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn"])
-def test_a_maker_that_emits_nothing_hears_of_what_its_childrens_workers_give_up_on(
+def test_on_failure_is_called_in_the_creating_process_when_only_children_emit(
     config: Configure, sink: SinkProcess, method: str
 ) -> None:
-    """A server's master, say. The child, who starts the workers, has no `on_failure` itself."""
+    """As in the master of a server. The child starts the workers, and has no `on_failure`."""
     sink.set_faults({"kind": "status", "status": 418})
     failures: list[Failure] = []
     with Client(config(on_failure=failures.append)) as client:
@@ -186,7 +176,7 @@ def test_a_maker_that_emits_nothing_hears_of_what_its_childrens_workers_give_up_
     assert [record["key"] for record in failure.records] == ["refused"]
 
 
-def test_an_outage_costs_nothing_but_time(config: Configure, sink: SinkProcess) -> None:
+def test_an_outage_delays_events_but_loses_none(config: Configure, sink: SinkProcess) -> None:
     sink.set_faults({"kind": "status", "status": 503, "times": 10})
     with Client(config(flush_num_retries=20)) as client:
         for number in range(200):
@@ -197,26 +187,22 @@ def test_an_outage_costs_nothing_but_time(config: Configure, sink: SinkProcess) 
     assert set(sink.ids().values()) == {1}
 
 
-def test_a_long_outage_costs_few_requests(config: Configure, sink: SinkProcess) -> None:
-    """Each worker process notices it by its first few; then one at a time asks for all."""
+def test_a_long_outage_causes_few_requests(config: Configure, sink: SinkProcess) -> None:
+    """A worker process detects it by its first requests, and then sends one at a time."""
     sink.set_faults({"kind": "status", "status": 503})
     settings = {"flush_actions_batch_size": 1, "flush_num_retries": 1000}
     with Client(config(flush_backoff_ratio=1.0, **settings)) as client:
         for _ in range(300):
             client.emit_action("tick", "ann")
-        time.sleep(3.0)  # without a circuit, each would have been sent twice by now
+        time.sleep(3.0)  # without a circuit, each batch would have been sent twice by now
         assert 0 < client.stats().requests < 100
         sink.clear_faults()
         assert client.flush(30) == 0
         assert client.stats().delivered == 300
 
 
-def _patient() -> Any:
-    return HTTPOptions(read_timeout=60.0)
-
-
-def test_drops_are_told_also_when_the_client_is_never_closed(
-    app: Callable[..., subprocess.CompletedProcess[str]], hanging: SinkProcess
+def test_drops_are_logged_even_if_the_client_is_never_closed(
+    app: App, hanging: SinkProcess
 ) -> None:
     done = app(
         """

@@ -1,4 +1,4 @@
-"""Stopped and continued, killed one by one and all together."""
+"""Events survive processes that are stopped, continued or killed, in any order."""
 
 import itertools
 import os
@@ -6,21 +6,20 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from dataart_mp import Client, ClientConfig
+from dataart_mp import Client
 from dataart_mp.devsink.process import SinkProcess
-from tests.support import all_gone, wait_until, workers_of
+from tests.client.tools import each_arrived_once, emit, kill
+from tests.support import SCRIPT, Configure, all_gone, wait_until, workers_of
 
-Configure = Callable[..., ClientConfig]
-
-FAMILY = """
-import os, signal, sys, time
-from dataart_mp import Client, ClientConfig
+FAMILY = (
+    SCRIPT
+    + """
 client = Client(ClientConfig("k", base_url=sys.argv[1], flush_num_processes=2))
 client.emit_action("tick", "ann", metadata={"_id": 0})
 child = os.fork()
@@ -28,28 +27,29 @@ first = 1 if child else 501
 for number in range(first, first + 500):
     client.emit_action("tick", "ann", metadata={"_id": number})
 if child:
-    while len(client._engine.workers()) < 2:
+    while len(workers_of(client)) < 2:
         time.sleep(0.01)
-    print(child, *client._engine.workers(), flush=True)
+    print(child, *workers_of(client), flush=True)
 else:
     os.write(int(sys.argv[2]), b"x")
 signal.pause()
 """
+)
 
 
 @contextmanager
 def family(tmp_path: Path, sink: SinkProcess) -> Iterator[list[int]]:
-    """An application, a child it has forked, and two workers, in this order; all have emitted."""
+    """An application, its forked child and two workers, in this order; both have emitted."""
     script = tmp_path / "family.py"
     script.write_text(FAMILY)
-    child_has_emitted, told = os.pipe()
+    child_has_emitted, notify = os.pipe()
     process = subprocess.Popen(
-        [sys.executable, script, sink.url, str(told)],
+        [sys.executable, script, sink.url, str(notify)],
         stdout=subprocess.PIPE,
         start_new_session=True,
-        pass_fds=(told,),
+        pass_fds=(notify,),
     )
-    os.close(told)
+    os.close(notify)
     with process:
         assert process.stdout is not None
         pids = [process.pid, *map(int, process.stdout.readline().split())]
@@ -62,14 +62,7 @@ def family(tmp_path: Path, sink: SinkProcess) -> Iterator[list[int]]:
                 kill(pid)
 
 
-def kill(pid: int) -> None:
-    try:
-        os.kill(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        return
-
-
-def all_arrived(sink: SinkProcess) -> None:
+def each_arrived(sink: SinkProcess) -> None:
     sink.wait_for(lambda stats: stats["distinct_ids"] == 1001)
     assert sink.stats()["unexplained_duplicates"] == 0
 
@@ -82,11 +75,11 @@ def all_arrived(sink: SinkProcess) -> None:
 def test_events_outlive_parent_child_and_worker_killed_in_any_order(
     tmp_path: Path, sink: SinkProcess, order: tuple[int, ...]
 ) -> None:
-    """The second worker is left, and does it all."""
+    """The second worker remains, and delivers all events."""
     with family(tmp_path, sink) as pids:
         for victim in order:
             kill(pids[victim])
-        all_arrived(sink)
+        each_arrived(sink)
     wait_until(lambda: all_gone(pids[2:]))
 
 
@@ -95,12 +88,12 @@ def test_events_outlive_kill_9_of_the_whole_process_group(
 ) -> None:
     with family(tmp_path, sink) as pids:
         os.killpg(pids[0], signal.SIGKILL)
-        all_arrived(sink)
+        each_arrived(sink)
         assert set(sink.ids().values()) == {1}
     wait_until(lambda: all_gone(pids[2:]))
 
 
-def test_a_stopped_worker_delays_only_what_it_has_in_its_hands(
+def test_a_stopped_worker_delays_only_its_current_batches(
     config: Configure, sink: SinkProcess
 ) -> None:
     with Client(config()) as client:
@@ -110,18 +103,17 @@ def test_a_stopped_worker_delays_only_what_it_has_in_its_hands(
         stopped = workers_of(client)[0]
         os.kill(stopped, signal.SIGSTOP)
         try:
-            for number in range(1, 401):
-                client.emit_action("tick", "ann", metadata={"_id": number})
-            # Of the bell's rings the stopped worker may have taken one for each of its threads.
+            emit(client, 1, 400)
+            # The stopped worker may have read one notification for each of its threads.
             sink.wait_for(lambda stats: stats["actions"] >= 401 - 2 * 20)
         finally:
             os.kill(stopped, signal.SIGCONT)
         assert client.flush(20) == 0
-    assert sink.ids() == dict.fromkeys(range(401), 1)
+    each_arrived_once(sink, 401)
 
 
-def test_a_stopped_application_goes_on_where_it_was(tmp_path: Path, sink: SinkProcess) -> None:
-    """Its full batches are sent meanwhile; its open one waits for it, for it may still write."""
+def test_a_stopped_application_continues_where_it_was(tmp_path: Path, sink: SinkProcess) -> None:
+    """Workers send its full batches meanwhile, but not the open one, which it may still fill."""
     script = tmp_path / "app.py"
     script.write_text(
         """
@@ -144,8 +136,7 @@ with Client(ClientConfig("k", base_url=sys.argv[1], flush_interval=0.1)) as clie
             time.sleep(0.2)
             os.kill(process.pid, signal.SIGCONT)
         assert process.wait(60) == 0
-    sink.wait_for(lambda stats: stats["actions"] >= 50_000)
-    assert sink.ids() == dict.fromkeys(range(50_000), 1)
+    each_arrived_once(sink, 50_000)
 
 
 def test_exit_waits_no_longer_than_exit_timeout_for_all_clients_together(

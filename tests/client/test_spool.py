@@ -1,4 +1,4 @@
-"""With `spool_dir`, what was accepted outlives even the death of all processes."""
+"""With `spool_dir`, accepted events survive the death of all processes."""
 
 import logging
 import os
@@ -15,21 +15,26 @@ from pathlib import Path
 
 import pytest
 
-from dataart_mp import Client, ClientConfig, ConfigError
+from dataart_mp import Client, ConfigError
 from dataart_mp.devsink.process import SinkProcess
 from dataart_mp.queue.locks import RecordLocks
 from dataart_mp.spool.dead_letters import DeadLetters
-from tests.support import all_gone, open_descriptors, wait_until, workers_of
-
-Configure = Callable[..., ClientConfig]
-App = Callable[..., "subprocess.CompletedProcess[str]"]
+from tests.client.tools import emit
+from tests.support import (
+    SCRIPT,
+    App,
+    Configure,
+    all_gone,
+    open_descriptors,
+    wait_until,
+    workers_of,
+)
 
 SMALL = {"flush_buffer_size": 200, "max_request_bytes": 8192}
 
-EMIT_AND_DIE = """
-import os, signal, sys, time
-from dataart_mp import Client, ClientConfig
-
+EMIT = (
+    SCRIPT
+    + """
 first, count = int(sys.argv[3]), int(sys.argv[4])
 client = Client(
     ClientConfig("k", base_url=sys.argv[1], spool_dir=sys.argv[2], flush_buffer_size=200,
@@ -38,32 +43,33 @@ client = Client(
 )
 for number in range(first, first + count):
     client.emit_action("tick", "ann", metadata={"_id": number})
-while not client._engine.workers():
+"""
+)
+EMIT_AND_DIE = (
+    EMIT
+    + """
+while not workers_of(client):
     time.sleep(0.01)
 # The application first: it would replace the worker.
-os.system(f"kill -9 {os.getpid()} {client._engine.workers()[0]}")
+os.system(f"kill -9 {os.getpid()} {workers_of(client)[0]}")
 """
-
-
-@pytest.fixture
-def spool(tmp_path: Path) -> Path:
-    return tmp_path / "spool"
+)
 
 
 @pytest.fixture
 def dead(app: App, sink: SinkProcess, spool: Path) -> Path:
-    """A spool in which an application and its workers, all killed, have left 95 events."""
+    """The arena with 95 events of an application that was killed with all its workers."""
     sink.set_faults({"kind": "status", "status": 503})
     app(EMIT_AND_DIE, sink.url, spool, 0, 95)
     (arena,) = spool.iterdir()
     with arena.open("r+b") as file:
         locks = RecordLocks(file.fileno())
-        wait_until(lambda: not locks.anybody())  # it takes a moment to die
-    sink.clear_faults()  # not before: a worker that lives a moment longer would deliver
+        wait_until(lambda: not locks.anybody())  # the processes take a moment to end
+    sink.clear_faults()  # not earlier: a worker that still runs would deliver the events
     return arena
 
 
-def test_the_next_client_delivers_what_all_killed_processes_left(
+def test_the_next_client_delivers_the_events_of_killed_processes(
     config: Configure, sink: SinkProcess, spool: Path, dead: Path
 ) -> None:
     with Client(config(spool_dir=spool, **SMALL)) as client:
@@ -74,25 +80,26 @@ def test_the_next_client_delivers_what_all_killed_processes_left(
     assert list(spool.iterdir()) == []
 
 
-def test_several_heirs_at_once_deliver_everything_once(
+def test_concurrent_new_owners_deliver_each_event_once(
     app: App, sink: SinkProcess, spool: Path, dead: Path
 ) -> None:
-    heir = """
+    new_owner = """
 import sys
 from dataart_mp import Client, ClientConfig
 client = Client(ClientConfig("k", base_url=sys.argv[1], spool_dir=sys.argv[2],
                              flush_buffer_size=10, max_request_bytes=8192))
-client.identify("heir")
+client.identify("new owner")
 client.close()
 """
-    heirs = [subprocess.Popen([sys.executable, "-c", heir, sink.url, str(spool)]) for _ in range(6)]
-    assert [process.wait(30) for process in heirs] == [0] * 6
+    command = [sys.executable, "-c", new_owner, sink.url, str(spool)]
+    new_owners = [subprocess.Popen(command) for _ in range(6)]
+    assert [process.wait(30) for process in new_owners] == [0] * 6
     sink.wait_for(lambda stats: stats["actions"] >= 95 and stats["identities"] == 6)
     wait_until(lambda: not list(spool.iterdir()))
     assert sink.ids() == dict.fromkeys(range(95), 1)
 
 
-def test_an_heir_that_dies_too_leaves_it_to_the_next(
+def test_a_new_owner_that_dies_leaves_the_arena_to_the_next_client(
     app: App, config: Configure, sink: SinkProcess, spool: Path, dead: Path
 ) -> None:
     sink.set_faults({"kind": "status", "status": 503})
@@ -106,7 +113,7 @@ def test_an_heir_that_dies_too_leaves_it_to_the_next(
     assert list(spool.iterdir()) == []
 
 
-def test_a_client_in_use_is_not_inherited(
+def test_the_arena_of_a_live_client_is_not_taken_over(
     config: Configure, sink: SinkProcess, spool: Path
 ) -> None:
     sink.set_faults({"kind": "hang"})
@@ -136,7 +143,7 @@ def test_two_clients_of_one_process_share_a_spool(
     assert sink.ids() == {1: 1, 2: 1, 3: 1}
 
 
-def test_nothing_is_left_of_a_client_that_was_closed(config: Configure, spool: Path) -> None:
+def test_a_closed_client_leaves_no_file_and_no_descriptor(config: Configure, spool: Path) -> None:
     descriptors = open_descriptors()
     client = Client(config(spool_dir=spool, **SMALL))
     (arena,) = spool.iterdir()
@@ -150,19 +157,18 @@ def test_nothing_is_left_of_a_client_that_was_closed(config: Configure, spool: P
     assert open_descriptors() == descriptors
 
 
-def test_nothing_is_left_when_the_application_ends_without_close(
+def test_an_application_that_ends_without_close_leaves_no_file(
     app: App, sink: SinkProcess, spool: Path
 ) -> None:
-    text = EMIT_AND_DIE[: EMIT_AND_DIE.index("while not")]
-    assert app(text, sink.url, spool, 0, 50).returncode == 0
+    assert app(EMIT, sink.url, spool, 0, 50).returncode == 0
     sink.wait_for(lambda stats: stats["actions"] == 50)
     wait_until(lambda: not list(spool.iterdir()))
 
 
-def test_what_waits_for_its_next_try_waits_across_the_restart(
+def test_a_retry_after_a_restart_has_the_same_idempotency_key(
     config: Configure, sink: SinkProcess, spool: Path, dead: Path
 ) -> None:
-    """The heir sends the same batches under the same keys."""
+    """The new owner sends the same batches with the same keys."""
     before = {request["idempotency_key"] for request in sink.requests()}
     with Client(config(spool_dir=spool, **SMALL)):
         sink.wait_for(lambda stats: stats["actions"] >= 95)
@@ -181,8 +187,8 @@ def file_size_limit(size: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-def test_a_disk_without_room_is_refused_at_the_start(config: Configure, spool: Path) -> None:
-    """Later it would be SIGBUS. A limit on the file's size makes posix_fallocate fail alike."""
+def test_a_disk_without_space_is_refused_at_the_start(config: Configure, spool: Path) -> None:
+    """A later write would cause SIGBUS. A limit on file sizes makes posix_fallocate fail too."""
     with (
         file_size_limit(1 << 20),
         pytest.raises(ConfigError, match=r"spool_dir=.*no room for the [\d,]+ bytes"),
@@ -215,7 +221,7 @@ def test_a_directory_that_others_may_write_to_is_refused(
         Client(config(spool_dir=spool))
 
 
-def test_a_file_in_the_place_of_the_directory_is_refused(config: Configure, spool: Path) -> None:
+def test_a_spool_dir_that_is_a_file_is_refused(config: Configure, spool: Path) -> None:
     spool.write_text("")
     with pytest.raises(ConfigError, match="is no directory"):
         config(spool_dir=spool)
@@ -252,7 +258,7 @@ def _overwrite(path: Path, at: int, data: bytes) -> None:
         (damage_length, "truncated"),
     ],
 )
-def test_a_file_that_cannot_be_understood_is_set_aside_with_a_message(
+def test_an_unreadable_arena_file_is_set_aside_and_logged(
     config: Configure,
     spool: Path,
     dead: Path,
@@ -269,7 +275,7 @@ def test_a_file_that_cannot_be_understood_is_set_aside_with_a_message(
     assert f"{dead} set aside as {aside.name}" in caplog.text
 
 
-def test_what_is_no_file_is_told_once_and_harms_nothing(
+def test_a_directory_named_like_an_arena_is_logged_once_and_ignored(
     config: Configure, sink: SinkProcess, spool: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     spool.mkdir(mode=0o700)
@@ -282,14 +288,14 @@ def test_what_is_no_file_is_told_once_and_harms_nothing(
     assert sink.stats()["actions"] == 2
 
 
-def test_what_is_readable_in_a_damaged_file_is_delivered(
+def test_readable_frames_of_a_damaged_file_are_delivered(
     config: Configure,
     sink: SinkProcess,
     spool: Path,
     dead: Path,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Its end is cut off, and with it the last two of five frames; one account is nonsense."""
+    """The end with two of five frames is missing, and one frame account is overwritten."""
     caplog.set_level(logging.WARNING, "dataart_mp")
     start = dead.stat().st_size - 200 * 8192
     os.truncate(dead, start + 3 * 8192)
@@ -302,16 +308,11 @@ def test_what_is_readable_in_a_damaged_file_is_delivered(
     assert sink.ids() == dict.fromkeys(range(60), 1)
 
 
-def test_a_thread_that_emits_while_another_client_inherits_is_not_disturbed(
+def test_a_takeover_does_not_affect_a_thread_that_emits(
     config: Configure, sink: SinkProcess, spool: Path, dead: Path
 ) -> None:
     with Client(config(spool_dir=spool, **SMALL)) as client:
-
-        def emit() -> None:
-            for number in range(1000, 2000):
-                client.emit_action("tick", "ann", metadata={"_id": number})
-
-        thread = threading.Thread(target=emit)
+        thread = threading.Thread(target=emit, args=(client, 1000, 1000))
         thread.start()
         with Client(config(spool_dir=spool, **SMALL)):
             thread.join()
@@ -321,7 +322,7 @@ def test_a_thread_that_emits_while_another_client_inherits_is_not_disturbed(
     assert signal.getsignal(signal.SIGBUS) is signal.SIG_DFL
 
 
-def test_what_cannot_be_kept_as_dead_letters_is_told(
+def test_dead_letters_that_cannot_be_stored_are_logged(
     config: Configure, sink: SinkProcess, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     spool_dir = tmp_path / "spool"
@@ -335,7 +336,7 @@ def test_what_cannot_be_kept_as_dead_letters_is_told(
     assert any("1 dead letters not kept" in record.getMessage() for record in caplog.records)
 
 
-def test_the_oldest_dead_letters_go_when_there_are_too_many_and_it_is_told(
+def test_the_oldest_dead_letters_are_removed_and_logged_when_there_are_too_many(
     config: Configure, sink: SinkProcess, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     sink.set_faults({"kind": "status", "status": 422})

@@ -1,25 +1,31 @@
-"""Whatever process dies, what was accepted arrives."""
+"""Accepted events arrive, whichever process dies."""
 
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from dataart_mp import Client, ClientConfig
+from dataart_mp import Client
 from dataart_mp.devsink.process import SinkProcess
-from tests.support import all_gone, arena_of, holders, open_descriptors, wait_until, workers_of
+from tests.client.tools import each_arrived_once, emit
+from tests.support import (
+    SCRIPT,
+    App,
+    Configure,
+    all_gone,
+    arena_of,
+    holders,
+    open_descriptors,
+    wait_until,
+    workers_of,
+)
 
-Configure = Callable[..., ClientConfig]
-App = Callable[..., "subprocess.CompletedProcess[str]"]
-
-PREAMBLE = """
-import os, signal, sys, threading, time
-from dataart_mp import Client, ClientConfig
-
+PREAMBLE = (
+    SCRIPT
+    + """
 client = Client(ClientConfig(sys.argv[1], base_url=sys.argv[2], flush_backoff_ratio=0.05))
 
 def emit(count, first=0):
@@ -27,20 +33,15 @@ def emit(count, first=0):
         client.emit_action("tick", "ann", metadata={"_id": number})
 
 """
-
-
-def arrived(sink: SinkProcess, count: int) -> None:
-    """All of 0 .. count-1 arrive, and none of them twice."""
-    sink.wait_for(lambda stats: stats["actions"] >= count)
-    assert sink.ids() == dict.fromkeys(range(count), 1)
+)
 
 
 @pytest.mark.parametrize("count", [1, 19, 20, 21, 5000])
 def test_events_outlive_kill_9_right_after_emit(app: App, sink: SinkProcess, count: int) -> None:
-    """No worker is ready by then: the first event must have seen to it that one will be."""
+    """No worker is ready by then, but the first event has started one."""
     done = app(PREAMBLE + f"emit({count}); os.kill(os.getpid(), signal.SIGKILL)", "k", sink.url)
     assert done.returncode == -signal.SIGKILL
-    arrived(sink, count)
+    each_arrived_once(sink, count)
 
 
 @pytest.mark.parametrize(
@@ -64,13 +65,13 @@ def test_events_outlive_every_way_to_end(
     done = app(PREAMBLE + f"emit(50)\n{ending}", "k", sink.url)
     assert done.returncode == code
     assert "ResourceWarning" not in done.stderr
-    arrived(sink, 50)
+    each_arrived_once(sink, 50)
 
 
 def test_ctrl_c_reaches_the_application_and_not_the_workers(
     tmp_path: Path, sink: SinkProcess
 ) -> None:
-    """A terminal sends SIGINT to the whole process group; workers are in none of its groups."""
+    """A terminal sends SIGINT to the process group; workers are in other groups."""
     script = tmp_path / "app.py"
     script.write_text(PREAMBLE + "emit(50)\nprint('emitted', flush=True)\ntime.sleep(60)")
     process = subprocess.Popen(
@@ -83,7 +84,7 @@ def test_ctrl_c_reaches_the_application_and_not_the_workers(
         assert process.stdout is not None
         process.stdout.readline()
         os.killpg(process.pid, signal.SIGINT)
-    arrived(sink, 50)
+    each_arrived_once(sink, 50)
 
 
 def test_events_outlive_kill_9_of_a_worker_and_it_is_replaced(
@@ -94,8 +95,7 @@ def test_events_outlive_kill_9_of_a_worker_and_it_is_replaced(
         assert client.flush(20) == 0
         (victim,) = workers_of(client)
         os.kill(victim, signal.SIGKILL)
-        for number in range(200):
-            client.emit_action("tick", "ann", metadata={"_id": number})
+        emit(client, 0, 200)
         assert client.flush(20) == 0
         (successor,) = workers_of(client)
         assert successor != victim
@@ -103,13 +103,12 @@ def test_events_outlive_kill_9_of_a_worker_and_it_is_replaced(
     assert set(sink.ids().values()) == {1}
 
 
-def test_a_batch_in_the_hands_of_a_killed_worker_is_sent_again_with_the_same_key(
+def test_the_batch_of_a_killed_worker_is_sent_again_with_the_same_key(
     config: Configure, sink: SinkProcess
 ) -> None:
     sink.set_faults({"kind": "hang", "times": 1})
     with Client(config(flush_num_processes=1)) as client:
-        for number in range(20):
-            client.emit_action("tick", "ann", metadata={"_id": number})
+        emit(client, 0, 20)
         sink.wait_for(lambda stats: stats["in_flight"] == 1)
         os.kill(workers_of(client)[0], signal.SIGKILL)
         assert client.flush(20) == 0
@@ -120,14 +119,14 @@ def test_a_batch_in_the_hands_of_a_killed_worker_is_sent_again_with_the_same_key
 
 
 def test_events_outlive_application_and_worker_killed_together(app: App, sink: SinkProcess) -> None:
-    """One worker of two is left, and sends what the dead ones had in their owner."""
+    """One of two workers remains, and sends the frames of the dead processes."""
     text = """
 emit(1)
 client.flush()
-while len(client._engine.workers()) < 2:
+while len(workers_of(client)) < 2:
     time.sleep(0.01)
 emit(3000, first=1)
-os.kill(client._engine.workers()[0], signal.SIGKILL)
+os.kill(workers_of(client)[0], signal.SIGKILL)
 os.kill(os.getpid(), signal.SIGKILL)
 """
     app(PREAMBLE.replace("flush_back", "flush_num_processes=2, flush_back") + text, "k", sink.url)
@@ -141,9 +140,9 @@ def test_a_worker_is_replaced_by_a_sibling_when_no_producer_is_left(
     sink.set_faults({"kind": "status", "status": 503})
     text = """
 emit(300)
-while len(client._engine.workers()) < 2:
+while len(workers_of(client)) < 2:
     time.sleep(0.01)
-print(*client._engine.workers(), flush=True)
+print(*workers_of(client), flush=True)
 os.kill(os.getpid(), signal.SIGKILL)
 """
     preamble = PREAMBLE.replace("flush_back", "flush_num_retries=1000, flush_back")
@@ -154,11 +153,11 @@ os.kill(os.getpid(), signal.SIGKILL)
     wait_until(lambda: len(holders(arena) - {one, other}) == 1)
     os.kill(other, signal.SIGKILL)
     sink.clear_faults()
-    arrived(sink, 300)
+    each_arrived_once(sink, 300)
     wait_until(lambda: not holders(arena))
 
 
-def test_workers_leave_when_the_client_is_closed(config: Configure) -> None:
+def test_workers_end_when_the_client_is_closed(config: Configure) -> None:
     descriptors = open_descriptors()
     client = Client(config())
     client.emit_action("tick", "ann")
@@ -169,11 +168,11 @@ def test_workers_leave_when_the_client_is_closed(config: Configure) -> None:
     assert open_descriptors() == descriptors
 
 
-def test_workers_leave_when_the_application_is_killed(app: App, sink: SinkProcess) -> None:
+def test_workers_end_when_the_application_is_killed(app: App, sink: SinkProcess) -> None:
     text = """
 emit(1)
 client.flush()
-print(*client._engine.workers(), flush=True)
+print(*workers_of(client), flush=True)
 os.kill(os.getpid(), signal.SIGKILL)
 """
     done = app(PREAMBLE + text, "k", sink.url)
@@ -182,7 +181,7 @@ os.kill(os.getpid(), signal.SIGKILL)
     wait_until(lambda: all_gone(workers))
 
 
-def test_a_forgotten_client_leaves_its_events_to_the_workers(
+def test_workers_deliver_the_events_of_a_garbage_collected_client(
     config: Configure, sink: SinkProcess
 ) -> None:
     descriptors = open_descriptors()
@@ -197,16 +196,16 @@ def test_a_forgotten_client_leaves_its_events_to_the_workers(
 
 def test_nothing_is_started_before_the_first_event(app: App, sink: SinkProcess) -> None:
     text = """
-print(threading.active_count(), client._engine.workers(), client.stats().accepted)
+print(threading.active_count(), workers_of(client), client.stats().accepted)
 client.close()
 """
     assert app(PREAMBLE + text, "k", sink.url).stdout.split() == ["1", "[]", "0"]
 
 
-def test_a_pipe_of_the_application_is_not_kept_open_by_the_workers(
+def test_workers_do_not_keep_a_pipe_of_the_application_open(
     tmp_path: Path, sink: SinkProcess
 ) -> None:
-    """`app | tee log` returns when the application ends, though its workers are still busy."""
+    """`app | tee log` returns when the application ends, even if workers are still busy."""
     sink.set_faults({"kind": "latency", "seconds": 3})
     script = tmp_path / "app.py"
     script.write_text(PREAMBLE + "emit(20)\nclient.close(timeout=0)")
@@ -218,4 +217,4 @@ def test_a_pipe_of_the_application_is_not_kept_open_by_the_workers(
         check=True,
     )
     assert piped.stdout == b""
-    arrived(sink, 20)
+    each_arrived_once(sink, 20)

@@ -1,4 +1,4 @@
-"""Many actions in one call: each as if it had been emitted by itself."""
+"""`emit_actions` treats each of many actions as if it had been emitted alone."""
 
 import itertools
 import json
@@ -40,7 +40,7 @@ def action(**fields: object) -> dict[str, Any]:
     return {**usual, **fields}
 
 
-class Outlet:
+class FakeQueue:
     """Takes records, a few at a time, until it is full."""
 
     def __init__(self, at_once: int = 3, room: int = 10**9, capacity: int = 10**9) -> None:
@@ -76,21 +76,21 @@ class Outlet:
 
 
 @pytest.fixture
-def outlet() -> Outlet:
-    return Outlet()
+def fake_queue() -> FakeQueue:
+    return FakeQueue()
 
 
-def numbers(outlet: Outlet) -> list[int]:
-    return [event["metadata"]["n"] for event in outlet.events()]
+def numbers(fake_queue: FakeQueue) -> list[int]:
+    return [event["metadata"]["n"] for event in fake_queue.events()]
 
 
 def numbered(*places: int) -> list[dict[str, Any]]:
     return [action(metadata={"n": place}) for place in places]
 
 
-# --- each as by itself ---------------------------------------------------------------------------
+# --- encoding ------------------------------------------------------------------------------------
 
-ODD: list[Any] = [
+UNUSUAL: list[Any] = [
     action(),
     action(timestamp=TEXT),
     action(timestamp="2021-05-04T10:11:12+02:00"),
@@ -108,18 +108,18 @@ ODD: list[Any] = [
 ]
 
 
-@pytest.mark.parametrize("size", [1, 2, 5, len(ODD)])
-def test_each_action_is_encoded_as_emit_action_does_it(outlet: Outlet, size: int) -> None:
-    mixed = [ODD[start : start + size] for start in range(len(ODD))]
-    uniform = [[each] * size for each in ODD]
+@pytest.mark.parametrize("size", [1, 2, 5, len(UNUSUAL)])
+def test_each_action_is_encoded_as_emit_action_does_it(fake_queue: FakeQueue, size: int) -> None:
+    mixed = [UNUSUAL[start : start + size] for start in range(len(UNUSUAL))]
+    uniform = [[each] * size for each in UNUSUAL]
     for actions in mixed + uniform:
-        outlet.records.clear()
-        outlet.emit(actions)
-        assert outlet.records == [encode_action(**each) for each in actions]
+        fake_queue.records.clear()
+        fake_queue.emit(actions)
+        assert fake_queue.records == [encode_action(**each) for each in actions]
 
 
-def test_a_group_of_the_usual_form_is_not_encoded_one_by_one() -> None:
-    """Else the test above would compare `encode_action` with itself."""
+def test_a_group_of_the_usual_form_is_encoded_together() -> None:
+    """Otherwise the test above would compare `encode_action` with itself."""
     incomplete = {"user_key": "u", "key": "k"}
     assert as_events([action()] * 2) == [action()] * 2
     (event,) = as_events([incomplete]) or []
@@ -133,7 +133,7 @@ def test_a_group_of_the_usual_form_is_not_encoded_one_by_one() -> None:
     assert encode_events([action()] * 3) == encode_action(**action()) * 3
 
 
-def test_what_looks_like_the_end_of_a_record_is_not_taken_for_one() -> None:
+def test_metadata_that_looks_like_a_record_boundary_is_not_split() -> None:
     seam = action(metadata={"seam": [{"a": 1}, {"key": "b"}]})
     assert encode_events([action(), seam]) is None
     assert encode_events([action(metadata={"text": '},{"key":'})] * 2) is not None
@@ -152,8 +152,8 @@ ACTIONS = st.one_of(
 )
 
 
-def by_itself(each: Any) -> bytes | str | None:
-    """The record of an action, or what is wrong with it; None if it is no call's arguments."""
+def encode_alone(each: Any) -> bytes | str | None:
+    """Return the record or the error; None for a value that is not a set of arguments."""
     if not isinstance(each, Mapping) or not {"key", "user_key"} <= set(each) <= set(action()):
         return None
     try:
@@ -169,33 +169,35 @@ def without_now(record: bytes, each: Any) -> Any:
 
 @settings(deadline=None, max_examples=150)
 @given(st.lists(ACTIONS, max_size=6))
-def test_whatever_the_actions_are_each_is_accepted_or_refused_as_by_itself(
+def test_each_action_is_accepted_or_refused_as_if_emitted_alone(
     actions: list[Any],
 ) -> None:
-    outlet = Outlet()
+    fake_queue = FakeQueue()
     errors: tuple[EventError, ...] = ()
     try:
-        outlet.emit(actions)
+        fake_queue.emit(actions)
     except ActionsError as error:
         errors = error.errors
-    expected = [by_itself(each) for each in actions]
+    expected = [encode_alone(each) for each in actions]
     accepted = [(r, a) for r, a in zip(expected, actions, strict=True) if isinstance(r, bytes)]
-    for got, (record, each) in zip(outlet.records, accepted, strict=True):
+    for got, (record, each) in zip(fake_queue.records, accepted, strict=True):
         assert without_now(got, each) == without_now(record, each)
-    told = {f"actions[{i}].{text}" for i, text in enumerate(expected) if isinstance(text, str)}
-    assert told <= set(map(str, errors))
-    assert len(outlet.records) + len(errors) == len(actions)
+    reported = {f"actions[{i}].{text}" for i, text in enumerate(expected) if isinstance(text, str)}
+    assert reported <= set(map(str, errors))
+    assert len(fake_queue.records) + len(errors) == len(actions)
 
 
-# --- what is refused -----------------------------------------------------------------------------
+# --- refused actions -----------------------------------------------------------------------------
 
 
-def test_an_error_names_the_action_and_the_place_in_it_and_loses_no_other(outlet: Outlet) -> None:
+def test_an_error_names_the_action_and_the_path_and_the_others_are_accepted(
+    fake_queue: FakeQueue,
+) -> None:
     actions = numbered(*range(700))
     actions[3]["metadata"] = {"price": b"x"}
     actions[300]["key"] = ""
     with pytest.raises(ActionsError) as caught:
-        outlet.emit(actions)
+        fake_queue.emit(actions)
     error = caught.value
     assert str(error) == (
         "actions[3].metadata.price: bytes (b'x', 1 bytes) cannot be encoded; decode it or encode "
@@ -204,41 +206,44 @@ def test_an_error_names_the_action_and_the_place_in_it_and_loses_no_other(outlet
     assert error.path == "actions[3].metadata.price"
     assert [each.path for each in error.errors] == [error.path, "actions[300].key"]
     assert (error.accepted, error.dropped, error.finished) == (698, 0, True)
-    assert numbers(outlet) == [place for place in range(700) if place not in (3, 300)]
+    assert numbers(fake_queue) == [place for place in range(700) if place not in (3, 300)]
 
 
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        (("k", "u"), r"actions[0]: tuple (('k', 'u')) is no action; pass a dict"),
+        (("k", "u"), r"actions[0]: tuple (('k', 'u')) is not an action; pass a dict"),
         ({"key": "k"}, "actions[0].user_key: is missing"),
-        (action(price=5), "actions[0]: 'price' is no field of an action; those are key, user_key"),
+        (
+            action(price=5),
+            "actions[0]: 'price' is not a field of an action; the fields are key, user_key",
+        ),
         (action(timestamp="2021-02-30T00:00:00Z"), "actions[0].timestamp: str ('2021-02-30T"),
         (action(is_anonymous_user=0), "actions[0].is_anonymous_user: int (0) is refused"),
     ],
     ids=["tuple", "missing", "unknown", "timestamp", "bool"],
 )
-def test_what_is_no_action_is_refused_with_a_remedy(
-    outlet: Outlet, wrong: object, message: str
+def test_an_invalid_action_is_refused_with_a_fix(
+    fake_queue: FakeQueue, wrong: object, message: str
 ) -> None:
     with pytest.raises(ActionsError) as caught:
-        outlet.emit([wrong, action()])
+        fake_queue.emit([wrong, action()])
     assert str(caught.value).startswith(message)
-    assert len(outlet.records) == 1
+    assert len(fake_queue.records) == 1
 
 
 def test_a_record_too_large_for_a_frame_is_refused_and_the_others_are_accepted() -> None:
-    outlet = Outlet(capacity=300)
+    fake_queue = FakeQueue(capacity=300)
     actions = numbered(*range(9))
     actions[4]["metadata"]["text"] = "x" * 300
     with pytest.raises(ActionsError, match=r"^actions\[4\]: the event is too large; 8 others"):
-        outlet.emit(actions)
-    assert numbers(outlet) == [0, 1, 2, 3, 5, 6, 7, 8]
+        fake_queue.emit(actions)
+    assert numbers(fake_queue) == [0, 1, 2, 3, 5, 6, 7, 8]
 
 
-def test_after_a_hundred_refused_actions_no_more_is_drawn(outlet: Outlet) -> None:
-    with pytest.raises(ActionsError, match="went no further than") as caught:
-        outlet.emit({} for _ in itertools.count())
+def test_reading_stops_after_a_hundred_refused_actions(fake_queue: FakeQueue) -> None:
+    with pytest.raises(ActionsError, match=r"; stopped after \d+ actions$") as caught:
+        fake_queue.emit({} for _ in itertools.count())
     assert not caught.value.finished
     assert 100 <= len(caught.value.errors) < 100 + 256
 
@@ -256,75 +261,75 @@ def test_the_errors_survive_pickling() -> None:
 # --- iterables -----------------------------------------------------------------------------------
 
 
-def test_nothing_at_all_is_emitted_of_nothing(outlet: Outlet) -> None:
-    assert outlet.emit([]) == outlet.emit(iter(())) == (0, 0)
-    assert outlet.takes == []
+def test_an_empty_iterable_emits_nothing(fake_queue: FakeQueue) -> None:
+    assert fake_queue.emit([]) == fake_queue.emit(iter(())) == (0, 0)
+    assert fake_queue.takes == []
 
 
-def test_what_an_iterable_raises_passes_through_when_all_before_is_accepted(
-    outlet: Outlet,
+def test_an_exception_of_the_iterable_is_raised_after_all_actions_before_it_are_accepted(
+    fake_queue: FakeQueue,
 ) -> None:
     def broken() -> Iterator[dict[str, Any]]:
         yield from numbered(*range(400))
-        raise LookupError("the source is gone")
+        raise LookupError("the source failed")
 
-    with pytest.raises(LookupError, match="the source is gone"):
-        outlet.emit(broken())
-    assert numbers(outlet) == [*range(400)]
+    with pytest.raises(LookupError, match="the source failed"):
+        fake_queue.emit(broken())
+    assert numbers(fake_queue) == [*range(400)]
 
 
-def test_what_was_refused_is_told_also_when_the_iterable_raises(outlet: Outlet) -> None:
+def test_refused_actions_are_reported_even_if_the_iterable_raises(fake_queue: FakeQueue) -> None:
     def broken() -> Iterator[dict[str, Any]]:
         yield action(key="")
         raise LookupError
 
     with pytest.raises(LookupError) as caught:
-        outlet.emit(broken())
+        fake_queue.emit(broken())
     (note,) = caught.value.__notes__
-    assert note.startswith("Besides: actions[0].key: str ('') is refused;")
+    assert note.startswith("Also refused: actions[0].key: str ('') is refused;")
 
 
-def test_an_endless_iterable_is_drawn_from_as_events_are_accepted(outlet: Outlet) -> None:
-    """In bounded memory: never more than a group ahead."""
+def test_an_infinite_iterable_is_read_as_events_are_accepted(fake_queue: FakeQueue) -> None:
+    """At most one group is read ahead, so memory is bounded."""
     ahead = 0
 
     def endless() -> Iterator[dict[str, Any]]:
         nonlocal ahead
         for number in itertools.count():
-            ahead = max(ahead, number - len(outlet.records))
+            ahead = max(ahead, number - len(fake_queue.records))
             if number == 3000:
                 raise KeyboardInterrupt
             yield action(metadata={"n": number})
 
     with pytest.raises(KeyboardInterrupt):
-        outlet.emit(endless())
-    assert numbers(outlet) == [*range(3000)]
+        fake_queue.emit(endless())
+    assert numbers(fake_queue) == [*range(3000)]
     assert 0 < ahead < 256
 
 
-def test_actions_that_trickle_in_do_not_wait_for_each_other(
-    outlet: Outlet, monkeypatch: pytest.MonkeyPatch
+def test_actions_that_arrive_slowly_do_not_wait_for_each_other(
+    fake_queue: FakeQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """However fast the first ones came."""
+    """Even if the first ones arrived fast."""
     now = 0.0
     monkeypatch.setattr("time.monotonic", lambda: now)
     waiting: list[int] = []
 
-    def trickle() -> Iterator[dict[str, Any]]:
+    def slowly() -> Iterator[dict[str, Any]]:
         nonlocal now
         for number in range(600):
             if number >= 300:
                 now += 1.0
-                waiting.append(number - len(outlet.records))
+                waiting.append(number - len(fake_queue.records))
             yield action(metadata={"n": number})
 
-    outlet.emit(trickle())
-    assert numbers(outlet) == [*range(600)]
+    fake_queue.emit(slowly())
+    assert numbers(fake_queue) == [*range(600)]
     assert max(waiting) < 256
     assert set(waiting[256:]) == {0}
 
 
-def test_events_may_be_emitted_while_the_iterable_is_drawn_from() -> None:
+def test_events_may_be_emitted_while_the_iterable_is_read() -> None:
     client = RecordingClient()
 
     def emitting() -> Iterator[dict[str, Any]]:
@@ -340,30 +345,42 @@ def test_events_may_be_emitted_while_the_iterable_is_drawn_from() -> None:
 # --- a full buffer -------------------------------------------------------------------------------
 
 
-def test_a_full_buffer_says_how_many_were_accepted_and_gives_the_rest_back() -> None:
-    outlet = Outlet(room=500)
+def test_a_full_buffer_error_holds_the_number_accepted_and_the_rest() -> None:
+    fake_queue = FakeQueue(room=500)
     actions = numbered(*range(2000))
     actions[7]["key"] = ""
     source = iter(actions)
     with pytest.raises(BufferFullError) as caught:
-        outlet.emit(source)
+        fake_queue.emit(source)
     assert caught.value.accepted == 500
-    assert numbers(outlet) == [*range(7), *range(8, 501)]
+    assert numbers(fake_queue) == [*range(7), *range(8, 501)]
     left = [*caught.value.rest, *source]
     assert [each["metadata"]["n"] for each in left] == [*range(501, 2000)]
 
 
-def test_a_full_buffer_drops_and_counts_what_it_cannot_take() -> None:
-    outlet = Outlet(room=500)
-    outlet.drops = True
-    assert outlet.emit(numbered(*range(2000))) == Emitted(accepted=500, dropped=1500)
-    assert outlet.dropped == 1500
+def test_a_full_buffer_drops_and_counts_what_it_cannot_hold() -> None:
+    fake_queue = FakeQueue(room=500)
+    fake_queue.drops = True
+    assert fake_queue.emit(numbered(*range(2000))) == Emitted(accepted=2000, dropped=1500)
+    assert fake_queue.dropped == 1500
+
+
+def test_accepted_includes_the_dropped_actions_when_others_are_refused() -> None:
+    fake_queue = FakeQueue(room=500)
+    fake_queue.drops = True
+    actions = numbered(*range(2000))
+    actions[7]["key"] = ""
+    message = "; 1,999 others were accepted, 1,499 of them dropped$"
+    with pytest.raises(ActionsError, match=message) as caught:
+        fake_queue.emit(actions)
+    assert (caught.value.accepted, caught.value.dropped) == (1999, 1499)
+    assert len(fake_queue.records) == 500
 
 
 # --- the client for tests ------------------------------------------------------------------------
 
 
-def test_a_recording_client_keeps_them_as_if_emitted_one_by_one() -> None:
+def test_a_recording_client_records_as_if_emitted_one_by_one() -> None:
     one, many = RecordingClient(), RecordingClient()
     actions = [action(metadata={"tags": {"new"}}), action(timestamp=TEXT, is_anonymous_user=True)]
     for each in actions:

@@ -1,4 +1,4 @@
-"""A thread of ours is waited for until it has really ended."""
+"""Waiting for a background thread returns only when the thread has ended."""
 
 import os
 import signal
@@ -9,10 +9,10 @@ import pytest
 from dataart_mp.producer import threads
 
 
-def test_a_thread_whose_join_ctrl_c_interrupts_has_not_ended() -> None:
-    """Python 3.11's own `join` takes it for ended from then on."""
-    enough = threading.Event()
-    thread = threads.Thread(lambda: enough.wait(30), "sleeper")
+def test_a_thread_still_runs_after_ctrl_c_interrupted_a_join() -> None:
+    """The `join` of Python 3.11 would consider it ended."""
+    may_end = threading.Event()
+    thread = threads.Thread(lambda: may_end.wait(30), "sleeper")
     threads.start(thread)
     interrupt = threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGINT))
     interrupt.start()
@@ -20,17 +20,17 @@ def test_a_thread_whose_join_ctrl_c_interrupts_has_not_ended() -> None:
         threads.join(thread, 30)
     interrupt.join()
     assert not threads.join(thread, 0.01)
-    enough.set()
+    may_end.set()
     assert threads.join(thread, 30)
 
 
-def test_a_thread_that_never_started_need_not_be_waited_for() -> None:
-    assert threads.join(threads.Thread(lambda: None, "nobody"), 0)
+def test_joining_a_thread_that_never_started_returns_at_once() -> None:
+    assert threads.join(threads.Thread(lambda: None, "unstarted"), 0)
 
 
-def test_a_thread_cannot_wait_for_itself() -> None:
-    answers: list[bool] = []
-    thread = threads.Thread(lambda: answers.append(threads.join(thread, 30)), "itself")
+def test_a_thread_cannot_join_itself() -> None:
+    results: list[bool] = []
+    thread = threads.Thread(lambda: results.append(threads.join(thread, 30)), "joiner")
     threads.start(thread)
     assert threads.join(thread, 30)
-    assert answers == [False]
+    assert results == [False]

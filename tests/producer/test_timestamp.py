@@ -1,14 +1,220 @@
-"""What is RFC 3339 is told by shape and calendar; a strict pattern must be of the same opinion."""
+"""A timestamp is sent with its offset, or refused."""
 
+# ruff: noqa: DTZ001 - naive datetimes are under test
+
+import json
 import re
-from datetime import datetime
+import time
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
+from zoneinfo import ZoneInfo
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dataart_mp.producer import timestamp
+from dataart_mp.producer import encoder, timestamp
+from dataart_mp.producer.encoder import encode_action
 from dataart_mp.producer.timestamp import are_rfc_3339, is_rfc_3339
+from tests.producer.encoding import refusal
+from tests.producer.samples import Nanoseconds, NotATime, Text
+
+
+def timestamp_of(timestamp: object) -> str:
+    """Return a timestamp as it is sent."""
+    text = json.loads(encode_action("k", "u", False, timestamp, None))["timestamp"]
+    assert isinstance(text, str)
+    return text
+
+
+@pytest.fixture
+def berlin(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("TZ", "Europe/Berlin")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+def test_a_missing_timestamp_is_the_current_time() -> None:
+    before = datetime.now(UTC)
+    timestamp = datetime.fromisoformat(timestamp_of(None))
+    assert before <= timestamp <= datetime.now(UTC)
+    assert timestamp.utcoffset() == timedelta(0)
+
+
+def test_a_frozen_clock_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Frozen(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> "Frozen":
+            return cls(2000, 1, 1, tzinfo=tz)
+
+    monkeypatch.setattr(encoder, "datetime", Frozen)
+    assert timestamp_of(None) == "2000-01-01T00:00:00+00:00"
+
+
+@pytest.mark.parametrize(
+    ("zone", "offset"),
+    [
+        (UTC, "+00:00"),
+        (timezone(timedelta(hours=-3, minutes=-30)), "-03:30"),
+        (ZoneInfo("Europe/Berlin"), "+02:00"),
+        (ZoneInfo("UTC"), "+00:00"),
+    ],
+    ids=str,
+)
+def test_an_aware_datetime_is_sent_unchanged(zone: tzinfo, offset: str) -> None:
+    moment = datetime(2021, 5, 4, 10, 11, 12, 5, tzinfo=zone)
+    assert timestamp_of(moment) == f"2021-05-04T10:11:12.000005{offset}"
+
+
+@pytest.mark.usefixtures("berlin")
+def test_a_naive_timestamp_is_local_time_and_gets_its_offset() -> None:
+    assert timestamp_of(datetime(2021, 5, 4, 10, 11)) == "2021-05-04T10:11:00+02:00"
+    assert timestamp_of(datetime(2021, 1, 4, 10, 11)) == "2021-01-04T10:11:00+01:00"
+
+
+@pytest.mark.usefixtures("berlin")
+def test_fold_distinguishes_the_two_hours_when_a_clock_is_set_back() -> None:
+    assert timestamp_of(datetime(2021, 10, 31, 2, 30)) == "2021-10-31T02:30:00+02:00"
+    assert timestamp_of(datetime(2021, 10, 31, 2, 30, fold=1)) == "2021-10-31T02:30:00+01:00"
+
+
+@pytest.mark.usefixtures("berlin")
+def test_a_timestamp_whose_zone_has_no_offset_is_naive() -> None:
+    class Nowhere(tzinfo):
+        def dst(self, dt: datetime | None) -> None:
+            return None
+
+        def tzname(self, dt: datetime | None) -> None:
+            return None
+
+        def utcoffset(self, dt: datetime | None) -> None:
+            return None
+
+    assert timestamp_of(datetime(2021, 5, 4, tzinfo=Nowhere())) == "2021-05-04T00:00:00+02:00"
+
+
+def test_an_offset_with_seconds_is_converted_to_utc() -> None:
+    before_railways = datetime(1850, 1, 1, tzinfo=ZoneInfo("Europe/Berlin"))
+    assert timestamp_of(before_railways) == "1849-12-31T23:06:32+00:00"
+
+
+class Chatty(datetime):
+    def isoformat(self, sep: str = "T", timespec: str = "auto") -> str:
+        return f"about {super().isoformat(sep, timespec)}"
+
+
+@pytest.mark.usefixtures("berlin")
+def test_a_subclass_of_datetime_keeps_its_nanoseconds() -> None:
+    aware = Nanoseconds(2021, 5, 4, 10, 11, 12, 123456, tzinfo=UTC)
+    assert timestamp_of(aware) == "2021-05-04T10:11:12.123456789+00:00"
+    naive = Nanoseconds(2021, 5, 4, 10, 11, 12, 123456)
+    assert timestamp_of(naive) == "2021-05-04T10:11:12.123456789+02:00"
+
+
+@pytest.mark.usefixtures("berlin")
+def test_a_subclass_of_datetime_with_seconds_in_its_offset_is_converted_to_utc() -> None:
+    assert timestamp_of(Nanoseconds(1850, 1, 1)) == "1849-12-31T23:06:32+00:00"
+
+
+def test_a_subclass_of_datetime_with_another_isoformat_is_sent_as_a_datetime() -> None:
+    assert timestamp_of(Chatty(2021, 5, 4, 10, tzinfo=UTC)) == "2021-05-04T10:00:00+00:00"
+
+
+def test_nat_is_refused_as_a_timestamp() -> None:
+    assert refusal("k", "u", False, NotATime(2021, 5, 4, tzinfo=UTC)).path == "timestamp"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2021-05-04T10:11:12Z",
+        "2021-05-04T10:11:12+02:00",
+        "2021-05-04T10:11:12.1-11:30",
+        "2021-05-04T10:11:12.123456789+02:00",
+        "2024-02-29T23:59:59Z",
+        "0001-01-01T00:00:00Z",
+    ],
+)
+def test_rfc_3339_text_is_sent_unchanged(text: str) -> None:
+    assert timestamp_of(text) == text
+    assert timestamp_of(Text(text)) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "now",
+        "2021-05-04",
+        "2021-05-04T10:11:12",
+        "2021-05-04T10:11Z",
+        "2021-05-04 10:11:12Z",
+        "2021-05-04t10:11:12z",
+        "2021-05-04T10:11:12.Z",
+        "2021-05-04T10:11:12,5Z",
+        "2021-05-04T10:11:12Z\n",
+        "2021-05-04T10:11:12+0200",
+        "2021-05-04T10:11:12+24:00",
+        "2021-05-04T10:11:12+02:60",
+        "2021-02-29T10:11:12Z",
+        "2021-13-01T10:11:12Z",
+        "2021-05-04T24:00:00Z",
+        "2021-05-04T10:11:60Z",
+        "0000-01-01T00:00:00Z",
+        "٢٠٢١-05-04T10:11:12Z",
+        "20210504T101112Z",
+    ],
+)
+def test_other_text_is_refused_with_an_example(text: str) -> None:
+    error = refusal("k", "u", False, text)
+    assert error.path == "timestamp"
+    assert "2021-05-04T10:11:12.5+02:00" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("value", "fix"),
+    [
+        (1620123072, "datetime.fromtimestamp"),
+        (1620123072.5, "datetime.fromtimestamp"),
+        (date(2021, 5, 4), "a date has no time of day"),
+        (np.datetime64("2021-05-04"), "pass an aware datetime"),
+        (b"2021-05-04T10:11:12Z", "pass an aware datetime"),
+        ([], "pass an aware datetime"),
+    ],
+    ids=repr,
+)
+def test_a_value_that_is_not_a_timestamp_is_refused_with_a_fix(value: object, fix: str) -> None:
+    error = refusal("k", "u", False, value)
+    assert error.path == "timestamp"
+    assert fix in str(error)
+
+
+def test_an_exception_of_a_time_zone_is_the_cause() -> None:
+    class Broken(tzinfo):
+        def dst(self, dt: datetime | None) -> None:
+            return None
+
+        def tzname(self, dt: datetime | None) -> None:
+            return None
+
+        def utcoffset(self, dt: datetime | None) -> timedelta:
+            raise RuntimeError("no offset today")
+
+    error = refusal("k", "u", False, datetime(2021, 5, 4, tzinfo=Broken()))
+    assert error.path == "timestamp"
+    assert isinstance(error.__cause__, RuntimeError)
+
+
+def test_a_timestamp_before_year_1_in_utc_is_refused() -> None:
+    first = datetime(1, 1, 1, tzinfo=timezone(timedelta(seconds=1)))
+    assert refusal("k", "u", False, first).path == "timestamp"
+
+
+# --- RFC 3339 ---------------------------------------------------------------------------------
+
 
 STRICT = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2})T((?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9])(?:\.[0-9]+)?"
@@ -49,7 +255,7 @@ def texts(draw: st.DrawFn) -> str:
 
 @settings(deadline=None, max_examples=200)
 @given(texts(), st.sampled_from(NEAR))
-def test_a_text_is_a_moment_if_the_strict_pattern_and_the_calendar_say_so(
+def test_text_is_a_timestamp_exactly_if_a_strict_pattern_and_the_calendar_accept_it(
     text: str, other: str
 ) -> None:
     expected = is_strictly(text)
@@ -60,7 +266,7 @@ def test_a_text_is_a_moment_if_the_strict_pattern_and_the_calendar_say_so(
 
 
 @pytest.mark.parametrize("text", ["2021-05-04T24:00:00Z", "2021-05-04T24:00:00.000+00:00"])
-def test_hour_24_is_refused_where_python_reads_it_too(
+def test_hour_24_is_refused_even_if_python_accepts_it(
     text: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(timestamp, "_READS_HOUR_24", True)

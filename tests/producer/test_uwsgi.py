@@ -1,4 +1,4 @@
-"""uWSGI's master is known by what the `uwsgi` module says of itself."""
+"""The master of uWSGI is recognized by the process id that the `uwsgi` module returns."""
 
 import os
 import sys
@@ -18,9 +18,9 @@ from dataart_mp.producer import uwsgi
         (SimpleNamespace(masterpid=lambda: os.getpid() + 1), False),
         (SimpleNamespace(masterpid=os.getpid), True),
     ],
-    ids=["no uWSGI", "another module of that name", "no master", "a worker", "the master"],
+    ids=["no uWSGI", "unrelated module of that name", "no master", "a worker", "the master"],
 )
-def test_the_master_is_who_has_the_masters_pid(
+def test_the_master_is_the_process_with_the_pid_of_the_master(
     monkeypatch: pytest.MonkeyPatch, module: object, is_master: bool
 ) -> None:
     monkeypatch.setitem(sys.modules, "uwsgi", module)
