@@ -218,7 +218,7 @@ def test_a_directory_that_others_may_write_to_is_refused(
 
 def test_a_file_in_the_place_of_the_directory_is_refused(config: Configure, spool: Path) -> None:
     spool.write_text("")
-    with pytest.raises(ConfigError, match="is no directory"):
+    with pytest.raises(ConfigError, match="is not a directory"):
         config(spool_dir=spool)
 
 
