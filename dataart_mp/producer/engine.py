@@ -47,7 +47,7 @@ class Engine:
         self._config = config
         self._wiring = wiring
         self._supervisor = Supervisor(queue, wiring, config)
-        self._takeover = Takeover(spool, config, wiring.report)
+        self._takeover = Takeover(spool, config, wiring.report_write_fd)
         self._watch: Housekeeping | None = None
         self._report_reader: ReportReader | None = None
         queue.companion = self
@@ -70,7 +70,7 @@ class Engine:
         arena.reports_records = config.on_failure is not None
         records, interval = config.flush_actions_batch_size, config.flush_interval
         queue = RecordQueue.attach(arena, WakeupPipe.make(), WakeupPipe.make(), records, interval)
-        engine = cls(config, queue, Wiring.lay(), spool)
+        engine = cls(config, queue, Wiring.make(), spool)
         if spool is not None:
             engine.enter_upon_heritage()
         return engine
@@ -86,7 +86,7 @@ class Engine:
     def descriptors(self) -> tuple[RecordQueue, Path | None, Sequence[Any]]:
         """What a child that is being spawned inherits."""
         wiring = self._wiring
-        ends = (wiring.life_end, wiring.life, wiring.report)
+        ends = (wiring.life_read_fd, wiring.life_write_fd, wiring.report_write_fd)
         return self.queue, self.queue.arena.path, [reduction.DupFd(end) for end in ends]
 
     def workers(self) -> list[int]:
@@ -96,9 +96,9 @@ class Engine:
     def enter_upon_heritage(self) -> None:
         """Deliver what dead clients have left in the spool, and what others will leave there."""
         now = time.monotonic()
-        self._takeover.look(now)
+        self._takeover.check(now)
         for supervisor in self._takeover.supervisors:
-            supervisor.secure(now)
+            supervisor.ensure_one(now)
         self._start_threads()  # last: the watch may part with what is delivered meanwhile
         self._leave_it_to_the_workers()
         if self._takeover.is_anything_parked(Ownership(self.queue.arena), now):
@@ -115,7 +115,7 @@ class Engine:
     def _start_workers(self) -> None:
         """One at once, which this process then needs no more; the watch sees to the others."""
         self._start_threads()  # first: a worker that starts would take the CPU from them
-        self._supervisor.secure(time.monotonic())
+        self._supervisor.ensure_one(time.monotonic())
         self._leave_it_to_the_workers()
         if self._watch is not None:
             self._watch.ensure_started()
@@ -141,14 +141,14 @@ class Engine:
                 _log.error("reports of workers are not heard: %s", error)
 
     def _start_report_reader(self) -> None:
-        if self._wiring.report_end >= 0 and self._report_reader is None:
-            self._report_reader = ReportReader(self._wiring.report_end, self._config.on_failure)
+        if self._wiring.report_read_fd >= 0 and self._report_reader is None:
+            self._report_reader = ReportReader(self._wiring.report_read_fd, self._config.on_failure)
 
     def _leave_it_to_the_workers(self) -> None:
         """Where no thread may be: nobody here would ever let other processes start workers."""
         if uwsgi.is_master():
             for supervisor in (self._supervisor, *self._takeover.supervisors):
-                supervisor.dismiss()
+                supervisor.close()
 
     def forked(self) -> None:
         """Rebuild what a fork breaks; the threads, and the workers' reports, are the parent's."""
@@ -158,7 +158,7 @@ class Engine:
         if self._report_reader is not None:
             self._report_reader.forget()
             self._report_reader = None
-        self._wiring.stop_reading()
+        self._wiring.close_reports()
         self._supervisor.forked()
         self._takeover.forked()
 
@@ -168,7 +168,7 @@ class Engine:
 
     def take_leave(self) -> None:
         """This process may be the last: see to it that somebody delivers what is left."""
-        self._supervisor.take_leave(time.monotonic())
+        self._supervisor.ensure_one_remains(time.monotonic())
 
     def stop(self, *, wait: bool) -> None:
         """Leave the rest to the workers, and close what this process holds.
@@ -179,15 +179,15 @@ class Engine:
         """
         stopped = self._watch is None or self._watch.stop(_STOP_SECONDS)
         self.take_leave()
-        self._wiring.hang_up()
+        self._wiring.close_life()
         if wait and stopped and self.queue.arena.closed:  # else they stay for other processes
-            self._supervisor.await_departure(_STOP_SECONDS)
+            self._supervisor.wait(_STOP_SECONDS)
         if self._report_reader is not None and not self._report_reader.stop(_STOP_SECONDS):
             stopped = False
-        self._supervisor.dismiss()
-        self._takeover.leave()
+        self._supervisor.close()
+        self._takeover.close()
         if self.queue.arena.closed and self.queue.arena.all_free():
             remove(self.queue.arena)
         self.queue.close()
         if stopped:  # else a thread still looks at them
-            self._wiring.cut()
+            self._wiring.close()

@@ -58,7 +58,7 @@ class Housekeeping:
         self._starting = True
         self._news.notify()
         if self._thread.ident is None:  # the interpreter is shutting down
-            self._supervisor.tend(time.monotonic())
+            self._supervisor.check(time.monotonic())
 
     def stop(self, seconds: float) -> bool:
         """End the thread; False when that takes longer than `seconds`."""
@@ -88,14 +88,14 @@ class Housekeeping:
 
     def _look_after_all(self) -> None:
         now = time.monotonic()
-        self._takeover.look(now)
+        self._takeover.check(now)
         ownership = Ownership(self._queue.arena)
         if not self._starting and self._takeover.is_anything_parked(ownership, now):
             self._starting = True
         own = [self._supervisor] if self._starting else []
         supervisors = [*own, *self._takeover.supervisors]
         for supervisor in supervisors:
-            supervisor.tend(now)
+            supervisor.check(now)
         dues = [supervisor.due(now) for supervisor in supervisors]
         self._wait(min(_LOOK_SECONDS, self._queue.seal_due(now), *dues), supervisors)
 
@@ -109,4 +109,4 @@ class Housekeeping:
             if fd == self._news.read_fd and not self._stopped:
                 self._news.drain()
             elif fd in listeners and not self._stopped:
-                listeners[fd].hear(fd, time.monotonic())
+                listeners[fd].read_status(fd, time.monotonic())

@@ -100,7 +100,7 @@ class Parker:
         self._reporter.parked(sum(batch.count for batch in batches), why)
         for parcel in gone:
             batch = Batch(parcel.key, parcel.is_identity, 0, parcel.records)
-            self._reporter.gave_up("spool full", batch, Response(None), 0)
+            self._reporter.failed("spool full", batch, Response(None), 0)
         self._queue.settle_parked(frame, evicted)
         return Parked()
 

@@ -107,12 +107,12 @@ class Worker:
             elif fd == self._life_end:
                 self._orphaned = True
             else:
-                self._supervisor.hear(fd, time.monotonic())
+                self._supervisor.read_status(fd, time.monotonic())
 
     def _look(self) -> float:
         """Look through the states for what no bell has told; the seconds until the next look."""
         if self._orphaned:
-            self._supervisor.tend(time.monotonic())
+            self._supervisor.check(time.monotonic())
         now = time.time_ns()
         awake = [frame for frame in self._arena.all_in(WAITING) if wake(self._arena, frame, now)]
         for frame in awake + janitor.sweep(self._arena):

@@ -30,7 +30,7 @@ class Crew:
         self.queue = RecordQueue(
             config.flush_buffer_size, 64 * 1024, records=config.flush_actions_batch_size
         )
-        self.wiring = Wiring.lay()
+        self.wiring = Wiring.make()
         self.supervisor = Supervisor(self.queue, self.wiring, config)
 
     # What an application does
@@ -40,28 +40,28 @@ class Crew:
             self.queue.append(encode_action(key, "ann", False, None, {"_id": number}), 0)
         self.queue.seal()
 
-    def tend_until(self, reached: Callable[[], object], seconds: float = SECONDS) -> None:
+    def check_until(self, reached: Callable[[], object], seconds: float = SECONDS) -> None:
         """Be the watching thread until a fact comes about."""
         deadline = time.monotonic() + seconds
         while not reached():
             assert time.monotonic() < deadline, f"not within {seconds} s"
-            self.supervisor.tend(time.monotonic())
-            self.hear(time.monotonic(), 0.01)
+            self.supervisor.check(time.monotonic())
+            self.read_statuses(time.monotonic(), 0.01)
 
-    def hear(self, now: float, wait: float = 0.0) -> None:
+    def read_statuses(self, now: float, wait: float = 0.0) -> None:
         """Take in what the workers have to say by now."""
         poll = select.poll()
         for fd in self.supervisor.sentinels:
             poll.register(fd, select.POLLIN)
         for fd, _ in poll.poll(wait * 1000):
-            self.supervisor.hear(fd, now)
+            self.supervisor.read_status(fd, now)
 
-    def hear_until(self, reached: Callable[[], object], now: float) -> None:
+    def read_until(self, reached: Callable[[], object], now: float) -> None:
         """Only listen, at a moment of the test's own clock, until a fact comes about."""
         deadline = time.monotonic() + SECONDS
         while not reached():
             assert time.monotonic() < deadline, f"not within {SECONDS} s"
-            self.hear(now, 0.01)
+            self.read_statuses(now, 0.01)
 
     # What a test wants to know
 
@@ -73,7 +73,7 @@ class Crew:
 
     @property
     def launches(self) -> list[Launch]:
-        return [launch for launch, _ in self.supervisor._launches.values()]
+        return [launch for launch, _ in self.supervisor._launches.all()]
 
     def all_ready(self) -> bool:
         return None not in self.places and all(launch.ready for launch in self.launches)
@@ -90,17 +90,20 @@ class Crew:
         """As an application's close; then see to it that nobody is left, whatever the test did."""
         workers = [pid for pid in self.places if pid is not None]
         self.queue.arena.close_for_good()
-        if self.wiring.life >= 0:
-            self.wiring.hang_up()
+        if self.wiring.life_write_fd >= 0:
+            self.wiring.close_life()
         for launch in self.launches:
             launch.kill()
         for pid in workers:
             if psutil.pid_exists(pid):
                 os.kill(pid, 9)
-        self.supervisor.await_departure(SECONDS)
-        self.supervisor.dismiss()
+        self.supervisor.wait(SECONDS)
+        self.supervisor.close()
         self.queue.close()
-        self.wiring.cut()
+        self.wiring.close()
+
+
+MakeCrew = Callable[..., Crew]
 
 
 def proc(pid: int, name: str) -> str:
