@@ -17,8 +17,13 @@ def make_crew(platform: SinkProcess) -> Iterator[MakeCrew]:
     crews: list[Crew] = []
 
     def make(**settings: Any) -> Crew:
-        defaults = {"base_url": platform.url, "flush_num_processes": 1, "flush_buffer_size": 8}
-        crews.append(Crew(ClientConfig("key", **{**defaults, **settings})))
+        defaults = {
+            "api_key": "key",
+            "base_url": platform.url,
+            "flush_num_processes": 1,
+            "flush_buffer_size": 8,
+        }
+        crews.append(Crew(ClientConfig(**{**defaults, **settings})))
         return crews[-1]
 
     yield make
