@@ -1,4 +1,4 @@
-"""An application's side of supervision, put together by hand: the test is the watching thread."""
+"""A crew: a queue with workers, whose test does the work of the housekeeping thread."""
 
 import contextlib
 import logging
@@ -23,7 +23,7 @@ log = logging.getLogger("dataart_mp")
 
 
 class Crew:
-    """A queue, its wiring, and a supervisor that does what the test's clock says."""
+    """A queue, its wiring, and a supervisor that uses the test's clock."""
 
     def __init__(self, config: ClientConfig) -> None:
         self.config = config
@@ -41,7 +41,7 @@ class Crew:
         self.queue.seal()
 
     def check_until(self, reached: Callable[[], object], seconds: float = SECONDS) -> None:
-        """Be the watching thread until a fact comes about."""
+        """Do the work of the housekeeping thread until a condition holds."""
         deadline = time.monotonic() + seconds
         while not reached():
             assert time.monotonic() < deadline, f"not within {seconds} s"
@@ -49,7 +49,7 @@ class Crew:
             self.read_statuses(time.monotonic(), 0.01)
 
     def read_statuses(self, now: float, wait: float = 0.0) -> None:
-        """Take in what the workers have to say by now."""
+        """Read the statuses that workers have written by now."""
         poll = select.poll()
         for fd in self.supervisor.sentinels:
             poll.register(fd, select.POLLIN)
@@ -57,7 +57,7 @@ class Crew:
             self.supervisor.read_status(fd, now)
 
     def read_until(self, reached: Callable[[], object], now: float) -> None:
-        """Only listen, at a moment of the test's own clock, until a fact comes about."""
+        """Only read statuses, at one moment of the test's clock, until a condition holds."""
         deadline = time.monotonic() + SECONDS
         while not reached():
             assert time.monotonic() < deadline, f"not within {SECONDS} s"
@@ -67,7 +67,7 @@ class Crew:
 
     @property
     def places(self) -> list[int | None]:
-        """Who has each place."""
+        """The process id of the worker at each place."""
         count = self.config.num_processes
         return [self.queue.arena.locks.owner(PLACES + place) for place in range(count)]
 
@@ -87,7 +87,7 @@ class Crew:
     # The end
 
     def close(self) -> None:
-        """As an application's close; then see to it that nobody is left, whatever the test did."""
+        """Close everything as an application does, and kill the workers that are left."""
         workers = [pid for pid in self.places if pid is not None]
         self.queue.arena.close_for_good()
         if self.wiring.life_write_fd >= 0:
@@ -107,21 +107,21 @@ MakeCrew = Callable[..., Crew]
 
 
 def proc(pid: int, name: str) -> str:
-    """A file of /proc, with its NULs as spaces."""
+    """Return a file of /proc, with NULs replaced by spaces."""
     return Path(f"/proc/{pid}/{name}").read_bytes().replace(b"\0", b" ").decode(errors="replace")
 
 
 def descriptors(pid: int) -> dict[int, str]:
-    """What each descriptor of a process is."""
+    """Return what each descriptor of a process refers to."""
     held: dict[int, str] = {}
     for entry in Path(f"/proc/{pid}/fd").iterdir():
-        with contextlib.suppress(FileNotFoundError):  # that of this very listing
+        with contextlib.suppress(FileNotFoundError):  # the descriptor of the listing itself
             held[int(entry.name)] = str(entry.readlink())
     return held
 
 
 def gone(pid: int) -> bool:
-    """Whether a process has ended, and is at least no zombie of ours: init may take its time."""
+    """Whether a process has ended. A zombie counts unless it is our child: init may be slow."""
     try:
         process = psutil.Process(pid)
         return process.status() == psutil.STATUS_ZOMBIE and process.ppid() != os.getpid()
