@@ -8,6 +8,7 @@ from mypy import api
 
 PREAMBLE = """
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import TracebackType
@@ -88,6 +89,7 @@ with Client(config) as client:
     rows: list[dict[str, str]] = [{"key": "signup", "user_key": "ann"}]
     accepted: int = client.emit_actions(rows).accepted
     accepted, dropped = client.emit_actions({**row, "metadata": {"n": 1}} for row in rows)
+changed: ClientConfig = replace(config, flush_interval=timedelta(seconds=1))
 interval: float = config.flush_interval
 timeout: float | None = config.block_timeout
 workers: int = config.flush_num_workers
@@ -109,6 +111,8 @@ WRONG = [
     ("ClientConfig('key', overflow='explode')", "arg-type"),
     ("ClientConfig('key', flush_num_wrokers=1)", "call-arg"),
     ("ClientConfig('key').flush_interval = 5.0", "misc"),
+    ("replace(ClientConfig('key'), flush_interval='5')", "arg-type"),
+    ("replace(ClientConfig('key'), flush_intreval=5)", "call-arg"),
     ("HTTPOptions(compression='br')", "arg-type"),
 ]
 
@@ -144,3 +148,9 @@ def test_only_the_wrong_lines_are_reported(tmp_path: Path, cache: Path) -> None:
         if ": error:" in message
     }
     assert found == {(index, code) for index, (_, code) in enumerate(WRONG)}
+
+
+def test_an_editor_shows_the_type_that_a_setting_accepts(tmp_path: Path, cache: Path) -> None:
+    (shown,) = check("reveal_type(ClientConfig.__init__)", tmp_path, cache)
+    assert "flush_interval: float | datetime.timedelta =" in shown
+    assert "Setting" not in shown

@@ -1,4 +1,4 @@
-"""What a client can be told: `ClientConfig` and, within it, `HTTPOptions`."""
+"""Client settings: `ClientConfig` and, within it, `HTTPOptions`."""
 
 from dataart_mp.config.client_config import ClientConfig
 from dataart_mp.config.http_options import HTTPOptions

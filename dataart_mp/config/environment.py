@@ -1,143 +1,101 @@
-"""Settings from the environment: DATAART_FLUSH_NUM_WORKERS=8 and the like.
+"""Settings from environment variables, such as DATAART_FLUSH_NUM_WORKERS=8.
 
-An empty variable counts as unset: that is what `docker compose` makes of an unset one.
+An empty variable counts as unset: `docker compose` makes an unset variable empty.
 """
 
 import difflib
 import json
 import warnings
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
-from dataart_mp.config.setting import MASK
+from dataart_mp.config.setting import MASK, settings_of
 from dataart_mp.errors import ConfigError, short_repr
 
 PREFIX = "DATAART_"
 HTTP_PREFIX = "DATAART_HTTP_"
-_INTERNAL_PREFIX = "DATAART_MP_"  # the package's own, between its processes
-
-Parser = Callable[[str], Any]
-"""Takes a variable's text; raises ValueError with a remedy when it makes no sense."""
+_INTERNAL_PREFIX = "DATAART_MP_"  # used by the package between its processes
 
 
-def _whole(text: str) -> int:
+def integer(text: str) -> int:
+    """Parse a whole number."""
     try:
         return int(text)
     except ValueError:
         raise ValueError("must be a whole number, such as 16") from None
 
 
-def _number(text: str) -> float:
+def number(text: str) -> float:
+    """Parse a number of seconds."""
     try:
         return float(text)
     except ValueError:
         raise ValueError("must be a number of seconds, such as 2.5") from None
 
 
-def _boolean(text: str) -> bool:
-    truth = {"1": True, "true": True, "yes": True, "on": True}
-    lies = {"0": False, "false": False, "no": False, "off": False}
+def truth(text: str) -> bool:
+    """Parse the words for true and false, in any case."""
+    true = {"1": True, "true": True, "yes": True, "on": True}
+    false = {"0": False, "false": False, "no": False, "off": False}
     try:
-        return {**truth, **lies}[text.lower()]
+        return {**true, **false}[text.lower()]
     except KeyError:
         raise ValueError("must be 1, true, yes, on, 0, false, no or off") from None
 
 
-def _json_object(text: str) -> dict[str, Any]:
+def json_object(text: str) -> dict[str, Any]:
+    """Parse a JSON object."""
     try:
         return dict(json.loads(text).items())
     except (ValueError, AttributeError):
         raise ValueError('must be a JSON object, such as {"X-Team": "ads"}') from None
 
 
-CLIENT_PARSERS: Mapping[str, Parser] = {
-    "api_key": str,
-    "base_url": str,
-    "flush_buffer_size": _whole,
-    "flush_num_workers": _whole,
-    "flush_num_processes": _whole,
-    "flush_num_retries": _whole,
-    "flush_backoff_ratio": _number,
-    "backoff": str,
-    "backoff_jitter": _boolean,
-    "delivery_timeout": _number,
-    "flush_actions_batch_size": _whole,
-    "flush_max_batch_size": _whole,
-    "flush_interval": _number,
-    "max_request_bytes": _whole,
-    "overflow": str,
-    "block_timeout": _number,
-    "spool_dir": str,
-    "spool_max_bytes": _whole,
-    "spool_overflow": str,
-    "exit_timeout": _number,
-    "pool_factory": str,
-}
-HTTP_PARSERS: Mapping[str, Parser] = {
-    "connect_timeout": _number,
-    "read_timeout": _number,
-    "proxy": str,
-    "ca_file": str,
-    "client_cert": str,
-    "client_key": str,
-    "client_key_password": str,
-    "headers": _json_object,
-    "compression": str,
-    "trust_env": _boolean,
-}
-_SECRETS = {"api_key", "proxy", "base_url", "client_key_password", "headers"}
-
-
 def variable(prefix: str, field: str) -> str:
-    """Name the variable of a field: DATAART_ and the field in capitals."""
+    """Return the name of a field's variable: the prefix and the field in capitals."""
     return prefix + field.upper()
 
 
 def read(
-    environ: Mapping[str, str],
-    prefix: str,
-    parsers: Mapping[str, Parser],
-    overridden: Collection[str] = (),
+    environ: Mapping[str, str], prefix: str, cls: type, overridden: Collection[str] = ()
 ) -> dict[str, Any]:
-    """Read the fields that the environment sets.
+    """Read the fields of a configuration that the environment sets.
 
     Args:
         environ: Names and texts, as `os.environ`.
-        prefix: What the variables' names begin with.
-        parsers: The fields to look for, and how to read each.
-        overridden: Fields not to read, because an argument gives them.
+        prefix: The prefix of the variables' names.
+        cls: The class of the configuration.
+        overridden: Fields that are not read, because an argument sets them.
 
     Returns:
-        The value of each field whose variable is set.
+        The value of each field whose variable is set, not checked yet.
 
     Raises:
-        ConfigError: A text makes no sense; the message names the variable.
+        ConfigError: A text cannot be parsed; the message names the variable.
     """
-    return {
-        field: _parse(variable(prefix, field), field, environ[variable(prefix, field)], parser)
-        for field, parser in parsers.items()
-        if field not in overridden and environ.get(variable(prefix, field))
-    }
-
-
-def _parse(name: str, field: str, text: str, parser: Parser) -> Any:
-    try:
-        return parser(text)
-    except ValueError as error:
-        shown = MASK if field in _SECRETS else short_repr(text)
-        raise ConfigError(f"{name}={shown}: {error}", field, shown) from None
+    found = {}
+    for field, setting in settings_of(cls).items():
+        name = variable(prefix, field)
+        text = environ.get(name)
+        if text and setting.parse is not None and field not in overridden:
+            try:
+                found[field] = setting.parse(text)
+            except ValueError as error:
+                shown = MASK if setting.is_secret else short_repr(text)
+                raise ConfigError(f"{name}={shown}: {error}", field, shown) from None
+    return found
 
 
 def blame_variable(error: ConfigError, prefix: str, read_fields: Collection[str]) -> ConfigError:
-    """Name the variable in the error of a value that came from the environment.
+    """Return an error that names the variable which a refused value came from.
 
     Args:
-        error: What the configuration raised.
-        prefix: What the variables' names begin with.
+        error: The error that the configuration raised.
+        prefix: The prefix of the variables' names.
         read_fields: The fields that came from the environment.
 
     Returns:
-        The error to raise: the same when its field came from an argument.
+        The error to raise: the same one if its field came from an argument.
     """
     field = (error.field or "").partition("[")[0]
     if field not in read_fields:
@@ -145,15 +103,22 @@ def blame_variable(error: ConfigError, prefix: str, read_fields: Collection[str]
     return ConfigError(f"{variable(prefix, field)}: {error}", error.field, error.shown)
 
 
-def warn_of_unknown(environ: Mapping[str, str], stacklevel: int) -> None:
-    """Warn of each DATAART_ variable that sets nothing, and say which one may be meant.
+def warn_of_unknown(
+    environ: Mapping[str, str], classes: Mapping[str, type], stacklevel: int
+) -> None:
+    """Warn about each DATAART_ variable that sets nothing, and suggest the one that was meant.
 
     Args:
         environ: Names and texts, as `os.environ`.
-        stacklevel: As for `warnings.warn`, seen from here.
+        classes: The classes whose fields have variables, by the prefix of the variables' names.
+        stacklevel: As for `warnings.warn`, seen from the caller.
     """
-    known = [variable(PREFIX, field) for field in CLIENT_PARSERS]
-    known += [variable(HTTP_PREFIX, field) for field in HTTP_PARSERS]
+    known = [
+        variable(prefix, field)
+        for prefix, cls in classes.items()
+        for field, setting in settings_of(cls).items()
+        if setting.parse is not None
+    ]
     for name in sorted(environ):
         if name.startswith(PREFIX) and not name.startswith(_INTERNAL_PREFIX) and name not in known:
             near = difflib.get_close_matches(name, known, n=1)

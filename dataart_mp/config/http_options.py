@@ -1,11 +1,9 @@
-"""How requests travel: time-outs, proxy, certificates, extra headers, compression."""
-
-# ruff: noqa: RUF009 - a Setting is no default but the descriptor itself, made once
+"""`HTTPOptions`: how requests are sent."""
 
 import importlib.util
 import re
 from collections.abc import Mapping
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import KW_ONLY
 from typing import Any, Literal, Self
 
 from dataart_mp.config.checks import (
@@ -18,11 +16,20 @@ from dataart_mp.config.checks import (
     readable_file,
     seconds,
 )
-from dataart_mp.config.setting import MASK, Setting, config_error, masked_repr, secret_error
+from dataart_mp.config.environment import json_object, number, truth
+from dataart_mp.config.setting import (
+    Setting,
+    config_error,
+    mask,
+    masked_repr,
+    secret_error,
+    settings,
+)
 from dataart_mp.config.url import masked_url, proxy_url
 
 Compression = Literal["gzip", "zstd"]
 OptionalCompression = Setting[Compression | None, Compression | None]
+Headers = Setting[Mapping[str, str], Mapping[str, str]]
 
 _OWNED_HEADERS = {
     "x-api-key": "set api_key instead",
@@ -67,95 +74,91 @@ def _password(field: str, value: object) -> str:
     return value
 
 
-@dataclass(frozen=True, repr=False)
-class HTTPOptions:
-    """How requests travel. All arguments are keywords; times are seconds or timedeltas.
-
-    Two options with the same values are equal. `repr` shows no secret: neither the password of
-    the key or of the proxy, nor the value of any header.
-
-    Attributes:
-        connect_timeout: Seconds to wait for a connection, TLS included.
-        read_timeout: Seconds to wait for each piece of an answer.
-        proxy: URL of an HTTP proxy, `http://user:password@host:3128`; None asks the environment
-            (see `trust_env`).
-        ca_file: PEM file of the authorities to trust; None means the system's.
-        client_cert: PEM file of the client's certificate.
-        client_key: PEM file of its key; None when the certificate's file holds it.
-        client_key_password: What the key is encrypted with.
-        headers: Extra headers of each request. Those that the client writes itself are refused,
-            except User-Agent.
-        compression: Of request bodies: None, `"gzip"` or `"zstd"`. The platform is not known
-            to take any: ask before.
-        trust_env: Whether HTTPS_PROXY, HTTP_PROXY and NO_PROXY are obeyed.
-
-    Raises:
-        ConfigError: A value is refused; the message names field, value and remedy.
-    """
-
-    _: KW_ONLY
-    connect_timeout: Seconds = Seconds(5.0, seconds())
-    read_timeout: Seconds = Seconds(30.0, seconds())
-    proxy: OptionalText = OptionalText(None, optional(proxy_url))
-    ca_file: OptionalFile = OptionalFile(None, optional(readable_file))
-    client_cert: OptionalFile = OptionalFile(None, optional(readable_file))
-    client_key: OptionalFile = OptionalFile(None, optional(readable_file))
-    client_key_password: OptionalText = OptionalText(None, optional(_password))
-    headers: Mapping[str, str] = field(default_factory=dict, hash=False)
-    compression: OptionalCompression = OptionalCompression(None, optional(_compression))
-    trust_env: Flag = Flag(True, boolean)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "headers", _checked_headers(self.headers))
-        if self.client_cert is None:
-            self._refuse_key_without_certificate()
-
-    def _refuse_key_without_certificate(self) -> None:
-        remedy = "means nothing without client_cert; set client_cert, too"
-        if self.client_key is not None:
-            raise config_error("client_key", self.client_key, remedy)
-        if self.client_key_password is not None:
-            raise secret_error("client_key_password", remedy)
-
-    def __repr__(self) -> str:
-        password = None if self.client_key_password is None else MASK
-        return masked_repr(
-            self,
-            {
-                "proxy": None if self.proxy is None else masked_url(self.proxy),
-                "client_key_password": password,
-                "headers": dict.fromkeys(self.headers, MASK),
-            },
-        )
-
-    def to_wire(self) -> dict[str, Any]:
-        """Return plain JSON data, secrets included: for a pipe, not for a log."""
-        return {**vars(self), "headers": dict(self.headers)}
-
-    @classmethod
-    def from_wire(cls, data: Mapping[str, Any]) -> Self:
-        """Make the options again from what `to_wire` returned."""
-        return cls(**data)
-
-
-def _checked_headers(headers: object) -> dict[str, str]:
-    if not isinstance(headers, Mapping):
-        # Not shown: header values are secrets more often than not.
-        raise secret_error("headers", 'must be a mapping; pass a dict such as {"X-Team": "ads"}')
+def _headers(field: str, value: object) -> dict[str, str]:
+    if not isinstance(value, Mapping):
+        # Not shown: header values are often secrets.
+        raise secret_error(field, 'must be a mapping; pass a dict such as {"X-Team": "ads"}')
     seen: set[str] = set()
-    for name, value in headers.items():
-        _check_header(name, value)
+    for name, text in value.items():
+        _check_header(f"{field}[{name!r}]", name, text)
         if name.lower() in seen:
-            raise secret_error(f"headers[{name!r}]", "is there twice; header names ignore case")
+            raise secret_error(f"{field}[{name!r}]", "is duplicated; header names ignore case")
         seen.add(name.lower())
-    return dict(headers)
+    return dict(value)
 
 
-def _check_header(name: object, value: object) -> None:
-    field = f"headers[{name!r}]"
+def _check_header(field: str, name: object, value: object) -> None:
     if not isinstance(name, str) or not _HEADER_NAME.fullmatch(name):
         raise secret_error(field, "must have a name of letters, digits and hyphens")
     if name.lower() in _OWNED_HEADERS:
         raise secret_error(field, f"belongs to the client; {_OWNED_HEADERS[name.lower()]}")
     if not isinstance(value, str) or not _HEADER_VALUE.fullmatch(value):
         raise secret_error(field, "must be Latin-1 text without line breaks or control characters")
+
+
+def _names_only(headers: Mapping[str, str]) -> dict[str, str]:
+    return {name: mask(value) for name, value in headers.items()}
+
+
+@settings
+class HTTPOptions:
+    """How requests are sent. All arguments are keywords; times are in seconds, or timedeltas.
+
+    Two options with the same values are equal. `repr` shows no secrets: neither the password of
+    the key or the proxy, nor the value of any header.
+
+    Attributes:
+        connect_timeout: Seconds to wait for a connection, including TLS.
+        read_timeout: Seconds to wait for each part of a response.
+        proxy: URL of an HTTP proxy, `http://user:password@host:3128`; None: the environment
+            decides (see `trust_env`).
+        ca_file: PEM file of the certificate authorities to trust; None: the system's.
+        client_cert: PEM file of the client certificate.
+        client_key: PEM file of its key; None: the file of the certificate contains it.
+        client_key_password: Password of the key.
+        headers: Extra headers of each request. Headers that the client writes itself are refused,
+            except User-Agent.
+        compression: Compression of request bodies: None, `"gzip"` or `"zstd"`. The platform is
+            not known to accept either; ask first.
+        trust_env: Whether HTTPS_PROXY, HTTP_PROXY and NO_PROXY are used.
+
+    Raises:
+        ConfigError: A value is refused; the message names the field, the value and the fix.
+    """
+
+    _: KW_ONLY
+    connect_timeout: Seconds = Setting(default=5.0, check=seconds(), parse=number)
+    read_timeout: Seconds = Setting(default=30.0, check=seconds(), parse=number)
+    proxy: OptionalText = Setting(default=None, check=optional(proxy_url), hide=masked_url)
+    ca_file: OptionalFile = Setting(default=None, check=optional(readable_file))
+    client_cert: OptionalFile = Setting(default=None, check=optional(readable_file))
+    client_key: OptionalFile = Setting(default=None, check=optional(readable_file))
+    client_key_password: OptionalText = Setting(default=None, check=optional(_password), hide=mask)
+    headers: Headers = Setting(
+        default_factory=dict, check=_headers, parse=json_object, hide=_names_only
+    )
+    compression: OptionalCompression = Setting(default=None, check=optional(_compression))
+    trust_env: Flag = Setting(default=True, check=boolean, parse=truth)
+
+    def __post_init__(self) -> None:
+        if self.client_cert is None:
+            self._refuse_key_without_certificate()
+
+    def _refuse_key_without_certificate(self) -> None:
+        problem = "has no effect without client_cert; set client_cert too"
+        if self.client_key is not None:
+            raise config_error("client_key", self.client_key, problem)
+        if self.client_key_password is not None:
+            raise secret_error("client_key_password", problem)
+
+    def to_wire(self) -> dict[str, Any]:
+        """Return the options as plain JSON data. It includes secrets."""
+        return {**vars(self), "headers": dict(self.headers)}
+
+    @classmethod
+    def from_wire(cls, data: Mapping[str, Any]) -> Self:
+        """Make options from the result of `to_wire`."""
+        return cls(**data)
+
+    def __repr__(self) -> str:
+        return masked_repr(self)

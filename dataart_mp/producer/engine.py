@@ -51,7 +51,7 @@ class Engine:
         self._config = config
         self._wiring = wiring
         self._supervisor = Supervisor(queue, wiring, config)
-        self._takeover = Takeover(spool, config, wiring.report)
+        self._takeover = Takeover(spool, config, wiring.report_write_fd)
         self._housekeeping: Housekeeping | None = None
         self._report_reader: ReportReader | None = None
         queue.companion = self
@@ -76,7 +76,7 @@ class Engine:
         arena.reports_records = config.on_failure is not None
         records, interval = config.flush_actions_batch_size, config.flush_interval
         queue = RecordQueue.attach(arena, WakeupPipe.make(), WakeupPipe.make(), records, interval)
-        engine = cls(config, queue, Wiring.lay(), spool)
+        engine = cls(config, queue, Wiring.make(), spool)
         if spool is not None:
             engine.take_over()
         return engine
@@ -92,7 +92,7 @@ class Engine:
     def descriptors(self) -> tuple[RecordQueue, Path | None, Sequence[Any]]:
         """Return what a child that is being spawned inherits."""
         wiring = self._wiring
-        ends = (wiring.life_end, wiring.life, wiring.report)
+        ends = (wiring.life_read_fd, wiring.life_write_fd, wiring.report_write_fd)
         return self.queue, self.queue.arena.path, [reduction.DupFd(end) for end in ends]
 
     def workers(self) -> list[int]:
@@ -102,9 +102,9 @@ class Engine:
     def take_over(self) -> None:
         """Deliver what clients that died have left in the spool, now and later."""
         now = time.monotonic()
-        self._takeover.look(now)
+        self._takeover.check(now)
         for supervisor in self._takeover.supervisors:
-            supervisor.secure(now)
+            supervisor.ensure_one(now)
         self._start_threads()  # last: housekeeping releases arenas that are delivered meanwhile
         self._delegate_starts()
         if self._takeover.is_anything_parked(Ownership(self.queue.arena), now):
@@ -125,7 +125,7 @@ class Engine:
     def _start_workers(self) -> None:
         """Start one worker at once, which outlives this process; housekeeping starts the others."""
         self._start_threads()  # first: a starting worker would compete with them for the CPU
-        self._supervisor.secure(time.monotonic())
+        self._supervisor.ensure_one(time.monotonic())
         self._delegate_starts()
         if self._housekeeping is not None:
             self._housekeeping.ensure_started()
@@ -152,14 +152,14 @@ class Engine:
                 _log.error("cannot read the reports of workers: %s", error)
 
     def _start_report_reader(self) -> None:
-        if self._wiring.report_end >= 0 and self._report_reader is None:
-            self._report_reader = ReportReader(self._wiring.report_end, self._config.on_failure)
+        if self._wiring.report_read_fd >= 0 and self._report_reader is None:
+            self._report_reader = ReportReader(self._wiring.report_read_fd, self._config.on_failure)
 
     def _delegate_starts(self) -> None:
         """Let the workers start further workers, where this process may have no thread for it."""
         if uwsgi.is_master():
             for supervisor in (self._supervisor, *self._takeover.supervisors):
-                supervisor.dismiss()
+                supervisor.close()
 
     def forked(self) -> None:
         """Reset this engine in a forked child: threads and reports belong to the parent."""
@@ -169,7 +169,7 @@ class Engine:
         if self._report_reader is not None:
             self._report_reader.forget()
             self._report_reader = None
-        self._wiring.stop_reading()
+        self._wiring.close_reports()
         self._supervisor.forked()
         self._takeover.forked()
 
@@ -179,7 +179,7 @@ class Engine:
 
     def ensure_worker_remains(self) -> None:
         """Make sure, before this process ends, that a worker delivers the remaining records."""
-        self._supervisor.take_leave(time.monotonic())
+        self._supervisor.ensure_one_remains(time.monotonic())
 
     def stop(self, *, wait: bool) -> None:
         """Stop the threads and close all descriptors; workers deliver the remaining records.
@@ -190,15 +190,15 @@ class Engine:
         """
         stopped = self._housekeeping is None or self._housekeeping.stop(_STOP_SECONDS)
         self.ensure_worker_remains()
-        self._wiring.hang_up()
+        self._wiring.close_life()
         if wait and stopped and self.queue.arena.closed:  # else they remain for other processes
-            self._supervisor.await_departure(_STOP_SECONDS)
+            self._supervisor.wait(_STOP_SECONDS)
         if self._report_reader is not None and not self._report_reader.stop(_STOP_SECONDS):
             stopped = False
-        self._supervisor.dismiss()
-        self._takeover.leave()
+        self._supervisor.close()
+        self._takeover.close()
         if self.queue.arena.closed and self.queue.arena.all_free():
             arena_file.remove(self.queue.arena)
         self.queue.close()
         if stopped:  # else a thread still uses them
-            self._wiring.cut()
+            self._wiring.close()

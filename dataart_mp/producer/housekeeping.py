@@ -58,7 +58,7 @@ class Housekeeping:
         self._needs_workers = True
         self._wakeup.notify()
         if self._thread.ident is None:  # the interpreter is shutting down
-            self._supervisor.tend(time.monotonic())
+            self._supervisor.check(time.monotonic())
 
     def stop(self, seconds: float) -> bool:
         """Stop the thread; return False if that takes longer than `seconds`."""
@@ -90,14 +90,14 @@ class Housekeeping:
     def _check(self) -> None:
         """Do everything that is due, then wait until something may be due again."""
         now = time.monotonic()
-        self._takeover.look(now)
+        self._takeover.check(now)
         ownership = Ownership(self._queue.arena)
         if not self._needs_workers and self._takeover.is_anything_parked(ownership, now):
             self._needs_workers = True
         own = [self._supervisor] if self._needs_workers else []
         supervisors = [*own, *self._takeover.supervisors]
         for supervisor in supervisors:
-            supervisor.tend(now)
+            supervisor.check(now)
         delays = [supervisor.due(now) for supervisor in supervisors]
         self._wait(min(_CHECK_SECONDS, self._queue.producer.seal_due(now), *delays), supervisors)
 
@@ -111,4 +111,4 @@ class Housekeeping:
             if fd == self._wakeup.read_fd and not self._stopped:
                 self._wakeup.drain()
             elif fd in by_sentinel and not self._stopped:
-                by_sentinel[fd].hear(fd, time.monotonic())
+                by_sentinel[fd].read_status(fd, time.monotonic())

@@ -1,6 +1,6 @@
-"""The listener: hears what workers report, logs it, and calls the application's `on_failure`.
+"""The report reader: it logs what workers report, and calls the application's `on_failure`.
 
-It has a thread of its own, because `on_failure` is the application's code and may take its time.
+It has a separate thread, because `on_failure` may take any time.
 """
 
 import json
@@ -8,166 +8,190 @@ import logging
 import os
 import select
 import time
-from collections.abc import Callable, Iterator
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Final, NamedTuple, assert_never
 
 from dataart_mp.failure import Failure
 from dataart_mp.producer import threads
 from dataart_mp.producer.log_throttle import LogThrottle, Occurrences
 from dataart_mp.queue.wakeup import WakeupPipe
+from dataart_mp.supervision.reports import (
+    Crashed,
+    Failed,
+    NotKept,
+    Parked,
+    Recovered,
+    Removed,
+    Report,
+    Retrying,
+    Trouble,
+    UnreadableReportError,
+    decode,
+)
 
 _log = logging.getLogger("dataart_mp")
 
 _READ_BYTES: Final = 65536
-_TELL_SECONDS: Final = 30.0
+_LOG_INTERVAL_SECONDS: Final = 30.0
+
+
+class _Topic(NamedTuple):
+    """What log lines such as "20 records parked: the platform is unreachable" have in common."""
+
+    level: int
+    noun: str
+    verb: str
+    reason: str
 
 
 class ReportReader:
-    """Reads reports until it is told to stop.
+    """Reads reports on a thread until `stop`.
 
     Args:
-        report_end: the reading end of the pipe, which does not block.
-        on_failure: the application's callback; what it raises is logged.
+        report_read_fd: The reading end of the report pipe, which does not block.
+        on_failure: The application's callback. Its exceptions are logged.
 
     Raises:
-        RuntimeError: the system gives no thread; it may later.
+        RuntimeError: The system cannot start a thread at the moment.
     """
 
-    def __init__(self, report_end: int, on_failure: Callable[[Failure], object] | None) -> None:
-        self._report_end = report_end
+    def __init__(self, report_read_fd: int, on_failure: Callable[[Failure], object] | None) -> None:
+        self._report_read_fd = report_read_fd
         self._on_failure = on_failure
-        self._enough = WakeupPipe.make()
+        self._wakeup = WakeupPipe.make()
         self._forgotten = False
         self._unfinished = b""
-        self._throttles: dict[tuple[str, str], LogThrottle] = {}  # by what happened, and why
-        self._troubles: dict[str, LogThrottle] = {}
-        self._thread = threads.Thread(self._listen, "listener")
+        self._throttles: dict[_Topic, LogThrottle] = {}
+        self._trouble_throttles: dict[str, LogThrottle] = {}
+        self._thread = threads.Thread(self._run, "report reader")
         self._signals = threads.current_mask()
         try:
-            # A process that is about to end hears no more reports; the counters are what is true.
+            # A process that is about to end reads no more reports; the counters are exact.
             threads.start(self._thread)
         except RuntimeError:
-            self._enough.close()
+            self._wakeup.close()
             raise
 
     def stop(self, seconds: float) -> bool:
-        """Hear what is there, then stop; False when that takes longer than `seconds`."""
-        self._enough.notify()
-        if not threads.join(self._thread, seconds):  # or it is `on_failure` that closes the client
+        """Read what was written until now, then stop.
+
+        Returns:
+            False if that takes longer than `seconds`, or if the caller is `on_failure` itself.
+        """
+        self._wakeup.notify()
+        if not threads.join(self._thread, seconds):
             return False
-        self._enough.close()
+        self._wakeup.close()
         return True
 
     def forget(self) -> None:
-        """In a forked child: the thread, and the reports, are the parent's."""
+        """Reset this reader in a forked child: the thread and the reports belong to the parent."""
         self._forgotten = True
-        self._enough.close()
+        self._wakeup.close()
 
-    def _listen(self) -> None:
+    def _run(self) -> None:
         poll = select.poll()
-        poll.register(self._report_end, select.POLLIN)
-        poll.register(self._enough.read_fd, select.POLLIN)
+        poll.register(self._report_read_fd, select.POLLIN)
+        poll.register(self._wakeup.read_fd, select.POLLIN)
         while True:
             ready = [fd for fd, _ in poll.poll()]
             if self._forgotten:
                 threads.stay_away()
-            more = self._report_end in ready and self._hear()
-            if self._enough.read_fd in ready and not more:
+            more = self._report_read_fd in ready and self._read()
+            if self._wakeup.read_fd in ready and not more:
                 break
             if not more:  # every writing end is closed
-                poll.unregister(self._report_end)
-        for (happened, why), throttle in self._throttles.items():
-            _tell(throttle.remaining(time.monotonic()), happened, why, "")
+                poll.unregister(self._report_read_fd)
+        for topic, throttle in self._throttles.items():
+            _log_count(topic, throttle.remaining(time.monotonic()))
 
-    def _hear(self) -> bool:
-        """Take in what is there; False when nothing is, or nobody writes any more."""
+    def _read(self) -> bool:
+        """Read and handle reports; return False if there are none, or no writer is left."""
         try:
-            chunk = os.read(self._report_end, _READ_BYTES)
+            chunk = os.read(self._report_read_fd, _READ_BYTES)
         except BlockingIOError:
             return False
         *lines, self._unfinished = (self._unfinished + chunk).split(b"\n")
-        for report in _parsed(lines):
-            self._take(report)
+        for line in lines:
+            if line:
+                self._handle_line(line)
         return bool(chunk)
 
-    def _take(self, report: dict[str, Any]) -> None:
-        if report["unheard"]:
-            _log.error(
-                "%d reports of workers were not heard: on_failure is too slow", report["unheard"]
-            )
-        match report["report"]:
-            case "failure":
-                self._take_failure(report)
-            case "retrying":
-                _log.warning(
-                    "delivery fails (%s, %r); trying again in %.1f s",
-                    _status(report["status"]),
-                    report["answer"],
-                    report["delay"],
-                )
-            case "recovered":
+    def _handle_line(self, line: bytes) -> None:
+        try:
+            report, lost = decode(line)
+        except UnreadableReportError as error:
+            self._count(_Topic(logging.WARNING, "report", "ignored", str(error)), 1)
+            return
+        if lost:
+            self._count(_Topic(logging.ERROR, "report", "lost", "on_failure is too slow"), lost)
+        self._handle(report)
+
+    def _handle(self, report: Report) -> None:
+        match report:
+            case Failed():
+                self._handle_failure(report)
+            case Retrying(status, answer, delay):
+                problem = f"{_status(status)}, {answer!r}"
+                _log.warning("delivery fails (%s); trying again in %.1f s", problem, delay)
+            case Recovered():
                 _log.warning("delivery works again")
-            case "parked":
-                self._count("parked", report["text"], report["count"])
-            case "trouble":
-                self._tell_trouble(report["text"])
-            case "not kept":
-                _log.error("%d dead letters not kept: %s", report["count"], report["text"])
-            case "removed":
+            case Parked(count, reason):
+                self._count(_Topic(logging.ERROR, "record", "parked", reason), count)
+            case Trouble(text):
+                self._log_trouble(text)
+            case NotKept(count, reason):
+                _log.error("%d dead letters not kept: %s", count, reason)
+            case Removed(batches):
                 _log.error(
                     "dead letters of the %d oldest batches removed: spool_max_bytes is reached",
-                    report["count"],
+                    batches,
                 )
-            case "crash":
-                _log.error("a worker crashed: %s", report["text"])
+            case Crashed(traceback):
+                _log.error("a worker crashed: %s", traceback)
+            case _:
+                assert_never(report)
 
-    def _take_failure(self, report: dict[str, Any]) -> None:
-        # Not by the answer's text: a platform may put a request's id in it, and no two are alike.
-        what = f"{report['reason']}, {_status(report['status'])}"
-        self._count("not delivered", what, report["count"], report["answer"])
+    def _handle_failure(self, report: Failed) -> None:
+        # The answer is not part of the topic: it may contain a request id, which makes it unique.
+        reason = f"{report.reason}, {_status(report.status)}"
+        topic = _Topic(logging.ERROR, "record", "not delivered", reason)
+        self._count(topic, report.count, report.answer)
         if self._on_failure is None:
             return
         failure = _failure(report)
         try:
             with threads.with_mask(self._signals):  # for processes that it starts
                 self._on_failure(failure)
-        except BaseException:  # noqa: BLE001 - it is the application's code, and may say sys.exit()
-            _log.exception("on_failure raised; delivery goes on")
+        except BaseException:  # noqa: BLE001 - it is the application's code, and may call sys.exit()
+            _log.exception("on_failure raised an exception; delivery continues")
 
-    def _tell_trouble(self, text: str) -> None:
-        if self._troubles.setdefault(text, LogThrottle(_TELL_SECONDS)).count(1, time.monotonic()):
+    def _log_trouble(self, text: str) -> None:
+        throttle = self._trouble_throttles.setdefault(text, LogThrottle(_LOG_INTERVAL_SECONDS))
+        if throttle.count(1, time.monotonic()):
             _log.error("spool: %s", text)
 
-    def _count(self, happened: str, why: str, amount: int, answer: str = "") -> None:
-        """Tell of records at once, or later together with others of the same fate."""
-        throttle = self._throttles.setdefault((happened, why), LogThrottle(_TELL_SECONDS))
-        _tell(throttle.count(amount, time.monotonic()), happened, why, answer)
+    def _count(self, topic: _Topic, amount: int, answer: str = "") -> None:
+        """Log an amount at once, or later together with others of the same topic."""
+        throttle = self._throttles.setdefault(topic, LogThrottle(_LOG_INTERVAL_SECONDS))
+        _log_count(topic, throttle.count(amount, time.monotonic()), answer)
 
 
-def _tell(count: Occurrences, happened: str, why: str, answer: str) -> None:
+def _log_count(topic: _Topic, count: Occurrences, answer: str = "") -> None:
     if count:
-        text = f"{why}, {answer!r}" if answer else why
-        _log.error("%s: %s", count.describe("record", happened), text)
+        reason = f"{topic.reason}, {answer!r}" if answer else topic.reason
+        _log.log(topic.level, "%s: %s", count.describe(topic.noun, topic.verb), reason)
 
 
-def _parsed(lines: list[bytes]) -> Iterator[dict[str, Any]]:
-    for line in lines:
-        if line:
-            try:
-                yield json.loads(line)
-            except ValueError:
-                _log.warning("a report of a worker that died was torn")
-
-
-def _failure(report: dict[str, Any]) -> Failure:
+def _failure(report: Failed) -> Failure:
     return Failure(
-        reason=report["reason"],
-        kind=report["kind"],
-        # Not at all that text takes for the end of a line: JSON need not escape U+2028, say.
-        records=tuple(json.loads(line) for line in (report["records"] or "").split("\n") if line),
-        status=report["status"],
-        answer=report["answer"],
-        attempts=report["attempts"],
+        reason=report.reason,
+        kind="identity" if report.is_identity else "action",
+        # Not splitlines(): JSON may contain other line separators unescaped, such as U+2028.
+        records=tuple(json.loads(line) for line in (report.records or "").split("\n") if line),
+        status=report.status,
+        answer=report.answer,
+        attempts=report.attempts,
     )
 
 

@@ -1,10 +1,11 @@
-"""The interpreter that workers are started with.
+"""Find the Python interpreter that workers run in.
 
-`sys.executable` is the program that this process runs, and need not be a Python: uWSGI and mod_wsgi
-embed one, a frozen application is one with its own code sealed in. Such a program, started as a
-worker, would be one more application, that starts workers in its turn. So a program is taken for a
-Python by its name, others of the same version are looked for where Python says it is installed, and
-a program that was mistaken for one finds `GUARD` in its environment, and starts nothing.
+`sys.executable` is the program of this process, which may not be a Python interpreter: uWSGI and
+mod_wsgi embed Python, and a frozen application contains it together with its own code. If such a
+program were started as a worker, it would be a second application, which starts workers itself.
+Therefore a program must have the name of a Python interpreter; otherwise, an interpreter of the
+same version is looked for where Python is installed. As a second safeguard, a program that was
+started by mistake finds `GUARD` in its environment, and starts no workers.
 """
 
 import os
@@ -17,36 +18,36 @@ from typing import Final
 from dataart_mp.errors import ConfigError
 
 GUARD: Final = "_DATAART_MP_WORKER"
-"""Stands in the environment of a process from its start until it turns out to be a worker."""
+"""Environment variable of a process that was started as a worker, until the worker removes it."""
 
 _NAMES: Final = ("python", "pypy", "graalpy")
-_REMEDY: Final = 'name one with multiprocessing.set_executable("/path/to/python")'
+_FIX: Final = 'name one with multiprocessing.set_executable("/path/to/python")'
 
 
 def find() -> str:
-    """The path of a Python interpreter of this version, for workers to run in.
+    """Return the path of a Python interpreter of this version.
 
     Raises:
-        ConfigError: There is none, or this process was itself started to be a worker.
+        ConfigError: There is none, or this process was itself started as a worker.
     """
     if GUARD in os.environ:
         raise ConfigError(
-            f"{sys.executable or 'this program'} was started as a Python interpreter, for a worker "
-            f"of dataart_mp to run in, and is the application itself: {_REMEDY}"
+            f"{sys.executable or 'this program'} was started as a Python interpreter to run a "
+            f"worker of dataart_mp, but is the application itself: {_FIX}"
         )
     for candidate in _candidates():
         if _is_python(candidate):
             return candidate
-    raise ConfigError(f"{_what_this_is()}, and workers need a Python interpreter: {_REMEDY}")
+    raise ConfigError(f"{_this_program()}, and workers need a Python interpreter: {_FIX}")
 
 
 def _candidates() -> Iterator[str]:
-    """Where an interpreter may be: what the application says first, then what Python says."""
-    named = os.fsdecode(spawn.get_executable() or "")  # multiprocessing.set_executable's
+    """Yield possible interpreters: the one that the application has named comes first."""
+    named = os.fsdecode(spawn.get_executable() or "")  # set by multiprocessing.set_executable
     if named != sys.executable:
         yield named
     if getattr(sys, "frozen", False):
-        return  # any other Python could not import what is sealed in
+        return  # another Python cannot import the code inside a frozen application
     yield sys.executable or ""
     name = f"python{sys.version_info.major}.{sys.version_info.minor}{sys.abiflags}"
     for prefix in (sys.prefix, sys.exec_prefix, sys.base_prefix, sys.base_exec_prefix):
@@ -59,8 +60,8 @@ def _is_python(path: str) -> bool:
     return name.startswith(_NAMES) and Path(path).is_file() and os.access(path, os.X_OK)
 
 
-def _what_this_is() -> str:
+def _this_program() -> str:
     if getattr(sys, "frozen", False):
         return f"{sys.executable} is a frozen application"
     program = sys.executable or "this program"
-    return f"{program} is no Python interpreter, and none is in {sys.prefix}"
+    return f"{program} is not a Python interpreter, and there is none in {sys.prefix}"

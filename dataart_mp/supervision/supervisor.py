@@ -1,4 +1,4 @@
-"""The supervisor: sees to it that every place is taken by a live worker."""
+"""The supervisor: it keeps a live worker in every place."""
 
 import logging
 import math
@@ -10,147 +10,140 @@ from dataart_mp.errors import ConfigError
 from dataart_mp.queue.locks import PLACES, STARTER
 from dataart_mp.queue.record_queue import RecordQueue
 from dataart_mp.supervision.launch import Launch
+from dataart_mp.supervision.launches import Launches
+from dataart_mp.supervision.restart import RestartPolicy
 from dataart_mp.supervision.wiring import Inheritance, Wiring
 
 _log = logging.getLogger("dataart_mp")
 
-_ALONE_SECONDS: Final = 1.0  # after that others are started, whatever holds up the first one
+# After this time, other workers are started even if the first one is not ready.
+_ALONE_SECONDS: Final = 1.0
 READY_SECONDS: Final = 30.0
-"""A worker that has not said "ready" by then is given up."""
-_FIRST_DELAY: Final = 0.1
-_LONGEST_DELAY: Final = 30.0
-# How long the end of a process waits for a thread of its own that is just starting a worker.
-_LEAVE_SECONDS: Final = 1.0
-_TURN_SECONDS: Final = 0.001
-# So many rounds of starts in a row may end without a word by accident: somebody kills them.
-_ACCIDENTS: Final = 3
-_LIVED_SECONDS: Final = 10.0  # a worker that lived so long did not die of its start
+"""A worker that is not ready after this time is killed."""
+# How long the end of a process waits for another thread that is starting a worker.
+_LAST_START_SECONDS: Final = 1.0
+_POLL_SECONDS: Final = 0.001
 
 
 class Supervisor:
-    """Starts workers, in one process of several that may do so.
+    """Starts and restarts the workers of one queue. Several processes may each have one.
 
-    Only who holds the STARTER lock starts, and holds it until its workers are ready: no two
-    processes start for the same place, and no crowd of them at the same moment.
+    Only the process that holds the STARTER lock starts workers, and it holds the lock until they
+    are ready. So no two processes start a worker for the same place, or many at the same moment.
+
+    Args:
+        queue: The queue whose frames the workers deliver.
+        wiring: The pipes that the workers inherit.
+        config: The client's settings.
 
     Attributes:
-        error: why workers cannot start, in the last one's last words; None once one got ready.
+        error: The last line of the latest error of a start; None once a worker became ready.
     """
 
     def __init__(self, queue: RecordQueue, wiring: Wiring, config: ClientConfig) -> None:
-        self._locks = queue.arena.locks
+        self.error: str | None = None
         self._arena = queue.arena
+        self._locks = queue.arena.locks
         self._inheritance = Inheritance.of(queue, wiring)
         self._config = config
         self._places = range(config.num_processes)
-        self.error: str | None = None
-        self._launches: dict[int, tuple[Launch, float]] = {}
-        self._begun: dict[int, object] = {}  # place: whose call is launching there at the moment
-        self._unreaped: list[Launch] = []
-        self._failures = 0
+        self._launches = Launches()
+        self._restarts = RestartPolicy()
         self._not_before = 0.0
-        self._silent_rounds = 0
-        self._silent_at = -math.inf
 
     @property
     def sentinels(self) -> list[int]:
-        """Descriptors that become readable when a worker gets ready, or has gone."""
-        return list(self._launches)
+        """Descriptors that become readable when a worker becomes ready or ends."""
+        return self._launches.sentinels
 
     def workers(self) -> list[int]:
-        """The process ids of the workers that live, whoever started them."""
+        """Return the process ids of the live workers, whichever process started them."""
         owners = (self._locks.owner(PLACES + place) for place in self._places)
-        # The kernel says 0 of one that is just dying, or lives beyond our namespace; as the number
-        # of a process to signal, that would be our own group.
+        # The kernel reports 0 for a process that is dying, or is outside our PID namespace. As the
+        # target of a signal, 0 would mean our own process group.
         return [owner for owner in owners if owner]
 
-    def secure(self, now: float) -> None:
-        """Start one worker if there is none: what this process accepts must outlive it.
+    def ensure_one(self, now: float) -> None:
+        """Start a worker if there is none, so that accepted records outlive this process.
 
-        Takes a millisecond: the worker is not ready yet, but it needs this process no more.
+        This takes a millisecond. The worker is not ready then, but no longer needs this process.
         """
-        if self._deserted() and self._locks.acquire(STARTER):
+        if self._has_no_worker() and self._locks.acquire(STARTER):
             self._start(self._vacant()[:1], now)
 
-    def take_leave(self, now: float) -> None:
-        """See to it, before this process ends, that somebody delivers what is left."""
-        deadline = now + _LEAVE_SECONDS
-        while self._deserted() and not self._arena.all_free() and now < deadline:
-            self.secure(now)
+    def ensure_one_remains(self, now: float) -> None:
+        """Make sure, before this process ends, that a worker delivers the remaining records."""
+        deadline = now + _LAST_START_SECONDS
+        while self._has_no_worker() and not self._arena.all_free() and now < deadline:
+            self.ensure_one(now)
             if not self._locks.holds(STARTER):
-                break  # another process is just starting one, or none can be started
-            time.sleep(_TURN_SECONDS)  # a thread of this process is
+                break  # another process is starting one, or none can be started
+            time.sleep(_POLL_SECONDS)  # another thread of this process is starting one
             now = time.monotonic()
-        for launch in list(self._unreaped):
-            launch.reap(wait=True)  # or else a zombie stays with whoever adopts it
+        self._launches.reap(wait=True)  # or else whoever adopts them gets zombies
 
-    def tend(self, now: float) -> None:
-        """Start what is missing, unless it is too early or somebody else is at it."""
-        self._give_up_on_the_late(now)
-        self._unreaped = [launch for launch in self._unreaped if not launch.reap(wait=False)]
-        if now < self._not_before or not self._wanted():
+    def check(self, now: float) -> None:
+        """Start the workers that are missing, unless it is too early or another process does."""
+        self._kill_late_starts(now)
+        self._launches.reap(wait=False)
+        if now < self._not_before or not self._needs_workers():
             return
         places = self._next_places(now)
         if places and (self._locks.holds(STARTER) or self._locks.acquire(STARTER)):
             self._start(places, now)
 
     def due(self, now: float) -> float:
-        """Seconds until `tend` may start again what has failed to start; infinite when it may."""
+        """Return the seconds until `check` may restart workers; infinite if it need not wait."""
         return self._not_before - now if self._not_before > now else math.inf
 
-    def hear(self, status: int, now: float) -> None:
-        """Take in the news on a sentinel."""
-        launch, since = self._launches[status]
+    def read_status(self, status: int, now: float) -> None:
+        """Read the status of the worker whose sentinel is readable."""
+        launch, started = self._launches[status]
         was_ready = launch.ready
         alive = launch.read()
         if launch.ready and not was_ready:
             self.error = None
-            self._silent_rounds = 0
+            self._restarts.after_ready()
         if not alive:
-            self._bury(launch, since, now)
-        self._release_start()
+            self._launches.remove(launch)
+            self._after_end(launch, started, now)
+        self._release_starter()
 
     def unavailable_reason(self) -> str | None:
-        """Why no worker is there nor can start; None when one is, or may be."""
+        """Return why no worker is running or can be started; None if one is, or may be."""
         error = self.error
-        return error if error is not None and self._deserted() else None
+        return error if error is not None and self._has_no_worker() else None
 
-    def await_departure(self, seconds: float) -> None:
-        """Wait until the workers that this process started have gone, but not longer."""
-        deadline = time.monotonic() + seconds
-        for launch, _ in self._launches.values():
-            launch.await_end(max(0.0, deadline - time.monotonic()))
+    def wait(self, seconds: float) -> None:
+        """Wait until the workers that this process started have ended, at most `seconds`."""
+        self._launches.wait(seconds)
 
-    def dismiss(self) -> None:
-        """Know no worker any more; they live on."""
-        for launch in self._unreaped:
-            launch.reap(wait=True)
-        self._forget()
+    def close(self) -> None:
+        """Watch the workers no longer; they live on. Another process may start workers then."""
+        self._launches.reap(wait=True)
+        self._reset()
         if self._locks.holds(STARTER):
             self._locks.release(STARTER)
 
     def forked(self) -> None:
-        """In a forked child: the parent's workers are the parent's to watch."""
-        self._forget()
+        """Reset this supervisor in a forked child: the parent watches the workers it started."""
+        self._reset()
 
-    def _forget(self) -> None:
-        for launch, _ in self._launches.values():
-            launch.close()
-        self._launches.clear()
-        self._begun.clear()
-        self._unreaped.clear()
-        self._failures = 0
+    def _reset(self) -> None:
+        self._launches.close()
+        self._restarts.reset()
         self._not_before = 0.0
-        self._silent_rounds = 0
 
-    def _wanted(self) -> bool:
+    def _needs_workers(self) -> bool:
         return not self._arena.closed or not self._arena.all_free()
 
+    def _has_no_worker(self) -> bool:
+        """Whether no place has a worker, or one that this process is starting."""
+        return len(self._vacant()) == len(self._places)
+
     def _vacant(self) -> list[int]:
-        """The places without a worker, and without one that this process is starting."""
-        # A copy: `unavailable_reason` is asked by any thread.
-        launches = list(self._launches.values())
-        starting = {launch.place for launch, _ in launches if not launch.ready}
+        """Return the places without a worker, and without one that this process is starting."""
+        starting = self._launches.starting_places()
         return [
             place
             for place in self._places
@@ -158,89 +151,59 @@ class Supervisor:
         ]
 
     def _next_places(self, now: float) -> list[int]:
-        """The places to start a worker for now: when none lives, the first one alone.
+        """Return the places to start workers for now: if there is no worker, only one.
 
-        A start holds up all threads of this process, the one with the first event among them.
+        A start slows down all threads of this process, including the one with the first event.
         """
         vacant = self._vacant()
-        some_live = any(self._locks.owner(PLACES + place) is not None for place in self._places)
-        # A copy: while one thread starts workers, another one may.
-        begun = [since for _, since in list(self._launches.values())]
-        if some_live or any(now - since >= _ALONE_SECONDS for since in begun):
+        any_live = any(self._locks.owner(PLACES + place) is not None for place in self._places)
+        waited = any(now - started >= _ALONE_SECONDS for _, started in self._launches.all())
+        if any_live or waited:
             return vacant
-        return [] if self._starting() else vacant[:1]
-
-    def _deserted(self) -> bool:
-        """Whether no worker is there, and none that this process is starting."""
-        return len(self._vacant()) == len(self._places)
-
-    def _starting(self) -> bool:
-        # A copy: while one thread starts workers, another one may.
-        launches = list(self._launches.values())
-        return bool(self._begun) or any(not launch.ready for launch, _ in launches)
+        return [] if self._launches.is_starting() else vacant[:1]
 
     def _start(self, places: list[int], now: float) -> None:
         try:
             for place in places:
-                self._launch(place, now)
-        # No interpreter any more, no process, no memory, no descriptor.
+                self._launches.start(place, now, self._launch)
+        # There is no interpreter, or no process, memory or descriptor is available.
         except (ConfigError, OSError) as error:
             self._failed(f"{type(error).__name__}: {error}", now)
-        self._release_start()
+        self._release_starter()
 
-    def _launch(self, place: int, now: float) -> None:
-        """Start one, unless another thread is at it: the first event's, and the watch, say."""
-        me = object()
-        try:
-            # First said, then looked: who comes later finds it said, or finds the launch.
-            if self._begun.setdefault(place, me) is me and place in self._vacant():
-                launch = Launch(self._inheritance, self._config, place, self._arena.path)
-                self._launches[launch.status] = (launch, now)
-                self._unreaped.append(launch)
-        finally:
-            if self._begun.get(place) is me:
-                del self._begun[place]
+    def _launch(self, place: int) -> Launch | None:
+        if place not in self._vacant():
+            return None
+        return Launch(self._inheritance, self._config, place, self._arena.path)
 
-    def _release_start(self) -> None:
-        if self._locks.holds(STARTER) and not self._starting():
+    def _release_starter(self) -> None:
+        if self._locks.holds(STARTER) and not self._launches.is_starting():
             self._locks.release(STARTER)
 
-    def _bury(self, launch: Launch, since: float, now: float) -> None:
-        del self._launches[launch.status]
-        launch.close()
-        if launch.found_its_place_taken:
+    def _after_end(self, launch: Launch, started: float, now: float) -> None:
+        if launch.place_was_taken:
             return
         if not launch.ready:
-            by_accident = launch.is_silent and self._may_be_accident(since, now)
-            self._failed(launch.error, now, by_accident=by_accident)
-        elif self._wanted():
-            _log.warning("worker %d died; its batches are sent again", launch.place)
-            self._delay(now, grows=now - since < _LIVED_SECONDS)
+            killed = launch.is_silent and self._restarts.may_be_killed(started, now)
+            self._failed(launch.error, now, killed=killed)
+        elif self._needs_workers():
+            _log.warning("worker %d died; its batches will be sent again", launch.place)
+            self._delay(self._restarts.after_death(now - started), now)
 
-    def _may_be_accident(self, since: float, now: float) -> bool:
-        """Whether a death without a word may be one; those of one round of starts count once."""
-        if since >= self._silent_at:
-            self._silent_rounds += 1
-            self._silent_at = now
-        return self._silent_rounds <= _ACCIDENTS
-
-    def _give_up_on_the_late(self, now: float) -> None:
-        for launch, since in list(self._launches.values()):
-            if not launch.ready and now - since > READY_SECONDS:
+    def _kill_late_starts(self, now: float) -> None:
+        for launch, started in self._launches.all():
+            if not launch.ready and now - started > READY_SECONDS:
                 launch.kill()
-                del self._launches[launch.status]
-                launch.close()
+                self._launches.remove(launch)
                 self._failed(f"it was not ready within {READY_SECONDS:.0f} seconds", now)
-        self._release_start()
+        self._release_starter()
 
-    def _failed(self, error: str, now: float, *, by_accident: bool = False) -> None:
-        self._delay(now, grows=True)
-        if not by_accident:
-            self.error = error.splitlines()[-1]  # of a traceback, the error
+    def _failed(self, error: str, now: float, *, killed: bool = False) -> None:
+        self._delay(self._restarts.after_failed_start(), now)
+        if not killed:
+            self.error = error.splitlines()[-1]  # of a traceback, the exception
         _log.error("a worker could not start: %s", error)
 
-    def _delay(self, now: float, *, grows: bool) -> None:
-        self._failures = self._failures + 1 if grows else 0
-        if self._failures:
-            delay = _FIRST_DELAY * 2 ** min(self._failures - 1, 10)
-            self._not_before = now + min(delay, _LONGEST_DELAY)
+    def _delay(self, seconds: float, now: float) -> None:
+        if seconds:
+            self._not_before = now + seconds

@@ -1,7 +1,7 @@
-"""The takeover: what dead clients left in the spool, delivered by workers that we start.
+"""The takeover: delivering what clients that died have left in the spool.
 
-An arena that was left behind gets workers with our configuration, and nobody who could emit: they
-deliver what is in it, remove its file, and go, whether we live so long or not.
+An orphaned arena gets workers with the configuration of the new owner, and no producers. The
+workers deliver its records, remove its file and end, even if the new owner ends before.
 """
 
 import logging
@@ -21,82 +21,82 @@ from dataart_mp.supervision.wiring import Wiring
 
 _log = logging.getLogger("dataart_mp")
 
-# How often to look for what others, who died since, have left behind.
-_LOOK_SECONDS: Final = 2.0
-# How often to ask whether others, who went since, have parked something.
-_ASK_SECONDS: Final = 5.0
+# How often to look for arenas that were orphaned since.
+_ARENA_CHECK_SECONDS: Final = 2.0
+# How often to look for batches that clients have parked before they ended.
+_PARKED_CHECK_SECONDS: Final = 5.0
 
 
 class Takeover:
-    """All that this process has taken over.
+    """The orphaned arenas that this process has taken over.
 
     Args:
-        spool: where to look; None: nowhere.
-        config: how to deliver.
-        report: where the workers write their reports.
+        spool: Where to look for orphaned arenas; None: there are none.
+        config: The settings of the workers.
+        report_write_fd: The pipe for the workers' reports.
     """
 
-    def __init__(self, spool: Spool | None, config: ClientConfig, report: int) -> None:
+    def __init__(self, spool: Spool | None, config: ClientConfig, report_write_fd: int) -> None:
         self._spool = spool
         self._config = config
-        self._report = report
+        self._report_write_fd = report_write_fd
         self._orphans: list[_OrphanedArena] = []
-        self._look_at = 0.0
-        self._ask_at = 0.0
-        self._traces: object = None
+        self._next_arena_check = 0.0
+        self._next_parked_check = 0.0
+        self._fingerprint: object = None
 
     @property
     def supervisors(self) -> list[Supervisor]:
-        """Those of the arenas taken over."""
+        """The supervisors of the arenas that were taken over."""
         return [orphan.supervisor for orphan in self._orphans]
 
-    def look(self, now: float) -> None:
-        """Part with what is delivered; and take over, now and then, what was left behind.
+    def check(self, now: float) -> None:
+        """Close arenas that are delivered; now and then, take over new ones.
 
         Args:
-            now: monotonic time, in seconds.
+            now: Monotonic time, in seconds.
         """
         for orphan in [orphan for orphan in self._orphans if orphan.is_settled()]:
             self._orphans.remove(orphan)
-            orphan.part()
-        if self._spool is not None and now >= self._look_at:
-            self._look_at = now + _LOOK_SECONDS
+            orphan.close()
+        if self._spool is not None and now >= self._next_arena_check:
+            self._next_arena_check = now + _ARENA_CHECK_SECONDS
             for arena in self._spool.take_over_orphans():
-                self._orphans.append(_OrphanedArena(arena, self._config, self._report))
+                self._orphans.append(_OrphanedArena(arena, self._config, self._report_write_fd))
 
     def is_anything_parked(self, ownership: Ownership, now: float) -> bool:
-        """Whether a client that is gone has parked something; asked when it may be so since.
+        """Whether a client that has ended has left a parked batch.
 
-        In an application that forks, a thread had better not be in SQLite more than it must.
+        The database is opened only if something has changed since the last call: in an application
+        that forks, a thread should use SQLite as little as possible.
 
         Args:
-            ownership: this client's.
-            now: monotonic time, in seconds.
+            ownership: This client's ownership.
+            now: Monotonic time, in seconds.
         """
-        if self._spool is None or now < self._ask_at:
+        if self._spool is None or now < self._next_parked_check:
             return False
-        self._ask_at = now + _ASK_SECONDS
-        before, self._traces = self._traces, self._spool.parking_fingerprint(ownership)
-        return before != self._traces and self._spool.is_anything_parked(ownership)
+        self._next_parked_check = now + _PARKED_CHECK_SECONDS
+        before, self._fingerprint = self._fingerprint, self._spool.parking_fingerprint(ownership)
+        return before != self._fingerprint and self._spool.is_anything_parked(ownership)
 
-    def leave(self) -> None:
-        """Leave the rest to the workers, or to the next heir."""
+    def close(self) -> None:
+        """Close all arenas; their workers, or the next owner, deliver what is left."""
         for orphan in self._orphans:
-            orphan.part()
+            orphan.close()
         self._orphans.clear()
 
     def forked(self) -> None:
-        """In a forked child: the parent is the heir."""
+        """Close all arenas in a forked child: the parent is the new owner."""
         for orphan in self._orphans:
             orphan.supervisor.forked()
-            orphan.part()
-        self._orphans.clear()
+        self.close()
 
 
 class _OrphanedArena:
-    """One arena taken over."""
+    """One orphaned arena that was taken over."""
 
-    def __init__(self, arena: Arena, config: ClientConfig, report: int) -> None:
+    def __init__(self, arena: Arena, config: ClientConfig, report_write_fd: int) -> None:
         self._queue = RecordQueue.attach(
             arena,
             WakeupPipe.make(),
@@ -106,28 +106,29 @@ class _OrphanedArena:
         )
         arena.close_for_good()
         arena.reports_records = config.on_failure is not None
-        life_end, life = os.pipe()
-        os.close(life)  # nobody emits into it any more
-        self._life_end = life_end
-        self.supervisor = Supervisor(self._queue, Wiring(life_end, -1, -1, report), config)
-        left = self._queue.stats().pending
-        _log.warning("spool: taking over %d records of a client that died", left)
+        life_read_fd, life_write_fd = os.pipe()
+        os.close(life_write_fd)  # the arena has no producers any more
+        self._life_read_fd = life_read_fd
+        wiring = Wiring(life_read_fd, -1, -1, report_write_fd)
+        self.supervisor = Supervisor(self._queue, wiring, config)
+        pending = self._queue.stats().pending
+        _log.warning("spool: taking over %d records of a client that died", pending)
 
     def is_settled(self) -> bool:
         return self._queue.arena.all_free()
 
-    def part(self) -> None:
+    def close(self) -> None:
         if self.is_settled():
             arena_file.remove(self._queue.arena)
-        self.supervisor.dismiss()
+        self.supervisor.close()
         self._queue.close()
-        os.close(self._life_end)
+        os.close(self._life_read_fd)
 
 
 def spool_of(config: ClientConfig) -> Spool | None:
-    """The spool that the configuration names.
+    """Return the spool that the configuration names; None if it names none.
 
     Raises:
-        ConfigError: its directory cannot be used.
+        ConfigError: Its directory cannot be used.
     """
     return None if config.spool_dir is None else Spool(Path(config.spool_dir))

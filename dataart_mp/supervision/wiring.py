@@ -1,4 +1,4 @@
-"""The wiring: the descriptors that tie producers and workers together."""
+"""The wiring: the pipes between producers and workers."""
 
 import os
 from dataclasses import asdict, dataclass
@@ -10,86 +10,96 @@ from dataart_mp.queue.wakeup import WakeupPipe
 
 @dataclass(slots=True)
 class Wiring:
-    """Who holds which end of what.
+    """The descriptors of two pipes, as far as this process holds them.
 
-                          producers                workers
-        arena             maps it                  maps it
-        work   (a bell)   ring: a frame is READY   listen; ring: it is READY again
-        room   (a bell)   wait for a settlement    ring
-        life   (a pipe)   hold the writing end     end of file: no producer is left
-        report (a pipe)   the client's maker reads write
+                                producers                  workers
+        arena                   map it                     map it
+        work   (wakeup pipe)    notify: a frame is READY   wait; notify: it is READY again
+        room   (wakeup pipe)    wait for a settlement      notify
+        life   (pipe)           hold the writing end       end of file: no producer is left
+        report (pipe)           the client's creator reads write
+
+    Arena, work and room belong to the queue; life and report are here.
 
     Attributes:
-        life_end: what workers hold of `life`.
-        life: what producers hold of it; -1 in a worker.
-        report_end: what the maker of the client holds of `report`; -1 elsewhere.
-        report: what workers hold of it, and producers, to start them with.
+        life_read_fd: The end that workers hold.
+        life_write_fd: The end that producers hold; -1 in a worker.
+        report_read_fd: The end that the creator of the client holds; -1 in other processes.
+        report_write_fd: The end that workers hold, and producers, to pass it to new workers.
     """
 
-    life_end: int
-    life: int
-    report_end: int
-    report: int
+    life_read_fd: int
+    life_write_fd: int
+    report_read_fd: int
+    report_write_fd: int
 
     @classmethod
-    def lay(cls) -> "Wiring":
-        """New pipes. Writing a report never blocks."""
-        life_end, life = os.pipe()
-        report_end, report = os.pipe()
-        os.set_blocking(report, False)
-        os.set_blocking(report_end, False)
-        return cls(life_end, life, report_end, report)
+    def make(cls) -> "Wiring":
+        """Make new pipes. Neither end of the report pipe blocks."""
+        life = os.pipe()
+        report = os.pipe()
+        for fd in report:
+            os.set_blocking(fd, False)
+        return cls(*life, *report)
 
-    def hang_up(self) -> None:
-        """This process emits no more; the workers notice when the last one says so, or dies."""
-        os.close(self.life)
-        self.life = -1
+    def close_life(self) -> None:
+        """Close this process's writing end: it emits no more.
 
-    def cut(self) -> None:
-        """Close all that this process holds."""
+        The workers see the end of file when the last producer has done so, or has died.
+        """
+        os.close(self.life_write_fd)
+        self.life_write_fd = -1
+
+    def close_reports(self) -> None:
+        """Close the end that reads reports, in a forked child: they belong to the parent."""
+        if self.report_read_fd >= 0:
+            os.close(self.report_read_fd)
+            self.report_read_fd = -1
+
+    def close(self) -> None:
+        """Close all descriptors that this process holds."""
         for fd in asdict(self).values():
             if fd >= 0:
                 os.close(fd)
-        self.life_end = self.life = self.report_end = self.report = -1
-
-    def stop_reading(self) -> None:
-        """In a forked child: reports are the parent's to read."""
-        if self.report_end >= 0:
-            os.close(self.report_end)
-            self.report_end = -1
+        self.life_read_fd = self.life_write_fd = self.report_read_fd = self.report_write_fd = -1
 
 
 @dataclass(frozen=True, slots=True)
 class Inheritance:
-    """The descriptors that a worker is born with, under the numbers they have in its starter."""
+    """The descriptors that a worker inherits from its starter."""
 
     arena: int
     work_read_fd: int
     work_write_fd: int
     room_read_fd: int
     room_write_fd: int
-    life_end: int
-    report: int
+    life_read_fd: int
+    report_write_fd: int
 
     @classmethod
     def of(cls, queue: RecordQueue, wiring: Wiring) -> "Inheritance":
-        """What a process that has these passes on."""
+        """Return what a worker of this queue inherits."""
         return cls(
             arena=queue.arena.fd,
             work_read_fd=queue.work.read_fd,
             work_write_fd=queue.work.write_fd,
             room_read_fd=queue.room.read_fd,
             room_write_fd=queue.room.write_fd,
-            life_end=wiring.life_end,
-            report=wiring.report,
+            life_read_fd=wiring.life_read_fd,
+            report_write_fd=wiring.report_write_fd,
         )
 
     def wiring(self) -> Wiring:
-        """What a worker needs of the wiring to start another one."""
-        return Wiring(self.life_end, -1, -1, self.report)
+        """Return the wiring of a worker, which it needs to start other workers."""
+        return Wiring(self.life_read_fd, -1, -1, self.report_write_fd)
 
     def queue(self, records: int, interval: float) -> RecordQueue:
-        """The queue, in the process that was born with these."""
+        """Return the queue, in the process that has inherited these descriptors.
+
+        Args:
+            records: Number of actions in a full frame.
+            interval: Seconds after which a frame is sealed even if it is not full.
+        """
         return RecordQueue.attach(
             Arena(self.arena),
             WakeupPipe(self.work_read_fd, self.work_write_fd),

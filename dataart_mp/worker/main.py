@@ -1,21 +1,21 @@
-"""How a fresh interpreter becomes a worker."""
+"""The main function of a worker process."""
 
 import contextlib
 import os
 import signal
 from collections.abc import Collection, Iterable
-from dataclasses import replace
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from dataart_mp.config import ClientConfig
 from dataart_mp.queue import RecordQueue
 from dataart_mp.queue.locks import PLACES
 from dataart_mp.spool import arena_file
 from dataart_mp.spool.dead_letters import DeadLetters
+from dataart_mp.supervision.brief import Brief
 from dataart_mp.supervision.interpreter import GUARD
 from dataart_mp.supervision.supervisor import Supervisor
-from dataart_mp.supervision.wiring import Inheritance
 from dataart_mp.transport.sender import Sender
 from dataart_mp.version import __version__
 from dataart_mp.worker.backoff import Backoff
@@ -29,32 +29,39 @@ _STDIN, _STDOUT, _STDERR = range(3)
 _MOST_DESCRIPTORS = 65536
 
 
-def main(brief: dict[str, Any]) -> None:
-    """Be a worker until there is nothing left to do.
+def main(text: bytes) -> None:
+    """Run a worker until everything is delivered.
 
     Args:
-        brief: what the starter has written to this process's standard input.
+        text: The brief, as the starter has written it to this process's standard input.
     """
-    _ignore(brief["signals"])
-    _close_all_but(brief["descriptors"].values())
-    os.environ.pop(GUARD, None)  # a pool_factory may start an application that ships, too
-    for descriptor in brief["descriptors"].values():
+    brief = Brief.from_wire(text)
+    _ignore(brief.ignored_signals)
+    descriptors = asdict(brief.inheritance).values()
+    _close_all_but(descriptors)
+    os.environ.pop(GUARD, None)  # a pool_factory may start an application that uses a client
+    for descriptor in descriptors:
         os.set_inheritable(descriptor, False)  # a pool_factory may start processes
-    inheritance = Inheritance(**brief["descriptors"])
-    # The number of processes is the starter's: from here the CPUs may look different.
-    config = replace(
-        ClientConfig.from_wire(brief["config"]), flush_num_processes=brief["processes"]
-    )
-    queue = inheritance.queue(config.flush_actions_batch_size, config.flush_interval)
-    arena_file.register(queue.arena, Path(brief["file"]) if brief["file"] else None)
-    if not queue.arena.locks.acquire(PLACES + brief["place"]):
+    config = brief.config
+    queue = brief.inheritance.queue(config.flush_actions_batch_size, config.flush_interval)
+    arena_file.register(queue.arena, brief.arena_path)
+    if not queue.arena.locks.acquire(PLACES + brief.place):
         os.write(_STDOUT, b"taken\n")
         return
-    senders = _share(config.flush_num_workers, config.num_processes, brief["place"])
-    reporter = Reporter(queue.arena, inheritance.report, with_records=queue.arena.reports_records)
-    worker = Worker(
+    worker = _make_worker(brief, queue)
+    os.chdir("/")  # keep no directory of the application busy
+    _say_ready()
+    worker.run()
+
+
+def _make_worker(brief: Brief, queue: RecordQueue) -> Worker:
+    config = brief.config
+    senders = _share(config.flush_num_workers, config.num_processes, brief.place)
+    report_fd = brief.inheritance.report_write_fd
+    reporter = Reporter(queue.arena, report_fd, with_records=queue.arena.reports_records)
+    return Worker(
         queue=queue,
-        life_end=inheritance.life_end,
+        life_end=brief.inheritance.life_read_fd,
         sender=Sender(config, senders, f"dataart_mp/{__version__}"),
         senders=senders,
         backoff=Backoff(
@@ -65,14 +72,11 @@ def main(brief: dict[str, Any]) -> None:
             deadline=config.delivery_timeout,
         ),
         reporter=reporter,
-        supervisor=Supervisor(queue, inheritance.wiring(), config),
+        supervisor=Supervisor(queue, brief.inheritance.wiring(), config),
         letters=_letters(config),
         parker=_parker(config, queue, reporter),
         join=config.flush_max_batch_size,
     )
-    os.chdir("/")  # keep no directory of the application busy
-    _say_ready()
-    worker.run()
 
 
 def _letters(config: ClientConfig) -> DeadLetters | None:

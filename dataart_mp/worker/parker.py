@@ -99,7 +99,7 @@ class Parker:
         self._reporter.parked(sum(batch.count for batch in batches), why)
         for content in gone:
             batch = Batch(content.key, content.is_identity, 0, content.records)
-            self._reporter.gave_up("spool full", batch, Response(None), 0)
+            self._reporter.failed("spool full", batch, Response(None), 0)
         self._queue.worker.settle_parked(frame, evicted)
         return Parked()
 

@@ -1,122 +1,128 @@
-"""Reports: what the process that made the client hears of its workers.
+"""The reporter: it writes a worker's reports for the process that created the client.
 
-One pipe for all workers. A report is a JSON line, written under a record lock, so that reports
-never mix, and begun with a newline, so that one torn by a death spoils none but itself. A report
-is a courtesy: the counters in the arena are what is true. So nothing waits long for a reader that
-doesn't read, and nothing fails for want of one.
+All workers share one pipe. A report is written as one line, under a record lock, so that reports
+of several workers never mix. A line break comes before each report too, so that a report torn by
+the death of its worker damages no other.
+
+Reports may get lost; the counters in the arena are exact. Therefore a worker never waits long for
+a reader that does not read, and never fails because of one.
 """
 
-import json
 import os
 import select
 import time
-from typing import Any, Final
+from typing import Final
 
 from dataart_mp.queue.arena import Arena
 from dataart_mp.queue.locks import REPORTER
+from dataart_mp.supervision.reports import (
+    Crashed,
+    Failed,
+    NotKept,
+    Parked,
+    Recovered,
+    Removed,
+    Report,
+    Retrying,
+    Trouble,
+    encode,
+)
 from dataart_mp.transport.response import Response
 from dataart_mp.worker.batch import Batch
 
-_PATIENCE_SECONDS: Final = 2.0
-_SILENCE_SECONDS: Final = 30.0
-_TURN_SECONDS: Final = 0.001
-_RETRYING_SECONDS: Final = 30.0
+_TIMEOUT_SECONDS: Final = 2.0
+# After a timeout, no report is written for this time.
+_PAUSE_SECONDS: Final = 30.0
+_POLL_SECONDS: Final = 0.001
+# An outage concerns every batch, so retries are reported once per this time.
+_RETRYING_INTERVAL_SECONDS: Final = 30.0
 
 
 class Reporter:
-    """Writes reports, from any thread.
+    """Writes reports. Any thread may call any method.
 
     Args:
-        arena: holds the lock that keeps reports apart.
-        fd: the writing end of the pipe, which does not block.
-        with_records: whether the application wants to see what was given up on.
+        arena: The arena, whose REPORTER lock keeps reports apart.
+        fd: The writing end of the report pipe, which does not block.
+        with_records: Whether reports of failures contain the records.
     """
 
     def __init__(self, arena: Arena, fd: int, *, with_records: bool) -> None:
         self._locks = arena.locks
         self._fd = fd
         self._with_records = with_records
-        self._silent_until = 0.0
-        self._unheard = 0
-        self._retrying_again_at = 0.0
+        self._paused_until = 0.0
+        self._lost = 0
+        self._next_retrying = 0.0
 
-    def gave_up(self, reason: str, batch: Batch, answer: Response, attempts: int) -> None:
-        """These records will not be delivered."""
+    def failed(self, reason: str, batch: Batch, answer: Response, attempts: int) -> None:
+        """Report that the records of a batch will not be delivered."""
         self._report(
-            {
-                "report": "failure",
-                "reason": reason,
-                "kind": batch.kind,
-                "count": batch.count,
-                "records": batch.content.decode() if self._with_records else None,
-                "status": answer.status,
-                "answer": answer.text,
-                "attempts": attempts,
-            }
+            Failed(
+                reason=reason,
+                is_identity=batch.is_identity,
+                count=batch.count,
+                records=batch.content.decode() if self._with_records else None,
+                status=answer.status,
+                answer=answer.text,
+                attempts=attempts,
+            )
         )
 
     def not_kept(self, batch: Batch, error: OSError) -> None:
-        """What is given up on could not be kept as dead letters."""
-        self._report({"report": "not kept", "count": batch.count, "text": str(error)})
+        """Report that records which failed could not be written as dead letters."""
+        self._report(NotKept(batch.count, str(error)))
 
     def removed(self, batches: int) -> None:
-        """The oldest dead letters had to go, to make room for others."""
-        self._report({"report": "removed", "count": batches})
+        """Report that the oldest dead letters were removed."""
+        self._report(Removed(batches))
 
-    def parked(self, count: int, why: str) -> None:
-        """These records are on disk until the platform answers again."""
-        self._report({"report": "parked", "count": count, "text": why})
+    def parked(self, count: int, reason: str) -> None:
+        """Report that records wait on disk for the end of an outage."""
+        self._report(Parked(count, reason))
 
     def trouble(self, text: str) -> None:
-        """Something that the application's owner should see to; no record is lost by it."""
-        self._report({"report": "trouble", "text": text})
+        """Report a problem for the owner of the application, by which no record is lost."""
+        self._report(Trouble(text))
 
     def retrying(self, answer: Response, delay: float) -> None:
-        """A batch has to wait; said once in a while, for an outage concerns every batch."""
+        """Report that a batch is retried after `delay` seconds, at most once per interval."""
         now = time.monotonic()
-        if now >= self._retrying_again_at:
-            self._retrying_again_at = now + _RETRYING_SECONDS
-            self._report(
-                {
-                    "report": "retrying",
-                    "status": answer.status,
-                    "answer": answer.text,
-                    "delay": delay,
-                }
-            )
+        if now >= self._next_retrying:
+            self._next_retrying = now + _RETRYING_INTERVAL_SECONDS
+            self._report(Retrying(answer.status, answer.text, float(delay)))
 
     def recovered(self) -> None:
-        """What answered nobody answers again; the next outage is told at once."""
-        self._retrying_again_at = 0.0
-        self._report({"report": "recovered"})
+        """Report the end of an outage. The next outage is then reported at once."""
+        self._next_retrying = 0.0
+        self._report(Recovered())
 
-    def crashed(self, text: str) -> None:
-        """This worker ends by an error of its own."""
-        self._report({"report": "crash", "text": text})
+    def crashed(self, traceback: str) -> None:
+        """Report that this worker ends because of an unexpected exception."""
+        self._report(Crashed(traceback))
 
-    def _report(self, report: dict[str, Any]) -> bool:
-        """Write one report, and how many before it were not heard; False when nobody reads."""
-        unheard = self._unheard
-        heard = self._try_to_report({**report, "unheard": unheard})
-        # Not exact between threads; what is exact are the counters in the arena.
-        self._unheard = self._unheard - unheard if heard else self._unheard + 1
-        return heard
+    def _report(self, report: Report) -> None:
+        """Write a report, or count it as lost."""
+        lost = self._lost
+        written = self._try_to_write(report, lost)
+        # Threads may make this number inexact; the counters in the arena are exact.
+        self._lost = self._lost - lost if written else self._lost + 1
 
-    def _try_to_report(self, report: dict[str, Any]) -> bool:
-        if time.monotonic() < self._silent_until:
+    def _try_to_write(self, report: Report, lost: int) -> bool:
+        if time.monotonic() < self._paused_until:
             return False
-        line = b"\n" + json.dumps(report).encode() + b"\n"
-        deadline = time.monotonic() + _PATIENCE_SECONDS
+        line = b"\n" + encode(report, lost) + b"\n"
+        deadline = time.monotonic() + _TIMEOUT_SECONDS
         while not self._locks.acquire(REPORTER):
             if time.monotonic() > deadline:
                 return False
-            time.sleep(_TURN_SECONDS)
+            time.sleep(_POLL_SECONDS)
         try:
             written = self._write(line, deadline)
         finally:
             self._locks.release(REPORTER)
         if not written:
-            self._silent_until = time.monotonic() + _SILENCE_SECONDS
+            self._paused_until = time.monotonic() + _PAUSE_SECONDS
         return written
 
     def _write(self, line: bytes, deadline: float) -> bool:

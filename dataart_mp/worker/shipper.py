@@ -243,7 +243,7 @@ class Shipper:
                     self._reporter.removed(removed)
             except OSError as error:
                 self._reporter.not_kept(batch, error)
-        self._reporter.gave_up(reason, batch, answer, attempts)
+        self._reporter.failed(reason, batch, answer, attempts)
 
     def _post(self, frame: Frame, batch: Batch) -> Response:
         again = frame.is_sent_again

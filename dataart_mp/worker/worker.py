@@ -105,12 +105,12 @@ class Worker:
             elif fd == self._life_end:
                 self._orphaned = True
             else:
-                self._supervisor.hear(fd, time.monotonic())
+                self._supervisor.read_status(fd, time.monotonic())
 
     def _look(self) -> float:
         """Look through the states for what no bell has told; the seconds until the next look."""
         if self._orphaned:
-            self._supervisor.tend(time.monotonic())
+            self._supervisor.check(time.monotonic())
         now = time.time_ns()
         due = self._queue.worker.look(now)
         next_look = _BUSY_SECONDS if self._load() else _LOOK_SECONDS

@@ -223,7 +223,7 @@ def test_a_directory_that_others_may_write_to_is_refused(
 
 def test_a_spool_dir_that_is_a_file_is_refused(config: Configure, spool: Path) -> None:
     spool.write_text("")
-    with pytest.raises(ConfigError, match="is no directory"):
+    with pytest.raises(ConfigError, match="is not a directory"):
         config(spool_dir=spool)
 
 

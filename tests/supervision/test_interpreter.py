@@ -1,4 +1,4 @@
-"""A worker runs in a Python of the application's version, whatever the application runs in."""
+"""A worker runs in a Python interpreter of the application's version, whatever embeds Python."""
 
 import multiprocessing
 import os
@@ -13,12 +13,12 @@ from dataart_mp import Client, ClientConfig, ConfigError
 from dataart_mp.supervision import interpreter
 from tests.support import open_descriptors
 
-REMEDY = r"multiprocessing\.set_executable\(\"/path/to/python\"\)"
+FIX = r"multiprocessing\.set_executable\(\"/path/to/python\"\)"
 
 
 @pytest.fixture(autouse=True)
 def _as_before(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What multiprocessing takes for the executable stands in its module."""
+    """Restore the executable of multiprocessing, which is a global variable of its module."""
     monkeypatch.setattr(spawn, "_python_exe", os.fsencode(sys.executable))
     monkeypatch.delenv(interpreter.GUARD, raising=False)
 
@@ -31,7 +31,7 @@ def program(path: Path) -> str:
 
 
 def embed(monkeypatch: pytest.MonkeyPatch, executable: str | None, prefix: Path) -> None:
-    """As it looks in a program that has Python in it."""
+    """Let this process look like a program that embeds Python."""
     monkeypatch.setattr(sys, "executable", executable)
     monkeypatch.setattr(sys, "_base_executable", executable, raising=False)
     for name in ("prefix", "exec_prefix", "base_prefix", "base_exec_prefix"):
@@ -39,7 +39,7 @@ def embed(monkeypatch: pytest.MonkeyPatch, executable: str | None, prefix: Path)
     spawn.set_executable(executable)  # type: ignore[arg-type]
 
 
-def test_it_is_this_very_interpreter() -> None:
+def test_the_interpreter_of_this_process_is_used() -> None:
     assert interpreter.find() == sys.executable
 
 
@@ -55,7 +55,7 @@ def test_a_python_may_have_various_names(
 def test_a_program_that_embeds_python_uses_the_python_it_belongs_to(
     executable: str | None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """uWSGI and mod_wsgi; the version stands in the name, so no other one is taken."""
+    """As in uWSGI and mod_wsgi. The name contains the version, so no other version is used."""
     name = f"python{sys.version_info.major}.{sys.version_info.minor}{sys.abiflags}"
     python = program(tmp_path / "venv" / "bin" / name)
     program(tmp_path / "venv" / "bin" / "python2.7")
@@ -82,13 +82,13 @@ def test_the_base_executable_is_the_last_resort(
     assert interpreter.find() == str(tmp_path / "python3")
 
 
-def test_what_the_application_has_told_multiprocessing_comes_first(tmp_path: Path) -> None:
+def test_the_executable_of_multiprocessing_comes_first(tmp_path: Path) -> None:
     python = program(tmp_path / "python")
     multiprocessing.set_executable(python)
     assert interpreter.find() == python
 
 
-def test_what_is_not_there_or_not_executable_is_not_taken(
+def test_a_file_that_does_not_exist_or_is_not_executable_is_not_used(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     multiprocessing.set_executable(str(tmp_path / "python-that-is-gone"))
@@ -101,24 +101,24 @@ def test_what_is_not_there_or_not_executable_is_not_taken(
     assert interpreter.find() == sys.executable
 
 
-def test_no_interpreter_at_all_is_said_with_the_remedy(
+def test_a_missing_interpreter_is_an_error_with_a_fix(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     embed(monkeypatch, "/usr/sbin/httpd", tmp_path)
-    with pytest.raises(ConfigError, match=f"/usr/sbin/httpd is no Python interpreter.*{REMEDY}"):
+    with pytest.raises(ConfigError, match=f"/usr/sbin/httpd is not a Python interpreter.*{FIX}"):
         interpreter.find()
     embed(monkeypatch, None, tmp_path)
-    with pytest.raises(ConfigError, match="this program is no Python interpreter"):
+    with pytest.raises(ConfigError, match="this program is not a Python interpreter"):
         interpreter.find()
 
 
 def test_a_frozen_application_is_refused_whatever_its_name(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Its code is sealed in: the Python that lies about could not import it."""
+    """Another Python interpreter could not import the code inside it."""
     embed(monkeypatch, program(tmp_path / "python-game"), Path(sys.prefix))
     monkeypatch.setattr(sys, "frozen", True, raising=False)
-    with pytest.raises(ConfigError, match=f"python-game is a frozen application.*{REMEDY}"):
+    with pytest.raises(ConfigError, match=f"python-game is a frozen application.*{FIX}"):
         interpreter.find()
 
 
@@ -131,11 +131,11 @@ def test_a_frozen_application_may_name_an_interpreter(
     assert interpreter.find() == str(tmp_path / "python")
 
 
-def test_a_process_that_was_started_to_be_a_worker_starts_none(
+def test_a_process_that_was_started_as_a_worker_starts_none(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv(interpreter.GUARD, "1")
-    with pytest.raises(ConfigError, match=f"is the application itself: .*{REMEDY}"):
+    with pytest.raises(ConfigError, match=f"is the application itself: .*{FIX}"):
         interpreter.find()
 
 
@@ -144,6 +144,6 @@ def test_a_client_is_refused_before_it_has_accepted_anything(
 ) -> None:
     before = open_descriptors()
     embed(monkeypatch, "/usr/sbin/httpd", tmp_path)
-    with pytest.raises(ConfigError, match=REMEDY):
+    with pytest.raises(ConfigError, match=FIX):
         Client(ClientConfig("key"))
     assert open_descriptors() == before

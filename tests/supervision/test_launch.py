@@ -1,4 +1,4 @@
-"""A worker is born of nothing but its brief: no secret shows, and nothing is inherited."""
+"""A worker starts from its brief alone: it shows no secret and inherits nothing else."""
 
 import contextlib
 import itertools
@@ -27,7 +27,7 @@ from dataart_mp.supervision import interpreter
 from dataart_mp.supervision.launch import Launch
 from tests.support import wait_until
 from tests.transport.servers import KEY, Serve
-from tests.worker.crew import Crew, descriptors, proc
+from tests.worker.crew import Crew, MakeCrew, descriptors, proc
 
 IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 SECRETS = HTTPOptions(
@@ -37,15 +37,13 @@ SECRETS = HTTPOptions(
 
 
 @pytest.fixture
-def crew(platform: SinkProcess) -> Iterator[Crew]:
-    made = Crew(ClientConfig(KEY, base_url=platform.url, flush_num_processes=1))
-    yield made
-    made.close()
+def crew(make_crew: MakeCrew) -> Crew:
+    return make_crew(api_key=KEY, flush_buffer_size=1000)
 
 
 @pytest.fixture
 def launch(crew: Crew) -> Iterator[Callable[..., Launch]]:
-    """Launches workers at places of the crew's arena, each with a configuration of its own."""
+    """Launches workers at places of the crew's arena, each with its own configuration."""
     launches: list[Launch] = []
 
     def start(place: int = 0, **settings: Any) -> Launch:
@@ -76,7 +74,7 @@ def worker_of(crew: Crew, launch: Launch) -> int:
 # Secrets
 
 
-def test_no_secret_stands_in_the_arguments_or_the_environment(
+def test_no_secret_is_in_the_arguments_or_the_environment(
     crew: Crew, launch: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DATAART_API_KEY", KEY)
@@ -93,13 +91,13 @@ def test_no_secret_stands_in_the_arguments_or_the_environment(
         assert "header-secret" not in text
         assert "DATAART" not in text.replace(interpreter.GUARD, "")
     assert "UNRELATED=kept" in seen[-1]
-    assert "dataart_mp worker 0" in seen[-2], "so that ps tells what it is"
+    assert "dataart_mp worker 0" in seen[-2], "so that ps shows what it is"
 
 
-# A process of its own
+# A separate process
 
 
-def test_it_ignores_what_ends_an_application(
+def test_a_worker_ignores_the_signals_that_end_an_application(
     crew: Crew, launch: Any, platform: SinkProcess
 ) -> None:
     worker = worker_of(crew, launch())
@@ -114,8 +112,8 @@ def test_it_ignores_what_ends_an_application(
     assert blocked == 0
 
 
-def test_it_ignores_it_from_its_first_moment(crew: Crew, launch: Any) -> None:
-    """`systemctl stop` signals every process of a service, those just born too."""
+def test_a_worker_ignores_these_signals_from_its_start(crew: Crew, launch: Any) -> None:
+    """`systemctl stop` signals every process of a service, even one that is starting."""
     started = launch()
     for _ in range(50):
         for number in IGNORED:
@@ -125,19 +123,19 @@ def test_it_ignores_it_from_its_first_moment(crew: Crew, launch: Any) -> None:
     assert None not in crew.places
 
 
-def test_the_starter_hears_signals_as_before(crew: Crew, launch: Any) -> None:
-    heard: list[int] = []
-    before = signal.signal(signal.SIGTERM, lambda number, _: heard.append(number))
+def test_the_starter_receives_signals_as_before(crew: Crew, launch: Any) -> None:
+    received: list[int] = []
+    before = signal.signal(signal.SIGTERM, lambda number, _: received.append(number))
     try:
         launch()
         assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == set()
         os.kill(os.getpid(), signal.SIGTERM)
     finally:
         signal.signal(signal.SIGTERM, before)
-    assert heard == [signal.SIGTERM]
+    assert received == [signal.SIGTERM]
 
 
-def test_it_has_a_session_of_its_own_and_is_nobodys_child(crew: Crew, launch: Any) -> None:
+def test_a_worker_has_its_own_session_and_is_not_a_child(crew: Crew, launch: Any) -> None:
     started = launch()
     worker = worker_of(crew, started)
     assert os.getsid(worker) == started.pid != os.getsid(0)
@@ -149,7 +147,7 @@ def test_it_has_a_session_of_its_own_and_is_nobodys_child(crew: Crew, launch: An
         os.waitpid(worker, os.WNOHANG)
 
 
-def test_it_keeps_no_directory_busy(
+def test_a_worker_keeps_no_directory_busy(
     crew: Crew, launch: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -157,10 +155,10 @@ def test_it_keeps_no_directory_busy(
     assert Path(f"/proc/{worker}/cwd").readlink() == Path("/")
 
 
-def test_it_holds_no_descriptor_of_the_application_but_those_it_needs(
+def test_a_worker_holds_only_the_descriptors_that_it_needs(
     crew: Crew, launch: Any, tmp_path: Path
 ) -> None:
-    """Neither open files and sockets, nor the end of a pipe that somebody waits to be closed."""
+    """No open files or sockets, and no end of a pipe whose reader waits for its end."""
     with (tmp_path / "open").open("w") as file, inheritable(file.fileno()):
         started = launch()
         worker = worker_of(crew, started)
@@ -170,13 +168,15 @@ def test_it_holds_no_descriptor_of_the_application_but_those_it_needs(
     needed += [ours[started.status], ours[crew.queue.arena.fd]]  # the mapping has one, too
     rest = Counter(held.values()) - Counter(needed)
     assert not Counter(needed) - Counter(held.values())
-    assert list(rest.values()) == [2], "the ends of its own bell"
+    assert list(rest.values()) == [2], "the ends of its wakeup pipe"
     assert not rest.keys() & set(ours.values())
-    life = [fd for fd, what in held.items() if what == ours[crew.wiring.life]]
-    assert [_access(worker, fd) for fd in life] == [os.O_RDONLY], "it ends when all producers have"
+    life = [fd for fd, what in held.items() if what == ours[crew.wiring.life_write_fd]]
+    assert [_access(worker, fd) for fd in life] == [os.O_RDONLY], (
+        "so that it ends with the last producer"
+    )
 
 
-def test_what_a_pool_factory_starts_inherits_nothing(
+def test_a_process_that_a_pool_factory_starts_inherits_nothing(
     crew: Crew, launch: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.syspath_prepend(tmp_path)
@@ -193,10 +193,10 @@ def test_what_a_pool_factory_starts_inherits_nothing(
     assert len(listed - {0, 1, 2}) == 1, "the directory that ls reads"
 
 
-# What it must find
+# What a worker must find
 
 
-def test_the_applications_modules_are_found_by_a_relative_path_too(
+def test_modules_of_the_application_are_found_on_a_relative_path(
     crew: Crew, launch: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "apps").mkdir()
@@ -208,10 +208,10 @@ def test_the_applications_modules_are_found_by_a_relative_path_too(
     until_ready(launch(pool_factory="relative_pools:make"))
 
 
-def test_it_starts_from_a_directory_that_is_gone(
+def test_a_worker_starts_from_a_directory_that_was_removed(
     crew: Crew, launch: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As after a deployment that has replaced the old one under the running application."""
+    """A deployment may replace the directory of the running application."""
     (tmp_path / "release").mkdir()
     monkeypatch.chdir(tmp_path / "release")
     monkeypatch.setattr(sys, "path", ["", "lib", *sys.path])
@@ -228,7 +228,7 @@ def test_a_relative_ca_file_is_found(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Though the worker has left the directory when it makes its first connection."""
+    """Even though the worker changes its directory before its first connection."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1").configure_cert(context)
     server = serve(lambda peer: peer.answer_all(), tls=context)
@@ -239,9 +239,9 @@ def test_a_relative_ca_file_is_found(
     wait_until(lambda: crew.delivered() == 1)
 
 
-def test_a_key_of_any_text_type_is_taken(crew: Crew, launch: Any, serve: Serve) -> None:
+def test_a_key_may_be_of_a_subclass_of_str(crew: Crew, launch: Any, serve: Serve) -> None:
     class Secret(str):
-        """As several frameworks have it."""
+        """As in several frameworks."""
 
     server = serve(lambda peer: peer.answer_all())
     until_ready(launch(api_key=Secret(KEY), base_url=server.url))
@@ -250,7 +250,7 @@ def test_a_key_of_any_text_type_is_taken(crew: Crew, launch: Any, serve: Serve) 
     assert server.requests[0].headers["x-api-key"] == KEY
 
 
-def test_what_the_application_prints_at_import_is_not_taken_for_an_error(
+def test_output_of_the_application_at_import_is_not_an_error(
     crew: Crew, launch: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.syspath_prepend(tmp_path)
@@ -264,10 +264,10 @@ def test_what_the_application_prints_at_import_is_not_taken_for_an_error(
     until_ready(launch(pool_factory="talking_pools:make"))
 
 
-def test_the_senders_are_shared_by_what_the_starter_counted(
+def test_the_starter_decides_how_many_processes_share_the_senders(
     crew: Crew, launch: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Inside the worker the number of processes may look different: it has its own CPUs."""
+    """The worker may see other CPUs, and would choose another number of processes."""
     monkeypatch.setattr("dataart_mp.config.client_config.available_cpus", lambda: 3)
     worker = worker_of(crew, launch(flush_num_workers=6))
     wait_until(lambda: psutil.Process(worker).num_threads() == 1 + 6 // 3)
@@ -295,10 +295,10 @@ os._exit(client.close(20))
 
 
 @pytest.mark.parametrize("streams", ["0", "1", "2", "01", "02", "12", "012"])
-def test_an_application_that_has_closed_its_standard_streams_has_workers_like_any_other(
+def test_workers_start_even_if_the_application_has_closed_its_standard_streams(
     platform: SinkProcess, streams: str
 ) -> None:
-    """The numbers of the streams are then those of the arena, or of a pipe."""
+    """The arena or a pipe then has the number of a standard stream."""
     done = subprocess.run(
         [sys.executable, "-c", CLOSED, platform.url, streams],
         stdin=subprocess.DEVNULL,
@@ -309,7 +309,7 @@ def test_an_application_that_has_closed_its_standard_streams_has_workers_like_an
     assert platform.stats()["actions"] == 1
 
 
-# Failing
+# Starts that fail
 
 
 def test_a_launch_that_fails_leaves_nothing_behind(
@@ -323,17 +323,17 @@ def test_a_launch_that_fails_leaves_nothing_behind(
     assert psutil.Process().children() == children
 
 
-def test_nothing_says_why_when_there_is_nothing_to_say(
+def test_a_start_that_fails_without_a_message_has_an_error_that_says_so(
     launch: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(interpreter, "find", lambda: "/bin/false")
     started = launch()
-    started.await_end(20)
-    assert started.error == "it ended without a word"
+    started.wait(20)
+    assert started.error == "it ended without a message"
     assert not started.ready
 
 
-# Where orphans are adopted
+# In process 1 of a container
 
 INIT = textwrap.dedent("""
     import ctypes, os, signal, sys, time
@@ -345,12 +345,12 @@ INIT = textwrap.dedent("""
 
     crew = Crew(ClientConfig("key", base_url=sys.argv[1], flush_num_processes=1))
     for round in range(3):
-        crew.tend_until(crew.all_ready)
+        crew.check_until(crew.all_ready)
         (worker,) = crew.places
         assert psutil.Process(worker).ppid() == os.getpid()
         os.kill(worker, signal.SIGKILL)
-        crew.tend_until(lambda: crew.all_ready() and crew.places != [worker])
-        crew.tend_until(lambda: not psutil.pid_exists(worker))
+        crew.check_until(lambda: crew.all_ready() and crew.places != [worker])
+        crew.check_until(lambda: not psutil.pid_exists(worker))
     children = psutil.Process().children()
     crew.close()
     print(len(children))
@@ -358,10 +358,10 @@ INIT = textwrap.dedent("""
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has subreapers")
-def test_dead_workers_are_no_zombies_where_the_application_is_process_1(
+def test_dead_workers_leave_no_zombies_if_the_application_is_process_1(
     platform: SinkProcess,
 ) -> None:
-    """A container often has no init; an orphan is then the application's child again."""
+    """A container often has no init, so orphans become children of the application."""
     done = subprocess.run(
         [sys.executable, "-c", INIT, platform.url, os.pathsep.join(sys.path)],
         capture_output=True,
@@ -374,14 +374,14 @@ def test_dead_workers_are_no_zombies_where_the_application_is_process_1(
 
 @contextlib.contextmanager
 def inheritable(fd: int) -> Iterator[None]:
-    """Inside, a descriptor is one that a careless fork and exec would pass on."""
+    """Let a fork and exec pass on a descriptor."""
     os.set_inheritable(fd, True)
     yield
     os.set_inheritable(fd, False)
 
 
 def _access(pid: int, fd: int) -> int:
-    """How a descriptor was opened."""
+    """Return how a descriptor was opened."""
     lines = Path(f"/proc/{pid}/fdinfo/{fd}").read_text().splitlines()
     (flags,) = (line.split()[1] for line in lines if line.startswith("flags:"))
     return int(flags, 8) & os.O_ACCMODE
@@ -392,10 +392,10 @@ def _status_line(pid: int, name: str) -> str:
     return next(line.split()[1] for line in lines if line.startswith(name + ":"))
 
 
-def test_a_start_that_fails_for_want_of_descriptors_leaves_none_open(
+def test_a_start_that_fails_because_there_are_no_descriptors_leaves_none_open(
     crew: Crew,
 ) -> None:
-    """Or else each further attempt would make it worse."""
+    """Otherwise each further attempt would make it worse."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     before = descriptors(os.getpid())
     free = (number for number in itertools.count() if number not in before)

@@ -1,4 +1,4 @@
-"""The takeover: what the dead have parked is asked for when there may be something."""
+"""The takeover looks for parked batches only if there may be new ones."""
 
 import itertools
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ def arena(tmp_path: Path) -> Iterator[Arena]:
     made.close()
 
 
-def test_what_is_parked_is_asked_for_once_and_again_when_something_has_changed(
+def test_the_database_is_opened_once_and_again_when_something_has_changed(
     tmp_path: Path, arena: Arena, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     answers: list[bool] = []
@@ -50,7 +50,7 @@ def test_what_is_parked_is_asked_for_once_and_again_when_something_has_changed(
     contents = [BatchContent("key", is_identity=False, records=b"{}\n")]
     lot.park(contents, Owner("other", 0, 1), ownership, since=1, not_before=0)
     lot.close()
-    assert asked() == [False], "the other one lives"
+    assert asked() == [False], "the other client is alive"
     other.unlink()
     assert asked() == [True]
     assert asked() == []

@@ -1,4 +1,4 @@
-"""An application's side of supervision, put together by hand: the test is the watching thread."""
+"""A crew: a queue with workers, whose test does the work of the housekeeping thread."""
 
 import contextlib
 import logging
@@ -23,14 +23,14 @@ log = logging.getLogger("dataart_mp")
 
 
 class Crew:
-    """A queue, its wiring, and a supervisor that does what the test's clock says."""
+    """A queue, its wiring, and a supervisor that uses the test's clock."""
 
     def __init__(self, config: ClientConfig) -> None:
         self.config = config
         self.queue = RecordQueue(
             config.flush_buffer_size, 64 * 1024, records=config.flush_actions_batch_size
         )
-        self.wiring = Wiring.lay()
+        self.wiring = Wiring.make()
         self.supervisor = Supervisor(self.queue, self.wiring, config)
 
     # What an application does
@@ -40,40 +40,40 @@ class Crew:
             self.queue.producer.append(encode_action(key, "ann", False, None, {"_id": number}), 0)
         self.queue.producer.seal()
 
-    def tend_until(self, reached: Callable[[], object], seconds: float = SECONDS) -> None:
-        """Be the watching thread until a fact comes about."""
+    def check_until(self, reached: Callable[[], object], seconds: float = SECONDS) -> None:
+        """Do the work of the housekeeping thread until a condition holds."""
         deadline = time.monotonic() + seconds
         while not reached():
             assert time.monotonic() < deadline, f"not within {seconds} s"
-            self.supervisor.tend(time.monotonic())
-            self.hear(time.monotonic(), 0.01)
+            self.supervisor.check(time.monotonic())
+            self.read_statuses(time.monotonic(), 0.01)
 
-    def hear(self, now: float, wait: float = 0.0) -> None:
-        """Take in what the workers have to say by now."""
+    def read_statuses(self, now: float, wait: float = 0.0) -> None:
+        """Read the statuses that workers have written by now."""
         poll = select.poll()
         for fd in self.supervisor.sentinels:
             poll.register(fd, select.POLLIN)
         for fd, _ in poll.poll(wait * 1000):
-            self.supervisor.hear(fd, now)
+            self.supervisor.read_status(fd, now)
 
-    def hear_until(self, reached: Callable[[], object], now: float) -> None:
-        """Only listen, at a moment of the test's own clock, until a fact comes about."""
+    def read_until(self, reached: Callable[[], object], now: float) -> None:
+        """Only read statuses, at one moment of the test's clock, until a condition holds."""
         deadline = time.monotonic() + SECONDS
         while not reached():
             assert time.monotonic() < deadline, f"not within {SECONDS} s"
-            self.hear(now, 0.01)
+            self.read_statuses(now, 0.01)
 
     # What a test wants to know
 
     @property
     def places(self) -> list[int | None]:
-        """Who has each place."""
+        """The process id of the worker at each place."""
         count = self.config.num_processes
         return [self.queue.arena.locks.owner(PLACES + place) for place in range(count)]
 
     @property
     def launches(self) -> list[Launch]:
-        return [launch for launch, _ in self.supervisor._launches.values()]
+        return [launch for launch, _ in self.supervisor._launches.all()]
 
     def all_ready(self) -> bool:
         return None not in self.places and all(launch.ready for launch in self.launches)
@@ -87,38 +87,41 @@ class Crew:
     # The end
 
     def close(self) -> None:
-        """As an application's close; then see to it that nobody is left, whatever the test did."""
+        """Close everything as an application does, and kill the workers that are left."""
         workers = [pid for pid in self.places if pid is not None]
         self.queue.arena.close_for_good()
-        if self.wiring.life >= 0:
-            self.wiring.hang_up()
+        if self.wiring.life_write_fd >= 0:
+            self.wiring.close_life()
         for launch in self.launches:
             launch.kill()
         for pid in workers:
             if psutil.pid_exists(pid):
                 os.kill(pid, 9)
-        self.supervisor.await_departure(SECONDS)
-        self.supervisor.dismiss()
+        self.supervisor.wait(SECONDS)
+        self.supervisor.close()
         self.queue.close()
-        self.wiring.cut()
+        self.wiring.close()
+
+
+MakeCrew = Callable[..., Crew]
 
 
 def proc(pid: int, name: str) -> str:
-    """A file of /proc, with its NULs as spaces."""
+    """Return a file of /proc, with NULs replaced by spaces."""
     return Path(f"/proc/{pid}/{name}").read_bytes().replace(b"\0", b" ").decode(errors="replace")
 
 
 def descriptors(pid: int) -> dict[int, str]:
-    """What each descriptor of a process is."""
+    """Return what each descriptor of a process refers to."""
     held: dict[int, str] = {}
     for entry in Path(f"/proc/{pid}/fd").iterdir():
-        with contextlib.suppress(FileNotFoundError):  # that of this very listing
+        with contextlib.suppress(FileNotFoundError):  # the descriptor of the listing itself
             held[int(entry.name)] = str(entry.readlink())
     return held
 
 
 def gone(pid: int) -> bool:
-    """Whether a process has ended, and is at least no zombie of ours: init may take its time."""
+    """Whether a process has ended. A zombie counts unless it is our child: init may be slow."""
     try:
         process = psutil.Process(pid)
         return process.status() == psutil.STATUS_ZOMBIE and process.ppid() != os.getpid()

@@ -1,4 +1,4 @@
-"""Reports reach the application whole or not at all, and never hold up who writes them."""
+"""Reports reach the application whole or not at all, and never delay a worker for long."""
 
 import json
 import logging
@@ -36,27 +36,27 @@ def arena() -> Iterator[Arena]:
 
 @pytest.fixture
 def wiring() -> Iterator[Wiring]:
-    laid = Wiring.lay()
-    yield laid
-    laid.cut()
+    made = Wiring.make()
+    yield made
+    made.close()
 
 
 @pytest.fixture
 def reporter(arena: Arena, wiring: Wiring) -> Reporter:
-    return Reporter(arena, wiring.report, with_records=True)
+    return Reporter(arena, wiring.report_write_fd, with_records=True)
 
 
 @pytest.fixture
-def listen(wiring: Wiring) -> Iterator[Callable[[OnFailure | None], ReportReader]]:
-    listeners: list[ReportReader] = []
+def read_reports(wiring: Wiring) -> Iterator[Callable[[OnFailure | None], ReportReader]]:
+    readers: list[ReportReader] = []
 
     def start(on_failure: OnFailure | None) -> ReportReader:
-        listeners.append(ReportReader(wiring.report_end, on_failure))
-        return listeners[-1]
+        readers.append(ReportReader(wiring.report_read_fd, on_failure))
+        return readers[-1]
 
     yield start
-    for listener in listeners:
-        assert listener._thread.has_ended.is_set() or listener.stop(10)
+    for reader in readers:
+        assert reader._thread.has_ended.is_set() or reader.stop(10)
 
 
 @pytest.fixture
@@ -70,17 +70,17 @@ def actions(*keys: str) -> Batch:
     return Batch("key-1", False, 0, content)
 
 
-def give_up(reporter: Reporter, *keys: str, reason: str = "rejected") -> None:
-    reporter.gave_up(reason, actions(*keys), Response(400, "bad\nkey ü"), 2)
+def fail(reporter: Reporter, *keys: str, reason: str = "rejected") -> None:
+    reporter.failed(reason, actions(*keys), Response(400, "bad\nkey ü"), 2)
 
 
 # What arrives
 
 
-def test_a_failure_arrives_with_its_records_decoded(reporter: Reporter, listen: Any) -> None:
+def test_a_failure_arrives_with_its_records_decoded(reporter: Reporter, read_reports: Any) -> None:
     failures: list[Failure] = []
-    listen(failures.append)
-    give_up(reporter, "one", "two")
+    read_reports(failures.append)
+    fail(reporter, "one", "two")
     wait_until(lambda: failures)
     (failure,) = failures
     assert (failure.reason, failure.kind, failure.status) == ("rejected", "action", 400)
@@ -89,50 +89,52 @@ def test_a_failure_arrives_with_its_records_decoded(reporter: Reporter, listen: 
     assert failure.records[0]["metadata"] == {"ü": "\n\0"}
 
 
-def test_a_failed_identity_arrives_as_one(reporter: Reporter, listen: Any) -> None:
+def test_a_failed_identity_arrives_as_an_identity(reporter: Reporter, read_reports: Any) -> None:
     failures: list[Failure] = []
-    listen(failures.append)
+    read_reports(failures.append)
     batch = Batch("key-1", True, 0, encode_identity("ann", {"plan": "free"}))
-    reporter.gave_up("retries exhausted", batch, Response(None, "refused"), 4)
+    reporter.failed("retries exhausted", batch, Response(None, "refused"), 4)
     wait_until(lambda: failures)
     assert failures[0].kind == "identity"
     assert failures[0].records == ({"user_key": "ann", "metadata": {"plan": "free"}},)
     assert failures[0].status is None
 
 
-def test_records_stay_with_the_worker_when_nobody_wants_them(arena: Arena, wiring: Wiring) -> None:
+def test_records_are_not_sent_if_the_application_has_no_callback(
+    arena: Arena, wiring: Wiring
+) -> None:
     """They may be personal data, and large."""
-    give_up(Reporter(arena, wiring.report, with_records=False), "secret")
-    text = os.read(wiring.report_end, 65536)
+    fail(Reporter(arena, wiring.report_write_fd, with_records=False), "secret")
+    text = os.read(wiring.report_read_fd, 65536)
     assert b"secret" not in text
     assert json.loads(text)["count"] == 1
 
 
-def test_the_log_tells_what_was_given_up_with_or_without_a_callback(
-    reporter: Reporter, listen: Any, log: Callable[[], list[str]]
+def test_failures_are_logged_even_without_a_callback(
+    reporter: Reporter, read_reports: Any, log: Callable[[], list[str]]
 ) -> None:
-    listen(None)
-    give_up(reporter, "one", "two")
+    read_reports(None)
+    fail(reporter, "one", "two")
     wait_until(log)
     assert log()[0].startswith("2 records not delivered: rejected, status 400, 'bad")
 
 
-def test_the_log_is_not_flooded_and_forgets_no_record(
-    reporter: Reporter, listen: Any, log: Callable[[], list[str]]
+def test_the_log_is_not_flooded_and_counts_every_record(
+    reporter: Reporter, read_reports: Any, log: Callable[[], list[str]]
 ) -> None:
-    listener = listen(None)
+    reader = read_reports(None)
     for _ in range(500):
-        give_up(reporter, "one")
-    assert listener.stop(10)
+        fail(reporter, "one")
+    assert reader.stop(10)
     counts = [int(line.split()[0]) for line in log()]
     assert len(counts) <= 3
     assert sum(counts) == 500
 
 
-def test_an_outage_and_a_crash_are_told(
-    reporter: Reporter, listen: Any, log: Callable[[], list[str]]
+def test_an_outage_and_a_crash_are_logged(
+    reporter: Reporter, read_reports: Any, log: Callable[[], list[str]]
 ) -> None:
-    listen(None)
+    read_reports(None)
     reporter.retrying(Response(503, "down"), 5.0)
     reporter.retrying(Response(503, "down"), 10.0)
     reporter.crashed("Traceback: oh dear")
@@ -143,8 +145,8 @@ def test_an_outage_and_a_crash_are_told(
     ]
 
 
-def test_what_on_failure_raises_harms_no_later_report(
-    reporter: Reporter, listen: Any, log: Callable[[], list[str]]
+def test_an_exception_in_on_failure_does_not_affect_later_reports(
+    reporter: Reporter, read_reports: Any, log: Callable[[], list[str]]
 ) -> None:
     seen: list[str] = []
 
@@ -152,19 +154,21 @@ def test_what_on_failure_raises_harms_no_later_report(
         seen.append(failure.records[0]["key"])
         raise ValueError(f"no place for {seen[-1]}")
 
-    listen(on_failure)
+    read_reports(on_failure)
     for key in ("one", "two", "three"):
-        give_up(reporter, key)
+        fail(reporter, key)
     wait_until(lambda: len(seen) == 3)
     assert sum("on_failure raised" in line for line in log()) >= 2
 
 
-def test_stop_hears_all_that_was_said_before(reporter: Reporter, listen: Any) -> None:
+def test_stop_reads_everything_that_was_written_before(
+    reporter: Reporter, read_reports: Any
+) -> None:
     failures: list[Failure] = []
-    listener = listen(failures.append)
+    reader = read_reports(failures.append)
     for number in range(200):
-        give_up(reporter, str(number))
-    assert listener.stop(10)
+        fail(reporter, str(number))
+    assert reader.stop(10)
     assert [failure.records[0]["key"] for failure in failures] == list(map(str, range(200)))
 
 
@@ -172,33 +176,64 @@ def test_stop_hears_all_that_was_said_before(reporter: Reporter, listen: Any) ->
 
 
 @pytest.mark.parametrize("torn_at", [1, 2, 20, 100, -2])
-def test_a_report_torn_by_a_death_spoils_none_but_itself(
-    reporter: Reporter, wiring: Wiring, listen: Any, torn_at: int, log: Callable[[], list[str]]
+def test_a_torn_report_damages_no_other(
+    reporter: Reporter,
+    wiring: Wiring,
+    read_reports: Any,
+    torn_at: int,
+    log: Callable[[], list[str]],
 ) -> None:
     failures: list[Failure] = []
-    give_up(reporter, "torn")
-    torn = os.read(wiring.report_end, 65536)[:torn_at]
-    listen(failures.append)
-    os.write(wiring.report, torn)
-    give_up(reporter, "whole")
-    os.write(wiring.report, torn)
-    os.write(wiring.report, torn)
-    give_up(reporter, "and whole")
+    fail(reporter, "torn")
+    torn = os.read(wiring.report_read_fd, 65536)[:torn_at]
+    read_reports(failures.append)
+    os.write(wiring.report_write_fd, torn)
+    fail(reporter, "whole")
+    os.write(wiring.report_write_fd, torn)
+    os.write(wiring.report_write_fd, torn)
+    fail(reporter, "and whole")
     wait_until(lambda: len(failures) == 2)
     assert [failure.records[0]["key"] for failure in failures] == ["whole", "and whole"]
     assert all("torn" in line or "not delivered" in line for line in log())
 
 
-def test_a_report_that_lacks_only_its_newline_counts(
-    reporter: Reporter, wiring: Wiring, listen: Any
+def test_a_report_that_lacks_only_its_newline_is_read(
+    reporter: Reporter, wiring: Wiring, read_reports: Any
 ) -> None:
     failures: list[Failure] = []
-    give_up(reporter, "nearly torn")
-    torn = os.read(wiring.report_end, 65536)[:-1]
-    listen(failures.append)
-    os.write(wiring.report, torn)
-    give_up(reporter, "whole")
+    fail(reporter, "nearly torn")
+    torn = os.read(wiring.report_read_fd, 65536)[:-1]
+    read_reports(failures.append)
+    os.write(wiring.report_write_fd, torn)
+    fail(reporter, "whole")
     wait_until(lambda: len(failures) == 2)
+
+
+# Reports that cannot be understood
+
+
+def test_a_report_of_another_version_is_logged_by_name_and_counted(
+    reporter: Reporter, wiring: Wiring, read_reports: Any, log: Callable[[], list[str]]
+) -> None:
+    """The package may have been upgraded while the application that reads was running."""
+    reader = read_reports(None)
+    for _ in range(3):
+        os.write(wiring.report_write_fd, b'\n{"report": "Explodes", "lost": 0}\n')
+    os.write(wiring.report_write_fd, b'\n{"report": "Removed", "lost": 0}\n')
+    reporter.crashed("Traceback: a bug")
+    assert reader.stop(10)
+    lines = log()
+    assert sum(int(line.split()[0]) for line in lines if "unknown kind 'Explodes'" in line) == 3
+    assert "1 report ignored: Removed without 'batches'" in lines
+    assert "a worker crashed: Traceback: a bug" in lines
+
+
+def test_lost_reports_are_counted_in_the_log(
+    wiring: Wiring, read_reports: Any, log: Callable[[], list[str]]
+) -> None:
+    os.write(wiring.report_write_fd, b'\n{"report": "Removed", "lost": 5, "batches": 1}\n')
+    assert read_reports(None).stop(10)
+    assert "5 reports lost: on_failure is too slow" in log()
 
 
 # Many writers
@@ -214,95 +249,97 @@ arena_fd, report_fd, name = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
 reporter = Reporter(Arena(arena_fd), report_fd, with_records=True)
 for number in range(30):
     record = b'{"key":"%s-%d","pad":"%s"}\\n' % (name.encode(), number, b"x" * 50_000)
-    reporter.gave_up("rejected", Batch("k", False, 0, record), Response(400), 1)
+    reporter.failed("rejected", Batch("k", False, 0, record), Response(400), 1)
 """
 
 
-def test_reports_of_many_processes_never_mix(arena: Arena, wiring: Wiring, listen: Any) -> None:
-    """Each is longer than what a pipe takes in one piece."""
+def test_reports_of_many_processes_never_mix(
+    arena: Arena, wiring: Wiring, read_reports: Any
+) -> None:
+    """Each is longer than what a pipe accepts in one piece."""
     failures: list[Failure] = []
-    listener = listen(failures.append)
+    reader = read_reports(failures.append)
     writers = [
         subprocess.Popen(
-            [sys.executable, "-c", WRITER, str(arena.fd), str(wiring.report), name],
-            pass_fds=(arena.fd, wiring.report),
+            [sys.executable, "-c", WRITER, str(arena.fd), str(wiring.report_write_fd), name],
+            pass_fds=(arena.fd, wiring.report_write_fd),
         )
         for name in "abc"
     ]
     assert [writer.wait(60) for writer in writers] == [0, 0, 0]
-    assert listener.stop(10)
+    assert reader.stop(10)
     keys = [failure.records[0]["key"] for failure in failures]
     assert sorted(keys) == sorted(f"{name}-{number}" for name in "abc" for number in range(30))
 
 
-def test_reports_of_many_threads_never_mix(reporter: Reporter, listen: Any) -> None:
+def test_reports_of_many_threads_never_mix(reporter: Reporter, read_reports: Any) -> None:
     failures: list[Failure] = []
-    listener = listen(failures.append)
+    reader = read_reports(failures.append)
 
     def work(name: str) -> None:
         for number in range(20):
-            give_up(reporter, f"{name}-{number}" + "x" * 20_000)
+            fail(reporter, f"{name}-{number}" + "x" * 20_000)
 
     threads = [threading.Thread(target=work, args=(name,)) for name in "abcd"]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert listener.stop(10)
+    assert reader.stop(10)
     assert len({failure.records[0]["key"] for failure in failures}) == 80
 
 
-# Nobody reads
+# No process reads
 
 
-def test_a_full_pipe_holds_a_worker_up_once_and_then_not_for_a_while(
+def test_a_full_pipe_delays_a_worker_once_and_then_not_for_a_while(
     reporter: Reporter, wiring: Wiring, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(report_module, "_PATIENCE_SECONDS", 0.2)
+    monkeypatch.setattr(report_module, "_TIMEOUT_SECONDS", 0.2)
     for _ in range(100):
-        give_up(reporter, "x" * 10_000)
-    assert reporter._silent_until > time.monotonic()
+        fail(reporter, "x" * 10_000)
+    assert reporter._paused_until > time.monotonic()
     started = time.monotonic()
     for _ in range(100):
-        give_up(reporter, "x" * 10_000)
+        fail(reporter, "x" * 10_000)
     assert time.monotonic() - started < 0.2
-    os.read(wiring.report_end, 1 << 20)
-    monkeypatch.setattr(reporter, "_silent_until", 0.0)
-    give_up(reporter, "heard")
-    assert b"heard" in os.read(wiring.report_end, 1 << 20)
+    os.read(wiring.report_read_fd, 1 << 20)
+    monkeypatch.setattr(reporter, "_paused_until", 0.0)
+    fail(reporter, "read")
+    assert b"read" in os.read(wiring.report_read_fd, 1 << 20)
 
 
-def test_the_first_report_that_is_read_again_is_whole(
-    reporter: Reporter, wiring: Wiring, listen: Any, monkeypatch: pytest.MonkeyPatch
+def test_the_first_report_after_a_pause_is_whole(
+    reporter: Reporter, wiring: Wiring, read_reports: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The one that did not fit stands torn before it."""
-    monkeypatch.setattr(report_module, "_PATIENCE_SECONDS", 0.05)
+    """The report that did not fit precedes it, torn."""
+    monkeypatch.setattr(report_module, "_TIMEOUT_SECONDS", 0.05)
     failures: list[Failure] = []
     for _ in range(30):
-        give_up(reporter, "x" * 10_000)
-    listen(failures.append)
+        fail(reporter, "x" * 10_000)
+    read_reports(failures.append)
     wait_until(lambda: failures)
-    monkeypatch.setattr(reporter, "_silent_until", 0.0)
-    give_up(reporter, "heard")
-    wait_until(lambda: failures[-1].records[0]["key"] == "heard")
+    monkeypatch.setattr(reporter, "_paused_until", 0.0)
+    fail(reporter, "read")
+    wait_until(lambda: failures[-1].records[0]["key"] == "read")
 
 
-def test_a_reader_that_is_gone_costs_no_time_and_no_worker(arena: Arena, wiring: Wiring) -> None:
-    """The application was killed, and its workers deliver what it has left."""
-    wiring.stop_reading()
-    reporter = Reporter(arena, wiring.report, with_records=True)
+def test_a_reader_that_has_died_costs_no_time_and_no_worker(arena: Arena, wiring: Wiring) -> None:
+    """The application was killed, and its workers deliver the rest."""
+    wiring.close_reports()
+    reporter = Reporter(arena, wiring.report_write_fd, with_records=True)
     started = time.monotonic()
     for _ in range(100):
-        give_up(reporter, "lost")
+        fail(reporter, "lost")
     assert time.monotonic() - started < 1
 
 
-def test_a_writer_that_hangs_in_the_middle_holds_others_up_for_no_longer_than_patience(
+def test_a_writer_that_hangs_delays_others_for_no_longer_than_the_timeout(
     reporter: Reporter, arena: Arena, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(report_module, "_PATIENCE_SECONDS", 0.2)
+    monkeypatch.setattr(report_module, "_TIMEOUT_SECONDS", 0.2)
     assert arena.locks.acquire(REPORTER)
     started = time.monotonic()
-    give_up(reporter, "lost")
+    fail(reporter, "lost")
     assert 0.15 < time.monotonic() - started < 2
     arena.locks.release(REPORTER)

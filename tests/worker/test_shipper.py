@@ -18,6 +18,7 @@ from dataart_mp.queue.arena import READY, SENDING, WAITING
 from dataart_mp.queue.release import wake
 from dataart_mp.spool.parking_lot import ParkingLot
 from dataart_mp.stats import Stats
+from dataart_mp.supervision.reports import Failed, Recovered, Report, Retrying, decode
 from dataart_mp.transport.sender import Sender
 from dataart_mp.worker.backoff import Backoff
 from dataart_mp.worker.circuit import FAILURES_TO_OPEN, LONGEST_PAUSE
@@ -79,15 +80,15 @@ class Bench:
             self.queue.arena.account(frame).due = now
             assert wake(self.queue.arena, frame, now)
 
-    def reports(self) -> list[dict[str, Any]]:
+    def reports(self) -> list[Report]:
         try:
             text = os.read(self._report_end, 1 << 20)
         except BlockingIOError:
             return []
-        return [json.loads(line) for line in text.splitlines() if line]
+        return [decode(line)[0] for line in text.split(b"\n") if line]
 
-    def failures(self) -> list[dict[str, Any]]:
-        return [report for report in self.reports() if report["report"] == "failure"]
+    def failures(self) -> list[Failed]:
+        return [report for report in self.reports() if isinstance(report, Failed)]
 
     def settled(self) -> Stats:
         """The balance; nothing is pending any more, and every frame is as good as new."""
@@ -182,9 +183,9 @@ def test_one_bad_record_is_found_in_logarithmic_time_and_the_others_arrive(
     assert stats.requests == 1 + 2 * math.log2(64)
     assert numbers(platform) == [number for number in range(64) if number != place]
     (failure,) = work.failures()
-    assert (failure["reason"], failure["status"], failure["count"]) == ("rejected", status, 1)
-    assert json.loads(failure["records"])["metadata"] == {"_id": place}
-    assert failure["attempts"] == 1
+    assert (failure.reason, failure.status, failure.count) == ("rejected", status, 1)
+    assert json.loads(failure.records or "")["metadata"] == {"_id": place}
+    assert failure.attempts == 1
 
 
 def test_several_bad_records_are_found_and_each_reported(platform: SinkProcess, bench: Any) -> None:
@@ -194,7 +195,7 @@ def test_several_bad_records_are_found_and_each_reported(platform: SinkProcess, 
     work.put(*("bad" if number in bad else "good" for number in range(100)))
     assert work.ship() is None
     assert accounts(work.settled()) == (100, 94, 6, 0)
-    found = [json.loads(failure["records"])["metadata"]["_id"] for failure in work.failures()]
+    found = [json.loads(failure.records or "")["metadata"]["_id"] for failure in work.failures()]
     assert found == sorted(bad)
     assert platform.stats()["by_key"] == {"good": 94}
 
@@ -292,7 +293,7 @@ def test_a_record_that_alone_is_too_large_is_rejected(platform: SinkProcess, ben
     work.put("small", "x" * 2000, "small")
     assert work.ship() is None
     assert accounts(work.settled()) == (3, 2, 1, 0)
-    assert [failure["status"] for failure in work.failures()] == [413]
+    assert [failure.status for failure in work.failures()] == [413]
 
 
 def test_no_two_parts_that_are_sent_share_a_key(platform: SinkProcess, bench: Any) -> None:
@@ -315,7 +316,7 @@ def test_what_no_split_can_mend_is_rejected_whole(
     stats = work.settled()
     assert (accounts(stats), stats.requests) == ((20, 0, 20, 0), 1)
     (failure,) = work.failures()
-    assert (failure["count"], failure["kind"]) == (20, "action")
+    assert (failure.count, failure.is_identity) == (20, False)
 
 
 def test_a_bad_identity_is_rejected(platform: SinkProcess, bench: Any) -> None:
@@ -325,7 +326,7 @@ def test_a_bad_identity_is_rejected(platform: SinkProcess, bench: Any) -> None:
     assert work.ship() is None
     assert accounts(work.settled()) == (1, 0, 1, 0)
     (failure,) = work.failures()
-    assert (failure["kind"], failure["reason"]) == ("identity", "rejected")
+    assert (failure.is_identity, failure.reason) == (True, "rejected")
 
 
 # Retrying
@@ -406,7 +407,8 @@ def test_the_application_hears_that_delivery_fails_but_not_for_every_batch(
         work.put("tick")
         work.ship()
     (report,) = work.reports()
-    assert (report["report"], report["status"], report["delay"]) == ("retrying", 503, RATIO)
+    assert isinstance(report, Retrying)
+    assert (report.status, report.delay) == (503, RATIO)
 
 
 def test_a_batch_is_given_up_when_no_try_could_begin_before_its_deadline(
@@ -422,7 +424,7 @@ def test_a_batch_is_given_up_when_no_try_could_begin_before_its_deadline(
     assert work.ship() is None
     assert accounts(work.settled()) == (5, 0, 0, 5)
     (failure,) = work.failures()
-    assert (failure["reason"], failure["attempts"]) == ("delivery_timeout over", 2)
+    assert (failure.reason, failure.attempts) == ("delivery_timeout over", 2)
 
 
 def test_the_deadline_counts_anew_for_what_has_not_been_tried(
@@ -458,9 +460,9 @@ def test_when_retries_are_exhausted_it_is_counted_and_reported(
     assert accounts(stats) == (5, 0, 0, 5)
     assert (stats.requests, stats.retries) == (3, 2)
     (failure,) = work.failures()
-    assert (failure["reason"], failure["status"]) == ("retries exhausted", 500)
-    assert (failure["attempts"], failure["count"]) == (3, 5)
-    assert len(failure["records"].splitlines()) == 5
+    assert (failure.reason, failure.status) == ("retries exhausted", 500)
+    assert (failure.attempts, failure.count) == (3, 5)
+    assert len((failure.records or "").splitlines()) == 5
 
 
 def test_without_retries_the_first_failure_is_the_last(platform: SinkProcess, bench: Any) -> None:
@@ -470,7 +472,7 @@ def test_without_retries_the_first_failure_is_the_last(platform: SinkProcess, be
     assert work.ship() is None
     assert accounts(work.settled()) == (1, 0, 0, 1)
     (failure,) = work.failures()
-    assert (failure["status"], failure["attempts"]) == (None, 1)
+    assert (failure.status, failure.attempts) == (None, 1)
 
 
 def test_a_platform_that_is_down_costs_no_record(bench: Any) -> None:
@@ -565,7 +567,7 @@ def test_when_a_probe_is_answered_all_go_on_at_once(
     while work.queue.arena.find(READY) >= 0:
         assert work.ship() is None
     assert accounts(work.settled()) == (FAILURES_TO_OPEN + 2, FAILURES_TO_OPEN + 2, 0, 0)
-    assert [report["report"] for report in work.reports()] == ["retrying", "recovered"]
+    assert [type(report) for report in work.reports()] == [Retrying, Recovered]
 
 
 def test_an_endpoint_that_works_is_not_held_up_by_one_that_does_not(
@@ -585,7 +587,7 @@ def test_a_try_that_somebody_hurried_is_one_more(platform: SinkProcess, bench: A
     work.put("tick")
     assert work.ship() == RATIO
     for _ in range(2):
-        work.queue.retry_now()
+        work.queue.worker.retry_now()
         assert 0 < work.ship() < RATIO, "it waits on as it did before"
     work.wake()
     assert work.ship() is None
@@ -597,7 +599,7 @@ def test_nobody_hurries_what_the_platform_wants_to_wait(platform: SinkProcess, b
     work = bench()
     work.put("tick")
     assert work.ship() == 40.0
-    work.queue.retry_now()
+    work.queue.worker.retry_now()
     assert work.queue.arena.find(READY) < 0
     work.wake()
     assert work.ship() is None
@@ -613,7 +615,7 @@ def test_a_hurried_try_that_the_platform_answers_with_a_wait_waits_so_long(
     work = bench()
     work.put("tick")
     assert work.ship() == RATIO
-    work.queue.retry_now()
+    work.queue.worker.retry_now()
     assert work.ship() == 40.0
     work.wake()
     assert work.ship() is None
@@ -702,7 +704,7 @@ def test_each_part_has_all_its_tries(platform: SinkProcess, bench: Any) -> None:
     stats = work.settled()
     assert accounts(stats) == (2, 0, 0, 2)
     assert (stats.requests, stats.retries) == (5, 2)
-    assert [failure["attempts"] for failure in work.failures()] == [2, 2]
+    assert [failure.attempts for failure in work.failures()] == [2, 2]
 
 
 def test_what_was_rejected_and_what_failed_is_not_forgotten_over_a_wait(
@@ -910,7 +912,7 @@ def test_what_finds_no_room_is_given_up_and_the_rest_of_its_frame_is_sent(
     stats = work.settled()
     assert (accounts(stats), stats.parked) == ((4, 2, 0, 2), 0)
     (failure,) = work.failures()
-    assert (failure["reason"], failure["count"]) == ("spool full", 2)
+    assert (failure.reason, failure.count) == ("spool full", 2)
 
 
 def test_under_pressure_what_an_outage_holds_up_is_parked_before_its_last_try(

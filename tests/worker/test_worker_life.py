@@ -38,7 +38,7 @@ def crew(platform: SinkProcess) -> Iterator[MakeCrew]:
             "flush_backoff_ratio": 0.2,
         }
         crews.append(Crew(ClientConfig("key", **{**defaults, **settings})))
-        crews[-1].tend_until(crews[-1].all_ready)
+        crews[-1].check_until(crews[-1].all_ready)
         return crews[-1]
 
     yield make
@@ -48,7 +48,7 @@ def crew(platform: SinkProcess) -> Iterator[MakeCrew]:
 
 def leave(crew: Crew) -> None:
     """Die, as far as workers can tell: nothing is closed, but no producer is left."""
-    crew.wiring.hang_up()
+    crew.wiring.close_life()
 
 
 def worker_of(crew: Crew) -> int:
@@ -82,7 +82,7 @@ def test_it_stays_while_any_process_holds_the_pipe_of_life(
         [sys.executable, "-c", "input()"],
         stdin=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
-        pass_fds=[work.wiring.life],
+        pass_fds=[work.wiring.life_write_fd],
     )
     leave(work)
     time.sleep(0.3)
@@ -273,10 +273,12 @@ def worker(crew: MakeCrew, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Wo
 
     monkeypatch.setattr(os, "_exit", exit_instead)
     work = crew()
-    reporter = Reporter(work.queue.arena, work.wiring.report, with_records=True)
+    reporter = Reporter(work.queue.arena, work.wiring.report_write_fd, with_records=True)
     backoff = Backoff("linear", 1.0, 1)
     sender: Any = None
-    made = Worker(work.queue, work.wiring.life_end, sender, 0, backoff, reporter, work.supervisor)
+    made = Worker(
+        work.queue, work.wiring.life_read_fd, sender, 0, backoff, reporter, work.supervisor
+    )
     yield made, work
     made._news.close()
 
@@ -294,8 +296,8 @@ def test_a_crash_is_reported_whatever_thread_it_is_in(
     monkeypatch.setattr(work.queue.worker, "fetch", crash)
     with pytest.raises(_Exited):
         made.run() if thread == "_look" else made._send()
-    report = os.read(work.wiring.report_end, 65536)
-    assert b'"crash"' in report
+    report = os.read(work.wiring.report_read_fd, 65536)
+    assert b'"Crashed"' in report
     assert b"RuntimeError: a bug of ours" in report
 
 
@@ -304,4 +306,4 @@ def test_it_ends_without_a_word_when_it_may(worker: tuple[Worker, Crew]) -> None
     work.queue.arena.close_for_good()
     made.run()
     with contextlib.suppress(BlockingIOError):
-        assert not os.read(work.wiring.report_end, 65536)
+        assert not os.read(work.wiring.report_read_fd, 65536)

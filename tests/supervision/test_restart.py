@@ -1,0 +1,57 @@
+"""The restart policy: numbers without a clock."""
+
+import pytest
+
+from dataart_mp.supervision.restart import RestartPolicy
+
+
+def test_the_delay_doubles_with_each_failed_start_up_to_half_a_minute() -> None:
+    policy = RestartPolicy()
+    delays = [policy.after_failed_start() for _ in range(30)]
+    assert delays[:4] == pytest.approx([0.1, 0.2, 0.4, 0.8])
+    assert delays == sorted(delays)
+    assert delays[-1] == 30.0
+
+
+def test_a_worker_that_dies_young_counts_as_a_failed_start() -> None:
+    policy = RestartPolicy()
+    assert policy.after_death(lived=9.9) == pytest.approx(0.1)
+    assert policy.after_death(lived=9.9) == pytest.approx(0.2)
+
+
+def test_a_worker_that_lived_long_ends_the_delays() -> None:
+    policy = RestartPolicy()
+    policy.after_failed_start()
+    policy.after_failed_start()
+    assert policy.after_death(lived=10.0) == 0.0
+    assert policy.after_failed_start() == pytest.approx(0.1)
+
+
+def test_silent_deaths_may_be_kills_for_three_rounds() -> None:
+    policy = RestartPolicy()
+    answers = [policy.may_be_killed(started=now, now=now + 1) for now in (0, 10, 20, 30)]
+    assert answers == [True, True, True, False]
+
+
+def test_silent_deaths_of_one_round_count_once() -> None:
+    policy = RestartPolicy()
+    answers = [policy.may_be_killed(started=0, now=now) for now in (1, 2, 3, 4, 5)]
+    assert answers == [True] * 5
+
+
+def test_a_worker_that_becomes_ready_starts_the_count_of_silent_deaths_anew() -> None:
+    policy = RestartPolicy()
+    for now in (0, 10, 20):
+        policy.may_be_killed(started=now, now=now + 1)
+    policy.after_ready()
+    assert policy.may_be_killed(started=30, now=31)
+
+
+def test_reset_forgets_all_failures() -> None:
+    policy = RestartPolicy()
+    for now in (0, 10, 20):
+        policy.may_be_killed(started=now, now=now + 1)
+        policy.after_failed_start()
+    policy.reset()
+    assert policy.may_be_killed(started=30, now=31)
+    assert policy.after_failed_start() == pytest.approx(0.1)
