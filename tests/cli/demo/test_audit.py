@@ -1,4 +1,4 @@
-"""The audit finds what is missing, doubled, strange, or counted differently."""
+"""The audit finds flights that are missing, duplicated, unknown, or counted differently."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -22,13 +22,13 @@ def flights() -> Iterator[Action]:
 def audit_of(
     arrivals: dict[Any, int], *, explained: int = 0, stats: Stats | None = None, **counted: Any
 ) -> Audit:
-    """An audit whose sink saw these rows so often, and counted right but for what is given."""
+    """Make an audit of these arrivals by row; `counted` replaces correct counts of the sink."""
     manifest = Manifest()
-    assert len(list(manifest.note(flights()))) == len(KEYS)
+    assert len(list(manifest.record(flights()))) == len(KEYS)
     by_key = Counter(
         KEYS[row] for row, count in arrivals.items() if row in KEYS for _ in range(count)
     )
-    # No SinkStats: the audit reads but these of its many fields.
+    # Not a SinkStats: the audit reads only these of its many fields.
     sums: Any = {
         "actions": sum(arrivals.values()),
         "distinct_actions": len(arrivals),
@@ -44,15 +44,15 @@ def audit_of(
     )
 
 
-def test_all_there_once_is_passed() -> None:
+def test_flights_that_all_arrive_once_pass() -> None:
     assert audit_of({1: 1, 2: 1, 3: 1}).faults == []
 
 
-def test_a_double_with_a_cause_is_passed() -> None:
+def test_an_explained_duplicate_passes() -> None:
     audit = audit_of({1: 1, 2: 2, 3: 1}, explained=1)
 
     assert audit.faults == []
-    assert audit.doubles == 1
+    assert audit.duplicates == 1
 
 
 def test_a_missing_flight_is_named() -> None:
@@ -62,14 +62,14 @@ def test_a_missing_flight_is_named() -> None:
     assert audit.distinct_by_key == {"departure": 2}
 
 
-def test_a_double_without_a_cause_is_a_fault() -> None:
-    assert audit_of({1: 3, 2: 1, 3: 1}).faults == ["doubles without a cause: 2"]
+def test_an_unexplained_duplicate_is_a_fault() -> None:
+    assert audit_of({1: 3, 2: 1, 3: 1}).faults == ["unexplained duplicates: 2"]
 
 
-def test_a_flight_that_nobody_sent_is_a_fault() -> None:
+def test_a_flight_that_was_not_sent_is_a_fault() -> None:
     audit = audit_of({1: 1, 2: 1, 3: 1, 4: 1})
 
-    assert "arrived but never sent: 1 (row 4)" in audit.faults
+    assert "flights arrived but not sent: 1 (row 4)" in audit.faults
 
 
 def test_a_flight_that_arrived_under_another_key_is_a_fault() -> None:
@@ -80,7 +80,7 @@ def test_a_flight_that_arrived_under_another_key_is_a_fault() -> None:
     ]
 
 
-def test_changed_content_is_a_fault_though_each_row_arrived_once() -> None:
+def test_changed_content_is_a_fault_even_if_each_row_arrives_once() -> None:
     audit = audit_of({1: 1, 2: 1, 3: 1}, distinct_actions=4)
 
     assert audit.faults == ["the sink counted 4 different events, but 3 different rows"]
@@ -89,21 +89,21 @@ def test_changed_content_is_a_fault_though_each_row_arrived_once() -> None:
 @pytest.mark.parametrize(
     ("stats", "fault"),
     [
-        (Stats(accepted=3, delivered=2, failed=1), "the client did not deliver all"),
-        (Stats(accepted=3, delivered=2), "the client's balance is wrong"),
+        (Stats(accepted=3, delivered=2, failed=1), "the client did not deliver all flights"),
+        (Stats(accepted=3, delivered=2), "the client's counts do not balance"),
         (Stats(accepted=2, delivered=2), "the client accepted 2 of 3 flights"),
     ],
 )
-def test_what_the_client_says_must_hold_too(stats: Stats, fault: str) -> None:
+def test_wrong_counts_of_the_client_are_a_fault(stats: Stats, fault: str) -> None:
     (first, *_) = audit_of({1: 1, 2: 1, 3: 1}, stats=stats).faults
 
     assert first.startswith(fault)
 
 
 @pytest.mark.parametrize("metadata", [None, {}, {"row": "1"}, {"row": 1}])
-def test_a_flight_without_a_number_of_its_own_cannot_be_audited(metadata: Any) -> None:
+def test_a_flight_without_a_unique_row_number_is_refused(metadata: Any) -> None:
     manifest = Manifest()
     flights = [Action("k", "u", metadata={"row": 1}), Action("k", "u", metadata=metadata)]
 
-    with pytest.raises(ArchiveError, match="without a row number of its own"):
-        list(manifest.note(flights))
+    with pytest.raises(ArchiveError, match="is not a unique row number"):
+        list(manifest.record(flights))

@@ -1,7 +1,9 @@
-"""`dataart-mp doctor`: each thing that can be wrong is found, and told with its remedy."""
+"""`dataart-mp doctor`: each problem is found and reported with a remedy."""
 
+import errno
 import http.server
 import json
+import os
 import ssl
 import threading
 from collections.abc import Iterator
@@ -15,15 +17,11 @@ import trustme
 from dataart_mp import ClientConfig
 from dataart_mp.cli.doctor.checkup import checkup
 from dataart_mp.cli.doctor.delivery import EVENT_KEY
+from dataart_mp.cli.doctor.descriptors import check_descriptors
 from dataart_mp.cli.doctor.finding import FailedError, Finding, Outcome
-from dataart_mp.cli.doctor.machine import (
-    check_descriptors,
-    check_memory,
-    check_shared_memory,
-    check_spool,
-    memory_left,
-)
-from dataart_mp.cli.doctor.route import judge_clock, walk
+from dataart_mp.cli.doctor.memory import check_memory, check_shared_memory, memory_left
+from dataart_mp.cli.doctor.route import check_route, judge_clock
+from dataart_mp.cli.doctor.spool import check_spool
 from dataart_mp.config import HTTPOptions
 from dataart_mp.devsink import SinkProcess
 from dataart_mp.errors import BufferFullError
@@ -34,7 +32,7 @@ NOW = datetime(2021, 5, 4, 10, 11, 12, tzinfo=UTC)
 CONFIG = ClientConfig("k", base_url="http://127.0.0.1:9", flush_num_processes=2)
 
 
-def test_where_all_is_well_it_says_so_and_one_event_arrives() -> None:
+def test_a_working_setup_passes_all_checks_and_one_event_arrives() -> None:
     with SinkProcess(api_key="good-key") as sink:
         good = environment(DATAART_API_KEY="good-key", DATAART_BASE_URL=sink.url)
         done = run("doctor", env=good)
@@ -48,14 +46,14 @@ def test_where_all_is_well_it_says_so_and_one_event_arrives() -> None:
     assert refused.returncode == 1
     findings = {finding["check"]: finding for finding in json.loads(refused.stdout)["findings"]}
     assert findings["API key"]["outcome"] == "failure"
-    assert "copy it again from the platform's project" in findings["API key"]["remedy"]
+    assert "copy the key from the platform's project" in findings["API key"]["remedy"]
     assert findings["connection"]["outcome"] == "ok"
 
 
 @pytest.mark.parametrize(
     ("limit", "remedy"), [("-f 1", "ulimit -f unlimited"), ("-n 12", "ulimit -n 1024")]
 )
-def test_a_limit_that_lets_no_client_start_is_told_and_all_else_is_checked(
+def test_a_limit_that_prevents_a_client_is_reported_and_the_other_checks_run(
     sink: SinkProcess, limit: str, remedy: str
 ) -> None:
     env = environment(DATAART_API_KEY="k", DATAART_BASE_URL=sink.url)
@@ -70,11 +68,11 @@ def test_a_limit_that_lets_no_client_start_is_told_and_all_else_is_checked(
     assert "descriptors" in findings
 
 
-def test_what_a_step_did_not_foresee_is_its_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unexpected_error_is_a_failure_of_its_check(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> Iterator[Finding]:
         raise BufferFullError("no worker can start")
 
-    monkeypatch.setattr("dataart_mp.cli.doctor.checkup.send_one", fail)
+    monkeypatch.setattr("dataart_mp.cli.doctor.checkup.send_event", fail)
     findings = {finding.check: finding for finding in checkup(CONFIG, 1.0, event=True)}
 
     assert findings["test event"].outcome is Outcome.FAILURE
@@ -83,14 +81,14 @@ def test_what_a_step_did_not_foresee_is_its_failure(monkeypatch: pytest.MonkeyPa
     assert {"memory", "shared memory", "descriptors"} <= findings.keys()
 
 
-def test_without_a_key_the_first_finding_says_where_to_put_it() -> None:
+def test_without_an_api_key_the_first_finding_says_where_to_set_it() -> None:
     done = run("doctor", env=environment())
 
     assert done.returncode == 1
     assert "set DATAART_API_KEY, or give --api-key-file FILE" in done.stdout
 
 
-def test_a_proxy_of_the_environment_that_cannot_be_used_is_told_without_its_password() -> None:
+def test_an_unusable_proxy_variable_is_reported_without_its_password() -> None:
     proxied = environment(
         DATAART_API_KEY="k", DATAART_BASE_URL="https://a.invalid", HTTPS_PROXY="socks5://u:p@h:1"
     )
@@ -102,25 +100,27 @@ def test_a_proxy_of_the_environment_that_cannot_be_used_is_told_without_its_pass
 
 
 @pytest.mark.parametrize(
-    ("config", "check", "said"),
+    ("config", "check", "remedy"),
     [
         (ClientConfig("k", base_url="http://no-such-host.invalid"), "name resolution", "DNS"),
-        (CONFIG, "connection", "does the platform (or the proxy) run?"),
+        (CONFIG, "connection", "that the platform (or the proxy) is running"),
         (
             ClientConfig(
                 "k", base_url="http://a.invalid", http=HTTPOptions(proxy="http://u:p@127.0.0.1:9")
             ),
             "connection",
-            "does the platform (or the proxy) run?",
+            "that the platform (or the proxy) is running",
         ),
     ],
 )
-def test_where_the_way_ends_is_told(config: ClientConfig, check: str, said: str) -> None:
+def test_the_failing_step_of_the_route_is_reported(
+    config: ClientConfig, check: str, remedy: str
+) -> None:
     with pytest.raises(FailedError) as caught:
-        list(walk(config, timeout=5.0))
+        list(check_route(config, timeout=5.0))
 
     assert caught.value.finding.check == check
-    assert said in caught.value.finding.remedy
+    assert remedy in caught.value.finding.remedy
     assert "u:p" not in str(caught.value.finding)
 
 
@@ -131,7 +131,7 @@ def authority() -> trustme.CA:
 
 @pytest.fixture
 def tls_port(authority: trustme.CA) -> Iterator[int]:
-    """A server that speaks TLS, for 127.0.0.1, for one more day."""
+    """The port of a TLS server on 127.0.0.1 whose certificate expires tomorrow."""
 
     class Quiet(http.server.BaseHTTPRequestHandler):
         def log_message(self, *_: object) -> None:
@@ -153,36 +153,40 @@ def tls_port(authority: trustme.CA) -> Iterator[int]:
         thread.join()
 
 
-def test_tls_is_looked_into(authority: trustme.CA, tls_port: int, tmp_path: Path) -> None:
+def test_the_certificate_is_checked(authority: trustme.CA, tls_port: int, tmp_path: Path) -> None:
     url = f"https://127.0.0.1:{tls_port}"
     with pytest.raises(FailedError) as caught:
-        list(walk(ClientConfig("k", base_url=url), timeout=5.0))
+        list(check_route(ClientConfig("k", base_url=url), timeout=5.0))
     assert caught.value.finding.check == "TLS"
     assert "DATAART_HTTP_CA_FILE" in caught.value.finding.remedy
 
     ca_file = tmp_path / "ca.pem"
     authority.cert_pem.write_to_path(str(ca_file))
     trusting = ClientConfig("k", base_url=url, http=HTTPOptions(ca_file=ca_file))
-    found = {finding.check: finding for finding in walk(trusting, timeout=5.0)}
+    found = {finding.check: finding for finding in check_route(trusting, timeout=5.0)}
 
     assert found["TLS"].outcome is Outcome.WARNING
     assert found["TLS"].detail.endswith("the certificate is valid for 1 more days")
     assert found["clock"].outcome is Outcome.OK
 
 
-def test_a_plain_server_where_tls_is_expected_is_told(sink: SinkProcess) -> None:
+def test_a_server_without_tls_is_reported(sink: SinkProcess) -> None:
     with pytest.raises(FailedError) as caught:
-        list(walk(ClientConfig("k", base_url=sink.url.replace("http", "https", 1)), timeout=5.0))
+        list(
+            check_route(
+                ClientConfig("k", base_url=sink.url.replace("http", "https", 1)), timeout=5.0
+            )
+        )
 
     assert caught.value.finding.check == "TLS"
-    assert "does TLS run on this port?" in caught.value.finding.remedy
+    assert "check that this port uses TLS" in caught.value.finding.remedy
 
 
 @pytest.mark.parametrize(
     ("seconds", "outcome"),
     [(0, "ok"), (-4, "ok"), (8, "warning"), (-8, "warning"), (90, "failure"), (-90, "failure")],
 )
-def test_the_clock_is_compared_with_the_platforms(seconds: int, outcome: str) -> None:
+def test_the_clock_is_compared_with_that_of_the_platform(seconds: int, outcome: str) -> None:
     date = format_datetime(NOW + timedelta(seconds=seconds), usegmt=True)
 
     try:
@@ -196,12 +200,12 @@ def test_the_clock_is_compared_with_the_platforms(seconds: int, outcome: str) ->
 
 
 @pytest.mark.parametrize("date", [None, "yesterday"])
-def test_a_platform_that_does_not_tell_its_time_is_no_failure(date: str | None) -> None:
+def test_a_response_without_a_valid_date_is_not_a_failure(date: str | None) -> None:
     assert judge_clock(date, NOW).outcome is Outcome.SKIPPED
 
 
 def groups(root: Path, lines: str, **files: str) -> Path:
-    """A /proc and a /sys of control groups."""
+    """Create a directory with /proc and /sys of control groups."""
     (root / "proc/self").mkdir(parents=True)
     (root / "proc/self/cgroup").write_text(lines)
     for name, text in files.items():
@@ -211,7 +215,7 @@ def groups(root: Path, lines: str, **files: str) -> Path:
     return root
 
 
-def test_the_tightest_limit_of_all_control_groups_counts(tmp_path: Path) -> None:
+def test_the_tightest_limit_of_all_control_groups_is_used(tmp_path: Path) -> None:
     two = groups(
         tmp_path / "two",
         "0::/app/web\n",
@@ -236,7 +240,7 @@ def test_the_tightest_limit_of_all_control_groups_counts(tmp_path: Path) -> None
     assert memory_left(tmp_path / "macos") is None
 
 
-def test_a_buffer_that_does_not_fit_into_the_container_is_a_warning(tmp_path: Path) -> None:
+def test_a_buffer_larger_than_the_memory_left_is_a_warning(tmp_path: Path) -> None:
     limit, used = str(512 << 20), str(400 << 20)
     root = groups(tmp_path, "0::/\n", memory_max=limit, memory_current=used)
 
@@ -249,7 +253,7 @@ def test_a_buffer_that_does_not_fit_into_the_container_is_a_warning(tmp_path: Pa
     assert check_memory(small, root).outcome is Outcome.OK
 
 
-def test_descriptors_must_suffice_for_a_worker() -> None:
+def test_too_few_descriptors_for_a_worker_are_a_failure() -> None:
     assert check_descriptors(CONFIG, 1024).outcome is Outcome.OK
     with pytest.raises(FailedError) as caught:
         check_descriptors(ClientConfig("k", flush_num_workers=4096, flush_num_processes=2), 1024)
@@ -260,7 +264,7 @@ def spool_of(folder: Path) -> ClientConfig:
     return ClientConfig("k", spool_dir=folder, flush_buffer_size=4)
 
 
-def test_a_spool_is_tried_out_and_left_as_it_was(tmp_path: Path) -> None:
+def test_the_check_of_a_spool_leaves_nothing_behind(tmp_path: Path) -> None:
     folder = tmp_path / "spool"
 
     assert check_spool(spool_of(folder)).outcome is Outcome.OK
@@ -274,22 +278,22 @@ def test_a_spool_is_tried_out_and_left_as_it_was(tmp_path: Path) -> None:
     assert finding == Finding(
         "spool",
         Outcome.WARNING,
-        f"{folder}: writable; 1 requests were given up on",
+        f"{folder}: writable; 1 request has failed permanently",
         f"see dataart-mp spool ls {folder}",
     )
 
 
-def test_a_spool_that_cannot_be_used_is_told(tmp_path: Path) -> None:
+def test_an_unusable_spool_is_reported(tmp_path: Path) -> None:
     config = spool_of(tmp_path / "spool")
-    (tmp_path / "spool").touch()  # after it was looked at
+    (tmp_path / "spool").touch()  # after the configuration has checked it
     shared = tmp_path / "shared"
     shared.mkdir()
     shared.chmod(0o777)
 
-    for one, said in (
-        (config, "cannot be made"),
-        (spool_of(shared), "may be written to by others"),
+    for unusable, problem in (
+        (config, os.strerror(errno.EEXIST)),
+        (spool_of(shared), f"chmod 700 {shared}"),
     ):
         with pytest.raises(FailedError) as caught:
-            check_spool(one)
-        assert said in caught.value.finding.detail
+            check_spool(unusable)
+        assert problem in caught.value.finding.detail

@@ -1,4 +1,4 @@
-"""A line of input becomes an action, an identity, or a reason."""
+"""A line of JSON becomes an action or an identity, or is refused with a reason."""
 
 import pytest
 
@@ -13,12 +13,12 @@ def test_an_object_with_a_key_is_an_action() -> None:
     assert parse_event(line) == Action("play", "u", True, None, {"a": 1})
 
 
-def test_an_object_with_a_user_key_alone_is_an_identity() -> None:
+def test_an_object_without_a_key_is_an_identity() -> None:
     assert parse_event(b'{"user_key":"u","metadata":null}') == Identity("u", None)
 
 
 @pytest.mark.parametrize("kind", [b"action", b"identity"])
-def test_the_type_may_be_said(kind: bytes) -> None:
+def test_the_type_can_be_explicit(kind: bytes) -> None:
     key = b'"key":"play",' if kind == b"action" else b""
 
     event = parse_event(b'{"type":"%b",%b"user_key":"u"}' % (kind, key))
@@ -26,7 +26,7 @@ def test_the_type_may_be_said(kind: bytes) -> None:
     assert type(event).__name__.encode().lower() == kind
 
 
-def test_a_timestamp_is_kept_to_the_letter() -> None:
+def test_the_text_of_a_timestamp_is_kept() -> None:
     text = "2021-05-04T10:11:12.123456789+02:00"
     event = parse_event(b'{"key":"k","user_key":"u","timestamp":"%b"}' % text.encode())
 
@@ -45,24 +45,27 @@ def test_a_timestamp_is_kept_to_the_letter() -> None:
         (b'{"type":"action","user_key":"u"}', "key: is missing"),
         (b'{"type":"other","user_key":"u"}', 'type: must be "action" or "identity", not \'other\''),
         (b'{"type":["action"],"user_key":"u"}', 'type: must be "action" or "identity"'),
-        (b'{"key":"k","user_key":"u","when":1}', "unknown field: when; an action has key, "),
-        (b'{"user_key":"u","b":1,"a":1}', "unknown fields: a, b; an identity has user_key, "),
-        (b'{"type":"identity","key":"k","user_key":"u"}', "unknown field: key; an identity has "),
+        (b'{"key":"k","user_key":"u","when":1}', "'when' is not a field of an action; use key, "),
+        (b'{"user_key":"u","b":1,"a":1}', "'a', 'b' are not fields of an identity; use user_key, "),
+        (
+            b'{"type":"identity","key":"k","user_key":"u"}',
+            "'key' is not a field of an identity; use user_key, ",
+        ),
         (b'{"key":"k","user_key":"u","timestamp":17}', "timestamp: must be RFC 3339 text"),
     ],
 )
-def test_a_line_that_is_no_event_is_refused_with_the_reason(line: bytes, reason: str) -> None:
+def test_a_line_that_is_not_an_event_is_refused_with_the_reason(line: bytes, reason: str) -> None:
     with pytest.raises(EventError) as caught:
         parse_event(line)
 
     assert str(caught.value).startswith(reason)
 
 
-def test_an_event_hands_itself_to_a_client() -> None:
+def test_an_event_is_emitted_to_a_client() -> None:
     client = RecordingClient()
 
     for event in (Action("play", "u", False, None, {"song": 7}), Identity("u", {"plan": "free"})):
-        assert event.hand_to(client)
+        assert event.emit_to(client)
 
     assert [action.key for action in client.actions] == ["play"]
     assert [identity.metadata for identity in client.identities] == [{"plan": "free"}]

@@ -1,4 +1,4 @@
-"""What a terminal shows of the progress, and what a pipe does not."""
+"""The progress bar of `ship`, which only a terminal shows."""
 
 import re
 import subprocess
@@ -8,17 +8,17 @@ from dataart_mp.devsink import SinkProcess
 from tests.cli.terminal import FLIGHTS, SCRIPT, Tmux, needs_tmux, start_in_terminal
 from tests.support import wait_until
 
-# What moves the cursor, colours, and so on.
+# Escape sequences that move the cursor, set colours, and so on.
 _CONTROLS = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 _CTRL_C = b"\x03"
 
 
 def screen(shown: bytes) -> str:
-    """All that was ever shown, a line for each time that the bar was drawn."""
+    """Return all output without escape sequences, with one line for each drawing of the bar."""
     return _CONTROLS.sub("", shown.decode()).replace("\r", "\n")
 
 
-def test_a_bar_tells_how_far_it_has_come_and_leaves_the_output_alone(
+def test_a_bar_shows_the_progress_and_does_not_change_the_output(
     env: dict[str, str], tmp_path: Path
 ) -> None:
     output = tmp_path / "result"
@@ -33,7 +33,7 @@ def test_a_bar_tells_how_far_it_has_come_and_leaves_the_output_alone(
     assert output.read_text().startswith('{"exit_code": 0')
 
 
-def test_a_bad_line_stands_above_the_bar_on_a_line_of_its_own(
+def test_a_bad_line_is_reported_on_a_separate_line_above_the_bar(
     env: dict[str, str], tmp_path: Path
 ) -> None:
     events = tmp_path / "events"
@@ -47,7 +47,7 @@ def test_a_bad_line_stands_above_the_bar_on_a_line_of_its_own(
     assert "3,000 delivered" in screen(shown)
 
 
-def test_ctrl_c_at_the_keyboard_comes_to_an_orderly_end(
+def test_ctrl_c_at_the_keyboard_delivers_what_was_read(
     sink: SinkProcess, env: dict[str, str]
 ) -> None:
     process = start_in_terminal(f"(cat {FLIGHTS}; sleep 60) | {SCRIPT} ship -", env)
@@ -58,12 +58,12 @@ def test_ctrl_c_at_the_keyboard_comes_to_an_orderly_end(
     process.stdin.flush()
     shown, _ = process.communicate(timeout=30)
 
-    assert "stopping: what was read is being delivered" in screen(shown)
+    assert "stopping: delivering the events that were read" in screen(shown)
     assert "Delivered 3,000 of 3,000 events" in screen(shown)
     assert "Traceback" not in screen(shown)
 
 
-def test_no_bar_is_drawn_where_nobody_looks(env: dict[str, str]) -> None:
+def test_no_bar_is_drawn_outside_a_terminal(env: dict[str, str]) -> None:
     done = subprocess.run(
         [SCRIPT, "ship", FLIGHTS], env=env, capture_output=True, timeout=60, check=True
     )
@@ -73,7 +73,7 @@ def test_no_bar_is_drawn_where_nobody_looks(env: dict[str, str]) -> None:
 
 
 @needs_tmux
-def test_a_person_sees_the_time_left_stops_and_is_told_how_to_go_on(
+def test_the_bar_shows_the_time_left_and_after_ctrl_c_the_command_to_continue(
     sink: SinkProcess, env: dict[str, str], tmp_path: Path
 ) -> None:
     sink.set_faults({"kind": "latency", "seconds": 0.1})
@@ -85,11 +85,11 @@ def test_a_person_sees_the_time_left_stops_and_is_told_how_to_go_on(
             )
         )
         terminal.type("C-c")
-        wait_until(lambda: "to go on: dataart-mp ship --resume flights.jsonl" in terminal.screen)
+        wait_until(lambda: "to continue: dataart-mp ship --resume flights.jsonl" in terminal.screen)
         sink.clear_faults()
         terminal.type("clear; dataart-mp ship --resume flights.jsonl && echo $((40 + 2))", "Enter")
         wait_until(lambda: "\n42\n" in terminal.screen)
 
-        assert re.search(r"Went on after [\d,]+ lines\.\nDelivered ", terminal.screen)
+        assert re.search(r"Resumed after [\d,]+ lines\.\nDelivered ", terminal.screen)
     stats = sink.stats()
     assert stats["distinct_actions"] == stats["actions"] == 3000

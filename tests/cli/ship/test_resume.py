@@ -1,4 +1,4 @@
-"""`dataart-mp ship --resume`: what interrupted runs leave behind, and where the next one begins."""
+"""`dataart-mp ship --resume`: checkpoints of interrupted runs, and where the next run starts."""
 
 import contextlib
 import json
@@ -28,14 +28,14 @@ def running_sink() -> Iterator[SinkProcess]:
 
 @pytest.fixture
 def sink(running_sink: SinkProcess) -> SinkProcess:
-    """One for all these tests, emptied: each waits until nothing is under way any more."""
+    """The one sink of all these tests, emptied; each test waits until its requests have ended."""
     running_sink.reset()
     return running_sink
 
 
 @pytest.fixture
 def slow(sink: SinkProcess, env: dict[str, str]) -> dict[str, str]:
-    """So little room that `ship` is never far ahead of the platform, which takes its time."""
+    """An environment with a small buffer and a slow platform: `ship` is never far ahead of it."""
     sink.set_faults({"kind": "latency", "seconds": 0.06})
     return env | {"DATAART_FLUSH_BUFFER_SIZE": "4"}
 
@@ -62,13 +62,13 @@ def checkpoint_of(file: Path) -> Path:
 
 
 def lines_in(checkpoint: Path) -> int:
-    """How many lines of the one file are settled."""
+    """Return the number of settled lines of the only file."""
     files = json.loads(checkpoint.read_bytes())["files"]
     return sum(entry["lines"] for entry in files.values())
 
 
 def kill_with_workers(pid: int) -> None:
-    """As the end of a container does: the command and its worker processes, all by SIGKILL."""
+    """Kill the command and its worker processes with SIGKILL, as the end of a container does."""
     processes = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
     for process in processes:
         with contextlib.suppress(psutil.NoSuchProcess):
@@ -82,10 +82,10 @@ def test_after_ctrl_c_each_event_arrives_once(
     process = start("ship", file, env=slow)
     sink.wait_for(lambda stats: stats["actions"] >= 500)
     process.send_signal(signal.SIGINT)
-    _, told = process.communicate(timeout=30)
+    _, errors = process.communicate(timeout=30)
 
     assert process.returncode == 130
-    assert f"to go on: dataart-mp ship --resume {file}" in told.decode()
+    assert f"to continue: dataart-mp ship --resume {file}" in errors.decode()
     arrived = len(sink.ids())
     assert 500 <= arrived < EVENTS
     assert lines_in(checkpoint_of(file)) == arrived
@@ -99,7 +99,7 @@ def test_after_ctrl_c_each_event_arrives_once(
     assert sink.ids() == dict.fromkeys(range(EVENTS), 1)
 
 
-def test_after_kill_9_of_everything_nothing_is_skipped_and_little_comes_twice(
+def test_after_kill_9_of_all_processes_nothing_is_skipped_and_little_is_sent_twice(
     sink: SinkProcess, slow: dict[str, str], file: Path
 ) -> None:
     process = start("ship", file, env=slow)
@@ -117,11 +117,11 @@ def test_after_kill_9_of_everything_nothing_is_skipped_and_little_comes_twice(
     assert done.returncode == 0, done.stderr
     counts = sink.ids()
     assert counts.keys() == set(range(EVENTS))
-    doubles = {number for number, count in counts.items() if count > 1}
-    assert all(number >= settled for number in doubles if isinstance(number, int))
+    duplicates = {number for number, count in counts.items() if count > 1}
+    assert all(number >= settled for number in duplicates if isinstance(number, int))
 
 
-def test_a_second_run_at_the_same_time_is_refused_and_the_first_one_goes_on(
+def test_a_concurrent_run_is_refused_and_the_first_one_continues(
     sink: SinkProcess, slow: dict[str, str], file: Path
 ) -> None:
     process = start("ship", "--resume", file, env=slow)
@@ -136,7 +136,7 @@ def test_a_second_run_at_the_same_time_is_refused_and_the_first_one_goes_on(
     assert sorted(file.parent.iterdir()) == [file, checkpoint_of(file)], "no lock is left behind"
 
 
-def test_the_lock_of_a_run_that_was_killed_holds_up_nobody(
+def test_the_lock_of_a_killed_run_does_not_block_the_next(
     sink: SinkProcess, slow: dict[str, str], file: Path
 ) -> None:
     process = start("ship", "--resume", file, env=slow)
@@ -149,7 +149,7 @@ def test_the_lock_of_a_run_that_was_killed_holds_up_nobody(
     assert sorted(file.parent.iterdir()) == [file, checkpoint_of(file)]
 
 
-def test_a_bad_row_is_not_passed_though_others_events_are_accepted_from_the_spool(
+def test_a_checkpoint_stays_before_a_bad_row_when_parked_events_are_accepted_too(
     sink: SinkProcess, env: dict[str, str], file: Path, tmp_path: Path
 ) -> None:
     env = env | {"DATAART_SPOOL_DIR": str(tmp_path / "spool")}
@@ -159,12 +159,12 @@ def test_a_bad_row_is_not_passed_though_others_events_are_accepted_from_the_spoo
     assert run("ship", "--retries", 1, earlier, env=env).returncode == 1
     sink.set_faults({"kind": "latency", "seconds": 0.2})
     with file.open("ab") as stream:
-        stream.write(b"no event\n" + line(EVENTS + 100))
+        stream.write(b"not an event\n" + line(EVENTS + 100))
 
     done = run("ship", "--json", "--resume", file, env=env)
 
-    assert done.returncode in (1, 3), "all is settled, or some of those that were parked are not"
-    assert json.loads(done.stdout)["accepted"] > EVENTS, "of those that were parked, too"
+    assert done.returncode in (1, 3), "all are settled, or some of the parked events are not"
+    assert json.loads(done.stdout)["accepted"] > EVENTS, "the parked events are counted, too"
     assert lines_in(checkpoint_of(file)) <= EVENTS
 
 
@@ -180,7 +180,7 @@ def test_a_file_whose_last_line_had_no_end_may_grow(
     assert sink.ids() == {0: 1, 1: 1, 2: 1}
 
 
-def test_a_file_that_one_run_leaves_out_is_not_sent_again_by_the_next(
+def test_a_file_that_one_run_omits_is_not_sent_again_by_the_next(
     sink: SinkProcess, env: dict[str, str], tmp_path: Path
 ) -> None:
     first, second = tmp_path / "first.jsonl", tmp_path / "second.jsonl"
@@ -193,21 +193,21 @@ def test_a_file_that_one_run_leaves_out_is_not_sent_again_by_the_next(
 
 
 @pytest.mark.parametrize("option", ["--bad-rows", "--checkpoint"])
-def test_what_is_to_be_shipped_is_not_written_over(
+def test_an_input_file_is_not_overwritten(
     sink: SinkProcess, env: dict[str, str], file: Path, option: str
 ) -> None:
     before = file.read_bytes()
     done = run("ship", option, file.parent / "." / file.name, file, env=env)
     assert done.returncode == 2
-    assert f"{option}: {file} is to be shipped; name another file" in done.stderr
+    assert f"{option}: {file} is also an input file; name another file" in done.stderr
     assert file.read_bytes() == before
     assert not sink.ids()
 
 
-def test_with_a_spool_nothing_of_a_killed_pipe_is_lost(
+def test_with_a_spool_no_event_of_a_killed_pipe_is_lost(
     sink: SinkProcess, slow: dict[str, str], file: Path, tmp_path: Path
 ) -> None:
-    """Standard input cannot be read again: what was accepted is in the spool."""
+    """Standard input cannot be read again, but accepted events are in the spool."""
     spooled = slow | {"DATAART_SPOOL_DIR": str(tmp_path / "spool")}
     checkpoint = tmp_path / "checkpoint"
     process = start("ship", "--checkpoint", checkpoint, "-", env=spooled)
@@ -232,7 +232,7 @@ def test_with_a_spool_nothing_of_a_killed_pipe_is_lost(
     assert sink.ids() == dict.fromkeys(range(600), 1)
 
 
-def test_in_an_outage_it_stops_and_another_run_sends_what_was_not_taken(
+def test_in_an_outage_ship_stops_and_the_next_run_sends_the_rest(
     sink: SinkProcess, env: dict[str, str], file: Path
 ) -> None:
     env |= {"DATAART_FLUSH_BUFFER_SIZE": "4"}
@@ -245,14 +245,14 @@ def test_in_an_outage_it_stops_and_another_run_sends_what_was_not_taken(
     assert result["complete"] is False
     assert result["delivered"] == 0
     assert result["lines"] < EVENTS
-    assert "stopped: the platform does not take the events" in done.stderr
+    assert "stopped: the platform does not accept the events" in done.stderr
     sink.clear_faults()
 
     assert run("ship", "--resume", file, env=env).returncode == 0
     assert sink.ids() == dict.fromkeys(range(EVENTS), 1)
 
 
-def test_it_goes_on_when_the_bad_line_is_mended_and_when_the_file_has_grown(
+def test_ship_resumes_when_a_bad_line_is_fixed_and_when_the_file_has_grown(
     sink: SinkProcess, env: dict[str, str], file: Path
 ) -> None:
     file.write_bytes(line(0) + b"?\n" + line(2))
@@ -260,18 +260,18 @@ def test_it_goes_on_when_the_bad_line_is_mended_and_when_the_file_has_grown(
     assert lines_in(checkpoint_of(file)) == 1
     file.write_bytes(line(0) + line(1) + line(2))
 
-    mended = run("ship", "--resume", file, env=env)
+    fixed = run("ship", "--resume", file, env=env)
     with file.open("ab") as stream:
         stream.write(line(3))
     grown = run("ship", "--resume", file, env=env)
 
-    assert mended.returncode == grown.returncode == 0, mended.stderr + grown.stderr
-    assert mended.stdout.startswith("Went on after 1 lines.\nDelivered 2 of 2 events")
-    assert grown.stdout.startswith("Went on after 3 lines.\nDelivered 1 of 1 events")
+    assert fixed.returncode == grown.returncode == 0, fixed.stderr + grown.stderr
+    assert fixed.stdout.startswith("Resumed after 1 lines.\nDelivered 2 of 2 events")
+    assert grown.stdout.startswith("Resumed after 3 lines.\nDelivered 1 of 1 events")
     assert sink.ids() == dict.fromkeys(range(4), 1)
 
 
-def test_a_checkpoint_is_passed_over_neither_in_silence_nor_for_another_platform(
+def test_a_checkpoint_is_neither_ignored_silently_nor_used_for_another_platform(
     file: Path,
 ) -> None:
     def plan(base_url: str = "http://a", *, resume: bool = False, restart: bool = False) -> Any:
@@ -283,9 +283,11 @@ def test_a_checkpoint_is_passed_over_neither_in_silence_nor_for_another_platform
     path = checkpoint_of(file)
     Checkpoint("http://a", reached).write(path)
 
-    with pytest.raises(CheckpointError, match="go on by --resume, or begin anew by --restart"):
+    with pytest.raises(
+        CheckpointError, match="continue with --resume, or start over with --restart"
+    ):
         plan()
-    with pytest.raises(CheckpointError, match="was shipped to http://a, not to http://b"):
+    with pytest.raises(CheckpointError, match="shipped to http://a, not to http://b"):
         plan("http://b", resume=True)
     assert plan(resume=True) == Resumption(path=path, start=reached, stays=True)
     assert plan(restart=True) == Resumption(path=path, start={}, stays=False)
@@ -297,23 +299,23 @@ def test_a_checkpoint_is_passed_over_neither_in_silence_nor_for_another_platform
 @pytest.mark.parametrize(
     "content", ["", "{}", '{"version": 1, "files": []}', "\0", '{"version": 2}']
 )
-def test_a_file_that_is_no_checkpoint_is_told(tmp_path: Path, content: str) -> None:
+def test_a_file_that_is_not_a_checkpoint_is_reported(tmp_path: Path, content: str) -> None:
     file = tmp_path / "checkpoint"
     file.write_text(content)
 
-    with pytest.raises(CheckpointError, match=r"remove it to begin anew|upgrade"):
+    with pytest.raises(CheckpointError, match=r"remove it to ship from the start|upgrade"):
         Checkpoint.read(file)
 
 
-def test_pipes_need_a_checkpoint_with_a_name(tmp_path: Path) -> None:
+def test_pipes_need_an_explicit_checkpoint(tmp_path: Path) -> None:
     options: Any = {"checkpoint": None, "resume": False, "restart": False}
 
     assert Resumption.plan(["-"], "http://a", **options).path is None
-    with pytest.raises(CheckpointError, match="name one by --checkpoint FILE"):
+    with pytest.raises(CheckpointError, match="set one with --checkpoint FILE"):
         Resumption.plan(["-"], "http://a", **{**options, "resume": True})
 
 
-def test_positions_are_those_of_files_wherever_the_next_run_is_started(
+def test_positions_belong_to_absolute_paths(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     checkpoint = tmp_path / "checkpoint"
@@ -321,7 +323,7 @@ def test_positions_are_those_of_files_wherever_the_next_run_is_started(
     files = [str(tmp_path / name) for name in ("a", "b")]
     first = Resumption.plan(files, "http://a", **options)
     reached = {files[0]: Position(7, 1), files[1]: Position(3, 2)}
-    Checkpoint("http://a", first.keyed(reached)).write(checkpoint)
+    Checkpoint("http://a", first.by_path(reached)).write(checkpoint)
     monkeypatch.chdir(tmp_path)
 
     assert Resumption.plan(["b", "c"], "http://a", **options).start == {"b": Position(3, 2)}

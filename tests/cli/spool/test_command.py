@@ -1,4 +1,4 @@
-"""`dataart-mp spool`: dead letters as an operator sees them, while clients run."""
+"""`dataart-mp spool`: inspects and resends dead letters while clients run."""
 
 import json
 from collections.abc import Callable
@@ -15,7 +15,7 @@ Configure = Callable[..., ClientConfig]
 
 @pytest.fixture
 def spool_dir(config: Configure, sink: SinkProcess, tmp_path: Path) -> Path:
-    """A spool of a client that has given up on three events in two requests."""
+    """The spool of a client with three rejected events in two requests."""
     folder = tmp_path / "spool"
     sink.set_faults({"kind": "refuse", "match": {"metadata": {"_id": 1}}, "status": 422})
     settings = {"spool_dir": folder, "max_request_bytes": 4096, "flush_buffer_size": 8}
@@ -41,17 +41,17 @@ def listed(spool_dir: Path) -> list[dict[str, object]]:
     return rows
 
 
-def test_what_was_given_up_on_is_listed_with_its_reason(spool_dir: Path) -> None:
+def test_rejected_events_are_listed_with_their_reason(spool_dir: Path) -> None:
     rows = listed(spool_dir)
-    told = [(row["events"], row["reason"], row["status"]) for row in rows]
-    assert told == [(1, "rejected", 422), (2, "rejected", 409)]
-    for_people = run("spool", "ls", spool_dir).stdout.splitlines()
-    assert for_people[0].startswith(str(rows[0]["name"]))
-    assert for_people[0].endswith("1 action  rejected, status 422")
-    assert for_people[-1] == "3 events in 2 requests."
+    reasons = [(row["events"], row["reason"], row["status"]) for row in rows]
+    assert reasons == [(1, "rejected", 422), (2, "rejected", 409)]
+    text = run("spool", "ls", spool_dir).stdout.splitlines()
+    assert text[0].startswith(str(rows[0]["name"]))
+    assert text[0].endswith("1 action  rejected, status 422")
+    assert text[-1] == "3 events in 2 requests."
 
 
-def test_what_is_parked_is_told(config: Configure, sink: SinkProcess, tmp_path: Path) -> None:
+def test_parked_events_are_counted(config: Configure, sink: SinkProcess, tmp_path: Path) -> None:
     folder = tmp_path / "outage"
     sink.set_faults({"kind": "status", "status": 503})
     settings = {"spool_dir": folder, "max_request_bytes": 4096, "flush_buffer_size": 8}
@@ -59,21 +59,21 @@ def test_what_is_parked_is_told(config: Configure, sink: SinkProcess, tmp_path: 
         client.emit_action("play", "ann")
         client.identify("ann")
         assert client.flush(20) == 0
-        told = json.loads(run("spool", "ls", "--json", folder).stdout)["parked"]
-        assert (told["events"], told["requests"]) == (2, 2)
-        for_people = run("spool", "ls", folder).stdout.splitlines()
-        assert for_people[0] == "0 events in 0 requests."
-        assert for_people[1].startswith(f"Parked since {told['since']}: 2 events in 2 requests")
+        parked = json.loads(run("spool", "ls", "--json", folder).stdout)["parked"]
+        assert (parked["events"], parked["requests"]) == (2, 2)
+        text = run("spool", "ls", folder).stdout.splitlines()
+        assert text[0] == "0 events in 0 requests."
+        assert text[1].startswith(f"Parked since {parked['since']}: 2 events in 2 requests")
         sink.clear_faults()
     broken = tmp_path / "broken"
     broken.mkdir()
     (broken / "parked.db").write_bytes(b"x" * 5000)
     done = run("spool", "ls", broken)
     assert done.returncode == 1
-    assert "what is parked cannot be read: file is not a database" in done.stderr
+    assert "parked batches cannot be read: file is not a database" in done.stderr
 
 
-def test_events_are_shown_as_json_lines(spool_dir: Path) -> None:
+def test_dead_letters_are_shown_as_json_lines(spool_dir: Path) -> None:
     shown = [json.loads(line) for line in run("spool", "show", spool_dir).stdout.splitlines()]
     assert [letter["event"]["metadata"]["_id"] for letter in shown] == [1, 4, 5]
     (name,) = (str(row["name"]) for row in listed(spool_dir) if row["events"] == 1)
@@ -81,7 +81,7 @@ def test_events_are_shown_as_json_lines(spool_dir: Path) -> None:
     assert json.loads(letter)["event"]["metadata"] == {"_id": 1}
 
 
-def test_what_is_replayed_arrives_as_it_was_and_is_removed(
+def test_replayed_events_arrive_unchanged_and_are_removed(
     spool_dir: Path, sink: SinkProcess, env: dict[str, str]
 ) -> None:
     timestamps = {
@@ -97,7 +97,7 @@ def test_what_is_replayed_arrives_as_it_was_and_is_removed(
     assert listed(spool_dir) == []
 
 
-def test_what_is_refused_again_stays(
+def test_events_that_are_rejected_again_stay(
     spool_dir: Path, sink: SinkProcess, env: dict[str, str]
 ) -> None:
     sink.set_faults({"kind": "refuse", "match": {"metadata": {"_id": 1}}, "status": 422})
@@ -107,7 +107,7 @@ def test_what_is_refused_again_stays(
     assert [row["status"] for row in listed(spool_dir)] == [422]
 
 
-def test_letters_that_somebody_has_broken_are_told_and_kept(
+def test_edited_letters_that_are_invalid_are_reported_and_kept(
     spool_dir: Path, sink: SinkProcess, env: dict[str, str]
 ) -> None:
     broken = spool_dir / "dead" / f"{listed(spool_dir)[0]['name']}.jsonl"
@@ -120,13 +120,13 @@ def test_letters_that_somebody_has_broken_are_told_and_kept(
 
 
 def letters_of(*events: dict[str, object]) -> str:
-    """The text of a file of dead letters."""
+    """Return the content of a file of dead letters."""
     return "".join(json.dumps({"event": event}) + "\n" for event in events)
 
 
 @pytest.fixture
 def dead(tmp_path: Path) -> Path:
-    """The folder of dead letters of a spool in `tmp_path`."""
+    """The directory of dead letters of a spool in `tmp_path`."""
     folder = tmp_path / "dead"
     folder.mkdir()
     return folder
@@ -137,7 +137,7 @@ def action(number: int, key: str = "play") -> dict[str, object]:
 
 
 @pytest.mark.parametrize("bad", [action(2, key=""), {**action(2), "metadata": {"x": "y" * 5000}}])
-def test_a_bad_event_holds_back_its_own_batch_and_no_other_is_sent_twice(
+def test_a_bad_event_holds_back_only_its_batch_and_no_event_is_sent_twice(
     dead: Path, sink: SinkProcess, env: dict[str, str], bad: dict[str, object]
 ) -> None:
     (dead / "a.jsonl").write_text(letters_of(action(1), bad))
@@ -159,23 +159,23 @@ TRUNCATED = '{"time": "2021-05-04T10:1'
 
 
 @pytest.mark.parametrize("text", [TRUNCATED, "[1]\n", "{}\n", "[" * 100_000, "\xff\n"])
-def test_damaged_letters_are_told_and_hide_no_others(dead: Path, text: str) -> None:
+def test_damaged_letters_are_reported_and_the_others_shown(dead: Path, text: str) -> None:
     damaged = dead / "a.jsonl"
     damaged.write_text(text, encoding="latin-1")
     (dead / "b.jsonl").write_text(letters_of(action(1)))
 
-    for_people = run("spool", "ls", dead.parent)
+    listing = run("spool", "ls", dead.parent)
     shown = run("spool", "show", dead.parent)
 
-    assert for_people.returncode == 0
-    assert f"a  damaged: {damaged}: line 1 " in for_people.stdout
-    assert for_people.stdout.endswith("2 events in 2 requests.\n")
-    told = {row["name"]: row["damaged"] for row in listed(dead.parent)}
-    assert str(told["a"]).endswith("mend it, or remove it: dataart-mp spool purge DIR a")
-    assert told["b"] is None
+    assert listing.returncode == 0
+    assert f"a  damaged: {damaged}: line 1 " in listing.stdout
+    assert listing.stdout.endswith("2 events in 2 requests.\n")
+    damage = {row["name"]: row["damaged"] for row in listed(dead.parent)}
+    assert str(damage["a"]).endswith(": dataart-mp spool purge DIR a")
+    assert damage["b"] is None
     assert shown.returncode == 3
     assert json.loads(shown.stdout)["event"] == action(1)
-    assert shown.stderr == f"dataart-mp: {told['a']}\n"
+    assert shown.stderr == f"dataart-mp: {damage['a']}\n"
 
 
 @pytest.mark.parametrize("which", ["a", "--all"])
@@ -186,7 +186,7 @@ def test_damaged_letters_can_be_purged(dead: Path, which: str) -> None:
     assert list(dead.iterdir()) == []
 
 
-def test_damaged_letters_are_told_and_kept_by_a_replay_that_sends_the_others(
+def test_a_replay_reports_and_keeps_damaged_letters_and_sends_the_others(
     dead: Path, sink: SinkProcess, env: dict[str, str]
 ) -> None:
     (dead / "a.jsonl").write_text(letters_of(action(1)) + TRUNCATED)
@@ -201,12 +201,12 @@ def test_damaged_letters_are_told_and_kept_by_a_replay_that_sends_the_others(
     assert sink.ids() == {3: 1}
 
 
-def test_purging_wants_to_be_told_what(spool_dir: Path) -> None:
+def test_purge_requires_names_or_all(spool_dir: Path) -> None:
     assert run("spool", "purge", spool_dir).returncode == 2
     name = str(listed(spool_dir)[0]["name"])
     assert run("spool", "purge", spool_dir, name).stdout == "Removed 1 event.\n"
     again = run("spool", "purge", spool_dir, name)
     assert again.returncode == 2
-    assert f"no letters of the name {name}" in again.stderr
+    assert f"no dead letters named {name}" in again.stderr
     assert run("spool", "purge", spool_dir, "--all").stdout == "Removed 2 events.\n"
     assert listed(spool_dir) == []
