@@ -1,4 +1,4 @@
-"""`dataart-mp demo`: ships flights to a sink that fails meanwhile, and audits what arrives.
+"""`dataart-mp demo`: ships flights to a sink that fails midway, and audits what arrives.
 
 command     the options, and the choice of flights
 trial       the run: client, sink and injected faults

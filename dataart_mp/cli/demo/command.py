@@ -106,7 +106,7 @@ def demo(
     as_json: bool,
     **settings: int | None,
 ) -> None:
-    """Ship a year of flights to a local sink that fails meanwhile, and audit what arrives.
+    """Ship a year of flights to a local sink that fails midway, and audit what arrives.
 
     336,776 real flights (see `dataart-mp flights`) go through the client and its worker processes
     to a sink in a separate process. After a third of them, the sink responds with status 503 for a

@@ -1,4 +1,4 @@
-"""The demo's run: flights go through a real client to a real sink that fails meanwhile.
+"""The demo's run: flights go through a real client to a real sink that fails midway.
 
 |── a third of the flights ──|─ outage: 503 for some seconds ─|─ responses lost ─|── the rest ──|
 """
@@ -24,7 +24,7 @@ _RETRIES: Final = 10  # 0.5 s + 1 s + … + 5 s: 27 s in all
 
 
 class Trial:
-    """Ships flights to a sink of its own, makes the sink fail meanwhile, and audits the arrivals.
+    """Starts a sink, ships flights to it, makes it fail midway, and audits the arrivals.
 
     Args:
         flights: The flights to ship.

@@ -17,7 +17,7 @@ from dataart_mp.cli.spool.replay import Replay
 from dataart_mp.dead_letters import DamagedLettersError, DeadLetters, Letters
 
 _EPILOG: Final = """\b
-Example:
+Examples:
   dataart-mp spool ls /var/lib/app/spool
   dataart-mp spool show /var/lib/app/spool | jq .event.user_key
   dataart-mp spool replay /var/lib/app/spool

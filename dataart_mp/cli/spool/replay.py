@@ -15,7 +15,7 @@ class Replay:
     """Sends dead letters again, batch by batch, and removes those that are delivered.
 
     Attributes:
-        client: The client that sends them; it must have no other use meanwhile, and no spool.
+        client: The client that sends them; it has no spool, and no other use during the replay.
         checker: Refuses the same events as the client, and sends nothing.
         delivered: Number of events that were delivered.
         kept: Number of events that were not, or whose batch was not delivered completely; their
