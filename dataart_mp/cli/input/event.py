@@ -131,7 +131,7 @@ def _unknown_fields(kind: type[Action | Identity], unknown: set[str]) -> EventEr
     article = "an action" if kind is Action else "an identity"
     are_not = "is not a field of" if len(unknown) == 1 else "are not fields of"
     known = ", ".join(kind._fields)
-    return EventError(f"{names} {are_not} {article}; use {known}, and metadata for all else")
+    return EventError(f"{names} {are_not} {article}; its fields are {known}")
 
 
 def _check_timestamp(value: object) -> None:

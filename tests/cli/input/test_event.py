@@ -45,11 +45,17 @@ def test_the_text_of_a_timestamp_is_kept() -> None:
         (b'{"type":"action","user_key":"u"}', "key: is missing"),
         (b'{"type":"other","user_key":"u"}', 'type: must be "action" or "identity", not \'other\''),
         (b'{"type":["action"],"user_key":"u"}', 'type: must be "action" or "identity"'),
-        (b'{"key":"k","user_key":"u","when":1}', "'when' is not a field of an action; use key, "),
-        (b'{"user_key":"u","b":1,"a":1}', "'a', 'b' are not fields of an identity; use user_key, "),
+        (
+            b'{"key":"k","user_key":"u","when":1}',
+            "'when' is not a field of an action; its fields are key, ",
+        ),
+        (
+            b'{"user_key":"u","b":1,"a":1}',
+            "'a', 'b' are not fields of an identity; its fields are user_key, ",
+        ),
         (
             b'{"type":"identity","key":"k","user_key":"u"}',
-            "'key' is not a field of an identity; use user_key, ",
+            "'key' is not a field of an identity; its fields are user_key, ",
         ),
         (b'{"key":"k","user_key":"u","timestamp":17}', "timestamp: must be RFC 3339 text"),
     ],
