@@ -81,4 +81,4 @@ class Report:
         if self.audit.faults:
             yield from (f"FAILED: {fault}" for fault in self.audit.faults)
         else:
-            yield "PASSED: all flights arrived; no unexplained duplicates"
+            yield "PASSED: all flights arrived; no unexplained duplicates."

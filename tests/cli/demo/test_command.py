@@ -54,7 +54,7 @@ def test_the_text_output_is_a_table_and_a_verdict() -> None:
     assert lines[0].split() == ["shipped", "arrived", "distinct"]
     assert lines[3].split() == ["total", "3,000", "3,000", "3,000"]
     assert "Client      accepted 3000 = delivered 3000 | requests 150, retries 0" in done.stdout
-    assert lines[-1] == "PASSED: all flights arrived; no unexplained duplicates"
+    assert lines[-1] == "PASSED: all flights arrived; no unexplained duplicates."
     assert "3,000 delivered" in done.stderr
 
 
