@@ -2,7 +2,6 @@
 
 # ruff: noqa: RUF009 - a Setting is no default but the descriptor itself, made once
 
-import importlib.util
 import re
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, field
@@ -20,6 +19,7 @@ from dataart_mp.config.checks import (
 )
 from dataart_mp.config.setting import MASK, Setting, config_error, masked_repr, secret_error
 from dataart_mp.config.url import masked_url, proxy_url
+from dataart_mp.config.zstd import zstd_module
 
 Compression = Literal["gzip", "zstd"]
 OptionalCompression = Setting[Compression | None, Compression | None]
@@ -42,23 +42,11 @@ def _compression(field: str, value: object) -> Compression:
     if value == "gzip":
         return "gzip"
     if value == "zstd":
-        if _has_zstd():
+        if zstd_module() is not None:
             return "zstd"
         remedy = 'needs Python 3.14, or `pip install "dataart-mp[zstd]"`; or use "gzip"'
         raise config_error(field, value, remedy)
     raise config_error(field, value, 'must be None, "gzip" or "zstd"')
-
-
-def _has_zstd() -> bool:
-    # _zstd: what compression.zstd of Python 3.14 stands on, when it was built with it.
-    return importlib.util.find_spec("_zstd") is not None or _has_backport()
-
-
-def _has_backport() -> bool:
-    try:
-        return importlib.util.find_spec("backports.zstd") is not None
-    except ModuleNotFoundError:  # there is not even a package `backports`
-        return False
 
 
 def _password(field: str, value: object) -> str:
