@@ -283,7 +283,7 @@ def test_on_a_full_disk_what_cannot_be_parked_stays_in_memory_until_there_is_roo
         sink.wait_for(lambda stats: stats["distinct_ids"] == accepted - 1)
         told, log = process.communicate(timeout=30)
     assert f"= delivered {accepted} + dropped (buffer full)" in told
-    assert "spool: what is parked cannot be written" in log
+    assert "spool: parked batches cannot be written" in log
 
 
 UNHURT = """

@@ -16,8 +16,9 @@ from dataart_mp.spool.ownership import Ownership
 from dataart_mp.spool.parked_batch import LONGEST_REST, Parcel
 from dataart_mp.spool.parking_lot import ParkingLot
 from dataart_mp.stats import Stats
-from dataart_mp.worker.batch import as_cut
+from dataart_mp.worker.batch import unsent
 from dataart_mp.worker.parker import Parker
+from dataart_mp.worker.parking import NotParked
 from dataart_mp.worker.reporter import Reporter
 from dataart_mp.worker.retry_outcome import Parked, Postponed
 from tests.queue.deaths import TEARS, Tear, at_every_step, nothing
@@ -52,7 +53,7 @@ class Attendant:
         self.parker = Parker(queue, self.lot, self.reporter, ratio=0.0)
 
     def park(self, frame: Frame) -> object:
-        batches = as_cut(frame, self.parker.key(frame))[::-1]
+        batches = unsent(frame, self.parker.key(frame))
         return self.parker.park(frame, batches, "for the test")
 
     def park_all(self) -> None:
@@ -513,7 +514,7 @@ def test_what_has_no_room_can_be_sent(attendant: Callable[..., Attendant]) -> No
         work = attendant(queue, max_bytes=WIDE)
         queue.append(record(0, WIDE))
         (frame,) = claim_all(queue)
-        assert work.park(frame) is None
+        assert work.park(frame) == NotParked("spool full")
         assert not frame.may_be_parked
         frame.hand_back()
         assert work.deliver() == [0]

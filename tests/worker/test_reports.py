@@ -1,4 +1,4 @@
-"""Reports reach the application whole or not at all, and never hold up who writes them."""
+"""Reports reach the application complete or not at all, and never hold up a worker."""
 
 import json
 import logging
@@ -74,7 +74,7 @@ def give_up(reporter: Reporter, *keys: str, reason: str = "rejected") -> None:
     reporter.gave_up(reason, actions(*keys), Response(400, "bad\nkey ü"), 2)
 
 
-# What arrives
+# Contents
 
 
 def test_a_failure_arrives_with_its_records_decoded(reporter: Reporter, listen: Any) -> None:
@@ -100,7 +100,7 @@ def test_a_failed_identity_arrives_as_one(reporter: Reporter, listen: Any) -> No
     assert failures[0].status is None
 
 
-def test_records_stay_with_the_worker_when_nobody_wants_them(arena: Arena, wiring: Wiring) -> None:
+def test_records_are_not_reported_without_a_callback(arena: Arena, wiring: Wiring) -> None:
     """They may be personal data, and large."""
     give_up(Reporter(arena, wiring.report, with_records=False), "secret")
     text = os.read(wiring.report_end, 65536)
@@ -108,7 +108,7 @@ def test_records_stay_with_the_worker_when_nobody_wants_them(arena: Arena, wirin
     assert json.loads(text)["count"] == 1
 
 
-def test_the_log_tells_what_was_given_up_with_or_without_a_callback(
+def test_failures_are_logged_with_or_without_a_callback(
     reporter: Reporter, listen: Any, log: Callable[[], list[str]]
 ) -> None:
     listen(None)
@@ -117,7 +117,7 @@ def test_the_log_tells_what_was_given_up_with_or_without_a_callback(
     assert log()[0].startswith("2 records not delivered: rejected, status 400, 'bad")
 
 
-def test_the_log_is_not_flooded_and_forgets_no_record(
+def test_the_log_is_throttled_and_counts_every_record(
     reporter: Reporter, listen: Any, log: Callable[[], list[str]]
 ) -> None:
     listener = listen(None)
@@ -129,7 +129,7 @@ def test_the_log_is_not_flooded_and_forgets_no_record(
     assert sum(counts) == 500
 
 
-def test_an_outage_and_a_crash_are_told(
+def test_an_outage_and_a_crash_are_logged(
     reporter: Reporter, listen: Any, log: Callable[[], list[str]]
 ) -> None:
     listen(None)
@@ -143,7 +143,7 @@ def test_an_outage_and_a_crash_are_told(
     ]
 
 
-def test_what_on_failure_raises_harms_no_later_report(
+def test_an_error_in_on_failure_does_not_affect_later_reports(
     reporter: Reporter, listen: Any, log: Callable[[], list[str]]
 ) -> None:
     seen: list[str] = []
@@ -159,7 +159,7 @@ def test_what_on_failure_raises_harms_no_later_report(
     assert sum("on_failure raised" in line for line in log()) >= 2
 
 
-def test_stop_hears_all_that_was_said_before(reporter: Reporter, listen: Any) -> None:
+def test_stop_reads_every_report_written_before(reporter: Reporter, listen: Any) -> None:
     failures: list[Failure] = []
     listener = listen(failures.append)
     for number in range(200):
@@ -172,7 +172,7 @@ def test_stop_hears_all_that_was_said_before(reporter: Reporter, listen: Any) ->
 
 
 @pytest.mark.parametrize("torn_at", [1, 2, 20, 100, -2])
-def test_a_report_torn_by_a_death_spoils_none_but_itself(
+def test_a_report_cut_off_by_a_death_affects_no_other(
     reporter: Reporter, wiring: Wiring, listen: Any, torn_at: int, log: Callable[[], list[str]]
 ) -> None:
     failures: list[Failure] = []
@@ -189,7 +189,7 @@ def test_a_report_torn_by_a_death_spoils_none_but_itself(
     assert all("torn" in line or "not delivered" in line for line in log())
 
 
-def test_a_report_that_lacks_only_its_newline_counts(
+def test_a_report_without_its_newline_counts(
     reporter: Reporter, wiring: Wiring, listen: Any
 ) -> None:
     failures: list[Failure] = []
@@ -218,8 +218,10 @@ for number in range(30):
 """
 
 
-def test_reports_of_many_processes_never_mix(arena: Arena, wiring: Wiring, listen: Any) -> None:
-    """Each is longer than what a pipe takes in one piece."""
+def test_reports_of_many_processes_are_not_interleaved(
+    arena: Arena, wiring: Wiring, listen: Any
+) -> None:
+    """Each is longer than what a pipe accepts in one write."""
     failures: list[Failure] = []
     listener = listen(failures.append)
     writers = [
@@ -235,7 +237,7 @@ def test_reports_of_many_processes_never_mix(arena: Arena, wiring: Wiring, liste
     assert sorted(keys) == sorted(f"{name}-{number}" for name in "abc" for number in range(30))
 
 
-def test_reports_of_many_threads_never_mix(reporter: Reporter, listen: Any) -> None:
+def test_reports_of_many_threads_are_not_interleaved(reporter: Reporter, listen: Any) -> None:
     failures: list[Failure] = []
     listener = listen(failures.append)
 
@@ -252,10 +254,10 @@ def test_reports_of_many_threads_never_mix(reporter: Reporter, listen: Any) -> N
     assert len({failure.records[0]["key"] for failure in failures}) == 80
 
 
-# Nobody reads
+# Without a reader
 
 
-def test_a_full_pipe_holds_a_worker_up_once_and_then_not_for_a_while(
+def test_a_full_pipe_holds_up_a_worker_once_and_then_not_for_a_while(
     reporter: Reporter, wiring: Wiring, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(report_module, "_PATIENCE_SECONDS", 0.2)
@@ -272,10 +274,10 @@ def test_a_full_pipe_holds_a_worker_up_once_and_then_not_for_a_while(
     assert b"heard" in os.read(wiring.report_end, 1 << 20)
 
 
-def test_the_first_report_that_is_read_again_is_whole(
+def test_the_first_report_after_a_full_pipe_is_complete(
     reporter: Reporter, wiring: Wiring, listen: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The one that did not fit stands torn before it."""
+    """The report that did not fit precedes it, cut off."""
     monkeypatch.setattr(report_module, "_PATIENCE_SECONDS", 0.05)
     failures: list[Failure] = []
     for _ in range(30):
@@ -287,8 +289,10 @@ def test_the_first_report_that_is_read_again_is_whole(
     wait_until(lambda: failures[-1].records[0]["key"] == "heard")
 
 
-def test_a_reader_that_is_gone_costs_no_time_and_no_worker(arena: Arena, wiring: Wiring) -> None:
-    """The application was killed, and its workers deliver what it has left."""
+def test_a_worker_continues_without_delay_when_the_reader_is_gone(
+    arena: Arena, wiring: Wiring
+) -> None:
+    """The application was killed, and its workers deliver what is left."""
     wiring.stop_reading()
     reporter = Reporter(arena, wiring.report, with_records=True)
     started = time.monotonic()
@@ -297,7 +301,7 @@ def test_a_reader_that_is_gone_costs_no_time_and_no_worker(arena: Arena, wiring:
     assert time.monotonic() - started < 1
 
 
-def test_a_writer_that_hangs_in_the_middle_holds_others_up_for_no_longer_than_patience(
+def test_a_writer_that_hangs_holds_up_others_for_at_most_the_timeout(
     reporter: Reporter, arena: Arena, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(report_module, "_PATIENCE_SECONDS", 0.2)
