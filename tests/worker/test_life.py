@@ -1,4 +1,4 @@
-"""A worker works as long as somebody may need it, delivers what is left, and goes."""
+"""A worker works as long as a process may emit, then delivers what is left, and ends."""
 
 import contextlib
 import os
@@ -15,7 +15,7 @@ import pytest
 from dataart_mp import ClientConfig
 from dataart_mp.devsink.process import SinkProcess
 from dataart_mp.queue.arena import FILLING, READY, SENDING, WAITING
-from dataart_mp.worker.backoff import Backoff
+from dataart_mp.worker.parking import NoParking
 from dataart_mp.worker.reporter import Reporter
 from dataart_mp.worker.worker import Worker
 from tests.support import wait_until
@@ -27,7 +27,7 @@ MakeCrew = Callable[..., Crew]
 
 @pytest.fixture
 def crew(platform: SinkProcess) -> Iterator[MakeCrew]:
-    """A crew whose workers are there."""
+    """Makes crews whose workers are ready."""
     crews: list[Crew] = []
 
     def make(**settings: Any) -> Crew:
@@ -46,9 +46,21 @@ def crew(platform: SinkProcess) -> Iterator[MakeCrew]:
         made.close()
 
 
-def leave(crew: Crew) -> None:
-    """Die, as far as workers can tell: nothing is closed, but no producer is left."""
+def die(crew: Crew) -> None:
+    """Die, as workers see it: the client is not closed, but no producer is left."""
     crew.wiring.close_life()
+
+
+def two_workers(crew: MakeCrew, platform: SinkProcess) -> Crew:
+    """Make a crew of two workers with one sender each, whose requests hang."""
+    platform.set_faults({"kind": "hang"})
+    return crew(flush_num_processes=2, flush_num_workers=2)
+
+
+def kill_first(crew: Crew) -> None:
+    victim, *_ = crew.places
+    assert victim is not None
+    os.kill(victim, signal.SIGKILL)
 
 
 def worker_of(crew: Crew) -> int:
@@ -61,21 +73,21 @@ def states(crew: Crew, state: int) -> list[int]:
     return crew.queue.arena.all_in(state)
 
 
-# Staying
+# Running
 
 
-def test_it_stays_while_a_producer_lives_though_there_is_nothing_to_do(crew: MakeCrew) -> None:
+def test_a_worker_runs_while_a_producer_lives_even_without_work(crew: MakeCrew) -> None:
     work = crew()
     worker = worker_of(work)
-    time.sleep(1.2)  # more than one look
+    time.sleep(1.2)  # more than one check
     assert not gone(worker)
     assert psutil.Process(worker).cpu_times().user < 1
 
 
-def test_it_stays_while_any_process_holds_the_pipe_of_life(
+def test_a_worker_runs_while_any_process_holds_the_life_pipe(
     crew: MakeCrew, platform: SinkProcess
 ) -> None:
-    """A forked child may emit when its parent is dead."""
+    """A forked child may emit after its parent has died."""
     work = crew()
     worker = worker_of(work)
     child = subprocess.Popen(
@@ -84,7 +96,7 @@ def test_it_stays_while_any_process_holds_the_pipe_of_life(
         stderr=subprocess.DEVNULL,
         pass_fds=[work.wiring.life_write_fd],
     )
-    leave(work)
+    die(work)
     time.sleep(0.3)
     assert not gone(worker)
     work.emit("tick")
@@ -93,27 +105,27 @@ def test_it_stays_while_any_process_holds_the_pipe_of_life(
     wait_until(lambda: gone(worker))
 
 
-def test_it_takes_next_to_no_time_when_idle(crew: MakeCrew) -> None:
+def test_an_idle_worker_uses_almost_no_cpu(crew: MakeCrew) -> None:
     worker = psutil.Process(worker_of(crew(flush_num_workers=16)))
     before = sum(worker.cpu_times()[:2])
     time.sleep(1)
     assert sum(worker.cpu_times()[:2]) - before < 0.1
 
 
-# Leaving
+# Ending
 
 
-def test_it_leaves_at_once_when_the_client_is_closed_and_all_is_settled(crew: MakeCrew) -> None:
+def test_a_worker_ends_at_once_when_the_client_is_closed_and_all_is_settled(crew: MakeCrew) -> None:
     work = crew()
     worker = worker_of(work)
     work.emit("tick")
     wait_until(lambda: work.delivered() == 1)
     work.queue.arena.close_for_good()
-    leave(work)
+    die(work)
     wait_until(lambda: gone(worker), 1)
 
 
-def test_it_leaves_soon_when_the_client_is_closed_but_others_still_hold_on(
+def test_a_worker_ends_soon_when_the_client_is_closed_but_other_processes_hold_the_life_pipe(
     crew: MakeCrew,
 ) -> None:
     work = crew()
@@ -122,17 +134,17 @@ def test_it_leaves_soon_when_the_client_is_closed_but_others_still_hold_on(
     wait_until(lambda: gone(worker), 3)
 
 
-def test_every_worker_leaves(crew: MakeCrew) -> None:
+def test_every_worker_ends(crew: MakeCrew) -> None:
     work = crew(flush_num_processes=3)
     workers = [pid for pid in work.places if pid is not None]
     assert len(workers) == 3
     work.emit(*["tick"] * 20)
-    leave(work)
+    die(work)
     wait_until(lambda: all(map(gone, workers)))
     assert work.delivered() == 20
 
 
-def test_before_it_leaves_it_delivers_what_waits_for_another_try(
+def test_before_a_worker_ends_it_delivers_what_waits_for_a_retry(
     crew: MakeCrew, platform: SinkProcess
 ) -> None:
     platform.set_faults({"kind": "status", "status": 503, "times": 3})
@@ -140,17 +152,17 @@ def test_before_it_leaves_it_delivers_what_waits_for_another_try(
     worker = worker_of(work)
     work.emit("tick")
     wait_until(lambda: states(work, WAITING))
-    leave(work)
+    die(work)
     wait_until(lambda: gone(worker))
     stats = work.queue.stats()
     assert (stats.delivered, stats.retries, stats.pending) == (1, 3, 0)
 
 
-def test_before_it_leaves_it_gives_up_on_what_cannot_be_delivered(crew: MakeCrew) -> None:
+def test_before_a_worker_ends_it_abandons_what_cannot_be_delivered(crew: MakeCrew) -> None:
     work = crew(base_url=f"http://127.0.0.1:{refused_port()}", flush_num_retries=1)
     worker = worker_of(work)
     work.emit("tick")
-    leave(work)
+    die(work)
     wait_until(lambda: gone(worker))
     stats = work.queue.stats()
     assert (stats.failed, stats.requests, stats.balanced) == (1, 2, True)
@@ -171,10 +183,10 @@ os._exit(0)
 """
 
 
-def test_before_it_leaves_it_delivers_what_dead_producers_left_open(
+def test_before_a_worker_ends_it_delivers_the_open_frames_of_dead_producers(
     crew: MakeCrew, platform: SinkProcess
 ) -> None:
-    """Without the record that a death has torn: that one was never accepted."""
+    """Except a record that is incomplete because of the death: it was never accepted."""
     work = crew()
     worker = worker_of(work)
     record = (
@@ -183,23 +195,21 @@ def test_before_it_leaves_it_delivers_what_dead_producers_left_open(
     )
     fd = work.queue.arena.fd
     subprocess.run([sys.executable, "-c", FILL, str(fd), record], pass_fds=[fd], check=True)
-    leave(work)
+    die(work)
     wait_until(lambda: gone(worker))
     assert not states(work, FILLING)
     assert platform.stats()["by_key"] == {"left": 2}
     assert (work.delivered(), work.queue.stats().pending) == (2, 0)
 
 
-def test_the_last_worker_finds_help_when_no_producer_is_left_to_start_any(
+def test_the_last_worker_replaces_a_dead_one_when_no_producer_is_left(
     crew: MakeCrew, platform: SinkProcess
 ) -> None:
-    platform.set_faults({"kind": "hang"})
-    work = crew(flush_num_processes=2, flush_num_workers=2)
+    work = two_workers(crew, platform)
     victim, survivor = work.places
-    assert victim is not None
     work.emit(*["tick"] * 20)
-    leave(work)
-    os.kill(victim, signal.SIGKILL)
+    die(work)
+    kill_first(work)
     wait_until(lambda: work.places[0] not in (victim, None))
     helper, _ = work.places
     assert helper is not None
@@ -209,10 +219,10 @@ def test_the_last_worker_finds_help_when_no_producer_is_left_to_start_any(
     assert (work.delivered(), work.queue.stats().pending) == (20, 0)
 
 
-# Missing nothing
+# Finding work
 
 
-def test_a_frame_whose_bell_got_lost_is_found(crew: MakeCrew, platform: SinkProcess) -> None:
+def test_a_frame_whose_notification_is_lost_is_found(crew: MakeCrew, platform: SinkProcess) -> None:
     work = crew()
     work.queue.work.notify = lambda number=0: True  # type: ignore[method-assign]
     work.emit("tick")
@@ -220,7 +230,7 @@ def test_a_frame_whose_bell_got_lost_is_found(crew: MakeCrew, platform: SinkProc
     platform.wait_for(lambda stats: stats["actions"] == 1, 5)
 
 
-def test_rings_for_nothing_do_no_harm(crew: MakeCrew, platform: SinkProcess) -> None:
+def test_notifications_without_work_do_no_harm(crew: MakeCrew, platform: SinkProcess) -> None:
     work = crew()
     for _ in range(3):
         for number in range(8):
@@ -229,25 +239,24 @@ def test_rings_for_nothing_do_no_harm(crew: MakeCrew, platform: SinkProcess) -> 
     platform.wait_for(lambda stats: stats["actions"] == 1)
 
 
-def test_what_a_killed_worker_was_sending_is_sent_by_another(
+def test_the_frames_of_a_killed_worker_are_sent_by_another(
     crew: MakeCrew, platform: SinkProcess
 ) -> None:
-    platform.set_faults({"kind": "hang"})
-    work = crew(flush_num_processes=2, flush_num_workers=2)
-    victim, _ = work.places
-    assert victim is not None
+    work = two_workers(crew, platform)
     work.emit(*["tick"] * 20)
     work.emit(*["tock"] * 20)
     platform.wait_for(lambda stats: stats["in_flight"] == 2)
     assert len(states(work, SENDING)) == 2
-    os.kill(victim, signal.SIGKILL)
+    kill_first(work)
     platform.clear_faults()
     wait_until(lambda: work.delivered() == 40)
     assert platform.stats()["unexplained_duplicates"] == 0
 
 
-def test_a_batch_that_waits_holds_no_sender(crew: MakeCrew, platform: SinkProcess) -> None:
-    """Where the Go client stops sending when as many batches fail as it has workers."""
+def test_a_batch_that_waits_does_not_hold_up_a_sender(
+    crew: MakeCrew, platform: SinkProcess
+) -> None:
+    """The Go client stops sending when as many batches fail as it has workers."""
     platform.set_faults({"kind": "status", "status": 503, "match": {"key": "bad"}})
     work = crew(flush_num_workers=1, flush_backoff_ratio=60.0)
     for _ in range(4):
@@ -266,7 +275,7 @@ class _Exited(BaseException):
 
 @pytest.fixture
 def worker(crew: MakeCrew, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Worker, Crew]]:
-    """A worker in this very process, whose exit is an exception."""
+    """A worker in this process, whose exit is an exception."""
 
     def exit_instead(code: int) -> None:
         raise _Exited(code)
@@ -274,34 +283,39 @@ def worker(crew: MakeCrew, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Wo
     monkeypatch.setattr(os, "_exit", exit_instead)
     work = crew()
     reporter = Reporter(work.queue.arena, work.wiring.report_write_fd, with_records=True)
-    backoff = Backoff("linear", 1.0, 1)
-    sender: Any = None
+    shipper: Any = None
     made = Worker(
-        work.queue, work.wiring.life_read_fd, sender, 0, backoff, reporter, work.supervisor
+        queue=work.queue,
+        life_end=work.wiring.life_read_fd,
+        shipper=shipper,
+        senders=0,
+        reporter=reporter,
+        supervisor=work.supervisor,
+        parking=NoParking(work.queue),
     )
     yield made, work
-    made._news.close()
+    made._wakeup.close()
 
 
-@pytest.mark.parametrize("thread", ["_look", "_send"])
-def test_a_crash_is_reported_whatever_thread_it_is_in(
+@pytest.mark.parametrize("thread", ["_check", "_send"])
+def test_a_crash_in_any_thread_is_reported(
     worker: tuple[Worker, Crew], monkeypatch: pytest.MonkeyPatch, thread: str
 ) -> None:
     made, work = worker
 
     def crash() -> None:
-        raise RuntimeError("a bug of ours")
+        raise RuntimeError("a bug in the worker")
 
-    monkeypatch.setattr(made, "_look", crash)
+    monkeypatch.setattr(made, "_check", crash)
     monkeypatch.setattr(work.queue.worker, "fetch", crash)
     with pytest.raises(_Exited):
-        made.run() if thread == "_look" else made._send()
+        made.run() if thread == "_check" else made._send()
     report = os.read(work.wiring.report_read_fd, 65536)
     assert b'"Crashed"' in report
-    assert b"RuntimeError: a bug of ours" in report
+    assert b"RuntimeError: a bug in the worker" in report
 
 
-def test_it_ends_without_a_word_when_it_may(worker: tuple[Worker, Crew]) -> None:
+def test_an_ordinary_end_is_not_reported(worker: tuple[Worker, Crew]) -> None:
     made, work = worker
     work.queue.arena.close_for_good()
     made.run()
