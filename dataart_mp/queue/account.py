@@ -23,6 +23,7 @@
     23    leader_generation     JOINED               and that frame's generation
     24    closing totals        FREE, SETTLED        five totals when it was last settled
     29    postponed             WAITING              when `due` was set
+    30    process               FILLING, SENDING     id and start of the process that owns it
 
 Times are nanoseconds since the epoch. A batch is in progress when `batch_end` lies behind what is
 done with.
@@ -34,6 +35,8 @@ frame may be negative, modulo 2**64. The sum over all frames is not.
 """
 
 from typing import Final, NamedTuple, overload
+
+from dataart_mp.queue.process import Process
 
 ACTIONS: Final = 0
 IDENTITY: Final = 1
@@ -47,6 +50,7 @@ ACCEPTED, DELIVERED, REJECTED, FAILED, PARKED = range(5)
 TOTALS: Final = 5
 _COUNT: Final = 1
 _OPENING: Final = 16
+_PROCESS: Final = 30
 _CLOSING: Final = 24
 _ZEROS: Final = memoryview(bytes((_OPENING - _COUNT) * WORD_BYTES)).cast("Q")
 
@@ -160,6 +164,17 @@ class Account:
     def through(self) -> int:
         """Bytes of content that are done with."""
         return self._progress >> _THROUGH_SHIFT
+
+    @property
+    def process(self) -> Process:
+        """The process that owned the frame last; stored before the state that says so."""
+        start = self.first + _PROCESS
+        return Process(*self.words[start : start + 2])
+
+    @process.setter
+    def process(self, process: Process) -> None:
+        start = self.first + _PROCESS
+        self.words[start], self.words[start + 1] = process
 
     @property
     def is_untouched(self) -> bool:

@@ -84,7 +84,9 @@ class FrameWriter:
             if arena.locks.acquire(frame, writer):
                 if arena.state(frame) == FREE:
                     taken, adopted = origin or (0, False)
-                    arena.account(frame).open(kind, taken, adopted=adopted)
+                    account = arena.account(frame)
+                    account.open(kind, taken, adopted=adopted)
+                    account.process = arena.process
                     arena.set_state(frame, FILLING)
                     writer._begin(frame)
                     return writer

@@ -10,7 +10,6 @@ from pathlib import Path
 from dataart_mp.config import ClientConfig
 from dataart_mp.queue import RecordQueue
 from dataart_mp.queue.locks import PLACES
-from dataart_mp.spool import arena_file
 from dataart_mp.spool.dead_letters import DeadLetters
 from dataart_mp.supervision.brief import Brief
 from dataart_mp.supervision.interpreter import GUARD
@@ -43,7 +42,7 @@ def main(text: bytes) -> None:
         os.set_inheritable(descriptor, False)  # a pool_factory may start processes
     config = brief.config
     queue = brief.inheritance.queue(config.flush_actions_batch_size, config.flush_interval)
-    arena_file.register(queue.arena, brief.arena_path)
+    queue.arena.path = brief.arena_path
     if not queue.arena.locks.acquire(PLACES + brief.place):
         os.write(_STDOUT, b"taken\n")
         return
