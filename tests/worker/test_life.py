@@ -172,10 +172,10 @@ FILL = """
 import os, sys
 from dataart_mp.queue.arena import Arena
 from dataart_mp.queue.frame_writer import FrameWriter
-arena = Arena(int(sys.argv[1]))
+arena = Arena(int(sys.argv[2]), int(sys.argv[3]))
 for torn in (False, True):
     writer = FrameWriter.open(arena, 0, 20, 0.0)
-    text = sys.argv[2].encode() + b"\\n"
+    text = sys.argv[1].encode() + b"\\n"
     if torn:
         text += b'{"key":"torn'
     arena.memory[writer.position:writer.position + len(text)] = text
@@ -193,8 +193,9 @@ def test_before_a_worker_ends_it_delivers_the_open_frames_of_dead_producers(
         '{"key":"left","user_key":"ann","is_anonymous_user":false,'
         '"timestamp":"2021-05-04T10:11:12Z","metadata":null}'
     )
-    fd = work.queue.arena.fd
-    subprocess.run([sys.executable, "-c", FILL, str(fd), record], pass_fds=[fd], check=True)
+    fds = (work.queue.arena.fd, work.queue.arena.lock_fd)
+    command = [sys.executable, "-c", FILL, record, *map(str, fds)]
+    subprocess.run(command, pass_fds=fds, check=True)
     die(work)
     wait_until(lambda: gone(worker))
     assert not states(work, FILLING)
