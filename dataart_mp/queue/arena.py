@@ -69,6 +69,7 @@ class Arena:
 
     Attributes:
         process: This process, as the owner of frames; NOBODY when the others could not tell.
+        process_words: The same as words.
         path: A label that the spool sets; the arena does not use it. None when the memory has no
             path.
     """
@@ -160,6 +161,7 @@ class Arena:
         """Find out which process this is; after a fork, another one."""
         here = process.world()
         self.process = process.current() if here.is_known and here == self.world else process.NOBODY
+        self.process_words = memoryview(array("Q", self.process))
 
     def _disown(self) -> None:
         """Say of the frames that this process owns that it does so no longer, though it lives."""
