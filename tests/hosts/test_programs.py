@@ -234,7 +234,7 @@ except Exception as error:
 """
 
 
-def test_a_frozen_application_is_refused_before_it_starts_itself_as_a_worker(
+def test_a_frozen_application_is_refused_before_it_starts_itself_again(
     host: StartHost, tmp_path: Path
 ) -> None:
     bundle = tmp_path / "bundle"

@@ -1,4 +1,4 @@
-"""`dataart-mp bench`, run as a user runs it."""
+"""`dataart-mp bench`, as a user runs it."""
 
 import json
 import subprocess
@@ -21,26 +21,26 @@ def bench(*arguments: str) -> "subprocess.CompletedProcess[str]":
     )
 
 
-def test_all_measured_events_arrive(sink: SinkProcess) -> None:
+def test_a_load_is_measured_and_all_of_it_arrives(sink: SinkProcess) -> None:
     done = bench("--base-url", sink.url, "--events", "200", "--threads", "2", "--repetitions", "2",
                  "--json")  # fmt: skip
     assert done.returncode == 0, done.stderr
     run = json.loads(done.stdout)
     samples = run["samples"]["dataart_mp"]
     assert [sample["delivered"] for sample in samples] == [200, 200]
-    assert sink.stats()["actions"] == 2 * (200 + 20 + 1)  # measured, warm-up, and first event
+    assert sink.stats()["actions"] == 2 * (200 + 20 + 1)  # measured, warm-up, the first one
     assert run["configuration"]["threads"] == 2
     assert "test-key" not in done.stdout
 
 
-def test_the_command_fails_if_the_platform_rejects_events(sink: SinkProcess) -> None:
+def test_a_platform_that_refuses_makes_the_command_fail(sink: SinkProcess) -> None:
     sink.set_faults({"kind": "refuse", "match": {"key": "some-event"}})
     done = bench("--base-url", sink.url, "--events", "20", "--repetitions", "1")
     assert done.returncode == 1
     assert "Delivered 0 of 20 events" in done.stdout
 
 
-def test_base_url_must_be_given_on_the_command_line() -> None:
+def test_nobody_gets_made_up_events_by_accident() -> None:
     done = bench("--events", "20")
     assert done.returncode == 2
     assert "--base-url" in done.stderr
