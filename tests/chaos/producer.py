@@ -129,7 +129,7 @@ class Producer:
     def _fork(self) -> None:
         """Fork another producer while the other threads are emitting."""
         if os.fork():
-            return  # nobody waits for the child: it may outlive this process
+            return  # the child is not waited for: it may outlive this process
         child = Producer(self._context, self._entry.number + 1, self._seed + THREADS)
         child._forks_at = None
         self._context.errors.run_child(child.run)

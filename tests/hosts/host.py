@@ -181,7 +181,7 @@ class Host:
         assert ids.keys() <= (wanted if attempted is None else set(attempted))
 
     def check_every_event_arrives(self) -> None:
-        """Check that the events of two processes arrive, then some more, also after a stop."""
+        """Check that events of two processes arrive, and so do unsent events after a stop."""
         answered = self.emit_from_two_processes()
         self.check_arrived(answered)
         later = self.emit(range(len(answered), len(answered) + 5))

@@ -45,7 +45,7 @@ FRAMES, CAPACITY, RECORDS, PROCESSES = 4, 64, 3, 3
 
 # The states of a frame in the model, which contains no free frames.
 OPEN, WAITS, SENT, POSTPONED = "open", "waits", "sent", "postponed"
-NOBODY = -1
+NO_OWNER = -1
 
 
 class Actor:
@@ -183,14 +183,14 @@ class QueueMachine(RuleBasedStateMachine):
 
     def claimed(self) -> list[ModelFrame]:
         """Return the claimed frames whose owner lives."""
-        return [each for each in self.frames if each.state == SENT and each.owner != NOBODY]
+        return [each for each in self.frames if each.state == SENT and each.owner != NO_OWNER]
 
     def make_room(self, process: int, size: int) -> ModelFrame | None:
         """Return the open frame for a record of this size, a new one if necessary, or None."""
         for frame in self.in_state(OPEN, process):
             if frame.used + size <= CAPACITY:
                 return frame
-            frame.state, frame.owner = WAITS, NOBODY
+            frame.state, frame.owner = WAITS, NO_OWNER
         if len(self.frames) == FRAMES:
             return None
         self.frames.append(ModelFrame(OPEN, process))
@@ -205,7 +205,7 @@ class QueueMachine(RuleBasedStateMachine):
             frame.numbers.append(self.next)
             frame.used += len(line)
             if len(frame.numbers) == RECORDS:
-                frame.state, frame.owner = WAITS, NOBODY
+                frame.state, frame.owner = WAITS, NO_OWNER
             self.accepted += 1
         self.next += 1
 
@@ -214,7 +214,7 @@ class QueueMachine(RuleBasedStateMachine):
         room = len(self.frames) < FRAMES
         assert self.children[process]("put_alone", record(self.next, width)) == room
         if room:
-            self.frames.append(ModelFrame(WAITS, NOBODY, identity=True, numbers=[self.next]))
+            self.frames.append(ModelFrame(WAITS, NO_OWNER, identity=True, numbers=[self.next]))
             self.accepted += 1
         self.next += 1
 
@@ -222,12 +222,12 @@ class QueueMachine(RuleBasedStateMachine):
     def seal(self, process: int) -> None:
         self.children[process]("seal")
         for frame in self.in_state(OPEN, process):
-            frame.state, frame.owner = WAITS, NOBODY
+            frame.state, frame.owner = WAITS, NO_OWNER
 
     @rule(process=processes)
     def claim(self, process: int) -> None:
         claimed = self.children[process]("claim")
-        waiting = self.in_state(WAITS, NOBODY)
+        waiting = self.in_state(WAITS, NO_OWNER)
         if claimed is None:
             assert waiting == []
             return
@@ -265,7 +265,7 @@ class QueueMachine(RuleBasedStateMachine):
             case "postpone":
                 child("postpone", number)
                 frame.attempts += 1
-                frame.state, frame.owner = POSTPONED, NOBODY
+                frame.state, frame.owner = POSTPONED, NO_OWNER
             case "settle":
                 child("settle", number)
                 self.frames.remove(frame)
@@ -292,13 +292,13 @@ class QueueMachine(RuleBasedStateMachine):
         """Replace a dead process; its frames have no owner until a sweep."""
         for frame in self.frames:
             if frame.owner == process:
-                frame.owner = NOBODY
+                frame.owner = NO_OWNER
         self.children[process] = Child(self.queue)
 
     @rule()
     def sweep(self) -> None:
         janitor.sweep(self.queue.arena)
-        for frame in [*self.in_state(OPEN, NOBODY), *self.in_state(SENT, NOBODY)]:
+        for frame in [*self.in_state(OPEN, NO_OWNER), *self.in_state(SENT, NO_OWNER)]:
             if frame.numbers:
                 frame.state = WAITS
             else:
@@ -308,7 +308,7 @@ class QueueMachine(RuleBasedStateMachine):
     def wake(self) -> None:
         for number in self.queue.arena.all_in(WAITING):
             assert wake(self.queue.arena, number, FAR_FUTURE)
-        for frame in self.in_state(POSTPONED, NOBODY):
+        for frame in self.in_state(POSTPONED, NO_OWNER):
             frame.state = WAITS
 
     @invariant()
