@@ -10,6 +10,7 @@ import os
 import random
 import select
 import signal
+import socket
 import sys
 import threading
 import time
@@ -100,7 +101,7 @@ class Application:
         self._context.parent.register(orderly=True)
         if self._plan.parent_emits:
             self._start_emitting()
-        print(json.dumps({"arena": self._client._queue.arena.fd}), flush=True)
+        self._send_arena()
         replace_at = 0.0
         while not _input_closed(_LOOK_SECONDS):
             if self._reap():
@@ -115,6 +116,12 @@ class Application:
             case "exit early":
                 self._context.parent.announce_end()
                 sys.exit(0)
+
+    def _send_arena(self) -> None:
+        """Send the arena's descriptor to the driver over standard output, which is a socket."""
+        arena = self._client._queue.arena
+        with socket.socket(fileno=os.dup(sys.stdout.fileno())) as channel:
+            socket.send_fds(channel, [b"ready"], [arena.fd])
 
     def _start_emitting(self) -> None:
         seed = self._rng.getrandbits(32)

@@ -7,9 +7,11 @@ processes of the application have ended.
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any, Final
@@ -57,18 +59,18 @@ class ObservedApplication:
         self._entries_in_use = list(self._entries)
         self._arena: Arena | None = None
         self._workers_seen: set[ProcessHandle] = set()
-        with self._log.open("wb") as log:
+        self._channel, stdout = socket.socketpair()
+        self._channel.setblocking(False)
+        with self._log.open("wb") as log, stdout:
             self._parent = subprocess.Popen(
                 [sys.executable, "-m", "tests.chaos.application"],
                 stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
+                stdout=stdout.fileno(),
                 stderr=log,
                 env=environment,
             )
-        os.set_blocking(_pipe(self._parent.stdout).fileno(), False)
-        stdin = _pipe(self._parent.stdin)
-        stdin.write(json.dumps(asdict(brief)).encode() + b"\n")
-        stdin.flush()
+        self._stdin.write(json.dumps(asdict(brief)).encode() + b"\n")
+        self._stdin.flush()
 
     def __str__(self) -> str:
         return f"application {self.number}"
@@ -77,13 +79,22 @@ class ObservedApplication:
     def _log(self) -> Path:
         return self._folder / "logs" / str(self.number)
 
+    @property
+    def _stdin(self) -> IO[bytes]:
+        stdin = self._parent.stdin
+        if stdin is None:
+            raise ValueError("not a pipe")
+        return stdin
+
     def look(self) -> None:
-        """Map the application's arena as soon as the application has reported it."""
+        """Map the application's arena as soon as the application has sent its descriptor."""
         if self._arena is None:
-            line = _pipe(self._parent.stdout).readline()
-            if line:
-                path = f"/proc/{self._parent.pid}/fd/{json.loads(line)['arena']}"
-                self._arena = Arena(os.open(path, os.O_RDWR | os.O_CLOEXEC))
+            with suppress(BlockingIOError):
+                _, descriptors, _, _ = socket.recv_fds(
+                    self._channel, 16, 1, socket.MSG_CMSG_CLOEXEC
+                )
+                if descriptors:  # else the application has ended
+                    self._arena = Arena(*descriptors)
 
     @property
     def ready(self) -> bool:
@@ -115,7 +126,7 @@ class ObservedApplication:
         """Ask the application to end as planned, by closing its standard input."""
         if not self.asked_to_end:
             self.asked_to_end = True
-            _pipe(self._parent.stdin).close()
+            self._stdin.close()
 
     # Processes
 
@@ -241,15 +252,9 @@ class ObservedApplication:
         return [str(file) for file in files if file.name not in _PARKED_FILES]
 
     def close(self) -> None:
-        """Close the arena and the pipes."""
-        for stream in (self._parent.stdin, self._parent.stdout):
-            _pipe(stream).close()
+        """Close the arena, and the connections to the application."""
+        self._stdin.close()
+        self._channel.close()
         if self._arena is not None:
             self._arena.close()
             self._arena = None
-
-
-def _pipe(stream: IO[bytes] | None) -> IO[bytes]:
-    if stream is None:
-        raise ValueError("not a pipe")
-    return stream

@@ -38,6 +38,7 @@ def assert_nothing_is_wrong(summary: dict[str, Any]) -> None:
     assert summary["leaks"] == {"frames": 0, "processes": 0, "descriptors": 0, "files": 0}
     assert summary["arrived"] == summary["accepted"] + summary["unconfirmed"]
     assert summary["problems"] == []
+    assert summary["workers"] > 0, "the driver sees the workers, and so can kill them"
 
 
 @pytest.mark.timeout(420)
