@@ -34,7 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     root = options.root.resolve()
     vocabulary = Vocabulary.load(options.vocabulary)
-    files = [path.resolve().relative_to(root) for path in options.files] or vocabulary.files(root)
+    files = vocabulary.files(root, [path.resolve() for path in options.paths])
     findings = list(check(root, files, vocabulary))
     if options.count:
         for rule, count in Counter(finding.rule for finding in findings).most_common():
@@ -85,7 +85,10 @@ def _parser() -> argparse.ArgumentParser:
         " docstrings that are not sentences.",
     )
     parser.add_argument(
-        "files", nargs="*", type=Path, help="Files to check. Default: all text of the project."
+        "paths",
+        nargs="*",
+        type=Path,
+        help="Files and directories to check. Default: all text of the project.",
     )
     parser.add_argument(
         "--count", action="store_true", help="Print how often each rule is broken, not where."

@@ -58,10 +58,13 @@ def test_the_counts_are_by_rule(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert capsys.readouterr().out == "     3  bell\n     1  a connection of its own\n"
 
 
-def test_files_may_be_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "good.md").write_text("Wakeup pipes.\n")
+def test_only_named_files_and_directories_are_checked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "good.md").write_text("Wakeup pipes.\n")
     (tmp_path / "README.md").write_text("Bells.\n")
-    assert main(["--root", str(tmp_path), str(tmp_path / "good.md")]) == 0
+    assert main(["--root", str(tmp_path), str(tmp_path / "docs")]) == 0
     assert main(["--root", str(tmp_path), str(tmp_path / "README.md")]) == 1
     assert capsys.readouterr().out == "README.md:1: 'Bells': write instead: wakeup pipe\n"
 

@@ -1,7 +1,7 @@
 """The vocabulary: the rules of vocabulary.toml, and the files to which they apply."""
 
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
@@ -35,14 +35,22 @@ class Vocabulary:
             exempt=tuple(table["files"]["except"]),
         )
 
-    def files(self, root: Path) -> Iterator[Path]:
-        """Find the text files to check, by their path from the root."""
-        for glob in self.include:
-            for start in sorted(root.glob(glob)):
-                for path in sorted(start.rglob("*")) if start.is_dir() else [start]:
-                    name = path.relative_to(root)
-                    if path.is_file() and not is_among(name, self.exempt) and _is_text(path):
-                        yield name
+    def files(self, root: Path, starts: Iterable[Path] = ()) -> Iterator[Path]:
+        """Find the text files to check.
+
+        Args:
+            root: The project's directory.
+            starts: Files and directories to check instead of all that the vocabulary includes.
+
+        Yields:
+            The path of each file, from the root.
+        """
+        included = (path for glob in self.include for path in sorted(root.glob(glob)))
+        for start in [*starts] or included:
+            for path in sorted(start.rglob("*")) if start.is_dir() else [start]:
+                name = path.relative_to(root)
+                if path.is_file() and not is_among(name, self.exempt) and _is_text(path):
+                    yield name
 
 
 def _is_text(path: Path) -> bool:
