@@ -69,10 +69,10 @@ class Descriptor:
 
     def close(self) -> None:
         """Close it, unless its number belongs to another file now. A second call does nothing."""
-        # The number is forgotten first: an interrupted close must not close another file later.
-        number, is_intact = self.number, self.is_intact()
-        self.number = -1
-        if is_intact:
+        # Forgotten first, in one step: no other call, and no call after an interrupted one, may
+        # close the number again when it belongs to another file.
+        number, self.number = self.number, -1
+        if number >= 0 and not self.is_lost and _file_of(number) == self._file:
             os.close(number)
 
 
