@@ -94,6 +94,7 @@ class Arena:
         self._place(self.frames)
         self.memory = mmap.mmap(fd, self._frames + self.frames * self.stride)
         self.words = memoryview(self.memory)[: self._frames].cast("Q")
+        self._accounts: dict[int, Account] = {}  # of the frames that this process has looked at
         self.locks = RecordLocks(self._lock_file)
         self.identify()
 
@@ -231,7 +232,11 @@ class Arena:
 
     def account(self, frame: int) -> Account:
         """Return a view of a frame's account."""
-        return Account(self.words, self._accounts_word + frame * WORDS)
+        account = self._accounts.get(frame)
+        if account is None:
+            account = Account(self.words, self._accounts_word + frame * WORDS)
+            self._accounts[frame] = account
+        return account
 
     def generation(self, frame: int) -> int:
         """Return how often a producer has claimed the frame."""

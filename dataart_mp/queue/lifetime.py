@@ -49,6 +49,7 @@ class Lifetime:
         guard: Holds 1 as long as this process may use the queue without a further check.
         companion: Provides workers.
         closed: Whether this process has closed the queue.
+        visitors: The calls in progress; each removes itself when its `Visitor` is collected.
         is_started: Whether the companion has provided workers for this process.
     """
 
@@ -72,7 +73,7 @@ class Lifetime:
 
     def start_afresh(self) -> None:
         """Forget what belongs to the process: in a forked child it is the parent's."""
-        self._visitors: list[weakref.ref[Visitor]] = []
+        self.visitors: list[weakref.ref[Visitor]] = []
         self.is_started = False
         self._starting: dict[None, tuple[int, object]] = {}
 
@@ -177,7 +178,7 @@ class Lifetime:
         """Keep the descriptors open inside."""
         visitor = Visitor()
         try:
-            self.enter(visitor)
+            self.visitors.append(weakref.ref(visitor, self.visitors.remove))
             yield
         except BaseException as error:
             self.let_go(error)
@@ -185,10 +186,6 @@ class Lifetime:
         finally:
             del visitor
             self.leave()
-
-    def enter(self, visitor: "Visitor") -> None:
-        """Begin a visit, which ends when `visitor` is collected; the first half of `visit`."""
-        self._visitors.append(weakref.ref(visitor, self._visitors.remove))
 
     def leave(self) -> None:
         """Close a closed queue's descriptors if the last visitor has left."""
@@ -234,13 +231,13 @@ class Lifetime:
         """Wait for the other visitors to put back their writers and to leave."""
         deadline = Deadline(_LEAVE_SECONDS)
         drained = drain()
-        while (len(self._visitors) > 1 or not drained) and not deadline.over():
+        while (len(self.visitors) > 1 or not drained) and not deadline.over():
             self._room.notify()
             time.sleep(_PAUSE_SECONDS)
             drained = drain()
 
     def _release(self) -> None:
-        if not self._visitors:
+        if not self.visitors:
             self._arena.close()
             self._work.close()
             self._room.close()

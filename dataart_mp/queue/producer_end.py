@@ -4,6 +4,7 @@ import contextlib
 import functools
 import sys
 import time
+import weakref
 from queue import Full
 from typing import TYPE_CHECKING, Final
 
@@ -270,7 +271,7 @@ class ProducerEnd:
     def _open_writer(self, kind: int, records: int, timeout: float | None) -> FrameWriter:
         lifetime, me = self._lifetime, Visitor()
         try:  # as `with lifetime.visit()`, at half its cost
-            lifetime.enter(me)
+            lifetime.visitors.append(weakref.ref(me, lifetime.visitors.remove))
             if not lifetime.is_started:
                 lifetime.ensure_started()
             return self._try_open(kind, records) or self._await_room(kind, records, timeout)

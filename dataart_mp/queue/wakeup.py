@@ -30,11 +30,15 @@ class WakeupPipe:
     Args:
         read_fd: The end that waiters read.
         write_fd: The end that `notify` writes, which does not block.
+
+    Attributes:
+        is_intact: Returns whether `notify` still writes to this pipe.
     """
 
     def __init__(self, read_fd: int, write_fd: int) -> None:
         self._read_end = Descriptor(read_fd)
         self._write_end = Descriptor(write_fd)
+        self.is_intact = self._write_end.is_intact
 
     @property
     def read_fd(self) -> int:
@@ -56,10 +60,6 @@ class WakeupPipe:
     def notify(self, number: int = 0) -> bool:
         """Wake one waiter and pass it `number`; False when the pipe is full."""
         return self.is_intact() and self.write(number)
-
-    def is_intact(self) -> bool:
-        """Return whether `notify` still writes to this pipe."""
-        return self._write_end.is_intact()
 
     def write(self, number: int) -> bool:
         """Notify as `notify` does; for a caller that has just made sure that it `is_intact`."""

@@ -73,6 +73,7 @@ def intercept_writes(queue: RecordQueue, memory: Any, words: Any, locks: Any) ->
     """Replace what the queue writes to: the bytes and words of the arena, and its locks."""
     arena: Any = queue.arena
     arena.memory, arena.words, arena.locks = memory, words, locks
+    arena._accounts.clear()  # they refer to the words as they were
     queue.producer._memory = memory
 
 
