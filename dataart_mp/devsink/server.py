@@ -12,7 +12,7 @@ from starlette.routing import Mount, Route, Router
 
 from dataart_mp.devsink.control.app import control_app
 from dataart_mp.devsink.http.guard import Guarded
-from dataart_mp.devsink.http.uvicorn_seam import ON_MALFORMED, SinkProtocol, SinkServer
+from dataart_mp.devsink.http.uvicorn_seam import ON_REFUSED, SinkProtocol, SinkServer
 from dataart_mp.devsink.ingest import Ingest
 from dataart_mp.devsink.page.assets import index
 from dataart_mp.devsink.sink import Sink
@@ -42,7 +42,7 @@ def _app(sink: Sink) -> ASGIApp:
     @contextlib.asynccontextmanager
     async def lifespan(_app: Router) -> AsyncIterator[dict[str, Any]]:
         # uvicorn hands this state to every SinkProtocol.
-        yield {ON_MALFORMED: sink.reject_malformed}
+        yield {ON_REFUSED: sink.refuse}
 
     def guarded(app: ASGIApp) -> Guarded:
         return Guarded(sink.guard, app)

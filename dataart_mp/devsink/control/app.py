@@ -191,5 +191,5 @@ async def _reject(request: Request, error: Exception) -> Response:
         )
     if not isinstance(error, RejectionError):
         raise error
-    content = orjson.dumps({"error": str(error), "field": error.field})
+    content = orjson.dumps(error.as_json())
     return Response(content, error.status, headers, "application/json")
