@@ -140,7 +140,7 @@ class _Control:
             key=given.get("key"),
             user_key=given.get("user_key"),
             identifier=given.get("id"),
-            text=given.get("text"),
+            text=given.get("text") or None,  # an empty text does not filter
             id_field=self._sink.settings.id_field,
             limit=given.get("limit", limit),
         )

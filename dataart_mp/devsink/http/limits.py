@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 HEAD_BYTES: Final = 64 * 1024
-LINE_BYTES: Final = 16 * 1024
-HEADER_LINES: Final = 100
+HEADER_BYTES: Final = 16 * 1024
+HEADERS: Final = 100
 # From the first byte of a head, or the start of the connection, to the end of the head.
 HEAD_SECONDS: Final = 10.0
 # For the rest of a body whose beginning has arrived.
@@ -32,15 +32,15 @@ def check_head(url: bytes, headers: Sequence[tuple[bytes, bytes]]) -> None:
     Raises:
         RejectionError: With status 414 for the URL, 431 for the headers.
     """
-    if len(url) > LINE_BYTES:
-        raise RejectionError("path", f"is longer than {LINE_BYTES} bytes", status=414)
-    if len(headers) > HEADER_LINES:
-        raise RejectionError("head", f"has more than {HEADER_LINES} headers", status=431)
-    size = len(url)
+    if len(url) > HEAD_BYTES:
+        raise RejectionError("path", f"is longer than {HEAD_BYTES} bytes", status=414)
+    if len(headers) > HEADERS:
+        raise RejectionError("head", f"has more than {HEADERS} headers", status=431)
+    size = 0
     for name, value in headers:
         length = len(name) + len(value)
-        if length > LINE_BYTES:
-            raise RejectionError("head", f"has a header of more than {LINE_BYTES} bytes", 431)
+        if length > HEADER_BYTES:
+            raise RejectionError("head", f"has a header of more than {HEADER_BYTES} bytes", 431)
         size += length
     if size > HEAD_BYTES:
         raise too_large()

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
+from dataart_mp.devsink.http.rejection import RejectionError
 from dataart_mp.devsink.live.rate import KEPT_SECONDS
 
 if TYPE_CHECKING:
@@ -50,11 +51,17 @@ async def stream(sink: Sink, query: Query) -> AsyncIterator[bytes]:
 
 
 async def _snapshot(sink: Sink, query: Query) -> bytes:
-    arrivals = await sink.store.arrivals(query)
+    arrivals: list[Arrival] = []
+    problem = None
+    try:
+        arrivals = await sink.store.arrivals(query)
+    except RejectionError as error:  # the search took too long
+        problem = str(error)
     rejected = await sink.store.rejected(_SHOWN_REJECTED)
     about = {
         "any_key": sink.settings.api_key is None,
         "keep": sink.settings.keep,
+        "problem": problem,
         "rejected": rejected,
         "rate": sink.rate.since(time.time() - KEPT_SECONDS),
         **_state(sink),

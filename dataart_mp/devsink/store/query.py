@@ -16,13 +16,18 @@ if TYPE_CHECKING:
 DEFAULT_LIMIT: Final = 1000
 
 # Items as orjson writes them with sorted keys; the groups are the values that `text` searches.
-_STRING: Final = rb'"([^"\\]*(?:\\.[^"\\]*)*)"'
+# Possessive, because backtracking into a long string would take 100 times its memory.
+_STRING: Final = rb'"([^"\\]*+(?:\\.[^"\\]*+)*+)"'
 _ACTION: Final = re.compile(
     rb'\{"is_anonymous_user":(?:true|false),"key":%b,' % _STRING
     + rb'"metadata":(.*),"timestamp":"([^"]*)","user_key":%b\}' % _STRING,
     re.DOTALL,
 ).fullmatch
 _IDENTITY: Final = re.compile(rb'\{"metadata":(.*),"user_key":%b\}' % _STRING, re.DOTALL).fullmatch
+# LIKE compares the whole pattern at each character of a row. Python's search takes linear time, so
+# it decides about long rows, and about the rest of long patterns.
+_LONGEST_PATTERN: Final = 64
+_LONGEST_LIKE_BYTES: Final = 64 * 1024
 _WILDCARDS: Final = str.maketrans({"%": "~%", "_": "~_", "~": "~~"})
 
 
@@ -62,12 +67,15 @@ class Query:
 
     def condition(self) -> tuple[str, list[str]]:
         """Return an SQL condition, met by all rows with a matching item, and its parameters."""
-        clauses, patterns = ["1"], []
+        clauses, patterns = [], []
         for parts in self._parts():
             likes = " OR ".join(["items LIKE ? ESCAPE '~'"] * len(parts))
             clauses.append(f"({likes})")
-            patterns += [f"%{part.translate(_WILDCARDS)}%" for part in parts]
-        return " AND ".join(clauses), patterns
+            patterns += [_pattern(part) for part in parts]
+        if not clauses:
+            return "1", []
+        is_long = f"length(CAST(items AS BLOB)) > {_LONGEST_LIKE_BYTES}"
+        return f"({is_long} OR {' AND '.join(clauses)})", patterns
 
     def matches(self, encoded: bytes) -> bool:
         """Return whether an item, as JSON with sorted keys, matches."""
@@ -112,6 +120,10 @@ class Query:
             return False
         values = _ACTION(lowered) or _IDENTITY(lowered)
         return values is not None and any(needle in value for value in values.groups())
+
+
+def _pattern(part: str) -> str:
+    return f"%{part[:_LONGEST_PATTERN].translate(_WILDCARDS)}%"
 
 
 def _json(value: object) -> str:
