@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 
 from dataart_mp.devsink.counters.item_counter import Duplicates
+from dataart_mp.devsink.protocol.exact_json import loads
 from dataart_mp.devsink.protocol.kind import KINDS, Kind
 from dataart_mp.devsink.store.delivery import Arrival, Delivery
 from dataart_mp.devsink.store.time_limit import TimeLimit
@@ -160,7 +161,7 @@ class Database:
                     "size": logged.get("bytes", 0),
                     "status": logged.get("status", 200),
                     "idempotency_key": logged.get("idempotency_key"),
-                    "items": [orjson.loads(item) for item in items.split("\n")],
+                    "items": [loads(item.encode()) for item in items.split("\n")],
                 }
 
     def close(self) -> None:

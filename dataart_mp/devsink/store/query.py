@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
+from dataart_mp.devsink.counters.counters import is_identifier
+from dataart_mp.devsink.protocol.exact_json import loads
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -87,7 +90,7 @@ class Query:
         for parts in self._parts():
             if not any(part.encode().lower() in lowered for part in parts):
                 return False
-        item = orjson.loads(encoded)
+        item = loads(encoded)
         return (
             self.key in (None, item.get("key"))
             and self.user_key in (None, item["user_key"])
@@ -111,7 +114,7 @@ class Query:
 
     def _identifier_of(self, item: dict[str, Any]) -> str | None:
         value = (item["metadata"] or {}).get(self.id_field)
-        return str(value) if type(value) in (str, int) else None
+        return str(value) if is_identifier(value) else None
 
     def _has_text(self, encoded: bytes) -> bool:
         needle = _inside(self.text or "").encode().lower()
