@@ -1,4 +1,4 @@
-"""Integers keep all their digits, from the request to the interface, the journal and the database."""
+"""Integers keep all their digits, from the request to the interface, journal and database."""
 
 from __future__ import annotations
 
