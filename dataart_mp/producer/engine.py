@@ -85,7 +85,7 @@ class Engine:
     def inherit(cls, config: ClientConfig, descriptors: tuple[Any, ...]) -> "Engine":
         """Create the engine of a spawned child from the parent's `descriptors()`."""
         queue, path, ends = descriptors
-        arena_file.register(queue.arena, path)
+        queue.arena.path = path
         life_end, life, report = (end.detach() for end in ends)
         return cls(config, queue, Wiring(life_end, life, -1, report))
 
@@ -116,7 +116,6 @@ class Engine:
         Raises:
             AbandonedError: The system cannot start a thread, so no frame would be sealed in time.
         """
-        self.queue.arena.locks.announce()
         try:
             self._start_workers()
         except RuntimeError as error:

@@ -13,7 +13,7 @@ from dataart_mp.queue.release import wake
 from dataart_mp.spool.database import Database
 from dataart_mp.spool.parking_lot import ParkingLot
 from dataart_mp.stats import Stats
-from dataart_mp.worker.batch import as_cut
+from dataart_mp.worker.batch import unsent
 from dataart_mp.worker.parker import Parker
 from dataart_mp.worker.reporter import Reporter
 from dataart_mp.worker.retry_outcome import Parked
@@ -41,7 +41,7 @@ class ParkingWorker:
         self.parker = Parker(queue, self.parking_lot, self.reporter, ratio=0.0)
 
     def park(self, frame: Frame) -> object:
-        batches = as_cut(frame, self.parker.key(frame))[::-1]
+        batches = unsent(frame, self.parker.key(frame))
         return self.parker.park(frame, batches, "for the test")
 
     def park_all(self) -> None:
@@ -96,23 +96,23 @@ def at_every_step(
     **shape: Any,
 ) -> Iterator[RecordQueue]:
     """As `deaths.at_every_step`, where each SQLite transaction adds two steps."""
-    return deaths.at_every_step(work, prepare, tear, rule=_rule, **shape)
+    return deaths.at_every_step(work, prepare, tear, install=_install, **shape)
 
 
-def _rule(fate: deaths.Fate, queue: RecordQueue) -> None:
+def _install(death: deaths.DeathAtStep, queue: RecordQueue) -> None:
     """Make each write to memory a step, and the moments before and after each transaction.
 
-    It changes `Database` for good, in a child process that is about to end.
+    It changes `Database` permanently, in a child process that is about to end.
     """
-    fate.rule(queue)
+    death.install(queue)
     database: Any = Database
     transaction = Database.transaction
 
     @contextlib.contextmanager
     def step_by_step(itself: Database) -> Iterator[sqlite3.Connection]:
-        fate.step()
+        death.step()
         with transaction(itself) as connection:
             yield connection
-        fate.step()
+        death.step()
 
     database.transaction = step_by_step
