@@ -116,6 +116,7 @@ class Engine:
         Raises:
             AbandonedError: The system cannot start a thread, so no frame would be sealed in time.
         """
+        self.queue.verify()
         try:
             self._start_workers()
         except RuntimeError as error:

@@ -16,7 +16,7 @@ import weakref
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from dataart_mp.errors import ClosedError
+from dataart_mp.errors import ClosedError, DescriptorsClosedError
 from dataart_mp.queue import guard
 from dataart_mp.queue.arena import Arena
 from dataart_mp.queue.companion import AbandonedError, Companion, NoCompanion
@@ -32,6 +32,8 @@ _LEAVE_SECONDS: Final = 1.0
 # How long a thread waits while another one prepares the process for the queue.
 _PREPARE_SECONDS: Final = 1.0
 _PAUSE_SECONDS: Final = 0.001
+# How long a wait lasts when the application has closed the descriptors.
+_LOST_SECONDS: Final = 10.0
 
 
 class Lifetime:
@@ -146,19 +148,27 @@ class Lifetime:
             AbandonedError: No worker can run.
             ClosedError: The queue was closed meanwhile.
         """
-        deadline = Deadline(timeout)
+        deadline, started = Deadline(timeout), time.monotonic()
         while True:
             self._arena.wanted_until = time.monotonic_ns() + _WANTED_NS
             if reached():
                 return True
             if deadline.over():
                 return False
-            reason = self.companion.unavailable_reason()
-            if reason is not None:
-                raise AbandonedError(reason)
+            self._check_available(started)
             if self.closed:
                 raise self.closed_error()
             self._room.wait_at_most(deadline.at_most(_LOOK_SECONDS))
+
+    def _check_available(self, started: float) -> None:
+        """Raise AbandonedError if waiting since `started` (monotonic, seconds) is pointless."""
+        try:
+            reason = self.companion.unavailable_reason()
+        except DescriptorsClosedError as error:
+            # Workers have descriptors of their own and may deliver; nobody here can find out.
+            reason = str(error) if time.monotonic() > started + _LOST_SECONDS else None
+        if reason is not None:
+            raise AbandonedError(reason)
 
     # Visits and close
 

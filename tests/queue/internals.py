@@ -9,6 +9,7 @@ from dataart_mp.queue.accounting import balance
 from dataart_mp.queue.arena import FILLING, FREE, READY, SENDING, SETTLED, WAITING, Arena
 from dataart_mp.queue.companion import NoCompanion
 from dataart_mp.queue.counters import DROPPED_FULL, REQUESTS, Counters
+from dataart_mp.queue.descriptor import Descriptor
 from dataart_mp.queue.frame_writer import FrameWriter, Taken
 from dataart_mp.queue.guard import ForkGuard
 from dataart_mp.queue.locks import JANITOR, PLACES, ROWS
@@ -16,6 +17,7 @@ from dataart_mp.queue.process import NOBODY, Process
 from dataart_mp.queue.producer_end import ProducerEnd
 from dataart_mp.queue.record_queue import RecordQueue
 from dataart_mp.queue.release import wake
+from dataart_mp.queue.wakeup import WakeupPipe
 
 __all__ = [
     "DROPPED_FULL",
@@ -32,12 +34,14 @@ __all__ = [
     "WAITING",
     "Arena",
     "Counters",
+    "Descriptor",
     "ForkGuard",
     "FrameWriter",
     "NoCompanion",
     "Process",
     "ProducerEnd",
     "Taken",
+    "WakeupPipe",
     "balance",
     "idle_writers",
     "intercept_writes",

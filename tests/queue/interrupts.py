@@ -59,6 +59,8 @@ class Interruption:
         self.happened = False
 
     def __enter__(self) -> "Interruption":
+        # Python 3.12 reports opcodes only if some frame asked for them before the call of settrace.
+        sys._getframe().f_trace_opcodes = True
         sys.settrace(self._enter)
         return self
 

@@ -183,8 +183,7 @@ def test_a_closed_queue_writes_to_no_descriptor_that_has_reused_its_numbers() ->
     queue.close()
     ends = [os.pipe() for _ in range(4)]  # they have the same numbers now
     try:
-        with pytest.raises(OSError, match="Bad file descriptor"):
-            work.notify(7)
+        assert not work.notify(7)
         with pytest.raises(ValueError, match="negative"):
             locks.release(frame.number)
         for reading, _ in ends:
