@@ -52,7 +52,7 @@ Examples:
     "--search-seconds",
     default=_DEFAULTS.search_seconds,
     show_default=True,
-    help="Seconds after which a search is given up.",
+    help="Longest time for a search, in seconds.",
 )
 @click.option(
     "--database",

@@ -17,7 +17,7 @@ _OPTIONS: Final = (
     ("keep", int, "number of items kept of each kind"),
     ("keep-requests", int, "number of requests kept"),
     ("keep-seconds", float, "seconds for which they are kept"),
-    ("search-seconds", float, "seconds after which a search is given up"),
+    ("search-seconds", float, "longest time for a search, in seconds"),
     ("id-field", str, "metadata field that identifies an event"),
     ("max-body-bytes", int, "largest accepted body"),
     ("keep-alive", float, "seconds for which an idle connection stays open"),

@@ -24,7 +24,7 @@ class SinkSettings:
         keep: Number of items of each kind kept for `/_sink/events` and `/_sink/identities`.
         keep_requests: Number of requests kept for `/_sink/requests` and for `/_sink/rejected`.
         keep_seconds: Seconds for which items and requests are kept at most.
-        search_seconds: Seconds after which a search through the kept items is given up.
+        search_seconds: Longest time for a search through the kept items, in seconds.
         database: SQLite file for the kept items and requests, from which a restarted sink restores
             its counts; None: they are kept in memory.
         id_field: Field of an action's metadata by which arrivals are counted for `/_sink/ids`.

@@ -60,7 +60,7 @@ def test_integers_stay_exact_in_every_answer_of_the_sink(sink: SinkProcess, post
         assert str(2**70).encode() in poster.post(b"", f"/_sink/{path}", method="GET").data
 
 
-def test_events_that_differ_in_one_of_many_digits_are_no_duplicates(
+def test_events_that_differ_in_one_of_many_digits_are_not_duplicates(
     sink: SinkProcess, poster: Poster
 ) -> None:
     for number in (2**64, 2**64 + 1, 2**64 + 1):

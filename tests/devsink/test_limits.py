@@ -36,7 +36,7 @@ def connect(sink: SinkProcess) -> socket.socket:
     return socket.create_connection(("127.0.0.1", port), timeout=30)
 
 
-def exchange(sink: SinkProcess, parts: Iterable[bytes]) -> bytes:
+def converse(sink: SinkProcess, parts: Iterable[bytes]) -> bytes:
     """Send until the sink resets the connection; return its response, if that is not lost."""
     with connect(sink) as connection, contextlib.suppress(OSError):
         with contextlib.suppress(OSError):
@@ -59,7 +59,7 @@ ENDLESS = {
 @pytest.mark.parametrize("start", ENDLESS.values(), ids=ENDLESS)
 def test_a_line_that_does_not_end_is_refused_and_not_kept(sink: SinkProcess, start: bytes) -> None:
     before = memory(sink)
-    exchange(sink, [start, *[b"a" * MIB] * 100])
+    converse(sink, [start, *[b"a" * MIB] * 100])
     assert memory(sink) - before < SPARE_KIB
     assert Poster(sink.url).post(actions(action())).status == 200
 
@@ -71,7 +71,7 @@ def test_a_line_that_does_not_end_is_refused_and_not_kept(sink: SinkProcess, sta
 )
 def test_lines_without_end_are_refused_and_not_kept(sink: SinkProcess, start: bytes) -> None:
     before = memory(sink)
-    exchange(sink, [start, *[b"X: a\r\n" * 50_000] * 300])
+    converse(sink, [start, *[b"X: a\r\n" * 50_000] * 300])
     assert memory(sink) - before < SPARE_KIB
 
 

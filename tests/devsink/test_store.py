@@ -181,7 +181,7 @@ def test_a_search_ends_when_its_time_is_over(items: list[bytes]) -> None:
         with pytest.raises(RejectionError, match=r"query: took longer than 0\.05 seconds"):
             database.select(Query(text="a" * 63 + "b"))
         assert time.monotonic() - started < 2.0
-    assert len(database.select(Query(limit=7))) == 7, "what is no search has no limit"
+    assert len(database.select(Query(limit=7))) == 7, "only a search has a limit"
     database.close()
 
 

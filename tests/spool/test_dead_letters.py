@@ -154,7 +154,7 @@ def test_a_foreign_file_is_never_removed_and_affects_no_letters(
 @pytest.mark.parametrize(
     "name", [b"\xff.jsonl", b"\x1b[2J.jsonl", b"a b.jsonl", "\u202e.jsonl".encode()]
 )
-def test_a_file_whose_name_is_no_key_is_not_listed(tmp_path: Path, name: bytes) -> None:
+def test_a_file_whose_name_is_not_a_key_is_not_listed(tmp_path: Path, name: bytes) -> None:
     dead = DeadLetters(tmp_path)
     dead.keep("k", RECORDS, CAUSE)
     Path(os.fsdecode(bytes(tmp_path / "dead") + b"/" + name)).write_bytes(b"{}")

@@ -113,7 +113,7 @@ def _decompress(
     stream = decompressor()
     try:
         content = stream.decompress(body, limit + 1)
-    except Exception as error:  # each library raises an error of its own type
+    except Exception as error:  # each library has another type of error
         raise RejectionError("body", f"is not {encoding}: {error}") from error
     if len(content) > limit:
         raise _too_large(limit)
