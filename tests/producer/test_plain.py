@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from dataart_mp.errors import EventError, short_repr
 from dataart_mp.producer.encoder import encode_identity
-from dataart_mp.producer.locate import locate
+from dataart_mp.producer.plain import to_plain
 from tests.producer.encoding import decoded, refused
 from tests.producer.samples import INVALID, JSON, Line, Order, Plan, Point
 
@@ -157,23 +157,23 @@ def test_a_cycle_below_the_top_is_refused_where_it_closes() -> None:
 
 
 def test_the_search_ends_at_a_cycle_through_a_tuple() -> None:
-    # orjson crashes on this cycle at some depths: see `locate.CanEncode`.
+    # orjson crashes on this cycle at some depths.
     inner: list[object] = [0]
     inner.append((inner,))
     for levels in range(4):
         metadata: Any = inner
         for _ in range(levels):
             metadata = [metadata]
-        error = locate({"metadata": metadata}, lambda leaf: True)
-        assert error is not None
-        assert error.path == f"metadata{'[0]' * levels}[1][0]"
+        path = f"metadata.a{'[0]' * levels}[1][0]"
+        assert refused({"a": metadata}).path == path
 
 
 def test_the_search_visits_a_shared_value_only_once() -> None:
     shared: Any = []
     for _ in range(200):
         shared = [shared, shared]  # 2 ** 200 paths lead to the bottom
-    assert locate({"metadata": shared}, lambda leaf: True) is None
+    with pytest.raises(EventError, match=r"^metadata\.b: bytes"):
+        to_plain("metadata", {"a": shared, "b": INVALID})
 
 
 def test_a_shared_value_is_not_a_cycle() -> None:
@@ -243,11 +243,9 @@ def test_an_exception_of_a_metadata_mapping_is_the_cause() -> None:
     assert isinstance(error.__cause__, RuntimeError)
 
 
-def test_the_search_reports_a_dataclass_with_a_missing_attribute() -> None:
-    # orjson crashes on such a dataclass if it has slots.
+def test_a_dataclass_with_slots_of_which_one_is_not_set_is_refused() -> None:
     line = Line(1)
     del line.price
-    error = locate({"metadata": {"a": line}}, lambda leaf: True)
-    assert error is not None
+    error = refused({"a": line})
     assert error.path == "metadata.a"
     assert isinstance(error.__cause__, AttributeError)
