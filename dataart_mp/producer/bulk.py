@@ -1,6 +1,6 @@
 """Emit many actions in one call: read them from an iterable, encode and append them in groups.
 
-    iterable ──read──► group ──columns──► events ──encoder──► lines ──take──► open frame
+    iterable ──read──► group ───usual──► events ──encoder──► lines ──take──► open frame
                          └──── one by one, if they are not of the usual form ────────┘
 
 Each group is appended before more is read, whatever the iterable raises. A group holds no more
@@ -16,8 +16,8 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, Final
 
 from dataart_mp.errors import ActionsError, BufferFullError, EventError, short_repr
-from dataart_mp.producer.columns import FIELDS, REQUIRED, Event, as_events
 from dataart_mp.producer.encoder import encode_action, encode_events
+from dataart_mp.producer.usual import FIELDS, REQUIRED, Event, as_events
 from dataart_mp.protocol import Emitted
 from dataart_mp.queue.frame_writer import Taken
 

@@ -78,18 +78,15 @@ def encode_action(
         "timestamp": timestamp,
         "metadata": metadata,
     }
-    if metadata is not None:
-        if type(metadata) is not dict:
-            return _encode_slowly(action)
-        try:
+    try:
+        if type(metadata) is dict:
             for value in metadata.values():
                 if type(value) not in ATOMS and not are_plain((value,), MAX_DEPTH - 1):
                     return _encode_slowly(action)
-        except RuntimeError:  # another thread has changed it
+        elif metadata is not None:
             return _encode_slowly(action)
-    try:
         return _dumps(action, None, _END_OF_LINE)
-    except TypeError:
+    except (TypeError, RuntimeError):  # RuntimeError: another thread has changed the metadata
         return _encode_slowly(action)
 
 
@@ -100,7 +97,7 @@ def encode_events(events: Sequence[object]) -> bytes | None:
     contain the same bytes as a boundary; then the number of parts is too high.
 
     Args:
-        events: One or more events, from `columns.as_events`.
+        events: One or more events, from `usual.as_events`.
 
     Returns:
         The records; None if the events must be encoded one by one, because the boundaries are
@@ -177,12 +174,14 @@ def _checked_key(name: str, value: object) -> str:
 
 def _as_dict(metadata: object) -> dict[object, object]:
     try:
-        if isinstance(metadata, Mapping):
-            return dict(metadata)
+        fields = dict(metadata) if isinstance(metadata, Mapping) else None
     except Exception as error:
         problem = f"it raised {short_repr(error)}; pass a dict"
         raise _refusal("metadata", metadata, problem) from error
-    _refuse("metadata", metadata, "pass a dict, or None; for a model, pass its fields as a dict")
+    if fields is None:
+        fix = "pass a dict, or None; for a model, pass its fields as a dict"
+        _refuse("metadata", metadata, fix)
+    return fields
 
 
 def _refuse(name: str, value: object, fix: str) -> NoReturn:

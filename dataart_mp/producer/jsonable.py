@@ -1,6 +1,7 @@
 """Convert values that JSON does not have into values that it has, one step at a time."""
 
 import dataclasses
+import re
 from collections import UserString, deque
 from collections.abc import Iterator, Mapping, Sequence, Set, ValuesView
 from datetime import UTC, date, datetime, time, timedelta
@@ -14,6 +15,7 @@ from uuid import UUID
 
 _NUMBERS: Final = "biuf"  # the kinds of numpy's numbers, bool included
 _LONGDOUBLE: Final = "g"
+_YEAR: Final = re.compile("-?[0-9]+")
 _FIRST_YEAR, _LAST_YEAR = 1, 9999  # of `datetime`; numpy has others
 
 
@@ -189,7 +191,7 @@ def _attributes(value: Any) -> Iterator[tuple[str, object]]:
 
 
 def _numpy_to_jsonable(value: Any) -> object:
-    dtype = getattr(value, "dtype", None)
+    dtype: Any = getattr(value, "dtype", None)
     kind = getattr(dtype, "kind", "")
     if kind in {"M", "m"}:  # tolist() would return nanoseconds as plain integers
         return list(value) if value.shape else _numpy_time_to_jsonable(value, kind)
@@ -215,11 +217,11 @@ def _numpy_time_to_jsonable(value: Any, kind: str) -> object:
         return None
     if kind == "m":
         raise Refused("pass its seconds: value / numpy.timedelta64(1, 's')")
-    seconds = value.astype("datetime64[s]")
-    year = int(str(seconds.astype("datetime64[Y]")))
+    year = int(_YEAR.match(str(value))[0])  # type: ignore[index]
     if _FIRST_YEAR <= year <= _LAST_YEAR:
         return value.astype("datetime64[us]").item().isoformat()
-    if seconds.astype(value.dtype) != value:  # a part of a second, or numpy's seconds have overflown
+    seconds = value.astype("datetime64[s]")
+    if seconds.astype(value.dtype) != value:
         raise Refused("the year is outside of 1 to 9999; pass it as text")
     return str(seconds)
 

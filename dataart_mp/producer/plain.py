@@ -169,6 +169,7 @@ class _Walk:
             outer = self._path(self._open[id(value)])
             raise _Problem(f"refers back to {outer}, which contains it; break the cycle")
         self._open[id(value)] = len(self._steps)
+        plain: object
         if kind is dict:
             plain = self._dict(value)
         elif kind is list or kind is tuple:
@@ -310,7 +311,7 @@ def _describe_collision(keys: list[object]) -> str:
 
 def _step(key: object) -> str:
     if issubclass(type(key), str):  # isinstance would believe a proxy, and may raise
-        name = str.__str__(key)  # type: ignore[arg-type]
+        name = str.__str__(key)
         if name.isidentifier():
             return f".{name}"
     return f"[{short_repr(key)}]"

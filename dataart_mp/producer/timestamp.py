@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timezone
 from types import MethodDescriptorType
-from typing import Final
+from typing import Any, Final
 
 from dataart_mp.errors import EventError, short_repr
 from dataart_mp.producer.jsonable import as_text, is_equal_to_itself, is_whole_minutes
@@ -80,15 +80,15 @@ def _aware(value: datetime) -> datetime:
         return value.astimezone(UTC)
     # orjson would ask the zone for the offset again. A method in Python may raise then, or a signal
     # handler during it, and orjson would crash.
-    kind = type(value.tzinfo)
+    kind: Any = type(value.tzinfo)
     return value if kind is timezone or _is_native(kind) else value.replace(tzinfo=timezone(offset))
 
 
 @functools.cache
-def _is_native(kind: type) -> bool:
+def _is_native(kind: Any) -> bool:
     """Whether a class of time zones is ZoneInfo, implemented in C."""
     names = (kind.__module__, kind.__qualname__)
-    return names == ("zoneinfo", "ZoneInfo") and isinstance(kind.utcoffset, MethodDescriptorType)  # type: ignore[attr-defined]
+    return names == ("zoneinfo", "ZoneInfo") and isinstance(kind.utcoffset, MethodDescriptorType)
 
 
 def _in_local_zone(value: datetime) -> datetime:

@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 
 from dataart_mp.errors import ActionsError, BufferFullError, ClosedError, EventError
 from dataart_mp.producer.bulk import Bulk
-from dataart_mp.producer.columns import as_events
 from dataart_mp.producer.encoder import encode_action, encode_events
+from dataart_mp.producer.usual import as_events
 from dataart_mp.protocol import Emitted
 from dataart_mp.queue.frame_writer import Taken
 from dataart_mp.testing import RecordingClient

@@ -2,9 +2,11 @@
 
 import collections
 import enum
+import math
 import re
+from collections import UserString
 from collections.abc import Iterator
-from datetime import UTC, timedelta
+from datetime import UTC, date, timedelta
 from datetime import time as time_of_day
 from pathlib import Path
 from types import MappingProxyType
@@ -15,11 +17,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dataart_mp.errors import EventError, short_repr
+from dataart_mp.errors import ActionsError, EventError, short_repr
 from dataart_mp.producer.encoder import encode_identity
 from dataart_mp.producer.plain import to_plain
+from dataart_mp.testing import RecordingClient
 from tests.producer.encoding import decoded, refused
-from tests.producer.samples import INVALID, JSON, Line, Order, Plan, Point
+from tests.producer.samples import INVALID, JSON, Line, Order, Plan, Point, Text, Translated
 
 
 def test_the_message_names_path_type_value_and_fix() -> None:
@@ -96,6 +99,9 @@ def test_the_path_leads_to_an_invalid_value_at_any_place(
         (time_of_day(10, tzinfo=UTC), "pass its isoformat()"),
         (1j, "complex (1j) cannot be encoded; pass a str, number, bool, None, list, or dict"),
         (np.complex64(1), "cannot be encoded"),
+        (np.clongdouble(1 + 2j), "cannot be encoded"),
+        (np.longdouble("1e4000"), "too large for a float"),
+        (np.datetime64("20000-01-01T00:00:00.5"), "outside of 1 to 9999"),
         (object(), "cannot be encoded"),
         (Plan, "cannot be encoded"),
         (Order, "cannot be encoded"),
@@ -111,12 +117,47 @@ def test_a_value_that_cannot_be_encoded_is_refused_with_a_fix(value: object, wor
     assert len(str(error)) < 300
 
 
-@pytest.mark.parametrize("key", [b"x", (1, 2), 2**64, np.int64(1), frozenset()], ids=repr)
+@pytest.mark.parametrize("key", [b"x", (1, 2), 2**64, frozenset(), np.complex64(1)], ids=repr)
 def test_a_key_that_cannot_be_encoded_is_refused_with_a_fix(key: object) -> None:
     error = refused({"deep": [{"fine": 1, key: 1}]})
     assert error.path == "metadata.deep[0]"
     assert f"the key {type(key).__name__} " in str(error)
     assert "str(key)" in str(error)
+
+
+COLLISIONS: list[dict[Any, Any]] = [
+    {1: 1, "1": 2},
+    {"1": 1, 1: 2},
+    {True: 1, "true": 2},
+    {None: 1, "null": 2},
+    {1.5: 1, "1.5": 2},
+    {np.int64(1): 1, "1": 2},
+    {Text("a"): 1, Translated("a"): 2},
+    {Translated("b"): 1, UserString("b"): 2},
+    {date(2021, 5, 4): 1, "2021-05-04": 2},
+    {math.nan: 1, None: 2},
+]
+
+
+@pytest.mark.parametrize("colliding", COLLISIONS, ids=repr)
+def test_keys_that_are_the_same_text_are_refused(colliding: dict[Any, Any]) -> None:
+    error = refused({"deep": [colliding]})
+    assert error.path == "metadata.deep[0]"
+    assert re.search(r"the keys \w+ \(.*\) and \w+ \(.*\) are both '.*' in JSON", str(error))
+    assert refused(colliding).path == "metadata"
+
+
+def test_keys_that_collide_are_refused_in_a_group() -> None:
+    actions: list[dict[str, Any]] = [
+        {"key": "k", "user_key": "u", "metadata": {1: 1, "1": 2}},
+        {"key": "k"},
+    ]
+    with pytest.raises(ActionsError) as caught:
+        RecordingClient().emit_actions(actions)
+    assert [each.path for each in caught.value.errors] == [
+        "actions[0].metadata",
+        "actions[1].user_key",
+    ]
 
 
 def test_a_key_with_a_lone_surrogate_is_refused() -> None:
