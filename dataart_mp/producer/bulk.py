@@ -11,10 +11,10 @@ reads, parent and child both emit the current group.)
 
 import itertools
 import queue
-import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, Final
 
+from dataart_mp import clock
 from dataart_mp.errors import ActionsError, BufferFullError, EventError, short_repr
 from dataart_mp.producer.encoder import encode_action, encode_events
 from dataart_mp.producer.usual import FIELDS, REQUIRED, Event, as_events
@@ -88,11 +88,11 @@ class Bulk:
     def _read_group(self, wanted: int) -> None:
         self._before += len(self._group)
         self._group, self._done = [], 0
-        started = time.monotonic()
+        started = clock.monotonic()
         try:
             self._group.extend(itertools.islice(self._actions, wanted))
         finally:  # `extend` keeps what it got before an exception
-            seconds = time.monotonic() - started
+            seconds = clock.monotonic() - started
             size = wanted * _GROUP_SECONDS / seconds if seconds else _MAX_GROUP
             self._size = max(1, min(_MAX_GROUP, int(size)))
             self._append_group()

@@ -16,6 +16,7 @@ import weakref
 from collections.abc import Callable, Iterator
 from typing import Final
 
+from dataart_mp import clock
 from dataart_mp.errors import ClosedError
 from dataart_mp.queue import guard
 from dataart_mp.queue.arena import Arena
@@ -152,7 +153,7 @@ class Lifetime:
         """
         deadline = Deadline(timeout)
         while True:
-            self._arena.wanted_until = time.monotonic_ns() + _WANTED_NS
+            self._arena.wanted_until = clock.monotonic_ns() + _WANTED_NS
             if reached():
                 return True
             if deadline.over():

@@ -30,7 +30,6 @@ import io
 import queue
 import re
 import socket
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, cast
@@ -39,6 +38,7 @@ import urllib3
 from urllib3.connection import HTTPConnection
 from urllib3.util import Url, wait_for_read
 
+from dataart_mp import clock
 from dataart_mp.config import HTTPOptions
 
 LONGEST_TEXT: Final = 2048
@@ -183,8 +183,8 @@ class FastPath:
         """The data and what follows, up to `length`; less when that breaks off or takes long."""
         if len(data) >= length:
             return data
-        deadline = time.monotonic() + self._patience
-        while len(data) < length and time.monotonic() < deadline:
+        deadline = clock.monotonic() + self._patience
+        while len(data) < length and clock.monotonic() < deadline:
             try:
                 piece = sock.recv(_READ_BYTES)
             except OSError:

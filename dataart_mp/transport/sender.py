@@ -6,7 +6,6 @@ This module and the exchange, its short way, are the ones that know urllib3.
 import gzip
 import importlib
 import operator
-import time
 from collections.abc import Callable
 from http.client import HTTPException
 from typing import Any, Final, cast
@@ -16,6 +15,7 @@ import urllib3
 from urllib3.exceptions import HTTPError
 from urllib3.util import parse_url
 
+from dataart_mp import clock
 from dataart_mp.config import ClientConfig
 from dataart_mp.config.setting import MASK
 from dataart_mp.transport.fast_path import LONGEST_TEXT, FastPath, OrdinaryResponse, pieces
@@ -66,7 +66,7 @@ class Sender:
             return Response(None, self._shown(f"{type(error).__name__}: {error}".encode()))
         if isinstance(answer, OrdinaryResponse):
             return Response(answer.status, self._shown(answer.text), answer.retry_after)
-        text = _first_bytes(answer, time.monotonic() + self._http.read_timeout)
+        text = _first_bytes(answer, clock.monotonic() + self._http.read_timeout)
         return Response(answer.status, self._shown(text), answer.headers.get("Retry-After"))
 
     def _exchange(
@@ -137,7 +137,7 @@ def _first_bytes(response: urllib3.BaseHTTPResponse, deadline: float) -> bytes:
                 response.release_conn()
                 return text
             text += piece
-            if time.monotonic() > deadline:
+            if clock.monotonic() > deadline:
                 text = b""
                 break
     except (HTTPError, OSError):

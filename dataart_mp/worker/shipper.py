@@ -5,6 +5,7 @@ import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, assert_never
 
+from dataart_mp import clock
 from dataart_mp.queue import Frame, RecordQueue
 from dataart_mp.queue.counters import BYTES, REQUESTS, RETRIES
 from dataart_mp.spool.dead_letters import Cause, DeadLetters
@@ -90,12 +91,12 @@ class Shipper:
         batches = self._batches(frame)
         while batches:
             batch = batches.pop()
-            leave = self._circuits[batch.path].ask(frame, time.monotonic())
+            leave = self._circuits[batch.path].ask(frame, clock.monotonic())
             match leave:
                 case Gathered():
                     return None
                 case Wait(until):
-                    return self._hold_back(frame, until - time.monotonic())
+                    return self._hold_back(frame, until - clock.monotonic())
                 case Send() | Probe():
                     answer = self._post(frame, batch)
                 case _:
@@ -149,7 +150,7 @@ class Shipper:
     ) -> RetryOutcome:
         """The try has failed, for this frame and for those that waited for its answer, too."""
         circuit = self._circuits[batch.path]
-        for other in circuit.failed(leave, after, time.monotonic()):
+        for other in circuit.failed(leave, after, clock.monotonic()):
             its_batch = self._batches(other)[-1]
             other.aim(its_batch.end, time.time_ns())
             if self._set_back(other, its_batch, answer, after) == Abandoned():

@@ -10,6 +10,7 @@ import traceback
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
+from dataart_mp import clock
 from dataart_mp.queue import RecordQueue
 from dataart_mp.queue.wakeup import WakeupPipe
 from dataart_mp.spool import arena_file
@@ -105,12 +106,12 @@ class Worker:
             elif fd == self._life_end:
                 self._orphaned = True
             else:
-                self._supervisor.read_status(fd, time.monotonic())
+                self._supervisor.read_status(fd, clock.monotonic())
 
     def _look(self) -> float:
         """Look through the states for what no bell has told; the seconds until the next look."""
         if self._orphaned:
-            self._supervisor.check(time.monotonic())
+            self._supervisor.check(clock.monotonic())
         now = time.time_ns()
         due = self._queue.worker.look(now)
         next_look = _BUSY_SECONDS if self._load() else _LOOK_SECONDS

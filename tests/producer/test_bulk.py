@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dataart_mp import clock
 from dataart_mp.errors import ActionsError, BufferFullError, ClosedError, EventError
 from dataart_mp.producer.bulk import Bulk
 from dataart_mp.producer.encoder import encode_action, encode_events
@@ -312,7 +313,7 @@ def test_actions_that_arrive_slowly_do_not_wait_for_each_other(
 ) -> None:
     """Even if the first ones arrived fast."""
     now = 0.0
-    monkeypatch.setattr("time.monotonic", lambda: now)
+    monkeypatch.setattr(clock, "monotonic", lambda: now)
     waiting: list[int] = []
 
     def slowly() -> Iterator[dict[str, Any]]:
