@@ -140,6 +140,11 @@ def test_metadata_that_looks_like_a_record_boundary_is_not_split() -> None:
     assert encode_events([action(metadata={"text": '},{"key":'})] * 2) is not None
 
 
+@pytest.mark.parametrize("text", [b'"a\0b"', b'"a\nb"'])
+def test_records_are_never_encoded_together_if_one_has_a_raw_line_break_or_nul(text: bytes) -> None:
+    assert encode_events([action(), action(metadata={"raw": orjson.Fragment(text)})]) is None
+
+
 VALUES = st.one_of(
     st.sampled_from(["k", "", 5, None, True, False, MOMENT, MOMENT.astimezone(EAST), TEXT]),
     st.sampled_from(["2021-02-30T10:11:12Z", "soon", {"a": 1}, {"a": {1}}, {"a": b"x"}, [1]]),
