@@ -181,15 +181,15 @@ def _arguments(action: object) -> dict[str, Any]:
     Raises:
         EventError: It is not a mapping, or has missing or unknown fields.
     """
-    if not isinstance(action, Mapping):
-        kind = type(action).__name__
-        problem = f"is not an action; pass a dict, such as {_EXAMPLE}"
-        raise EventError(f"{kind} ({short_repr(action)}) {problem}")
     try:
-        arguments = dict(action)
+        arguments = dict(action) if isinstance(action, Mapping) else None
     except Exception as error:
         problem = f"it raised {short_repr(error)}; pass a dict, such as {_EXAMPLE}"
         raise EventError(f"{short_repr(action)} cannot be read: {problem}") from error
+    if arguments is None:
+        kind = type(action).__name__
+        problem = f"is not an action; pass a dict, such as {_EXAMPLE}"
+        raise EventError(f"{kind} ({short_repr(action)}) {problem}")
     for name in REQUIRED:
         if name not in arguments:
             raise EventError(f"{name}: is missing; pass a dict, such as {_EXAMPLE}", name)

@@ -253,3 +253,18 @@ threading.Timer(0.1, part.clear).start()
 client.emit_action("k", "u", metadata={"v": part})
 assert len(client.actions[0].metadata["v"]) == 1001
 """)
+
+
+def test_an_action_of_a_group_that_cannot_be_read_is_refused_alone() -> None:
+    run("""
+from dataart_mp import ActionsError
+class Unbound:
+    __class__ = property(raising)
+try:
+    client.emit_actions([{"key": "k", "user_key": "u"}, Unbound(), {"key": "k", "user_key": "u"}])
+except ActionsError as error:
+    assert [each.path for each in error.errors] == ["actions[1]"], error
+    assert error.accepted == len(client.actions) == 2
+else:
+    raise AssertionError("was accepted")
+""")
