@@ -1,9 +1,9 @@
 """The launches of one process: the workers that it has started and still watches."""
 
 import contextlib
-import time
 from collections.abc import Callable
 
+from dataart_mp import clock
 from dataart_mp.supervision.launch import Launch
 
 
@@ -78,9 +78,9 @@ class Launches:
 
     def wait(self, seconds: float) -> None:
         """Wait until the workers have ended, but not longer than `seconds`."""
-        deadline = time.monotonic() + seconds
+        deadline = clock.monotonic() + seconds
         for launch, _ in self.all():
-            launch.wait(max(0.0, deadline - time.monotonic()))
+            launch.wait(max(0.0, deadline - clock.monotonic()))
 
     def close(self) -> None:
         """Watch no launch any longer; the workers live on."""

@@ -5,6 +5,7 @@ import math
 import time
 from typing import Final
 
+from dataart_mp import clock
 from dataart_mp.config import ClientConfig
 from dataart_mp.errors import ConfigError
 from dataart_mp.queue.locks import PLACES, STARTER
@@ -79,7 +80,7 @@ class Supervisor:
             if not self._locks.holds(STARTER):
                 break  # another process is starting one, or none can be started
             time.sleep(_POLL_SECONDS)  # another thread of this process is starting one
-            now = time.monotonic()
+            now = clock.monotonic()
         self._launches.reap(wait=True)  # or else whoever adopts them gets zombies
 
     def check(self, now: float) -> None:

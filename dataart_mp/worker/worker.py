@@ -10,6 +10,7 @@ import traceback
 from collections.abc import Iterator
 from typing import Final
 
+from dataart_mp import clock
 from dataart_mp.queue import RecordQueue
 from dataart_mp.queue.wakeup import WakeupPipe
 from dataart_mp.spool import arena_file
@@ -93,7 +94,7 @@ class Worker:
             elif fd == self._life_end:
                 self._is_orphaned = True
             else:
-                self._supervisor.read_status(fd, time.monotonic())
+                self._supervisor.read_status(fd, clock.monotonic())
 
     def _check(self) -> float:
         """Find work that no notification announced.
@@ -102,7 +103,7 @@ class Worker:
             Seconds until the next check.
         """
         if self._is_orphaned:
-            self._supervisor.check(time.monotonic())
+            self._supervisor.check(clock.monotonic())
         now = time.time_ns()
         due = self._queue.worker.look(now)
         next_check = _LOAD_SECONDS if self._load() else _CHECK_SECONDS
