@@ -231,7 +231,7 @@ class Changing:
         part.clear()
         return {{"n": "x" * 1000}}
 if {container!r} == "list":
-    part += [Changing(), *(str(number) * 50 for number in range(1000))]
+    part += [Changing(), *(str(number) * 20 for number in range(1000))]
 else:
     part.update({{"0": Changing(), **{{f"n{{n}}": str(n) * 50 for n in range(1000)}}}})
 client.emit_action("k", "u", metadata={{"v": part}})
@@ -243,7 +243,7 @@ assert len(found) == 1001
 def test_another_thread_may_change_a_container_while_a_value_is_converted() -> None:
     run("""
 import threading
-part = [str(number) * 50 for number in range(1000)]
+part = [str(number) * 20 for number in range(1000)]
 class Waiting:
     def model_dump(self, mode):
         time.sleep(0.2)
