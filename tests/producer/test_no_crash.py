@@ -233,7 +233,7 @@ class Changing:
 if {container!r} == "list":
     part += [Changing(), *(str(number) * 20 for number in range(1000))]
 else:
-    part.update({{"0": Changing(), **{{f"n{{n}}": str(n) * 50 for n in range(1000)}}}})
+    part.update({{"0": Changing(), **{{f"n{{n}}": str(n) * 20 for n in range(1000)}}}})
 client.emit_action("k", "u", metadata={{"v": part}})
 found = client.actions[0].metadata["v"]
 assert len(found) == 1001
