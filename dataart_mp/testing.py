@@ -18,6 +18,7 @@ from datetime import datetime
 from types import TracebackType
 from typing import Any, Final, NoReturn, Self
 
+from dataart_mp.config.timeout import checked_timeout
 from dataart_mp.errors import ClosedError
 from dataart_mp.producer.bulk import Bulk
 from dataart_mp.producer.encoder import encode_action, encode_identity
@@ -122,12 +123,14 @@ class RecordingClient:
             self._bytes += len(record)
         return True
 
-    def flush(self, timeout: float | None = None) -> int:  # noqa: ARG002 - the protocol has it
-        """Return 0: nothing is ever pending."""
+    def flush(self, timeout: float | None = None) -> int:
+        """Return 0: nothing is ever pending. An invalid timeout raises ValueError."""
+        checked_timeout(timeout)
         return 0
 
-    def close(self, timeout: float | None = None) -> int:  # noqa: ARG002 - the protocol has it
+    def close(self, timeout: float | None = None) -> int:
         """Accept no more events, and return 0. Recorded events are kept."""
+        checked_timeout(timeout)
         self._is_closed = True
         return 0
 

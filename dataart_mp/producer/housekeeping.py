@@ -39,34 +39,32 @@ class Housekeeping:
         self._wakeup = WakeupPipe.make()
         self._stopped = self._forgotten = False
         self._needs_workers = False
-        self._thread = threads.Thread(self._run, "housekeeping")
+        self.thread = threads.Thread(self._run, "housekeeping")
 
     def start(self) -> None:
-        """Start the thread, unless the interpreter is shutting down.
+        """Start the thread, unless it was started before or the interpreter is shutting down.
 
         Raises:
             RuntimeError: The system cannot start a thread at the moment.
         """
-        try:
-            threads.start(self._thread)
-        except RuntimeError:
-            self._wakeup.close()
-            raise
+        threads.start(self.thread)
 
     def ensure_started(self) -> None:
         """Start workers for the queue from now on, not only for orphaned arenas."""
         self._needs_workers = True
         self._wakeup.notify()
-        if self._thread.ident is None:  # the interpreter is shutting down
+        if self.thread.ident is None:  # the interpreter is shutting down
             self._supervisor.check(time.monotonic())
 
     def stop(self, seconds: float) -> bool:
         """Stop the thread; return False if that takes longer than `seconds`."""
         self._stopped = True
-        self._wakeup.notify()
+        if self._wakeup.write_fd >= 0:  # else this is the second call, after an interrupted one
+            self._wakeup.notify()
         # The thread itself calls this if the client is garbage-collected there.
-        is_caller = self._thread is threading.current_thread()
-        if not is_caller and not threads.join(self._thread, seconds):
+        is_caller = self.thread is threading.current_thread()
+        if not is_caller and not threads.join(self.thread, seconds):
+            self.thread.after_end(self._wakeup.close)
             return False
         self._wakeup.close()
         return True

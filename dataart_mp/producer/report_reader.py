@@ -50,9 +50,6 @@ class ReportReader:
     Args:
         report_read_fd: The reading end of the report pipe, which does not block.
         on_failure: The application's callback. Its exceptions are logged.
-
-    Raises:
-        RuntimeError: The system cannot start a thread at the moment.
     """
 
     def __init__(self, report_read_fd: int, on_failure: Callable[[Failure], object] | None) -> None:
@@ -63,14 +60,18 @@ class ReportReader:
         self._unfinished = b""
         self._throttles: dict[_Topic, LogThrottle] = {}
         self._trouble_throttles: dict[str, LogThrottle] = {}
-        self._thread = threads.Thread(self._run, "report reader")
+        self.thread = threads.Thread(self._run, "report reader")
         self._signals = threads.current_mask()
-        try:
-            # A process that is about to end reads no more reports; the counters are exact.
-            threads.start(self._thread)
-        except RuntimeError:
-            self._wakeup.close()
-            raise
+
+    def start(self) -> None:
+        """Start the thread, unless it was started before or the interpreter is shutting down.
+
+        A process that is about to end reads no more reports; the counters are exact.
+
+        Raises:
+            RuntimeError: The system cannot start a thread at the moment.
+        """
+        threads.start(self.thread)
 
     def stop(self, seconds: float) -> bool:
         """Read what was written until now, then stop.
@@ -78,8 +79,10 @@ class ReportReader:
         Returns:
             False if that takes longer than `seconds`, or if the caller is `on_failure` itself.
         """
-        self._wakeup.notify()
-        if not threads.join(self._thread, seconds):
+        if self._wakeup.write_fd >= 0:  # else this is the second call, after an interrupted one
+            self._wakeup.notify()
+        if not threads.join(self.thread, seconds):
+            self.thread.after_end(self._wakeup.close)
             return False
         self._wakeup.close()
         return True

@@ -37,7 +37,12 @@ class Wiring:
     def make(cls) -> "Wiring":
         """Make new pipes. Neither end of the report pipe blocks."""
         life = os.pipe()
-        report = os.pipe()
+        try:
+            report = os.pipe()
+        except OSError:
+            for fd in life:
+                os.close(fd)
+            raise
         for fd in report:
             os.set_blocking(fd, False)
         return cls(*life, *report)
@@ -47,8 +52,9 @@ class Wiring:
 
         The workers see the end of file when the last producer has done so, or has died.
         """
-        os.close(self.life_write_fd)
-        self.life_write_fd = -1
+        fd, self.life_write_fd = self.life_write_fd, -1
+        if fd >= 0:  # else this is the second call, after an interrupted one
+            os.close(fd)
 
     def close_reports(self) -> None:
         """Close the end that reads reports, in a forked child: they belong to the parent."""
@@ -58,10 +64,10 @@ class Wiring:
 
     def close(self) -> None:
         """Close all descriptors that this process holds."""
-        for fd in asdict(self).values():
+        for name, fd in asdict(self).items():
+            setattr(self, name, -1)  # first: the number may soon be another file's
             if fd >= 0:
                 os.close(fd)
-        self.life_read_fd = self.life_write_fd = self.report_read_fd = self.report_write_fd = -1
 
 
 @dataclass(frozen=True, slots=True)

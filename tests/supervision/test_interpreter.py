@@ -11,6 +11,7 @@ import pytest
 
 from dataart_mp import Client, ClientConfig, ConfigError
 from dataart_mp.supervision import interpreter
+from dataart_mp.version import __version__
 from tests.support import open_descriptors
 
 FIX = r"multiprocessing\.set_executable\(\"/path/to/python\"\)"
@@ -23,9 +24,9 @@ def _as_before(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(interpreter.GUARD, raising=False)
 
 
-def program(path: Path) -> str:
+def program(path: Path, text: str = "") -> str:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("#!/bin/sh\n")
+    path.write_text(f"#!/bin/sh\n{text}\n")
     path.chmod(0o700)
     return str(path)
 
@@ -122,13 +123,51 @@ def test_a_frozen_application_is_refused_whatever_its_name(
         interpreter.find()
 
 
-def test_a_frozen_application_may_name_an_interpreter(
+def test_a_frozen_application_may_name_an_interpreter_with_the_same_packages(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    real = sys.executable
     embed(monkeypatch, program(tmp_path / "game"), tmp_path)
     monkeypatch.setattr(sys, "frozen", True, raising=False)
-    multiprocessing.set_executable(program(tmp_path / "python"))
+    multiprocessing.set_executable(program(tmp_path / "python", f'exec {real} "$@"'))
     assert interpreter.find() == str(tmp_path / "python")
+
+
+@pytest.mark.parametrize(
+    ("answer", "shown"),
+    [
+        (
+            "echo \"ModuleNotFoundError: No module named 'dataart_mp'\" >&2; exit 1",
+            "No module named",
+        ),
+        ("echo 0.0.1", "'0.0.1'"),
+        ("", "it ends without a message"),
+    ],
+)
+def test_a_frozen_application_is_refused_if_the_interpreter_lacks_these_packages(
+    answer: str, shown: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The events would be accepted, and no worker could ever deliver them."""
+    before = open_descriptors()
+    embed(monkeypatch, program(tmp_path / "game"), tmp_path)
+    monkeypatch.setattr(sys, "frozen", True, raising=False)
+    multiprocessing.set_executable(program(tmp_path / "python3", answer))
+    with pytest.raises(ConfigError, match=shown) as refusal:
+        Client(ClientConfig("key"))
+    assert f"install dataart_mp=={__version__} in that interpreter" in str(refusal.value)
+    assert open_descriptors() == before
+
+
+def test_a_frozen_application_gives_workers_the_original_library_path(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """PyInstaller sets it to the libraries of the application, which another Python cannot use."""
+    monkeypatch.setattr(sys, "frozen", True, raising=False)
+    monkeypatch.setenv("LD_LIBRARY_PATH", "/app/_internal")
+    monkeypatch.setenv("LD_LIBRARY_PATH_ORIG", "/opt/lib")
+    assert interpreter.environment()["LD_LIBRARY_PATH"] == "/opt/lib"
+    monkeypatch.delenv("LD_LIBRARY_PATH_ORIG")
+    assert "LD_LIBRARY_PATH" not in interpreter.environment()
 
 
 def test_a_process_that_was_started_as_a_worker_starts_none(

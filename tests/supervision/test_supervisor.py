@@ -74,7 +74,7 @@ def test_a_second_worker_for_the_same_place_ends(make_crew: MakeCrew) -> None:
     assert second.place_was_taken
     assert not second.ready
     assert work.places == [worker]
-    second.reap(wait=True)
+    wait_until(second.reap)
     second.close()
 
 
@@ -106,7 +106,7 @@ def test_a_worker_that_another_process_started_is_replaced_too(make_crew: MakeCr
     os.kill(victim, signal.SIGKILL)
     wait_until(lambda: work.places == [None])
     work.check_until(work.all_ready, 10)
-    stranger.reap(wait=True)
+    wait_until(stranger.reap)
     stranger.close()
 
 

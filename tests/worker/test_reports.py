@@ -52,11 +52,12 @@ def read_reports(wiring: Wiring) -> Iterator[Callable[[OnFailure | None], Report
 
     def start(on_failure: OnFailure | None) -> ReportReader:
         readers.append(ReportReader(wiring.report_read_fd, on_failure))
+        readers[-1].start()
         return readers[-1]
 
     yield start
     for reader in readers:
-        assert reader._thread.has_ended.is_set() or reader.stop(10)
+        assert reader.thread.has_ended.is_set() or reader.stop(10)
 
 
 @pytest.fixture
