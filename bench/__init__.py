@@ -10,6 +10,6 @@
     queues   a plain multiprocessing.Queue against RecordQueue
     report   what it all means: targets, tables, drawings
 
-Each case runs in a fresh interpreter (`dataart_mp.cli.fresh`), in turn with the others
-(`dataart_mp.cli.measurement`). Every sample is kept in `.cache/bench/<name>.json`.
+Each case runs in a fresh interpreter (`dataart_mp.cli.bench.fresh`), in turn with the others
+(`dataart_mp.cli.bench.measurement`). Every sample is kept in `.cache/bench/<name>.json`.
 """

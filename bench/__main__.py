@@ -19,7 +19,7 @@ from bench.session import Session
 from bench.settings import Scale
 from bench.targets import table, targets
 from bench.timeline import timeline
-from dataart_mp.cli.fresh import fresh
+from dataart_mp.cli.bench.fresh import fresh
 
 _LEAST_TIMELINE_SECONDS: Final = 0.5
 _TIMELINE_SECONDS: Final = 8.0

@@ -19,10 +19,10 @@ from bench import floor
 from bench.nginx import SpeedSink
 from bench.settings import Scale, wire
 from dataart_mp import Client, ClientConfig
-from dataart_mp.cli import load
-from dataart_mp.cli.fresh import fresh
-from dataart_mp.cli.latency import quantiles
-from dataart_mp.cli.measurement import Column, Sample
+from dataart_mp.cli.bench import load
+from dataart_mp.cli.bench.fresh import fresh
+from dataart_mp.cli.bench.latency import quantiles
+from dataart_mp.cli.bench.measurement import Column, Sample
 from dataart_mp.devsink import SinkProcess
 
 COLUMNS: Final = (

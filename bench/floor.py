@@ -21,9 +21,9 @@ from urllib3.connection import HTTPConnection
 from bench.nginx import SpeedSink
 from bench.settings import Scale
 from dataart_mp import ClientConfig
-from dataart_mp.cli.fresh import fresh
-from dataart_mp.cli.load import EVENT
-from dataart_mp.cli.measurement import Column, Sample
+from dataart_mp.cli.bench.fresh import fresh
+from dataart_mp.cli.bench.load import EVENT
+from dataart_mp.cli.bench.measurement import Column, Sample
 from dataart_mp.transport.sender import Sender
 
 _PATH: Final = "/events/send-actions"

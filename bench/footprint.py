@@ -8,7 +8,7 @@ from typing import Any, Final
 from bench.nginx import SpeedSink
 from bench.observed import Observed, bare_memory
 from bench.settings import Scale, wire
-from dataart_mp.cli.measurement import Column, Sample
+from dataart_mp.cli.bench.measurement import Column, Sample
 
 COLUMNS: Final = (
     Column("bare MB", "bare_mb", 1),

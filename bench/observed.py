@@ -9,8 +9,8 @@ from typing import Any, Final, Self
 
 import psutil
 
-from dataart_mp.cli.cpu import cpu_seconds
-from dataart_mp.cli.load import EVENT
+from dataart_mp.cli.bench.cpu import cpu_seconds
+from dataart_mp.cli.bench.load import EVENT
 
 _MB: Final = 1e6
 _START_SECONDS: Final = 30.0

@@ -21,7 +21,7 @@ _PATIENCE_SECONDS: Final = 120.0
 
 
 class Specimen(NamedTuple):
-    """The event of `dataart_mp.cli.load`, which isn't installed here."""
+    """The event of `dataart_mp.cli.bench.load`, which isn't installed here."""
 
     key: str
     user_key: str

@@ -14,9 +14,9 @@ from bench import peer_clients, ship
 from bench.counter import counting
 from bench.nginx import SpeedSink
 from bench.settings import Scale, wire
-from dataart_mp.cli import load
-from dataart_mp.cli.fresh import fresh
-from dataart_mp.cli.measurement import Column, Sample
+from dataart_mp.cli.bench import load
+from dataart_mp.cli.bench.fresh import fresh
+from dataart_mp.cli.bench.measurement import Column, Sample
 
 COLUMNS: Final = (
     Column("events/s", "events_per_second"),

@@ -16,8 +16,8 @@ from multiprocessing.process import BaseProcess
 from typing import Final, TypeAlias
 
 from bench.settings import Scale
-from dataart_mp.cli.fresh import fresh
-from dataart_mp.cli.measurement import Column, Sample
+from dataart_mp.cli.bench.fresh import fresh
+from dataart_mp.cli.bench.measurement import Column, Sample
 from dataart_mp.queue import RecordQueue, janitor
 
 PLAIN: Final = "multiprocessing.JoinableQueue"

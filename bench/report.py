@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bench import emit, floor, footprint, ship
-from dataart_mp.cli.measurement import Measurement
+from dataart_mp.cli.bench.measurement import Measurement
 
 mpl.use("Agg")
 

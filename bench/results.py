@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Final
 
-from dataart_mp.cli.measurement import Measurement
+from dataart_mp.cli.bench.measurement import Measurement
 
 DIRECTORY: Final = Path(__file__).parents[1] / ".cache" / "bench"
 

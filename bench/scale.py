@@ -9,9 +9,9 @@ from bench.nginx import SpeedSink
 from bench.observed import Observed
 from bench.settings import Scale, wire
 from dataart_mp import Client, ClientConfig
-from dataart_mp.cli import load
-from dataart_mp.cli.fresh import fresh
-from dataart_mp.cli.measurement import Column, Sample
+from dataart_mp.cli.bench import load
+from dataart_mp.cli.bench.fresh import fresh
+from dataart_mp.cli.bench.measurement import Column, Sample
 
 COLUMNS: Final = (
     Column("work ns a call", "work_ns_per_call"),

@@ -11,8 +11,8 @@ from bench import floor, results
 from bench.nginx import SpeedSink
 from bench.settings import Scale
 from bench.targets import table, targets
-from dataart_mp.cli.load import EVENT
-from dataart_mp.cli.measurement import Column, Measurement, Sample
+from dataart_mp.cli.bench.load import EVENT
+from dataart_mp.cli.bench.measurement import Column, Measurement, Sample
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Final, NamedTuple
 
 from bench import emit, floor, footprint, peers, scale, ship
-from dataart_mp.cli.measurement import Measurement
+from dataart_mp.cli.bench.measurement import Measurement
 
 # The Go client's events a second, and the requests a second of the raw sockets of its run; its
 # timer leak mended. Unmended it has 135,000 and 192,000.

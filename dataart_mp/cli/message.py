@@ -1,4 +1,4 @@
-"""What a user is told on standard error."""
+"""Messages to the user on standard error."""
 
 import sys
 from typing import Final
@@ -8,13 +8,12 @@ import click
 PROGRAM: Final = "dataart-mp"
 
 
-def tell(text: str) -> None:
-    """Write a line, above the progress bar if there is one."""
-    # By name: while there is a bar, sys.stderr is a stand-in that knows of it, which click's own
-    # `err=True` goes around.
+def report(text: str) -> None:
+    """Write a line to standard error, above the progress bar if there is one."""
+    # Passed as a file: the progress bar replaces sys.stderr, and click's `err=True` bypasses that.
     click.echo(text, file=sys.stderr)
 
 
 def warn(text: str) -> None:
-    """Write a line, and by whom."""
-    tell(f"{PROGRAM}: {text}")
+    """Write a line to standard error, prefixed with the name of the program."""
+    report(f"{PROGRAM}: {text}")

@@ -1,6 +1,6 @@
-"""How far something has come, on standard error while it goes on.
+"""The progress of a command on standard error.
 
-The work counts and knows nothing of this; a thread looks at the counts now and then.
+The work only counts; a thread reads the counts at intervals and shows them.
 """
 
 import sys
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, Protocol, Self
 
-from dataart_mp.cli.message import tell
+from dataart_mp.cli.message import report
 
 _BAR_SECONDS: Final = 0.1
 _LINE_SECONDS: Final = 2.0
@@ -20,12 +20,12 @@ _LINE_SECONDS: Final = 2.0
 
 @dataclass(frozen=True, kw_only=True)
 class Snapshot:
-    """How far it has come at one moment.
+    """The progress at one moment.
 
     Attributes:
-        done: In any unit.
-        total: In the same unit; None: not known.
-        text: What else to say, on one line.
+        done: The amount that is done, in any unit.
+        total: The whole amount, in the same unit; None: it is unknown.
+        text: Details, on one line.
     """
 
     done: int
@@ -37,21 +37,23 @@ class Snapshot:
         return f"{share}{self.text}"
 
 
-Look = Callable[[], Snapshot]
-"""Called from another thread."""
+TakeSnapshot = Callable[[], Snapshot]
+"""Returns the current progress; called from another thread."""
 
 
-def progress(title: str, look: Look, *, lines: bool = False) -> AbstractContextManager[object]:
-    """Show progress during a block: as a bar on a terminal, otherwise as lines, or not at all.
+def progress(
+    title: str, take_snapshot: TakeSnapshot, *, lines: bool = False
+) -> AbstractContextManager[object]:
+    """Show progress during a `with` block: as a bar on a terminal, else as lines or not at all.
 
     Args:
-        title: What is going on, in a word.
-        look: Tells how far it has come.
-        lines: Whether to write a line now and then where there is no terminal.
+        title: The name of the activity, in one word.
+        take_snapshot: Returns the current progress.
+        lines: Whether to write a line every two seconds where there is no terminal.
     """
     if sys.stderr.isatty():
-        return _Ticker(_Bar(title), look, _BAR_SECONDS)
-    return _Ticker(_Lines(title), look, _LINE_SECONDS) if lines else nullcontext()
+        return _Ticker(_Bar(title), take_snapshot, _BAR_SECONDS)
+    return _Ticker(_Lines(title), take_snapshot, _LINE_SECONDS) if lines else nullcontext()
 
 
 class _Display(Protocol):
@@ -61,11 +63,10 @@ class _Display(Protocol):
 
 
 class _Bar:
-    """A bar with the rate and the time left."""
+    """A bar with the percentage and the time left."""
 
     def __init__(self, title: str) -> None:
-        # Not at the top: it takes longer to import than all else here, and is needed on a
-        # terminal only.
+        # Imported here because it is slow to import and needed on a terminal only.
         from rich.console import Console
         from rich.progress import (
             BarColumn,
@@ -103,7 +104,7 @@ class _Bar:
 
 
 class _Lines:
-    """A line for each look, with the seconds since the start."""
+    """A line for each snapshot, with the seconds since the start."""
 
     def __init__(self, title: str) -> None:
         self._title = title
@@ -114,20 +115,20 @@ class _Lines:
 
     def show(self, snapshot: Snapshot) -> None:
         seconds = time.monotonic() - self._start
-        tell(f"{self._title} {seconds:5.1f} s  {snapshot}")
+        report(f"{self._title} {seconds:5.1f} s  {snapshot}")
 
     def stop(self) -> None:
         pass
 
 
 class _Ticker:
-    """Shows a snapshot now and then during a block, and one at its end."""
+    """Shows a snapshot at intervals during a block, and one at its end."""
 
-    def __init__(self, display: _Display, look: Look, seconds: float) -> None:
+    def __init__(self, display: _Display, take_snapshot: TakeSnapshot, seconds: float) -> None:
         self._display = display
-        self._look = look
-        self._seconds = seconds
-        self._over = threading.Event()
+        self._take_snapshot = take_snapshot
+        self._interval = seconds
+        self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._tick, name="progress", daemon=True)
 
     def __enter__(self) -> Self:
@@ -141,11 +142,11 @@ class _Ticker:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._over.set()
+        self._stopped.set()
         self._thread.join()
-        self._display.show(self._look())
+        self._display.show(self._take_snapshot())
         self._display.stop()
 
     def _tick(self) -> None:
-        while not self._over.wait(self._seconds):
-            self._display.show(self._look())
+        while not self._stopped.wait(self._interval):
+            self._display.show(self._take_snapshot())

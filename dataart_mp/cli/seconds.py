@@ -1,11 +1,11 @@
-"""Seconds as an option's value."""
+"""The option type for a number of seconds."""
 
 import math
 from typing import Any, Final
 
 import click
 
-_MOST: Final = 1_000_000.0  # beyond some number, clocks and sockets overflow
+_MAX_SECONDS: Final = 1_000_000.0  # far larger numbers overflow clocks and sockets
 
 
 class Seconds(click.FloatRange):
@@ -18,11 +18,11 @@ class Seconds(click.FloatRange):
     name = "seconds"
 
     def __init__(self, *, positive: bool = False) -> None:
-        super().__init__(min=0, min_open=positive, max=_MOST)
+        super().__init__(min=0, min_open=positive, max=_MAX_SECONDS)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Read one; NaN is in no range, though click's comparisons let it pass."""
+        """Convert the option's text; refuses NaN, which passes click's comparisons."""
         number = super().convert(value, param, ctx)
         if math.isnan(number):
-            self.fail(f"{value!r} is no number of seconds", param, ctx)
+            self.fail(f"{value!r} is not a number of seconds", param, ctx)
         return number

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM as one and the same request to come to an orderly end."""
+"""Ctrl-C and SIGTERM as the same request for an orderly stop."""
 
 import signal
 from types import FrameType, TracebackType
@@ -13,15 +13,15 @@ _EXIT_CODES: Final = {
 
 
 class StopSignals:
-    """A block in which SIGTERM raises KeyboardInterrupt, as SIGINT does; only in the main thread.
+    """A context in which SIGTERM raises KeyboardInterrupt, as SIGINT does; main thread only.
 
     Attributes:
-        exit_code: What the last signal asks to exit with; INTERRUPTED before there was one.
+        exit_code: The exit code for the last signal; INTERRUPTED before the first one.
     """
 
     def __init__(self) -> None:
         self.exit_code = ExitCode.INTERRUPTED
-        self._before = {number: signal.getsignal(number) for number in _EXIT_CODES}
+        self._previous = {number: signal.getsignal(number) for number in _EXIT_CODES}
 
     def __enter__(self) -> Self:
         for number in _EXIT_CODES:
@@ -34,7 +34,7 @@ class StopSignals:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        for number, handler in self._before.items():
+        for number, handler in self._previous.items():
             signal.signal(number, handler)
 
     def _stop(self, number: int, _frame: FrameType | None) -> None:

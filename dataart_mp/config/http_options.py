@@ -1,6 +1,5 @@
 """`HTTPOptions`: how requests are sent."""
 
-import importlib.util
 import re
 from collections.abc import Mapping
 from dataclasses import KW_ONLY
@@ -26,6 +25,7 @@ from dataart_mp.config.setting import (
     settings,
 )
 from dataart_mp.config.url import masked_url, proxy_url
+from dataart_mp.config.zstd import zstd_module
 
 Compression = Literal["gzip", "zstd"]
 OptionalCompression = Setting[Compression | None, Compression | None]
@@ -49,23 +49,11 @@ def _compression(field: str, value: object) -> Compression:
     if value == "gzip":
         return "gzip"
     if value == "zstd":
-        if _has_zstd():
+        if zstd_module() is not None:
             return "zstd"
         remedy = 'needs Python 3.14, or `pip install "dataart-mp[zstd]"`; or use "gzip"'
         raise config_error(field, value, remedy)
     raise config_error(field, value, 'must be None, "gzip" or "zstd"')
-
-
-def _has_zstd() -> bool:
-    # _zstd: what compression.zstd of Python 3.14 stands on, when it was built with it.
-    return importlib.util.find_spec("_zstd") is not None or _has_backport()
-
-
-def _has_backport() -> bool:
-    try:
-        return importlib.util.find_spec("backports.zstd") is not None
-    except ModuleNotFoundError:  # there is not even a package `backports`
-        return False
 
 
 def _password(field: str, value: object) -> str:

@@ -111,7 +111,7 @@ class Engine:
     def inherit(cls, config: ClientConfig, descriptors: tuple[Any, ...]) -> "Engine":
         """Create the engine of a spawned child from the parent's `descriptors()`."""
         queue, path, ends = descriptors
-        arena_file.register(queue.arena, path)
+        queue.arena.path = path
         life_end, life, report = (end.detach() for end in ends)
         return cls(config, queue, Wiring(life_end, life, -1, report))
 
@@ -144,7 +144,6 @@ class Engine:
                 frame would be sealed in time.
             ClosedError: The client is closed, or is being closed by another thread.
         """
-        self.queue.arena.locks.announce()
         me = User(is_call=True)
         try:
             self._users.enter(me)  # before the check: `stop` finds this user, or this call stops

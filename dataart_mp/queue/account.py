@@ -23,6 +23,7 @@
     23    leader_generation     JOINED               and that frame's generation
     24    closing totals        FREE, SETTLED        five totals when it was last settled
     29    postponed             WAITING              when `due` was set
+    30    process               FILLING, SENDING     id and start of the process that owns it
 
 Times are nanoseconds since the epoch. A batch is in progress when `batch_end` lies behind what is
 done with.
@@ -35,6 +36,8 @@ frame may be negative, modulo 2**64. The sum over all frames is not.
 
 from typing import Final, NamedTuple, overload
 
+from dataart_mp.queue.process import Process
+
 ACTIONS: Final = 0
 IDENTITY: Final = 1
 
@@ -46,7 +49,9 @@ ACCEPTED, DELIVERED, REJECTED, FAILED, PARKED = range(5)
 """The five totals."""
 TOTALS: Final = 5
 _COUNT: Final = 1
+_LENGTH: Final = 2
 _OPENING: Final = 16
+_PROCESS: Final = 30
 _CLOSING: Final = 24
 _ZEROS: Final = memoryview(bytes((_OPENING - _COUNT) * WORD_BYTES)).cast("Q")
 
@@ -120,7 +125,7 @@ class Account:
 
     generation = Word(0)
     count = Word(_COUNT)
-    length = Word(2)
+    length = Word(_LENGTH)
     kind = Word(3)
     batch_end = Word(5)
     attempts = Word(6)
@@ -162,6 +167,17 @@ class Account:
         return self._progress >> _THROUGH_SHIFT
 
     @property
+    def process(self) -> Process:
+        """The process that owned the frame last; stored before the state that says so."""
+        start = self.first + _PROCESS
+        return Process(*self.words[start : start + 2])
+
+    @process.setter
+    def process(self, process: Process) -> None:
+        start = self.first + _PROCESS
+        self.words[start], self.words[start + 1] = process
+
+    @property
     def is_untouched(self) -> bool:
         """Whether it holds actions straight from a producer, and no attempt was prepared for any.
 
@@ -176,22 +192,37 @@ class Account:
             or self.followers
         )
 
-    def open(self, kind: int, taken: int = 0, *, adopted: bool = False) -> None:
+    def open(self, kind: int, process: memoryview, taken: int = 0, *, adopted: bool = False) -> int:
         """Begin a new filling. The caller then stores the state FILLING.
 
         Args:
             kind: ACTIONS or IDENTITY; whoever completes the frame of a dead producer needs it.
+            process: The words of the process that owns it.
             taken: Id of the parked batch that it is filled from; 0 for none.
             adopted: Whether another client had parked that batch.
+
+        Returns:
+            The generation.
         """
+        # Called for each frame on the path of an event, so words are stored by their numbers.
         words, first = self.words, self.first
-        words[first] += 1  # the generation
+        generation: int = words[first] + 1
+        words[first] = generation
         opening, closing = first + _OPENING, first + _CLOSING
         words[opening : opening + TOTALS] = words[closing : closing + TOTALS]
         words[first + _COUNT : opening] = _ZEROS
-        self.kind = kind
+        words[first + _PROCESS : first + WORDS] = process
+        if kind != ACTIONS:
+            self.kind = kind
         if taken:
             self.taken, self.adopted = taken, adopted
+        return generation
+
+    def seal(self, count: int, length: int) -> None:
+        """Store what the frame holds: `count` records of `length` bytes."""
+        words, first = self.words, self.first
+        words[first + _COUNT] = count
+        words[first + _LENGTH] = length
 
     def reopen(self, kind: int) -> None:
         """Forget all about its content, except that it is there. For a damaged frame."""

@@ -15,12 +15,15 @@ import mmap
 import os
 import struct
 import uuid
+from array import array
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
-from dataart_mp.queue.account import WORD_BYTES, WORDS, Account
+from dataart_mp.queue import lock_file, process
+from dataart_mp.queue.account import WORD_BYTES, WORD_MASK, WORDS, Account
 from dataart_mp.queue.anonymous_file import anonymous_file
 from dataart_mp.queue.locks import RecordLocks
+from dataart_mp.queue.process import World
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,6 +43,7 @@ MAGIC: Final = b"DataArtQ"
 LAYOUT_VERSION: Final = 1
 HEADER: Final = struct.Struct("=8sQ16sQQQ")
 """MAGIC, LAYOUT_VERSION, the arena's id, and the numbers frames, capacity and stride."""
+_WORLD_WORD: Final = 8  # three words
 _CLOSED_WORD: Final = 16  # word numbers in the header, beyond the bytes of HEADER
 _WANTED_WORD: Final = 17
 _REPORTS_WORD: Final = 18
@@ -60,14 +64,19 @@ class Arena:
 
     Args:
         fd: Descriptor of the memory that holds the arena; the arena closes it.
+        lock_fd: Descriptor of its lock file, which all processes that use the arena inherit; the
+            arena closes it. None makes a new one, for the first process that uses the arena.
 
     Attributes:
+        process: This process, as the owner of frames; NOBODY when the others could not tell.
+        process_words: The same as words.
         path: A label that the spool sets; the arena does not use it. None when the memory has no
             path.
     """
 
-    def __init__(self, fd: int) -> None:
+    def __init__(self, fd: int, lock_fd: int | None = None) -> None:
         self.fd = fd
+        self.lock_fd = lock_file.make() if lock_fd is None else lock_fd
         self.path: Path | None = None
         header = os.pread(fd, HEADER.size, 0)
         _, _, identity, *sizes = HEADER.unpack(header)
@@ -79,7 +88,8 @@ class Arena:
         self._place(self.frames)
         self.memory = mmap.mmap(fd, self._frames + self.frames * self.stride)
         self.words = memoryview(self.memory)[: self._frames].cast("Q")
-        self.locks = RecordLocks(fd)
+        self.locks = RecordLocks(self.lock_fd)
+        self.identify()
 
     @classmethod
     def create(cls, frames: int, capacity: int) -> "Arena":
@@ -105,7 +115,9 @@ class Arena:
         identity = uuid.uuid4().bytes
         sizes = frames, capacity, stride_of(capacity)
         os.pwrite(fd, HEADER.pack(MAGIC, LAYOUT_VERSION, identity, *sizes), 0)
-        return cls(fd)
+        arena = cls(fd)
+        arena.settle_in()
+        return arena
 
     @classmethod
     def size(cls, frames: int, capacity: int) -> int:
@@ -123,6 +135,48 @@ class Arena:
         self._states_end = self._states + frames
         self._accounts_word = (self._states + _pages(frames)) // WORD_BYTES
         self._frames = self._frames_offset(frames)
+
+    # Processes
+
+    @property
+    def world(self) -> World:
+        """Where the process ids in the accounts have a meaning."""
+        high, low, namespace = self.words[_WORLD_WORD : _WORLD_WORD + 3].tolist()
+        return World(high << 64 | low, namespace)
+
+    def settle_in(self) -> None:
+        """Give the process ids in the accounts the meaning that they have for this process.
+
+        For an arena that no other process uses. What the accounts say of owners is forgotten.
+        """
+        boot, namespace = process.world()
+        words = array("Q", [boot >> 64, boot & WORD_MASK, namespace])
+        self.words[_WORLD_WORD : _WORLD_WORD + 3] = memoryview(words)
+        for frame in range(self.frames):
+            if self.generation(frame):
+                self.account(frame).process = process.NOBODY
+        self.identify()
+
+    def identify(self) -> None:
+        """Find out which process this is; after a fork, another one."""
+        here = process.world()
+        self.process = process.current() if here.is_known and here == self.world else process.NOBODY
+        self.process_words = memoryview(array("Q", self.process))
+
+    def _disown(self) -> None:
+        """Say of the frames that this process owns that it does so no longer, though it lives."""
+        for byte in self.locks.held():
+            if byte < self.frames:
+                self.account(byte).process = process.NOBODY
+
+    def is_owner_alive(self, frame: int) -> bool:
+        """Return whether another process that owned a frame last is alive, whatever locks it has.
+
+        False also when this process cannot tell: it is of another boot, or of another namespace.
+        """
+        owner = self.account(frame).process
+        can_tell = self.process not in (process.NOBODY, owner)
+        return can_tell and process.is_alive(owner)
 
     # Frames
 
@@ -220,10 +274,16 @@ class Arena:
         return self._counters_word + number * ROW_WORDS
 
     def close(self) -> None:
-        """Unmap the memory and close its descriptor, which drops all locks of this process."""
+        """Unmap the memory and close its descriptors, which drops all locks of this process."""
+        if self.fd >= 0:
+            self._disown()
         self.words.release()
         self.memory.close()
         self.locks.close()
-        fd, self.fd = self.fd, -1  # the number may soon be another file's
+        # Each number is forgotten before it is closed: it may soon be another file's.
+        fd, self.fd = self.fd, -1
         if fd >= 0:  # else this is the second call, after an interrupted one
+            os.close(fd)
+        fd, self.lock_fd = self.lock_fd, -1
+        if fd >= 0:
             os.close(fd)

@@ -46,6 +46,7 @@ class Frame:
         if arena.state(number) != READY:  # another worker had it in between
             arena.locks.release(number)
             return None
+        frame.account.process = arena.process
         arena.set_state(number, SENDING)
         joining.complete(arena, number)
         return frame

@@ -12,6 +12,7 @@ import bisect
 import itertools
 from typing import Final, NamedTuple
 
+from dataart_mp.queue.account import Account
 from dataart_mp.queue.arena import FILLING, FREE, READY, Arena
 
 Claim = tuple[int, int]
@@ -20,6 +21,7 @@ Claim = tuple[int, int]
 Origin = tuple[int, bool]
 """The parked batch that a frame is filled from: its id, and whether another client parked it."""
 
+_NO_ORIGIN: Final = (0, False)
 _NEWLINE: Final = b"\n"
 _NUL: Final = b"\0"
 
@@ -49,7 +51,18 @@ class FrameWriter:
         due: When its oldest record has waited long enough (monotonic, seconds).
     """
 
-    __slots__ = ("__weakref__", "_arena", "_records", "claim", "due", "limit", "position", "room")
+    __slots__ = (
+        "__weakref__",
+        "_account",
+        "_arena",
+        "_records",
+        "_start",
+        "claim",
+        "due",
+        "limit",
+        "position",
+        "room",
+    )
 
     claim: Claim
     position: int
@@ -83,19 +96,21 @@ class FrameWriter:
         while frame >= 0:
             if arena.locks.acquire(frame, writer):
                 if arena.state(frame) == FREE:
-                    taken, adopted = origin or (0, False)
-                    arena.account(frame).open(kind, taken, adopted=adopted)
-                    arena.set_state(frame, FILLING)
-                    writer._begin(frame)
+                    writer._begin(frame, kind, origin or _NO_ORIGIN)
                     return writer
                 arena.locks.release(frame)
             frame = arena.find(FREE, frame + 1)
         return None
 
-    def _begin(self, frame: int) -> None:
-        self.claim = (frame, self._arena.generation(frame))
-        self.position = self._arena.base(frame)
-        self.limit = self.position + self._arena.capacity
+    def _begin(self, frame: int, kind: int, origin: Origin) -> None:
+        arena = self._arena
+        self._account = arena.account(frame)
+        taken, adopted = origin
+        generation = self._account.open(kind, arena.process_words, taken, adopted=adopted)
+        arena.set_state(frame, FILLING)
+        self.claim = (frame, generation)
+        self.position = self._start = arena.base(frame)
+        self.limit = self.position + arena.capacity
 
     def fill(self, content: bytes) -> None:
         """Copy all records that it was opened for at once."""
@@ -116,8 +131,8 @@ class FrameWriter:
     def seal(self) -> bool:
         """Hand the frame to the workers; False when it is empty and is free again."""
         frame, _ = self.claim
-        length = self.position - self._arena.base(frame)
-        return _seal(self._arena, frame, self._records - self.room, length)
+        length = self.position - self._start
+        return _seal(self._arena, frame, self._account, self._records - self.room, length)
 
 
 def filled(arena: Arena, frame: int) -> tuple[int, int, int]:
@@ -141,18 +156,17 @@ def salvage(arena: Arena, frame: int) -> bool:
     Returns:
         Whether it is READY; else it held no whole record and is free again.
     """
-    if arena.account(frame).taken:  # the batch that it was filled from is still parked
+    account = arena.account(frame)
+    if account.taken:  # the batch that it was filled from is still parked
         arena.wipe(frame, 0, arena.capacity)
-        return _seal(arena, frame, 0, 0)
+        return _seal(arena, frame, account, 0, 0)
     count, length, written = filled(arena, frame)
     arena.wipe(frame, length, written)  # a record without its end was never accepted
-    return _seal(arena, frame, count, length)
+    return _seal(arena, frame, account, count, length)
 
 
-def _seal(arena: Arena, frame: int, count: int, length: int) -> bool:
-    account = arena.account(frame)
-    account.count = count
-    account.length = length
+def _seal(arena: Arena, frame: int, account: Account, count: int, length: int) -> bool:
+    account.seal(count, length)
     arena.set_state(frame, READY if count else FREE)
     arena.locks.release(frame)
     return count > 0

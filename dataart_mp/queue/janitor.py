@@ -4,6 +4,9 @@ A frame in FILLING, SENDING or SETTLED whose lock is free has lost its owner. On
 looks for such frames, because it looks by acquiring the locks: two that looked at once would each
 see the other as a living owner.
 
+A living process can lose its locks, too, when the application closes descriptors that are not its
+own. So a free lock is not enough: the process that the account names must be dead as well.
+
 A frame that an exception took from a thread of a living process (see `RecordLocks`) is still locked
 by that process. Only that process can release it, and it need not look for it.
 """
@@ -32,11 +35,19 @@ def sweep(arena: Arena) -> list[int]:
             frame
             for state in (FILLING, SENDING, SETTLED)
             for frame in arena.all_in(state)
-            if arena.locks.acquire(frame, this_round)
+            if arena.locks.acquire(frame, this_round) and not _is_disowned(arena, frame)
         ]
         return [frame for frame in orphans if _release(arena, frame)]
     finally:
         arena.locks.release(JANITOR)
+
+
+def _is_disowned(arena: Arena, frame: int) -> bool:
+    """Release a frame again whose owner lives without its lock; True for such a frame."""
+    if not arena.is_owner_alive(frame):
+        return False
+    arena.locks.release(frame)
+    return True
 
 
 def recover(arena: Arena) -> list[int]:

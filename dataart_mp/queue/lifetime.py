@@ -47,6 +47,7 @@ class Lifetime:
         guard: Holds 1 as long as this process may use the queue without a further check.
         companion: Provides workers.
         closed: Whether this process has closed the queue.
+        is_started: Whether the companion has provided workers for this process.
     """
 
     def __init__(
@@ -69,8 +70,8 @@ class Lifetime:
 
     def start_afresh(self) -> None:
         """Forget what belongs to the process: in a forked child it is the parent's."""
-        self._visitors: list[weakref.ref[_Visitor]] = []
-        self._is_started = False
+        self._visitors: list[weakref.ref[Visitor]] = []
+        self.is_started = False
         self._starting: dict[None, tuple[int, object]] = {}
 
     def arm(self) -> None:
@@ -112,21 +113,16 @@ class Lifetime:
 
     # The first frame
 
-    @property
-    def is_started(self) -> bool:
-        """Whether workers have been provided for this process."""
-        return self._is_started
-
     def ensure_started(self) -> None:
         """Have workers provided once; a thread that comes meanwhile waits for it."""
         me = (threading.get_ident(), object())
         deadline = Deadline(_PREPARE_SECONDS)
-        while not self._is_started and not deadline.over():
+        while not self.is_started and not deadline.over():
             try:
                 starting = self._starting.setdefault(None, me)
                 if starting is me:
                     self.companion.ensure_started()
-                    self._is_started = True
+                    self.is_started = True
             finally:
                 if self._starting.get(None) is me:
                     self._starting.pop(None, None)
@@ -169,7 +165,7 @@ class Lifetime:
     @contextlib.contextmanager
     def visit(self) -> Iterator[None]:
         """Keep the descriptors open inside."""
-        visitor = _Visitor()
+        visitor = Visitor()
         try:
             self.enter(visitor)
             yield
@@ -180,7 +176,7 @@ class Lifetime:
             del visitor
             self.leave()
 
-    def enter(self, visitor: "_Visitor") -> None:
+    def enter(self, visitor: "Visitor") -> None:
         """Begin a visit, which ends when `visitor` is collected; the first half of `visit`."""
         self._visitors.append(weakref.ref(visitor, self._visitors.remove))
 
@@ -241,15 +237,10 @@ class Lifetime:
             self._released = True
 
 
-class _Visitor:
+class Visitor:
     """Stands for a call in progress. Its collection ends the visit, however the call ends."""
 
     __slots__ = ("__weakref__",)
-
-
-def visitor() -> _Visitor:
-    """Return a visitor for `Lifetime.enter`."""
-    return _Visitor()
 
 
 _lifetimes: weakref.WeakSet[Lifetime] = weakref.WeakSet()

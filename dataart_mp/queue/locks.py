@@ -1,4 +1,4 @@
-"""Ownership: POSIX record locks on single bytes of the arena's file.
+"""Ownership: POSIX record locks on single bytes of the arena's lock file.
 
 The kernel drops a lock when the process that holds it dies, however it dies. So the question who
 owns a frame has one true answer, which no reuse of a process id can blur. Four properties of
@@ -6,8 +6,8 @@ owns a frame has one true answer, which no reuse of a process id can blur. Four 
 
 - They exclude processes, not threads: `_held` excludes the threads of one process.
 - A forked child inherits none: `forget` brings `_held` in line after a fork.
-- All of a process's locks on a file go when it closes *any* descriptor of that file: the arena may
-  not be opened a second time in one process.
+- All of a process's locks on a file go when it closes *any* descriptor of that file: they lie on a
+  file that nothing else can open, see `lock_file`.
 - Two processes that look for dead owners by acquiring hide them from each other: `owner` looks
   with `F_GETLK`.
 """
@@ -44,12 +44,9 @@ else:
 JANITOR: Final = 1 << 32
 STARTER: Final = JANITOR + 1
 REPORTER: Final = JANITOR + 2
-TAKEOVER: Final = JANITOR + 3  # who takes over an orphaned arena
-LOADER: Final = JANITOR + 4  # who takes batches from the parking lot
+LOADER: Final = JANITOR + 3  # who takes batches from the parking lot
 PLACES: Final = 1 << 33  # + the number of a worker's place
 ROWS: Final = 1 << 34  # + the number of a row of counters
-PRODUCERS: Final = 1 << 35  # + any number; one byte for each process that emits
-_LIVING: Final = 1 << 36  # a lock between PLACES and here says that its owner uses the arena
 
 
 class RecordLocks:
@@ -64,7 +61,7 @@ class RecordLocks:
     as another process gets the bytes of a dead one.
 
     Args:
-        fd: Descriptor of the arena's file.
+        fd: Descriptor of the lock file.
     """
 
     def __init__(self, fd: int) -> None:
@@ -112,6 +109,10 @@ class RecordLocks:
         claim = self._held.get(byte)
         return isinstance(claim, weakref.ref) and claim() is holder
 
+    def held(self) -> list[int]:
+        """Return the bytes that this process holds."""
+        return list(self._held.copy())
+
     def holders(self) -> list[object]:
         """Return the objects that this process holds bytes for, without those collected."""
         claims = self._held.copy().values()
@@ -128,19 +129,6 @@ class RecordLocks:
             return os.getpid()
         kind, pid = _unpack(fcntl.fcntl(self._fd, fcntl.F_GETLK, _pack(byte)))
         return None if kind == fcntl.F_UNLCK else pid
-
-    def announce(self) -> None:
-        """Take a producer's byte, and keep it: others then see that this process uses the arena."""
-        if any(byte >= PRODUCERS for byte in self._held.copy()):
-            return
-        byte = PRODUCERS
-        while not self.acquire(byte):
-            byte += 1
-
-    def anybody(self) -> bool:
-        """Return whether any other process uses the arena, as a producer or a worker."""
-        flock = _pack(PLACES, _LIVING - PLACES)
-        return _unpack(fcntl.fcntl(self._fd, fcntl.F_GETLK, flock))[0] != fcntl.F_UNLCK
 
     def forget(self) -> None:
         """Forget all claims, in a forked child: the kernel gave it none of the parent's locks."""

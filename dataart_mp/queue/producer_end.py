@@ -14,7 +14,7 @@ from dataart_mp.queue.arena import Arena
 from dataart_mp.queue.companion import AbandonedError
 from dataart_mp.queue.deadline import Deadline
 from dataart_mp.queue.frame_writer import FrameWriter, Taken
-from dataart_mp.queue.lifetime import Lifetime, visitor
+from dataart_mp.queue.lifetime import Lifetime, Visitor
 from dataart_mp.queue.wakeup import WakeupPipe
 from dataart_mp.queue.worker_end import WorkerEnd
 from dataart_mp.queue.writer_pool import HOLDING, WriterPool
@@ -267,7 +267,7 @@ class ProducerEnd:
             )
 
     def _open_writer(self, kind: int, records: int, timeout: float | None) -> FrameWriter:
-        lifetime, me = self._lifetime, visitor()
+        lifetime, me = self._lifetime, Visitor()
         try:  # as `with lifetime.visit()`, at half its cost
             lifetime.enter(me)
             if not lifetime.is_started:
@@ -275,7 +275,8 @@ class ProducerEnd:
             return self._try_open(kind, records) or self._await_room(kind, records, timeout)
         finally:
             del me
-            lifetime.leave()
+            if lifetime.closed:
+                lifetime.leave()
 
     def _await_room(self, kind: int, records: int, timeout: float | None) -> FrameWriter:
         found: list[FrameWriter] = []

@@ -105,6 +105,7 @@ class RecordQueue(_Queue):
         """
         self.producer.forked()
         self.arena.locks.forget()
+        self.arena.identify()
         self.counters.forget()
         self._reader.start_afresh()
         self._lifetime.start_afresh()
@@ -216,11 +217,11 @@ class RecordQueue(_Queue):
     def __getstate__(self) -> Any:
         context.assert_spawning(self)  # by inheritance only, as every multiprocessing.Queue
         pipes = (self.work.read_fd, self.work.write_fd, self.room.read_fd, self.room.write_fd)
-        descriptors = [reduction.DupFd(fd) for fd in (self.arena.fd, *pipes)]
+        descriptors = [reduction.DupFd(fd) for fd in (self.arena.fd, self.arena.lock_fd, *pipes)]
         return descriptors, self._records, self._interval
 
     def __setstate__(self, state: Any) -> None:
         descriptors, records, interval = state
-        arena, *ends = (descriptor.detach() for descriptor in descriptors)
+        arena, locks, *ends = (descriptor.detach() for descriptor in descriptors)
         work, room = WakeupPipe(*ends[:2]), WakeupPipe(*ends[2:])
-        self._assemble(Arena(arena), work, room, records, interval)
+        self._assemble(Arena(arena, locks), work, room, records, interval)

@@ -5,26 +5,33 @@
 The whole file is reserved on disk before it is mapped: a store to a mapped page for which the disk
 has no room would kill the process with SIGBUS.
 
-All record locks that a process holds on a file are dropped when the process closes any descriptor
-of that file. A process must therefore not open the file of an arena that it has mapped; `is_mapped`
-says whether it has.
+An open arena has one lock (`flock`) on its file. The lock belongs to the open file description,
+which all processes that use the arena share, because they inherit it: forked children at once, and
+workers from their starter. So the lock is held as long as any of them holds the descriptor, and no
+`close` of another descriptor of the file, in whatever process, releases it. Whoever gets the lock
+is the only user of the arena.
 """
 
+import contextlib
+import fcntl
 import os
-import weakref
-from pathlib import Path
 from typing import Final
 
 from dataart_mp.queue.account import MAX_CAPACITY
-from dataart_mp.queue.arena import HEADER, LAYOUT_VERSION, MAGIC, Arena, stride_of
+from dataart_mp.queue.arena import (
+    FILLING,
+    HEADER,
+    LAYOUT_VERSION,
+    MAGIC,
+    SENDING,
+    Arena,
+    stride_of,
+)
 
 SUFFIX: Final = ".arena"
 """The name of an arena's file is the arena's id and this suffix."""
 
 _MAX_FRAMES: Final = 1_000_000
-
-# Weak: an arena that was garbage-collected has already closed its mapping, and with it its locks.
-_mapped: Final[weakref.WeakValueDictionary[Path, Arena]] = weakref.WeakValueDictionary()
 
 
 class ArenaError(Exception):
@@ -78,22 +85,28 @@ def reopen(fd: int) -> tuple[Arena, bool]:
     return Arena(fd), is_whole
 
 
-def register(arena: Arena, path: Path | None) -> None:
-    """Record that this process has mapped the arena in the file at `path`.
+def lock(fd: int) -> bool:
+    """Lock an arena's file for this open description of it; False when another one has the lock.
 
     Args:
-        arena: The arena.
-        path: Its file; None when the arena is in memory without a path.
+        fd: Descriptor of the file, by a description that was opened for this arena.
+
+    Raises:
+        OSError: The file system has no locks.
     """
-    arena.path = path
-    if path is not None:
-        _mapped[path] = arena
+    with contextlib.suppress(BlockingIOError):
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return True
+    return False
 
 
-def is_mapped(path: Path) -> bool:
-    """Return whether this process has mapped the arena in the file at `path`."""
-    arena = _mapped.get(path)
-    return arena is not None and arena.fd >= 0
+def has_living_owner(arena: Arena) -> bool:
+    """Return whether a living process owns a frame, though it has not got the file's lock.
+
+    Its application has closed its descriptors, and it still has the arena mapped.
+    """
+    owned = (frame for state in (FILLING, SENDING) for frame in arena.each_in(state))
+    return any(arena.is_owner_alive(frame) for frame in owned)
 
 
 def remove(arena: Arena) -> None:

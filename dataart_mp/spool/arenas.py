@@ -19,7 +19,6 @@ from typing import Final
 
 from dataart_mp.errors import ConfigError
 from dataart_mp.queue.arena import Arena
-from dataart_mp.queue.locks import TAKEOVER, RecordLocks
 from dataart_mp.spool import arena_file
 from dataart_mp.spool.arena_file import SUFFIX, ArenaError
 from dataart_mp.spool.ownership import Ownership
@@ -68,13 +67,13 @@ class Spool:
         unfinished = self._directory / name
         fd = os.open(unfinished, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, PRIVATE_FILE)
         try:
+            arena_file.lock(fd)
             arena = arena_file.create(fd, frames, capacity)
         except OSError as error:
             unfinished.unlink()
             os.close(fd)
             raise _no_room(self._directory, Arena.size(frames, capacity), error) from error
-        arena.locks.announce()
-        arena_file.register(arena, unfinished.rename(self._directory / f"{arena.id}{SUFFIX}"))
+        arena.path = unfinished.rename(self._directory / f"{arena.id}{SUFFIX}")
         return arena
 
     def take_over_orphans(self) -> Iterator[Arena]:
@@ -86,7 +85,7 @@ class Spool:
             Each arena that still holds records to deliver.
         """
         for path in sorted(self._directory.glob(f"*{SUFFIX}")):
-            arena = None if arena_file.is_mapped(path) else _take_over(path)
+            arena = _take_over(path)
             if arena is not None and arena.all_free():
                 arena_file.remove(arena)
                 arena.close()
@@ -130,9 +129,8 @@ def _take_over(path: Path) -> Arena | None:
             _reported.add(path)
             _log.error("spool: %s cannot be taken over: %s", path, error.strerror)
         return None
-    locks = RecordLocks(fd)
     # Of two processes that try at once, one gets the lock; the other finds the arena in use.
-    if locks.anybody() or not locks.acquire(TAKEOVER) or not os.fstat(fd).st_nlink:
+    if not arena_file.lock(fd) or not os.fstat(fd).st_nlink:
         os.close(fd)
         return None
     try:
@@ -142,8 +140,11 @@ def _take_over(path: Path) -> Arena | None:
         _log.error("spool: %s set aside as %s: %s", path, aside.name, error)
         os.close(fd)
         return None
-    arena_file.register(arena, path)
-    arena.locks.acquire(TAKEOVER)
+    if arena_file.has_living_owner(arena):
+        arena.close()
+        return None
+    arena.path = path
+    arena.settle_in()
     arena.wanted_until = 0  # may be a time of another boot's clock
     repaired = repair(arena)
     if repaired or not is_whole:

@@ -75,6 +75,7 @@ class Inheritance:
     """The descriptors that a worker inherits from its starter."""
 
     arena: int
+    locks: int
     work_read_fd: int
     work_write_fd: int
     room_read_fd: int
@@ -87,6 +88,7 @@ class Inheritance:
         """Return what a worker of this queue inherits."""
         return cls(
             arena=queue.arena.fd,
+            locks=queue.arena.lock_fd,
             work_read_fd=queue.work.read_fd,
             work_write_fd=queue.work.write_fd,
             room_read_fd=queue.room.read_fd,
@@ -107,7 +109,7 @@ class Inheritance:
             interval: Seconds after which a frame is sealed even if it is not full.
         """
         return RecordQueue.attach(
-            Arena(self.arena),
+            Arena(self.arena, self.locks),
             WakeupPipe(self.work_read_fd, self.work_write_fd),
             WakeupPipe(self.room_read_fd, self.room_write_fd),
             records,

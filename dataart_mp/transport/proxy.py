@@ -1,4 +1,4 @@
-"""The proxy: through which one the requests go, and what it wants to hear."""
+"""The proxy: which one requests pass through, and the credentials it needs."""
 
 import os
 from urllib.parse import unquote, urlsplit
@@ -9,13 +9,18 @@ from dataart_mp.errors import ConfigError
 
 
 def proxy_for(url: str, http: HTTPOptions) -> str | None:
-    """The URL of the proxy on the way to `url`: the one that is set, or else the environment's.
+    """Return the URL of the proxy for requests to `url`; None if there is none.
 
-    As the Go client has it, the environment names none for this machine itself.
+    The configuration comes first, then the environment. As in Go, the environment's proxy is not
+    used for this machine itself.
+
+    Args:
+        url: Where requests go.
+        http: The options; see `HTTPOptions.proxy` and `HTTPOptions.trust_env`.
 
     Raises:
-        ConfigError: the environment's cannot be used; the message names the variable, and shows
-            neither user nor password.
+        ConfigError: The environment's proxy cannot be used. The message names the variable, and
+            shows neither user nor password.
     """
     if http.proxy is not None or not http.trust_env:
         return http.proxy
@@ -23,7 +28,7 @@ def proxy_for(url: str, http: HTTPOptions) -> str | None:
     names = [name for name in os.environ if name.lower() == f"{target.scheme}_proxy"]
     if not names or is_loopback(target.hostname):
         return None
-    proxy = _of_environment(target.scheme, target.netloc)
+    proxy = _environment_proxy(target.scheme, target.netloc)
     if proxy is None:
         return None
     return _checked(
@@ -32,18 +37,18 @@ def proxy_for(url: str, http: HTTPOptions) -> str | None:
     )
 
 
-def _of_environment(scheme: str, place: str) -> str | None:
-    """What everybody reads in the environment; None when the place needs no proxy."""
-    # It takes 40 ms, which no application without a proxy should have to wait for.
+def _environment_proxy(scheme: str, host: str) -> str | None:
+    """Return the proxy that the standard library finds in the environment for a host."""
+    # The import takes 40 ms; an application without a proxy should not wait for it.
     import urllib.request
 
-    # Not getproxies(), which on macOS asks the system too, and may not in a forked process.
+    # Not getproxies(): on macOS that asks the system too, which a forked process must not do.
     proxy = urllib.request.getproxies_environment().get(scheme)
-    return None if proxy is None or urllib.request.proxy_bypass(place) else proxy
+    return None if proxy is None or urllib.request.proxy_bypass(host) else proxy
 
 
 def _checked(name: str, proxy: str) -> str:
-    """The proxy, held to the rules of one that is set in the configuration."""
+    """Check a variable's proxy by the rules for one in the configuration."""
     try:
         return proxy_url("proxy", proxy)
     except ConfigError as error:
@@ -52,7 +57,7 @@ def _checked(name: str, proxy: str) -> str:
 
 
 def credentials(proxy: str) -> str | None:
-    """What `user:password@` in a proxy's URL stands for; None when there is none."""
+    """Return `user:password` from a proxy's URL, decoded; None if it has none."""
     auth, at, _ = urlsplit(proxy).netloc.rpartition("@")
-    # Latin-1, as they travel: bytes that are percent-encoded stay the same bytes.
+    # HTTP sends Latin-1, so bytes that are percent-encoded stay the same bytes.
     return unquote(auth, "latin-1") if at else None

@@ -1,6 +1,10 @@
 """A response: what came back for one request, or why nothing did."""
 
 from dataclasses import dataclass
+from typing import Final
+
+MAX_BODY_BYTES: Final = 2048
+"""How much of a response's body is read: enough to show the reason, and bounded."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,15 +1,10 @@
-"""The sender: posts a body and returns what came back.
+"""The sender: posts a body and returns what came back."""
 
-This module and the exchange, its short way, are the ones that know urllib3.
-"""
-
-import gzip
 import importlib
 import operator
 import time
-from collections.abc import Callable
 from http.client import HTTPException
-from typing import Any, Final, cast
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import urllib3
@@ -18,26 +13,28 @@ from urllib3.util import parse_url
 
 from dataart_mp.config import ClientConfig
 from dataart_mp.config.setting import MASK
-from dataart_mp.transport.fast_path import LONGEST_TEXT, FastPath, OrdinaryResponse, pieces
+from dataart_mp.transport.compression import compressor
+from dataart_mp.transport.fast_path import FastPath, OrdinaryResponse, pieces
 from dataart_mp.transport.proxy import credentials, proxy_for
-from dataart_mp.transport.response import Response
+from dataart_mp.transport.response import MAX_BODY_BYTES, Response
 from dataart_mp.transport.tls import client_context
 
-_TEXT_CHARACTERS: Final = 500
+_MAX_TEXT_CHARACTERS: Final = 500
 _FIRST_FINAL_STATUS: Final = 200
 
 
 class Sender:
-    """Posts to one platform over its own pool of kept-alive connections; for any thread.
+    """Posts to one platform over a pool of kept-alive connections; for any thread.
 
     Args:
-        config: where to, with which key and how.
-        connections: how many requests are under way at once.
-        user_agent: the client's name.
+        config: The base URL, the API key and the HTTP options.
+        connections: How many requests are sent concurrently.
+        user_agent: The User-Agent header, unless the configuration sets one.
 
     Raises:
-        ConfigError, TypeError: what the configuration names can't be used; and whatever a
-            `pool_factory` raises.
+        ConfigError: A certificate or the environment's proxy cannot be used.
+        TypeError: The `pool_factory` returned something else than a pool. Whatever it raises is
+            passed on.
     """
 
     def __init__(self, config: ClientConfig, connections: int, user_agent: str) -> None:
@@ -48,43 +45,51 @@ class Sender:
             connect=config.http.connect_timeout, read=config.http.read_timeout
         )
         self._headers = _headers(config, user_agent)
-        self._compress = _compressor(config.http.compression)
+        self._compress = compressor(config.http.compression)
         self._fast_paths: dict[str, FastPath] = {}
         self._may_take_fast_path = _may_take_fast_path(self._pool, config)
-        # Some servers quote the key that they refuse, in one encoding or the other.
+        # Some servers quote the key that they refuse, in either encoding.
         self._secrets = {config.api_key.encode(code) for code in ("latin-1", "utf-8")}
 
     def post(self, path: str, body: bytes, key: str) -> Response:
-        """Post `body` to `path` behind the base URL; what goes wrong is an answer too."""
-        content = self._compress(body)
-        answer: OrdinaryResponse | urllib3.BaseHTTPResponse | None
-        try:
-            answer = self._exchange(path, content, key)
-            if answer is None:
-                answer = self._ask(path, content, key)
-        except (HTTPError, HTTPException, OSError) as error:
-            return Response(None, self._shown(f"{type(error).__name__}: {error}".encode()))
-        if isinstance(answer, OrdinaryResponse):
-            return Response(answer.status, self._shown(answer.text), answer.retry_after)
-        text = _first_bytes(answer, time.monotonic() + self._http.read_timeout)
-        return Response(answer.status, self._shown(text), answer.headers.get("Retry-After"))
+        """Post a body.
 
-    def _exchange(
+        Args:
+            path: The endpoint, relative to the base URL.
+            body: The body, not compressed.
+            key: The Idempotency-Key.
+
+        Returns:
+            What came back. A request that fails on the way returns a response without a status.
+        """
+        content = self._compress(body)
+        response: OrdinaryResponse | urllib3.BaseHTTPResponse | None
+        try:
+            response = self._send_on_fast_path(path, content, key)
+            if response is None:
+                response = self._send_with_urllib3(path, content, key)
+        except (HTTPError, HTTPException, OSError) as error:
+            return Response(None, self._loggable(f"{type(error).__name__}: {error}".encode()))
+        if isinstance(response, OrdinaryResponse):
+            return Response(response.status, self._loggable(response.body), response.retry_after)
+        start = _read_start(response, time.monotonic() + self._http.read_timeout)
+        return Response(response.status, self._loggable(start), response.headers.get("Retry-After"))
+
+    def _send_on_fast_path(
         self, path: str, content: bytes, key: str
     ) -> OrdinaryResponse | urllib3.HTTPResponse | None:
-        """The short way, over a connection that was kept; None when there is none."""
+        """Send over an idle connection; None if there is none, or if it may not be used."""
         if not self._may_take_fast_path:
             return None
-        exchange = self._fast_paths.get(path)
-        if exchange is None:
+        fast_path = self._fast_paths.get(path)
+        if fast_path is None:
             url = parse_url(self._url + path)
             pool = self._pool.connection_from_host(url.host, url.port, url.scheme)
-            exchange = FastPath(pool, url, self._headers, self._http)
-            self._fast_paths[path] = exchange
-        return exchange.post(content, key)
+            fast_path = FastPath(pool, url, self._headers, self._http)
+            self._fast_paths[path] = fast_path
+        return fast_path.post(content, key)
 
-    def _ask(self, path: str, content: bytes, key: str) -> urllib3.BaseHTTPResponse:
-        """The way that is open always."""
+    def _send_with_urllib3(self, path: str, content: bytes, key: str) -> urllib3.BaseHTTPResponse:
         return self._pool.urlopen(
             "POST",
             self._url + path,
@@ -101,11 +106,11 @@ class Sender:
             timeout=self._timeout,
         )
 
-    def _shown(self, text: bytes) -> str:
-        """The text as it may be logged: short, and without the key."""
+    def _loggable(self, text: bytes) -> str:
+        """Return the text short and without the API key."""
         for secret in self._secrets:
             text = text.replace(secret, MASK.encode())
-        return text.decode(errors="replace")[:_TEXT_CHARACTERS]
+        return text.decode(errors="replace")[:_MAX_TEXT_CHARACTERS]
 
 
 def _headers(config: ClientConfig, user_agent: str) -> dict[str, str]:
@@ -118,37 +123,37 @@ def _headers(config: ClientConfig, user_agent: str) -> dict[str, str]:
     )
     if config.http.compression is not None:
         headers["Content-Encoding"] = config.http.compression
-    headers.update(config.http.headers)  # a user-agent, however it is spelled, replaces ours
+    headers.update(config.http.headers)  # a User-Agent, in any case, replaces ours
     return dict(headers)
 
 
-def _first_bytes(response: urllib3.BaseHTTPResponse, deadline: float) -> bytes:
-    """The start of the answer's body; nothing of one that breaks off, for the status alone decides.
+def _read_start(response: urllib3.BaseHTTPResponse, deadline: float) -> bytes:
+    """Return the start of a response's body; nothing if it is incomplete or late.
 
-    The connection is kept only if that was all of the answer, and in time.
+    The connection is kept only if the whole response was read in time.
     """
-    text = b""
+    start = b""
     try:
-        # After a word in between (1xx) the answer itself is still to come: left on a connection
-        # that is kept, it would be taken for the answer to the next request.
-        while response.status >= _FIRST_FINAL_STATUS and len(text) <= LONGEST_TEXT:
-            piece = response.read1(LONGEST_TEXT + 1 - len(text))
+        # After an interim (1xx) response the final one is still to come. On a connection that is
+        # kept, it would be taken for the response to the next request.
+        while response.status >= _FIRST_FINAL_STATUS and len(start) <= MAX_BODY_BYTES:
+            piece = response.read1(MAX_BODY_BYTES + 1 - len(start))
             if not piece:
                 response.release_conn()
-                return text
-            text += piece
+                return start
+            start += piece
             if time.monotonic() > deadline:
-                text = b""
+                start = b""
                 break
     except (HTTPError, OSError):
-        text = b""
+        start = b""  # the status alone decides
     response.close()
-    return text
+    return start
 
 
 def _make_pool(config: ClientConfig, connections: int) -> urllib3.PoolManager:
     if config.pool_factory is not None:
-        return _own_pool(config.pool_factory, config)
+        return _custom_pool(config.pool_factory, config)
     proxy = proxy_for(config.base_url, config.http)
     settings: dict[str, Any] = {"maxsize": connections, "num_pools": 2}
     if "https" in (urlsplit(config.base_url).scheme, urlsplit(proxy or "").scheme):
@@ -165,17 +170,16 @@ def _make_pool(config: ClientConfig, connections: int) -> urllib3.PoolManager:
 
 
 def _may_take_fast_path(pool: urllib3.PoolManager, config: ClientConfig) -> bool:
-    """Whether a request is nobody's business but that of the two at the connection's ends.
+    """Whether nothing but the two ends of a connection takes part in a request.
 
-    An application's own pool may do something about each one, and so does urllib3 for a proxy that
-    forwards.
+    A custom pool may act on each request, and so does urllib3 for a proxy that forwards.
     """
     if config.pool_factory is not None:
         return False
     return pool.proxy is None or urlsplit(config.base_url).scheme == "https"
 
 
-def _own_pool(pool_factory: str, config: ClientConfig) -> urllib3.PoolManager:
+def _custom_pool(pool_factory: str, config: ClientConfig) -> urllib3.PoolManager:
     module, _, name = pool_factory.partition(":")
     factory = operator.attrgetter(name)(importlib.import_module(module))
     pool = factory(config)
@@ -185,23 +189,3 @@ def _own_pool(pool_factory: str, config: ClientConfig) -> urllib3.PoolManager:
             f"pool_factory={pool_factory!r} must make a urllib3.PoolManager, not {kind}"
         )
     return pool
-
-
-def _compressor(name: str | None) -> Callable[[bytes], bytes]:
-    match name:
-        case None:
-            return bytes
-        case "gzip":
-            return lambda body: gzip.compress(body, compresslevel=1, mtime=0)
-        case "zstd":
-            return _zstd()
-        case _:
-            raise ValueError(f"compression {name!r} is unknown; use 'gzip', 'zstd' or None")
-
-
-def _zstd() -> Callable[[bytes], bytes]:
-    try:
-        module = importlib.import_module("compression.zstd")  # in the library from Python 3.14
-    except ImportError:
-        module = importlib.import_module("backports.zstd")  # the same for older ones
-    return cast("Callable[[bytes], bytes]", module.compress)

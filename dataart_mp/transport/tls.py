@@ -1,4 +1,4 @@
-"""TLS: whom the client trusts, and who it says it is."""
+"""TLS: which servers the client trusts, and which certificate it shows."""
 
 import ssl
 
@@ -7,21 +7,26 @@ from dataart_mp.config.setting import config_error
 
 
 def client_context(http: HTTPOptions) -> ssl.SSLContext:
-    """The one context of all connections: to load the authorities for each would take 20 ms.
+    """Return a context for all connections.
+
+    It is made once, because loading the authorities takes 20 ms. It is made when a worker starts,
+    so a file that cannot be used stops the worker before any event is sent and fails.
+
+    Args:
+        http: The options; see `HTTPOptions.ca_file` and `HTTPOptions.client_cert`.
 
     Raises:
-        ConfigError: a file doesn't hold what it should. Said at the start of the worker, before
-            any event is tried, and given up on, for want of it.
+        ConfigError: A file does not hold a certificate or its key.
     """
     context = _trusting(http.ca_file)
     if http.client_cert is not None:
         try:
-            # "" for none: OpenSSL would ask for a password on the terminal.
+            # "" for no password: with None, OpenSSL would ask for one on the terminal.
             context.load_cert_chain(
                 http.client_cert, http.client_key, http.client_key_password or ""
             )
         except OSError as error:
-            problem = f"is no certificate with its key: {error}; see client_key_password, too"
+            problem = f"is not a certificate with its key: {error}; check client_key_password too"
             raise config_error("client_cert", http.client_cert, problem) from None
     return context
 
@@ -29,6 +34,6 @@ def client_context(http: HTTPOptions) -> ssl.SSLContext:
 def _trusting(ca_file: str | None) -> ssl.SSLContext:
     try:
         return ssl.create_default_context(cafile=ca_file)
-    except OSError as error:  # which ssl.SSLError is
-        problem = f"holds no certificate in PEM: {error}"
+    except OSError as error:  # ssl.SSLError is a subclass
+        problem = f"holds no PEM certificate: {error}"
         raise config_error("ca_file", ca_file, problem) from None

@@ -1,9 +1,10 @@
 """The worker process: frames in, requests out.
 
 Read in this order: `main` (a fresh interpreter becomes a worker), `worker` (its threads), `shipper`
-(what is done with one frame), `batch` (the body), `limit` (what was too large), `sender` (the
-request), `verdict` (what the answer means), `circuit` (whether the platform answers anybody),
-`backoff` (when to try again), `outcome` (what becomes of a frame that failed), `parker` (what an
-outage outlasts), `report` (what the application hears of it); and what the sender stands on:
-`proxy`, `tls`.
+(what happens to one frame), `batch` (what one request carries), `limit` (which sizes the platform
+accepts), `verdict` (what a response means for its batch), `circuit` (whether an endpoint is known
+to be down), `backoff` (the delays between attempts), `retry_outcome` (what happened to a frame
+after a failed attempt), `parking` and `parker` (batches that wait on disk for the end of an
+outage), `failures` (batches that are abandoned or rejected) and `reporter` (what the application
+is notified of).
 """

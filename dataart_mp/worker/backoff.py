@@ -1,8 +1,8 @@
-"""Backoff: how long a failed batch waits before it is tried again. Numbers only; no clock, no dice.
+"""Backoff: the delays between the attempts to deliver a batch.
 
 With a ratio of 5 seconds:
 
-    linear        5, 10, 15, 20, …     the Go client's
+    linear        5, 10, 15, 20, …     as in the Go client
     exponential   5, 10, 20, 40, …
 """
 
@@ -12,23 +12,23 @@ from typing import Final
 from dataart_mp.config.client_config import BackoffKind
 
 LONGEST_DELAY: Final = 300.0
-"""Seconds that no delay grows beyond; the ratio itself may be longer."""
-_JITTER: Final = 0.25  # of the delay; added, for what a platform asks for is a minimum
+"""Seconds up to which a delay grows; a ratio may be longer."""
+_JITTER: Final = 0.25  # of the delay; only added, because what the platform asks for is a minimum
 _MOST_DOUBLINGS: Final = 32  # far beyond LONGEST_DELAY, and no overflow
 
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
-    """The delays between the attempts of one batch.
+    """A retry policy. It returns numbers only: the caller owns the clock and the random numbers.
 
     Args:
-        kind: how they grow.
-        ratio: seconds; the first delay.
-        retries: how many more attempts follow the first.
-        jitter: whether each delay is lengthened by up to a quarter, so that batches that failed
-            together don't come back together.
-        deadline: seconds after a batch's first attempt in which all others must begin; None: no
-            limit.
+        kind: How the delays grow.
+        ratio: The first delay, in seconds.
+        retries: How many attempts may follow the first.
+        jitter: Whether each delay is lengthened by up to a quarter, so that batches that failed
+            together are not retried together.
+        deadline: No retry starts later than this many seconds after the first attempt; None means
+            no limit.
     """
 
     kind: BackoffKind
@@ -40,13 +40,13 @@ class Backoff:
     def delay(
         self, attempts: int, at_least: float = 0.0, *, age: float = 0.0, chance: float = 0.0
     ) -> float | None:
-        """Seconds to wait after so many failed attempts; None when it was the last.
+        """Return the delay before the next attempt in seconds; None if there is none.
 
         Args:
-            attempts: how many attempts have failed, at least 1.
-            at_least: seconds that the platform asked for.
-            age: seconds since the first attempt began.
-            chance: a random number from 0 to 1.
+            attempts: How many attempts have failed, at least 1.
+            at_least: The shortest delay that the platform asks for, in seconds.
+            age: Seconds since the first attempt began.
+            chance: A random number from 0 to 1.
         """
         if attempts > self.retries:
             return None
@@ -57,8 +57,8 @@ class Backoff:
             return None
         return delay
 
-    def gave_up_because(self, attempts: int) -> str:
-        """Why there was no delay any more after so many failed attempts."""
+    def exhausted_reason(self, attempts: int) -> str:
+        """Return why `delay` was None after this many failed attempts."""
         return "retries exhausted" if attempts > self.retries else "delivery_timeout over"
 
     def _growth(self, attempts: int) -> float:

@@ -13,18 +13,18 @@ class Batch:
     """What one request carries.
 
     Attributes:
-        key: the Idempotency-Key; the same whenever the same content is sent.
-        is_identity: one identity, or else actions.
-        start: where the content begins in its frame, in bytes.
-        content: the records, as JSON lines.
-        whole: the key of what it is a part of; empty: it is no part.
+        key: The Idempotency-Key; the same whenever the same content is sent.
+        is_identity: Whether it holds one identity, or else actions.
+        start: Where the content begins in its frame, in bytes.
+        content: The records, as JSON Lines.
+        whole_key: The key of the batch that it is a part of; empty if it is not a part.
     """
 
     key: str
     is_identity: bool
     start: int
     content: bytes
-    whole: str = ""
+    whole_key: str = ""
 
     @property
     def end(self) -> int:
@@ -33,12 +33,12 @@ class Batch:
 
     @property
     def size(self) -> int:
-        """How many bytes of records."""
+        """The size of the records in bytes."""
         return len(self.content)
 
     @property
     def count(self) -> int:
-        """How many records."""
+        """The number of records."""
         return self.content.count(b"\n")
 
     @property
@@ -48,11 +48,11 @@ class Batch:
 
     @property
     def path(self) -> str:
-        """Where the platform takes it, behind the base URL."""
+        """The endpoint that accepts it, relative to the base URL."""
         return path_of(self.is_identity)
 
     def body(self, now: datetime) -> bytes:
-        """The body of the request that carries it.
+        """Return the body of the request.
 
         Args:
             now: The moment of sending, with its UTC offset.
@@ -60,45 +60,42 @@ class Batch:
         return body_of(self.content, now, is_identity=self.is_identity)
 
     def halves(self) -> tuple["Batch", "Batch"]:
-        """Two batches of about as many records each; only for a batch of two records or more."""
+        """Split a batch of two or more records into two with about as many records each."""
         cut = 0
         for _ in range(self.count // 2):
             cut = self.content.index(b"\n", cut) + 1
         return self._part(0, cut), self._part(cut, len(self.content))
 
     def _part(self, start: int, end: int) -> "Batch":
-        return batch_of(
-            self.whole or self.key,
-            self.is_identity,
-            self.start + start,
-            self.content[start:end],
-        )
+        whole_key = self.whole_key or self.key
+        return part_of(whole_key, self.is_identity, self.start + start, self.content[start:end])
 
 
-def batch_of(
-    frame_key: str, is_identity: bool, start: int, content: bytes, whole: bool = False
-) -> Batch:
-    """A batch out of a frame; a part of a frame gets a key of its own."""
-    if whole:
-        return Batch(frame_key, is_identity, start, content)
-    key = f"{frame_key}+{start}-{start + len(content)}"
-    return Batch(key, is_identity, start, content, frame_key)
-
-
-def as_cut(frame: Frame, key: str) -> list[Batch]:
-    """What is still to be sent of a frame, in the cut of its last try, the first batch last.
+def part_of(whole_key: str, is_identity: bool, start: int, content: bytes) -> Batch:
+    """Return a batch with a part of a frame's records; its key names the part.
 
     Args:
-        frame: claimed.
-        key: of all that is in it.
+        whole_key: The key of all records of the frame.
+        is_identity: Whether they are one identity, or else actions.
+        start: Where the content begins in the frame, in bytes.
+        content: The records, as JSON Lines.
     """
-    return [
-        batch_of(
-            key,
-            frame.is_identity,
-            start,
-            frame.content(start, end),
-            whole=start == 0 and end == frame.length,
-        )
-        for start, end in reversed(frame.spans())
-    ]
+    key = f"{whole_key}+{start}-{start + len(content)}"
+    return Batch(key, is_identity, start, content, whole_key)
+
+
+def unsent(frame: Frame, key: str) -> list[Batch]:
+    """Return what is still to be sent of a frame, front to back, cut as in its last attempt.
+
+    Args:
+        frame: A claimed frame.
+        key: The key of all records in it.
+    """
+    return [_batch(frame, key, start, end) for start, end in frame.spans()]
+
+
+def _batch(frame: Frame, key: str, start: int, end: int) -> Batch:
+    content = frame.content(start, end)
+    if start == 0 and end == frame.length:
+        return Batch(key, frame.is_identity, start, content)
+    return part_of(key, frame.is_identity, start, content)

@@ -1,13 +1,14 @@
-"""The circuit: notices that an endpoint answers nobody, and then lets one request at a time go.
+"""The circuit breaker: notices that an endpoint is down, and then allows one request at a time.
 
-    CLOSED ──so many failures in a row──► OPEN ──pause over──► PROBED
-      ▲                                     ▲                     │
-      └──────────────── it answers ─────────┼─────────────────────┤
-                                            └──── it fails ◄──────┘
+    CLOSED ──FAILURES_TO_OPEN in a row──► OPEN ──pause is over──► HALF-OPEN
+      ▲                                   │  ▲                       │
+      │                                   │  └─────probe fails───────┤
+      └──────any request succeeds─────────┴──────────────────────────┘
 
-While a probe is under way, the frames that are due gather behind it, for its answer is theirs: one
-request tells what a hundred would, and a frame loses no try but to a request that began when it was
-due itself. So an outage costs the tries that it would cost anyway, and few requests.
+While it is half-open, one request, the probe, is under way. Frames that are due gather behind it
+and share its result: one request finds out what a hundred would. A frame is charged an attempt only
+for a request that began when the frame was due. So an outage costs a frame the attempts that it
+would have cost anyway, and few requests.
 """
 
 import threading
@@ -23,33 +24,46 @@ LONGEST_PAUSE: Final = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """Send the frame: for all that is known, the endpoint works."""
+    """Send the frame: as far as is known, the endpoint works."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Probe:
-    """Send the frame, while others wait for its answer."""
+    """Send the frame as a probe, while other frames gather behind it.
+
+    Attributes:
+        gathered: The frames that share its result.
+    """
 
     gathered: list[Frame] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
 class Gathered:
-    """The circuit has taken the frame, and owner it out with the answer to the probe."""
+    """Do nothing: the circuit keeps the frame until the probe has a result."""
 
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Nothing is sent before `until` (monotonic, seconds)."""
+    """Do not send the frame yet.
+
+    Attributes:
+        until: When the next probe is allowed (monotonic, seconds).
+    """
 
     until: float
 
 
+Permission = Send | Probe | Gathered | Wait
+
+
 class Circuit:
-    """One endpoint's, for all senders of a process. It has no clock.
+    """The circuit breaker of one endpoint, for all senders of a process.
+
+    It has no clock and does no I/O: the caller passes the time, and sends what is allowed.
 
     Args:
-        pause: seconds between two probes.
+        pause: Seconds between two probes.
     """
 
     def __init__(self, pause: float) -> None:
@@ -57,20 +71,25 @@ class Circuit:
         self._lock = threading.Lock()
         self._failures = 0
         self._probe_at: float | None = None  # None: closed
-        self._probe: Probe | None = None  # under way
+        self._probe: Probe | None = None  # not None: half-open
 
     @property
     def is_closed(self) -> bool:
-        """Whether all may send."""
+        """Whether every frame may be sent."""
         return self._probe_at is None
 
     @property
-    def is_well(self) -> bool:
-        """Whether the last request was answered, for all that is known."""
+    def is_healthy(self) -> bool:
+        """Whether it is closed and the last request did not fail."""
         return self._probe_at is None and not self._failures
 
-    def ask(self, frame: Frame, now: float) -> Send | Probe | Gathered | Wait:
-        """What is to be done with a frame that is due now (monotonic, seconds)."""
+    def acquire_permission(self, frame: Frame, now: float) -> Permission:
+        """Return what to do with a frame that is due.
+
+        Args:
+            frame: The frame. The circuit keeps it if the permission is `Gathered`.
+            now: Monotonic time in seconds.
+        """
         with self._lock:
             if self._probe_at is None:
                 return Send()
@@ -82,13 +101,13 @@ class Circuit:
             self._probe = Probe()
             return self._probe
 
-    def answered(self) -> list[Frame] | None:
-        """The endpoint works. Whatever the answer was, it is one that concerns its batch alone.
+    def on_success(self) -> list[Frame] | None:
+        """Close: the endpoint responded, and the response concerns its batch alone.
 
         Returns:
-            What has gathered, to be sent; None when the circuit was closed already.
+            The frames that have gathered, to be sent now; None if it was closed already.
         """
-        if self._probe_at is None and not self._failures:  # as nearly always
+        if self._probe_at is None and not self._failures:  # nearly always
             return None
         with self._lock:
             was_open = self._probe_at is not None
@@ -96,21 +115,21 @@ class Circuit:
             gathered = self._end_probe()
             return gathered if was_open else None
 
-    def failed(self, leave: Send | Probe, after: float, now: float) -> list[Frame]:
-        """A request got no answer, or one that may be another next time.
+    def on_failure(self, permission: Send | Probe, after: float, now: float) -> list[Frame]:
+        """Count a failure: no response came, or one that may be different next time.
 
         Args:
-            leave: with which it was sent.
-            after: seconds that the platform asks for.
-            now: monotonic time, in seconds.
+            permission: The permission with which the request was sent.
+            after: The shortest delay that the platform asks for, in seconds.
+            now: Monotonic time in seconds.
 
         Returns:
-            What has gathered behind it, and has failed with it.
+            The frames that have gathered behind the request, and have failed with it.
         """
         with self._lock:
             self._failures += 1
             opens = self._probe_at is None and self._failures >= FAILURES_TO_OPEN
-            if not opens and leave is not self._probe:
+            if not opens and permission is not self._probe:
                 return []
             self._probe_at = now + max(self._pause, after)
             return self._end_probe()

@@ -6,12 +6,10 @@ import signal
 from collections.abc import Collection, Iterable
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from dataart_mp.config import ClientConfig
 from dataart_mp.queue import RecordQueue
 from dataart_mp.queue.locks import PLACES
-from dataart_mp.spool import arena_file
 from dataart_mp.spool.dead_letters import DeadLetters
 from dataart_mp.supervision.brief import Brief
 from dataart_mp.supervision.interpreter import GUARD
@@ -19,11 +17,11 @@ from dataart_mp.supervision.supervisor import Supervisor
 from dataart_mp.transport.sender import Sender
 from dataart_mp.version import __version__
 from dataart_mp.worker.backoff import Backoff
+from dataart_mp.worker.failures import Failures, LetterStore, NoLetters
+from dataart_mp.worker.parking import NoParking, Parking
 from dataart_mp.worker.reporter import Reporter
+from dataart_mp.worker.shipper import Shipper
 from dataart_mp.worker.worker import Worker
-
-if TYPE_CHECKING:
-    from dataart_mp.worker.parker import Parker
 
 _STDIN, _STDOUT, _STDERR = range(3)
 _MOST_DESCRIPTORS = 65536
@@ -44,7 +42,7 @@ def main(text: bytes) -> None:
         os.set_inheritable(descriptor, False)  # a pool_factory may start processes
     config = brief.config
     queue = brief.inheritance.queue(config.flush_actions_batch_size, config.flush_interval)
-    arena_file.register(queue.arena, brief.arena_path)
+    queue.arena.path = brief.arena_path
     if not queue.arena.locks.acquire(PLACES + brief.place):
         os.write(_STDOUT, b"taken\n")
         return
@@ -55,40 +53,57 @@ def main(text: bytes) -> None:
 
 
 def _make_worker(brief: Brief, queue: RecordQueue) -> Worker:
-    config = brief.config
+    config, inheritance = brief.config, brief.inheritance
     senders = _share(config.flush_num_workers, config.num_processes, brief.place)
-    report_fd = brief.inheritance.report_write_fd
-    reporter = Reporter(queue.arena, report_fd, with_records=queue.arena.reports_records)
+    reporter = Reporter(
+        queue.arena, inheritance.report_write_fd, with_records=queue.arena.reports_records
+    )
+    parking = _parking(config, queue, reporter)
+    shipper = Shipper(
+        queue=queue,
+        sender=Sender(config, senders, f"dataart_mp/{__version__}"),
+        backoff=_backoff(config),
+        reporter=reporter,
+        failures=Failures(_letters(config), reporter),
+        parking=parking,
+        join=config.flush_max_batch_size,
+    )
     return Worker(
         queue=queue,
-        life_end=brief.inheritance.life_read_fd,
-        sender=Sender(config, senders, f"dataart_mp/{__version__}"),
+        life_end=inheritance.life_read_fd,
+        shipper=shipper,
         senders=senders,
-        backoff=Backoff(
-            config.backoff,
-            config.flush_backoff_ratio,
-            config.flush_num_retries,
-            jitter=config.backoff_jitter,
-            deadline=config.delivery_timeout,
-        ),
         reporter=reporter,
-        supervisor=Supervisor(queue, brief.inheritance.wiring(), config),
-        letters=_letters(config),
-        parker=_parker(config, queue, reporter),
-        join=config.flush_max_batch_size,
+        supervisor=Supervisor(queue, inheritance.wiring(), config),
+        parking=parking,
     )
 
 
-def _letters(config: ClientConfig) -> DeadLetters | None:
+def _share(workers: int, processes: int, place: int) -> int:
+    """Return how many of all senders run in the process at a place: shares differ by at most 1."""
+    return workers // processes + (place < workers % processes)
+
+
+def _backoff(config: ClientConfig) -> Backoff:
+    return Backoff(
+        config.backoff,
+        config.flush_backoff_ratio,
+        config.flush_num_retries,
+        jitter=config.backoff_jitter,
+        deadline=config.delivery_timeout,
+    )
+
+
+def _letters(config: ClientConfig) -> LetterStore:
     if config.spool_dir is None:
-        return None
+        return NoLetters()
     return DeadLetters(Path(config.spool_dir), config.spool_max_bytes)
 
 
-def _parker(config: ClientConfig, queue: RecordQueue, reporter: Reporter) -> "Parker | None":
+def _parking(config: ClientConfig, queue: RecordQueue, reporter: Reporter) -> Parking:
     if config.spool_dir is None:
-        return None
-    # Without a spool there is no need of SQLite, a megabyte of memory.
+        return NoParking(queue)
+    # Imported here because SQLite takes a megabyte of memory, and only a spool needs it.
     from dataart_mp.spool.parking_lot import ParkingLot
     from dataart_mp.worker.parker import Parker
 
@@ -98,39 +113,33 @@ def _parker(config: ClientConfig, queue: RecordQueue, reporter: Reporter) -> "Pa
 
 
 def _close_all_but(kept: Collection[int]) -> None:
-    """Keep nothing open that the application passes on to any child: a listening socket, say."""
+    """Close descriptors that the application leaves open to its children, a socket for example."""
     try:
         open_ones = [int(entry.name) for entry in Path("/dev/fd").iterdir()]
     except OSError:  # no /proc
         open_ones = list(range(_MOST_DESCRIPTORS))
     for fd in open_ones:
         if fd > _STDERR and fd not in kept:
-            with contextlib.suppress(OSError):  # that of this very listing
+            with contextlib.suppress(OSError):  # the descriptor of the listing itself
                 os.close(fd)
 
 
 def _ignore(signals: Iterable[int]) -> None:
-    """Never hear signals that the starter has kept from this process up to here."""
+    """Ignore signals, and unblock them: the supervisor has blocked them until now."""
     for number in signals:
         signal.signal(number, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, signals)
 
 
-def _share(workers: int, processes: int, place: int) -> int:
-    """How many of all senders are this process's: as many as another's, or one more."""
-    return workers // processes + (place < workers % processes)
-
-
 def _say_ready() -> None:
-    """Tell the starter, and from here on keep but one thing of it: the end of the status pipe.
+    """Report readiness on the status pipe, and detach from the application's standard streams.
 
-    An application's standard streams may be somebody's pipe (`app | tee log`), who would wait for
-    the worker to close it.
+    They may be a pipe (`app | tee log`) whose reader would wait for this process to close it.
     """
     status = os.dup(_STDOUT)
     nowhere = os.open(os.devnull, os.O_RDWR)
     for stream in (_STDIN, _STDOUT, _STDERR):
         os.dup2(nowhere, stream)
     os.close(nowhere)
-    with contextlib.suppress(BrokenPipeError):  # the starter is dead, and has left us its records
-        os.write(status, b"ready\n")  # never closed: its end of file tells that we are gone
+    with contextlib.suppress(BrokenPipeError):  # the supervisor has died and left its records to us
+        os.write(status, b"ready\n")  # never closed: its end of file shows that this process ended

@@ -1,7 +1,7 @@
-"""The parker: parks what an outage outlasts, and has it sent when the platform answers again.
+"""The parker: parks batches that an outage outlasts, and loads them again when it is over.
 
-Whatever it cannot do, for want of room on the disk perhaps, is put off: the records stay in memory,
-are tried again, and nothing is lost.
+What it cannot do, because the disk is full for example, is postponed: the records stay in memory
+and are tried again, and nothing is lost.
 """
 
 import time
@@ -17,23 +17,24 @@ from dataart_mp.spool.parking_lot import FullError, ParkingError, ParkingLot
 from dataart_mp.spool.refill import refill
 from dataart_mp.transport.response import Response
 from dataart_mp.worker.batch import Batch
+from dataart_mp.worker.parking import NotParked
 from dataart_mp.worker.reporter import Reporter
-from dataart_mp.worker.retry_outcome import Parked, Postponed, hold_back
+from dataart_mp.worker.retry_outcome import Parked, Postponed, hold
 
-# How long a batch that was sent again in vain rests in the parking lot, so that one which never
-# gets an answer does not go round and round: so many times the backoff ratio.
+# How long a batch that was loaded and failed again rests in the parking lot, in backoff ratios, so
+# that one which never gets a response is not loaded over and over.
 _REST_RATIO: Final = 12
 _LONGEST_PAUSE: Final = 5.0
 
 
 class Parker:
-    """One worker process's way to the parking lot; for any thread.
+    """The `Parking` of a worker that has a spool; for any thread.
 
     Args:
-        queue: where frames come from and go back to.
-        lot: where batches are parked.
-        reporter: tells the application.
-        ratio: the backoff's, in seconds; what could not be done is tried again after this.
+        queue: The queue that frames come from and return to.
+        lot: Where batches are parked.
+        reporter: Notifies the application.
+        ratio: The backoff's ratio in seconds; what failed is tried again after this.
     """
 
     def __init__(
@@ -49,39 +50,32 @@ class Parker:
         self._too_large: set[ParkedBatch] = set()
 
     @property
-    def is_pressed(self) -> bool:
-        """Whether so many frames are in use that an outage would soon stop the application."""
+    def is_urgent(self) -> bool:
+        """Whether more than half of the frames are in use."""
         return self._arena.free() * 2 < self._arena.frames
 
-    # What becomes of a frame
+    # From a frame to the parking lot
 
     def key(self, frame: Frame) -> str:
-        """The key of what is in the frame: its own, or that under which it was sent before."""
+        """Return the key of a frame's records; if they were parked, the one they had then."""
         if not frame.taken:
             return frame.key
         try:
             batch = self._lot.find(frame.taken, frame.owner)
         except ParkingError as error:
-            self._reporter.trouble(f"what is parked cannot be read: {error}")
+            self._report_unreadable(error)
             batch = None
         return frame.key if batch is None else batch.key
 
-    def park(self, frame: Frame, batches: Sequence[Batch], why: str) -> Parked | Postponed | None:
-        """Park what is left in the frame.
-
-        Args:
-            frame: claimed.
-            batches: what is left in it.
-            why: for the log.
-
-        Returns:
-            What became of it; None: there is no room, and nothing may be let go to make some.
-        """
+    def park(
+        self, frame: Frame, batches: Sequence[Batch], reason: str
+    ) -> Parked | Postponed | NotParked:
+        """Park what is left in a frame, and settle it; see `Parking`."""
         now = time.time_ns()
         frame.mark_parking(True)
         try:
             since, not_before = self._times(frame, now)
-            evicted, gone = self._lot.park(
+            evicted, removed = self._lot.park(
                 [BatchContent(batch.key, batch.is_identity, batch.content) for batch in batches],
                 frame.owner,
                 self._ownership,
@@ -91,84 +85,84 @@ class Parker:
             )
         except FullError:
             frame.mark_parking(False)
-            return None
+            return NotParked("spool full")
         except ParkingError as error:
-            # It can be sent meanwhile, unless it may be parked.
+            # The frame can be sent meanwhile, unless it may be parked.
             frame.mark_parking(error.may_be_done)
-            return self._put_off(frame, error)
-        self._reporter.parked(sum(batch.count for batch in batches), why)
-        for content in gone:
-            batch = Batch(content.key, content.is_identity, 0, content.records)
+            return self._postpone(frame, error)
+        self._reporter.parked(sum(batch.count for batch in batches), reason)
+        for old in removed:
+            batch = Batch(old.key, old.is_identity, 0, old.records)
             self._reporter.failed("spool full", batch, Response(None), 0)
         self._queue.worker.settle_parked(frame, evicted)
         return Parked()
 
     def complete(self, frame: Frame) -> Parked | Postponed | None:
-        """Complete a parking that a death has cut short; None: it was not done, or never begun."""
+        """Complete an interrupted parking; see `Parking`."""
         if not frame.may_be_parked:
             return None
         try:
             evicted = self._lot.was_parked(frame.owner, frame.taken)
         except ParkingError as error:
-            return self._put_off(frame, error)
+            return self._postpone(frame, error)
         if evicted is None:
             frame.mark_parking(False)
             return None
         self._queue.worker.settle_parked(frame, evicted)
         return Parked()
 
-    def settle(self, frame: Frame) -> float | None:
-        """All that is in the frame is through: remove what it was taken from, and settle it.
-
-        Returns:
-            None; or the seconds until that is tried again.
-        """
+    def settle(self, frame: Frame) -> Postponed | None:
+        """Remove the parked batch that the frame was filled from, if any, and settle the frame."""
         if frame.taken:
             try:
                 self._lot.remove(frame.taken, frame.owner)
             except ParkingError as error:
-                return self._put_off(frame, error).seconds
+                return self._postpone(frame, error)
         self._queue.worker.settle(frame)
         return None
 
-    # What is parked
+    def _times(self, frame: Frame, now: int) -> tuple[int, int]:
+        """Return when the batch was first parked, and when it may be loaded (epoch, ns)."""
+        before = self._lot.find(frame.taken, frame.owner) if frame.taken else None
+        if before is None:
+            return now, 0
+        return before.since, now + int(self._rest * 1e9)
 
-    def load(self, flows: Callable[[bool], bool]) -> bool:
-        """Take from the parking lot as much as there is room for, beside the live traffic.
+    def _postpone(self, frame: Frame, error: ParkingError) -> Postponed:
+        self._reporter.trouble(f"parked batches cannot be written: {error}")
+        return hold(frame, self._pause)
 
-        Args:
-            flows: whether the platform answers, for identities (True) or for actions.
+    # From the parking lot to a frame
 
-        Returns:
-            Whether there may be more to take at once.
-        """
+    def load(self, is_healthy: Callable[[bool], bool]) -> bool:
+        """Fill free frames with parked batches; see `Parking`."""
         if not self._lot.exists or not self._arena.locks.acquire(LOADER):
-            return False  # another process of ours is at it
+            return False  # another process of this client is loading
         try:
-            loaded = [self._load(kind, answered=flows(kind)) for kind in (False, True)]
+            loaded = [self._load(kind, is_healthy(kind)) for kind in (False, True)]
             return any(loaded)
         except ParkingError as error:
-            self._reporter.trouble(f"what is parked cannot be read: {error}")
+            self._report_unreadable(error)
             return False
         finally:
             self._arena.locks.release(LOADER)
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the parking lot's file."""
         self._lot.close()
 
-    def _load(self, is_identity: bool, *, answered: bool) -> bool:
-        """Fill at most half of the frames; one only, to find out whether the platform answers."""
+    def _load(self, is_identity: bool, is_healthy: bool) -> bool:
+        """Fill up to half of the frames, or one to find out whether the platform responds."""
         room = self._arena.free() - self._arena.frames // 2
-        limit = min(room, room if answered else 1)
+        limit = min(room, room if is_healthy else 1)
         waiting = self._lot.waiting(time.time_ns(), self._ownership, is_identity=is_identity)
         sendable = filterfalse(self._too_large.__contains__, waiting)
         loaded = [self._take(batch) for batch in islice(sendable, max(0, limit))]
-        return answered and any(loaded)
+        return is_healthy and any(loaded)
 
     def _take(self, batch: ParkedBatch) -> bool:
         if batch.size > self._arena.capacity:
-            self._cut(batch)
+            self._shrink(batch)
             return False
         frame = refill(
             self._arena,
@@ -182,24 +176,16 @@ class Parker:
         self._queue.work.notify(frame)
         return True
 
-    def _cut(self, batch: ParkedBatch) -> None:
-        """Of a client with larger frames: make it fit, or say that it doesn't."""
+    def _shrink(self, batch: ParkedBatch) -> None:
+        """Split a batch from a client with larger frames, or report that it cannot be sent."""
         if batch.count > 1:
             self._lot.split(batch, self._arena.capacity)
-        else:  # what is behind it need not wait
-            self._too_large.add(batch)
-            self._reporter.trouble(
-                f"a parked event takes {batch.size:,} bytes, a request holds "
-                f"{self._arena.capacity:,}: make max_request_bytes larger to have it sent"
-            )
+            return
+        self._too_large.add(batch)  # so that it holds up no other batch
+        self._reporter.trouble(
+            f"a parked event of {batch.size:,} bytes exceeds the request size of "
+            f"{self._arena.capacity:,} bytes; increase max_request_bytes to send it"
+        )
 
-    def _times(self, frame: Frame, now: int) -> tuple[int, int]:
-        """When it was first parked, and when it may be taken."""
-        before = self._lot.find(frame.taken, frame.owner) if frame.taken else None
-        if before is None:
-            return now, 0
-        return before.since, now + int(self._rest * 1e9)
-
-    def _put_off(self, frame: Frame, error: ParkingError) -> Postponed:
-        self._reporter.trouble(f"what is parked cannot be written: {error}")
-        return hold_back(frame, self._pause)
+    def _report_unreadable(self, error: ParkingError) -> None:
+        self._reporter.trouble(f"parked batches cannot be read: {error}")

@@ -1,4 +1,4 @@
-"""A outcome: what becomes of a frame when a try of its batch at hand has failed."""
+"""The retry outcome: what happened to a frame after an attempt to deliver its batch failed."""
 
 import time
 from dataclasses import dataclass
@@ -8,25 +8,35 @@ from dataart_mp.queue import Frame
 
 @dataclass(frozen=True, slots=True)
 class Postponed:
-    """It waits in the queue for its next try, held by nobody; in so many seconds."""
+    """The frame waits in the queue for its next attempt, and no thread holds it.
+
+    Attributes:
+        seconds: The time until that attempt.
+    """
 
     seconds: float
 
 
 @dataclass(frozen=True, slots=True)
 class Parked:
-    """What is left of it is on disk, and the frame is settled."""
+    """What was left of the frame is on disk, and the frame is settled."""
 
 
 @dataclass(frozen=True, slots=True)
 class Abandoned:
-    """Its batch at hand will not be sent again; what else is in it will."""
+    """The batch failed permanently; the other batches of the frame are still to be sent."""
 
 
 RetryOutcome = Postponed | Parked | Abandoned
 
 
-def hold_back(frame: Frame, seconds: float) -> Postponed:
-    """Let a frame wait so long at least, and no try of it count."""
+def hold(frame: Frame, seconds: float) -> Postponed:
+    """Let a frame wait, without counting an attempt.
+
+    Args:
+        frame: A claimed frame; the caller holds it no longer.
+        seconds: The shortest time to wait. A frame that is due later waits until then.
+    """
     now = time.time_ns()
-    return Postponed((frame.keep_waiting(now, now + int(seconds * 1e9)) - now) / 1e9)
+    due = frame.keep_waiting(now, now + int(seconds * 1e9))
+    return Postponed((due - now) / 1e9)

@@ -17,7 +17,7 @@ from bench.__main__ import bench
 from bench.counter import counting
 from bench.nginx import speed_sink
 from bench.targets import Target, table
-from dataart_mp.cli.load import EVENT
+from dataart_mp.cli.bench.load import EVENT
 
 RESULTS = Path(__file__).parents[2] / "bench" / "results"
 TINY = ("--factor", "0.001", "--repetitions", "1")

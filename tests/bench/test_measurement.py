@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from dataart_mp.cli import load, machine
-from dataart_mp.cli.cpu import cpu_seconds
-from dataart_mp.cli.fresh import fresh
-from dataart_mp.cli.latency import quantiles
-from dataart_mp.cli.measurement import Column, Measurement
+from dataart_mp.cli.bench import load, machine
+from dataart_mp.cli.bench.cpu import cpu_seconds
+from dataart_mp.cli.bench.fresh import fresh
+from dataart_mp.cli.bench.latency import quantiles
+from dataart_mp.cli.bench.measurement import Column, Measurement
 from dataart_mp.errors import DataArtError
 from dataart_mp.producer.encoder import encode_action
 

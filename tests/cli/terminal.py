@@ -1,4 +1,4 @@
-"""The command line as a user runs it: the installed script, in a pipe or in a terminal."""
+"""Runs the command line as a user does: the installed script, in pipes or in a terminal."""
 
 import shutil
 import subprocess
@@ -14,7 +14,7 @@ from tests.support import environment
 SCRIPT = str(Path(sys.executable).parent / "dataart-mp")
 FLIGHTS = Path(__file__).parents[1] / "data" / "flights.jsonl"
 
-# Runs a shell command in a terminal of its own, whose keyboard is our standard input.
+# Runs a shell command in a new terminal, with our standard input as its keyboard.
 _TERMINAL = "import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))"
 
 Environment = Mapping[str, str]
@@ -25,10 +25,15 @@ needs_tmux = pytest.mark.skipif(
 )
 
 
+def offline() -> dict[str, str]:
+    """Return an environment in which pip has no network."""
+    return environment(PIP_CONFIG_FILE="/dev/null", PIP_NO_INDEX="1", PIP_FIND_LINKS="")
+
+
 def run(
     *arguments: object, stdin: bytes = b"", env: Environment | None = None, cwd: Path | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Run `dataart-mp` to its end, in pipes."""
+    """Run `dataart-mp` in pipes, and wait for its end."""
     done = subprocess.run(
         [SCRIPT, *map(str, arguments)],
         input=stdin,
@@ -44,7 +49,7 @@ def run(
 
 
 def run_limited(limit: str, *arguments: str, env: Environment) -> subprocess.CompletedProcess[str]:
-    """Run `dataart-mp` to its end, in pipes, under a limit such as `-n 12`; see `ulimit`."""
+    """Run `dataart-mp` in pipes under a limit of `ulimit`, such as `-n 12`."""
     return subprocess.run(
         ["/bin/sh", "-c", f'ulimit {limit}; exec "$@"', "sh", SCRIPT, *arguments],
         capture_output=True,
@@ -69,7 +74,7 @@ def start(
 
 
 def start_in_terminal(command: str, env: Environment) -> subprocess.Popen[bytes]:
-    """Start a shell command in a terminal: what it shows is on `stdout`, keys go to `stdin`."""
+    """Start a shell command in a terminal; `stdout` is its screen, and `stdin` its keyboard."""
     return subprocess.Popen(
         [sys.executable, "-c", _TERMINAL, "/bin/sh", "-c", command],
         stdin=subprocess.PIPE,
@@ -79,11 +84,11 @@ def start_in_terminal(command: str, env: Environment) -> subprocess.Popen[bytes]
 
 
 class Tmux:
-    """A terminal that can be looked at, with a shell in it; a context manager.
+    """A terminal that runs a shell, and whose screen can be read; a context manager.
 
     Args:
-        env: The shell's environment.
-        cwd: Where it is started.
+        env: The environment of the shell.
+        cwd: The working directory of the shell.
     """
 
     def __init__(self, env: Environment, cwd: Path) -> None:
@@ -100,12 +105,12 @@ class Tmux:
         self._tmux("kill-server")
 
     def type(self, *keys: str) -> None:
-        """Press keys: text, or names of keys, such as `Enter`, `Tab`, `C-c`."""
+        """Press keys: text, or names such as `Enter`, `Tab` and `C-c`."""
         self._tmux("send-keys", "--", *keys)
 
     @property
     def screen(self) -> str:
-        """What it shows."""
+        """The text on the screen."""
         return self._tmux("capture-pane", "-p").rstrip()
 
     def _tmux(self, *arguments: str) -> str:

@@ -1,4 +1,4 @@
-"""The command line as a whole: help, version, and what is said when an extra is missing."""
+"""The command line as a whole: help, version, and messages for missing extras."""
 
 import json
 import subprocess
@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 import dataart_mp
+from dataart_mp.cli.app import app
 from tests.cli.terminal import FLIGHTS, SCRIPT, run
 from tests.support import environment
 
-COMMANDS = ["ship", "doctor", "sink", "demo", "spool", "flights", "completion", "version"]
+COMMANDS = list(app.commands)
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -23,25 +24,25 @@ def test_the_help_of_every_command_shows_an_example(command: str) -> None:
     assert f"  dataart-mp {command}" in done.stdout
 
 
-def test_the_help_names_every_command() -> None:
-    said = run("--help").stdout
+def test_the_help_lists_every_command() -> None:
+    help_text = run("--help").stdout
 
-    assert all(f"\n  {command} " in said for command in COMMANDS)
+    assert all(f"\n  {command} " in help_text for command in COMMANDS)
 
 
 def test_every_exit_code_of_ship_is_documented() -> None:
-    said = run("ship", "--help").stdout
+    help_text = run("ship", "--help").stdout
 
-    assert all(f"\n    {code} " in said for code in (0, 1, 2, 3, 130, 141))
+    assert all(f"\n    {code} " in help_text for code in (0, 1, 2, 3, 130, 141))
 
 
-def test_the_version_is_told_for_people_and_machines() -> None:
+def test_the_version_is_printed_as_text_and_as_json() -> None:
     assert run("--version").stdout == f"dataart-mp {dataart_mp.__version__}\n"
     assert run("version").stdout.startswith(f"dataart-mp {dataart_mp.__version__} (CPython 3.")
     assert json.loads(run("version", "--json").stdout)["dataart-mp"] == dataart_mp.__version__
 
 
-def test_it_runs_as_a_module_too() -> None:
+def test_the_command_line_runs_as_a_module() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "dataart_mp.cli", "version"], capture_output=True, check=True
     )
@@ -59,7 +60,7 @@ def test_it_runs_as_a_module_too() -> None:
     ],
 )
 def test_a_missing_extra_is_named(tmp_path: Path, command: str, missing: str, extra: str) -> None:
-    # As if it were not installed, for this one interpreter.
+    # Hides the module from the interpreter that runs the command.
     (tmp_path / "sitecustomize.py").write_text(
         "from importlib.machinery import PathFinder\n"
         "find = PathFinder.find_spec\n"
@@ -75,7 +76,7 @@ def test_a_missing_extra_is_named(tmp_path: Path, command: str, missing: str, ex
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
-def test_an_output_that_is_full_is_told() -> None:
+def test_a_full_output_device_is_reported() -> None:
     with Path("/dev/full").open("wb") as full:
         done = subprocess.run([SCRIPT, "version"], stdout=full, stderr=subprocess.PIPE, check=False)
 
@@ -96,7 +97,7 @@ app(["version"])
 """
 
 
-def test_an_error_is_told_where_no_descriptor_is_free() -> None:
+def test_an_error_is_reported_when_no_descriptor_is_free() -> None:
     command = [sys.executable, "-c", _NO_DESCRIPTOR]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
 

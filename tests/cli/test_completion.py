@@ -1,4 +1,4 @@
-"""Tab in a shell completes commands, options and files."""
+"""Shells complete commands, options and files on Tab."""
 
 import shutil
 import subprocess
@@ -17,7 +17,7 @@ needs_bash = pytest.mark.skipif(
     shutil.which("bash") is None, reason="bash is not installed: apt-get install bash"
 )
 
-# What bash does on Tab: it calls the function that was registered for the command.
+# On Tab, bash calls the function that is registered for the command.
 _SETUP = """
 eval "$(dataart-mp completion bash)"
 function=$(complete -p dataart-mp | sed 's/.*-F \\([^ ]*\\) .*/\\1/')
@@ -31,7 +31,7 @@ COMPREPLY=() COMP_WORDS=({words}) COMP_CWORD={last}
 
 
 def tab(*lines: str) -> list[list[str]]:
-    """What bash offers when Tab is pressed at the end of each line."""
+    """Return what bash offers when Tab is pressed at the end of each line."""
     script = _SETUP
     for line in lines:
         words = line.split(" ")
@@ -58,7 +58,7 @@ def test_bash_completes_commands_options_choices_and_files() -> None:
     assert command == ["doctor"]
     assert option == ["--backoff", "--bad-rows", "--base-url", "--batch-size"]
     assert choice == ["csv"]
-    assert file == ["compopt -o default"]  # bash does that itself
+    assert file == ["compopt -o default"]  # bash completes files itself
 
 
 @needs_tmux
@@ -77,7 +77,7 @@ def test_tab_at_the_keyboard_completes_command_and_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("shell", "word"), [("zsh", "compdef"), ("fish", "complete ")])
-def test_zsh_and_fish_get_a_script_of_their_own(shell: str, word: str) -> None:
+def test_zsh_and_fish_have_their_own_scripts(shell: str, word: str) -> None:
     done = CliRunner().invoke(app, ["completion", shell], prog_name="dataart-mp")
 
     assert done.exit_code == 0

@@ -1,4 +1,4 @@
-"""No mistake of a user ends in a traceback: whatever is typed, and whatever stands in a file."""
+"""No mistake of a user ends in a traceback: neither wrong arguments nor bad files."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from dataart_mp.cli.app import app
 from dataart_mp.cli.exit_code import ExitCode
 
-# What can be typed in the place of a value, and is not one that lets a command start.
+# Option values with which no command can start.
 _TYPED = st.sampled_from(
     [
         "",
@@ -37,7 +37,7 @@ _STARTS = st.sampled_from(
 
 
 def commands(group: click.Group, *path: str) -> Iterator[tuple[tuple[str, ...], click.Command]]:
-    """Every command, by what is typed."""
+    """Yield every command with its name, which is several words for a nested one."""
     for name, command in group.commands.items():
         if isinstance(command, click.Group):
             yield from commands(command, *path, name)
@@ -47,7 +47,7 @@ def commands(group: click.Group, *path: str) -> Iterator[tuple[tuple[str, ...], 
 
 ALL = list(commands(app))
 
-# Always the same ones; `place` is but a folder.
+# The examples are the same in every run; `place` is only a directory.
 _many = settings(
     max_examples=80,
     deadline=None,
@@ -58,7 +58,7 @@ _many = settings(
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Where files of any name may be made; it holds an event and an identity."""
+    """A working directory that contains an action, an identity and a key."""
     folder = tmp_path_factory.mktemp("place")
     (folder / "key").write_text("secret")
     (folder / "action").write_text('{"key":"k","user_key":"u"}\n')
@@ -70,7 +70,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield folder
 
 
-# What each command is given last, so that it ends when all its options have been read.
+# The last arguments of each command: with them it ends after parsing its options.
 _ENDINGS = {
     ("ship",): ("--dry-run", "action"),
     ("doctor",): ("--no-event", "--base-url", "http://127.0.0.1:9", "--api-key-file", "key"),
@@ -88,7 +88,7 @@ _ENDINGS = {
 
 @st.composite
 def wrong_arguments(draw: st.DrawFn) -> list[str]:
-    """A command, and options of its own with anything as values."""
+    """Generate a command, and some of its options with arbitrary values."""
     path, command = draw(st.sampled_from(ALL))
     words = list(path)
     options = [option for option in command.params if isinstance(option, click.Option)]
@@ -99,35 +99,37 @@ def wrong_arguments(draw: st.DrawFn) -> list[str]:
     return [*words, *_ENDINGS.get(path, ("--no-such-option",))]
 
 
-def told(arguments: list[str], allowed: set[ExitCode]) -> str:
-    """Run a command in this process: what it says, having ended in order."""
+def output_of(arguments: list[str], allowed: set[ExitCode]) -> str:
+    """Run a command in this process, and return its output; fails on other exit codes."""
     result = CliRunner().invoke(app, arguments, prog_name="dataart-mp")
     if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception  # which a user would see as a traceback
+        raise result.exception  # a user would see a traceback
     assert result.exit_code in allowed, result.output
     return result.output
 
 
 @_many
 @given(wrong_arguments())
-def test_wrong_arguments_of_any_command_are_told(place: Path, arguments: list[str]) -> None:
-    told(arguments, set(ExitCode))
+def test_wrong_arguments_of_any_command_are_reported(place: Path, arguments: list[str]) -> None:
+    output_of(arguments, set(ExitCode))
 
 
 @_many
 @given(
     start=_STARTS, rest=st.binary(max_size=200), suffix=_TO_READ, flags=st.lists(_TYPED, max_size=2)
 )
-def test_no_content_of_a_file_is_more_than_a_bad_row(
+def test_any_content_of_a_file_is_at_worst_bad_input(
     place: Path, start: bytes, rest: bytes, suffix: str, flags: list[str]
 ) -> None:
     file = place / f"input.{suffix}"
     file.write_bytes(start + rest)
     options = [f"--{name}={text}" for name, text in zip(("key", "user-key"), flags, strict=False)]
 
-    said = told(["ship", "--dry-run", *options, str(file)], {ExitCode.OK, ExitCode.BAD_INPUT})
+    output = output_of(
+        ["ship", "--dry-run", *options, str(file)], {ExitCode.OK, ExitCode.BAD_INPUT}
+    )
 
-    assert "would be shipped" in said
+    assert "would be shipped" in output
 
 
 @pytest.mark.parametrize(
@@ -151,10 +153,10 @@ def test_no_content_of_a_file_is_more_than_a_bad_row(
         "demo --outage nan",
     ],
 )
-def test_what_cannot_be_done_is_told_without_a_traceback(
+def test_an_impossible_request_is_reported_without_a_traceback(
     place: Path, arguments: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DATAART_API_KEY", "k")
     monkeypatch.setenv("DATAART_BASE_URL", "http://127.0.0.1:9")
 
-    assert told(arguments.split(), {ExitCode.USAGE})
+    assert output_of(arguments.split(), {ExitCode.USAGE})

@@ -10,23 +10,23 @@ from tests.cli.terminal import FLIGHTS, run, start
 from tests.support import environment
 
 
-def test_it_tells_its_address_takes_events_and_ends_by_ctrl_c() -> None:
+def test_the_sink_prints_its_address_accepts_events_and_stops_on_ctrl_c() -> None:
     process = start("sink", "--port", "0")
     assert process.stdout is not None
     url = process.stdout.readline().decode().split()[-1]
 
     shipped = run("ship", FLIGHTS, env=environment(DATAART_API_KEY="any", DATAART_BASE_URL=url))
-    with urllib.request.urlopen(f"{url}/_sink/stats") as answer:
-        stats = json.load(answer)
+    with urllib.request.urlopen(f"{url}/_sink/stats") as response:
+        stats = json.load(response)
     process.send_signal(signal.SIGINT)
-    _, told = process.communicate(timeout=30)
+    _, errors = process.communicate(timeout=30)
 
     assert shipped.returncode == 0
     assert stats["distinct_actions"] == 3000
-    assert (process.returncode, told) == (0, b"")
+    assert (process.returncode, errors) == (0, b"")
 
 
-def test_a_port_in_use_is_told_without_a_traceback() -> None:
+def test_a_port_in_use_is_reported_without_a_traceback() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         done = run("sink", "--port", port)
@@ -35,32 +35,32 @@ def test_a_port_in_use_is_told_without_a_traceback() -> None:
     assert done.stderr == f"dataart-mp: 127.0.0.1:{port}: Address already in use\n"
 
 
-def test_other_machines_are_let_in_only_when_asked_to() -> None:
+def test_the_sink_listens_on_loopback_unless_remote_access_is_allowed() -> None:
     done = run("sink", "--host", "0.0.0.0")
 
     assert done.returncode == 2
     assert "is not a loopback address" in done.stderr
 
 
-def test_a_file_that_is_no_database_is_told_without_a_traceback(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_database_is_reported_without_a_traceback(tmp_path: Path) -> None:
     letter = tmp_path / "letter"
     letter.write_text("Dear Ann, " * 99)
     done = run("sink", "--port", 0, "--database", letter)
 
     assert done.returncode == 2
     assert done.stderr == (
-        f"dataart-mp: database: {letter}: file is not a database; name another file\n"
+        f"dataart-mp: database: {letter}: file is not a database; use another file\n"
     )
 
 
-def test_what_it_keeps_and_by_which_names_it_goes_can_be_said(tmp_path: Path) -> None:
+def test_the_database_and_additional_host_names_are_options(tmp_path: Path) -> None:
     options = ("--database", tmp_path / "sink.db", "--keep-seconds", "60", "--allow-host", "sink")
     process = start("sink", "--port", "0", *map(str, options))
     assert process.stdout is not None
     url = process.stdout.readline().decode().split()[-1]
     named = urllib.request.Request(f"{url}/", headers={"Host": "sink:8765"})
-    with urllib.request.urlopen(named) as answer:
-        page = answer.read()
+    with urllib.request.urlopen(named) as response:
+        page = response.read()
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=30)
 

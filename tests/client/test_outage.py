@@ -272,7 +272,7 @@ def test_batches_stay_in_memory_while_a_full_disk_keeps_them_from_being_parked(
         sink.wait_for(lambda stats: stats["distinct_ids"] == accepted - 1)
         output, log = process.communicate(timeout=30)
     assert f"= delivered {accepted} + dropped (buffer full)" in output
-    assert "spool: what is parked cannot be written" in log
+    assert "spool: parked batches cannot be written" in log
 
 
 NO_OUTAGE = """

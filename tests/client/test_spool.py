@@ -17,7 +17,7 @@ import pytest
 
 from dataart_mp import Client, ConfigError
 from dataart_mp.devsink.process import SinkProcess
-from dataart_mp.queue.locks import RecordLocks
+from dataart_mp.spool import arena_file
 from dataart_mp.spool.dead_letters import DeadLetters
 from tests.client.tools import emit
 from tests.support import (
@@ -63,8 +63,7 @@ def dead(app: App, sink: SinkProcess, spool: Path) -> Path:
     app(EMIT_AND_DIE, sink.url, spool, 0, 95)
     (arena,) = spool.iterdir()
     with arena.open("r+b") as file:
-        locks = RecordLocks(file.fileno())
-        wait_until(lambda: not locks.anybody())  # the processes take a moment to end
+        wait_until(lambda: arena_file.lock(file.fileno()))  # the processes take a moment to end
     sink.clear_faults()  # not earlier: a worker that still runs would deliver the events
     return arena
 

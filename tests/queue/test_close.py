@@ -47,7 +47,9 @@ def test_a_spawned_or_forked_child_that_closes_holds_none_either() -> None:
             before = descriptors()
             queue.producer.append(record(0))
             queue.close()
-            assert len(before - descriptors()) == 6  # two pipes, the arena, and mmap's own of it
+            assert (
+                len(before - descriptors()) == 7
+            )  # two pipes, the lock file, the arena, and mmap's own of it
 
         assert in_a_child(child) == 0
         assert audit(queue) == [0]
@@ -153,7 +155,7 @@ def test_threads_that_append_while_it_is_closed_lose_nothing_that_returned() -> 
                 for thread in threads:
                     thread.join()
                 assert set(ends) <= {ClosedError}
-                assert len(before - descriptors()) == 6
+                assert len(before - descriptors()) == 7
 
             assert in_a_child(child) == 0
             os.close(told)

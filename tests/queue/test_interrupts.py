@@ -308,7 +308,7 @@ def test_a_signal_handler_may_close_at_any_point_of_an_append() -> None:
                 with pytest.raises(ClosedError):
                     queue.producer.append(record(9))
                 # Two pipes, the arena, and the duplicate that Python's mmap makes of it.
-                assert len(before - descriptors()) == 6
+                assert len(before - descriptors()) == 7
 
             # In a child: its parent has the arena still, and sees what became of the records.
             ended = in_a_child(child)

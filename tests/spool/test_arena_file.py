@@ -1,8 +1,8 @@
 """An arena in a file is found again as it was, or reported as unusable with a reason."""
 
-import gc
 import os
 import pickle
+import time
 from pathlib import Path
 
 import pytest
@@ -10,6 +10,7 @@ import pytest
 from dataart_mp.queue.arena import FILLING, Arena
 from dataart_mp.spool import arena_file
 from dataart_mp.spool.arena_file import ArenaError
+from tests.queue.tools import Slate, fork, reap
 
 
 @pytest.fixture
@@ -43,28 +44,46 @@ def test_the_missing_end_of_a_file_is_replaced_by_zeros(path: Path) -> None:
     again.close()
 
 
-def test_a_file_is_mapped_until_its_arena_is_closed(path: Path) -> None:
-    arena = arena_file.create(open_file(path), 1, 64)
-    assert not arena_file.is_mapped(path)
-    arena_file.register(arena, path)
-    assert arena_file.is_mapped(path)
-    arena.close()
-    assert not arena_file.is_mapped(path)
-    arena_file.remove(arena)
-    assert not path.exists()
+def test_only_one_open_description_of_a_file_has_its_lock(path: Path) -> None:
+    first, second = open_file(path), open_file(path)
+    assert arena_file.lock(first)
+    assert arena_file.lock(first), "it has it already"
+    assert not arena_file.lock(second)
+    os.close(first)
+    assert arena_file.lock(second)
+    os.close(second)
 
 
-def test_a_file_is_not_mapped_when_its_arena_was_collected(path: Path) -> None:
-    fd = open_file(path)
-    arena_file.register(arena_file.create(fd, 1, 64), path)
-    gc.collect()
-    assert not arena_file.is_mapped(path)
-    os.close(fd)
+def test_no_other_descriptor_of_a_file_releases_its_lock(path: Path) -> None:
+    mine = open_file(path)
+    assert arena_file.lock(mine)
+    path.read_bytes()
+    os.close(os.dup(mine))
+    with path.open("r+b") as other:
+        assert not arena_file.lock(other.fileno())
+    os.close(mine)
+
+
+def test_a_forked_child_shares_the_lock_until_it_closes_its_descriptor(path: Path) -> None:
+    mine, other = open_file(path), open_file(path)
+    assert arena_file.lock(mine)
+    sign = Slate()
+
+    def stay() -> None:
+        while not sign[0]:
+            time.sleep(0.001)
+
+    child = fork(stay)
+    os.close(mine)
+    assert not arena_file.lock(other)
+    sign.mark(0)
+    assert reap(child) == 0
+    assert arena_file.lock(other)
+    os.close(other)
 
 
 def test_an_arena_without_a_path_has_no_file_and_no_neighbours() -> None:
     arena = Arena.create(1, 64)
-    arena_file.register(arena, None)
     arena_file.remove(arena)
     assert arena_file.ids_beside(arena) == []
     assert not arena_file.is_beside(arena, arena.id)

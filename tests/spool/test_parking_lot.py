@@ -9,6 +9,7 @@ from dataart_mp.queue.owner import Owner
 from dataart_mp.spool.ownership import Ownership
 from dataart_mp.spool.parked_batch import MAX_REST_SECONDS, BatchContent
 from dataart_mp.worker.parker import Parker
+from dataart_mp.worker.parking import NotParked
 from dataart_mp.worker.retry_outcome import Parked, Postponed
 from tests.queue.tools import (
     NOW,
@@ -126,7 +127,7 @@ def test_records_for_which_the_parking_lot_has_no_room_can_still_be_sent(
         worker = make_worker(queue, max_bytes=WIDE)
         queue.producer.append(record(0, WIDE))
         (frame,) = claim_all(queue)
-        assert worker.park(frame) is None
+        assert worker.park(frame) == NotParked("spool full")
         assert not frame.may_be_parked
         queue.worker.hand_back(frame)
         assert worker.deliver() == [0]

@@ -13,7 +13,7 @@ from dataart_mp.queue.release import wake
 from dataart_mp.spool.database import Database
 from dataart_mp.spool.parking_lot import ParkingLot
 from dataart_mp.stats import Stats
-from dataart_mp.worker.batch import as_cut
+from dataart_mp.worker.batch import unsent
 from dataart_mp.worker.parker import Parker
 from dataart_mp.worker.reporter import Reporter
 from dataart_mp.worker.retry_outcome import Parked
@@ -41,7 +41,7 @@ class ParkingWorker:
         self.parker = Parker(queue, self.parking_lot, self.reporter, ratio=0.0)
 
     def park(self, frame: Frame) -> object:
-        batches = as_cut(frame, self.parker.key(frame))[::-1]
+        batches = unsent(frame, self.parker.key(frame))
         return self.parker.park(frame, batches, "for the test")
 
     def park_all(self) -> None:

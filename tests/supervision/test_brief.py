@@ -16,7 +16,7 @@ def brief() -> Brief:
     return Brief(
         import_path=["/app", "/lib"],
         ignored_signals=[2, 15],
-        inheritance=Inheritance(3, 4, 5, 6, 7, 8, 9),
+        inheritance=Inheritance(3, 4, 5, 6, 7, 8, 9, 10),
         place=1,
         arena_path=Path("/spool/1.arena"),
         config=ClientConfig("hunter2", http=http, flush_num_processes=2),

@@ -231,7 +231,7 @@ def test_a_relative_ca_file_is_found(
     """Even though the worker changes its directory before its first connection."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1").configure_cert(context)
-    server = serve(lambda peer: peer.answer_all(), tls=context)
+    server = serve(lambda peer: peer.respond_to_all(), tls=context)
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")
     monkeypatch.chdir(tmp_path)
     until_ready(launch(base_url=server.url, http=HTTPOptions(ca_file="ca.pem")))
@@ -243,7 +243,7 @@ def test_a_key_may_be_of_a_subclass_of_str(crew: Crew, launch: Any, serve: Serve
     class Secret(str):
         """As in several frameworks."""
 
-    server = serve(lambda peer: peer.answer_all())
+    server = serve(lambda peer: peer.respond_to_all())
     until_ready(launch(api_key=Secret(KEY), base_url=server.url))
     crew.emit("tick")
     wait_until(lambda: server.requests)

@@ -246,7 +246,7 @@ sys.stdin.read()
 @contextlib.contextmanager
 def held_elsewhere(crew: Crew, byte: int) -> Iterator[None]:
     """Let another process hold a lock of the crew's arena."""
-    fd = crew.queue.arena.fd
+    fd = crew.queue.arena.lock_fd
     with subprocess.Popen(
         [sys.executable, "-c", HOLDER, str(fd), str(byte)],
         pass_fds=[fd],

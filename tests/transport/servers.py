@@ -1,4 +1,4 @@
-"""Servers that answer in ways no decent server does, and a small proxy; all on loopback."""
+"""Servers that respond in unusual and broken ways, and a small proxy; all on loopback."""
 
 import contextlib
 import select
@@ -12,12 +12,12 @@ from typing import Any, Protocol
 from dataart_mp.transport.sender import Sender
 
 KEY = "sk-7c1f-very-secret"
-PATIENCE_SECONDS = 20.0
+TIMEOUT_SECONDS = 20.0
 
 
 @dataclass(frozen=True)
 class Request:
-    """One request as it came."""
+    """One request as it arrived."""
 
     line: str
     headers: dict[str, str]
@@ -38,7 +38,7 @@ class Peer:
         self._read = b""
 
     def head(self) -> str | None:
-        """Read a request up to its body; None when the client has hung up."""
+        """Read a request up to its body; None if the client has disconnected."""
         while b"\r\n\r\n" not in self._read:
             piece = self.socket.recv(65536)
             if not piece:
@@ -48,7 +48,7 @@ class Peer:
         return head.decode("latin-1")
 
     def request(self) -> Request | None:
-        """Read a request, and remember it; None when the client has hung up."""
+        """Read a request, and remember it; None if the client has disconnected."""
         head = self.head()
         if head is None:
             return None
@@ -72,14 +72,14 @@ class Peer:
     def send(self, text: bytes) -> None:
         self.socket.sendall(text)
 
-    def answer(self, status: int = 200, body: bytes = b"", *fields: str) -> None:
+    def respond(self, status: int = 200, body: bytes = b"", *fields: str) -> None:
         lines = [f"HTTP/1.1 {status} Whatever", f"Content-Length: {len(body)}", *fields, "", ""]
         self.send("\r\n".join(lines).encode("latin-1") + body)
 
-    def answer_all(self, status: int = 200, body: bytes = b"", *fields: str) -> None:
-        """Response every request on this connection the same."""
+    def respond_to_all(self, status: int = 200, body: bytes = b"", *fields: str) -> None:
+        """Respond to every request on this connection in the same way."""
         while self.request() is not None:
-            self.answer(status, body, *fields)
+            self.respond(status, body, *fields)
 
     def switch_to_tls(self, context: ssl.SSLContext) -> None:
         self.socket = context.wrap_socket(self.socket, server_side=True)
@@ -90,20 +90,20 @@ Handle = Callable[[Peer], None]
 
 
 class RawServer:
-    """Gives each connection to `handle`, in a thread of its own, and closes it afterwards."""
+    """Passes each connection to `handle` in a new thread, and closes it afterwards."""
 
     def __init__(
         self, handle: Handle, *, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1"
     ) -> None:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        self._report_reader = socket.create_server((host, 0), family=family, backlog=128)
+        self._listener = socket.create_server((host, 0), family=family, backlog=128)
         self._handle = handle
         self._tls = tls
         self._threads: list[threading.Thread] = []
         self.open: set[socket.socket] = set()
         self._stopped = False
         self.host = f"[{host}]" if ":" in host else host
-        self.port: int = self._report_reader.getsockname()[1]
+        self.port: int = self._listener.getsockname()[1]
         self.connections = 0
         self.requests: list[Request] = []
         self.errors: list[BaseException] = []
@@ -117,14 +117,14 @@ class RawServer:
     def close(self) -> None:
         self._stopped = True
         with contextlib.suppress(OSError):
-            self._report_reader.shutdown(socket.SHUT_RDWR)
+            self._listener.shutdown(socket.SHUT_RDWR)
         for connection in list(self.open):
             with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
         for thread in self._threads:
-            thread.join(PATIENCE_SECONDS)
+            thread.join(TIMEOUT_SECONDS)
             assert not thread.is_alive()
-        self._report_reader.close()
+        self._listener.close()
         for error in self.errors:
             raise error
 
@@ -136,12 +136,12 @@ class RawServer:
     def _accept(self) -> None:
         while not self._stopped:
             try:
-                connection, _ = self._report_reader.accept()
+                connection, _ = self._listener.accept()
             except OSError:
                 return
             self.connections += 1
-            connection.settimeout(PATIENCE_SECONDS)
-            # What is sent is there: or else a second piece waits until the first is acknowledged.
+            connection.settimeout(TIMEOUT_SECONDS)
+            # Without a delay: a second piece would wait until the first is acknowledged.
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self.open.add(connection)
             peer = Peer(connection, self.connections, self)
@@ -153,7 +153,7 @@ class RawServer:
                 peer.switch_to_tls(self._tls)
             self._handle(peer)
         except OSError:
-            pass  # the client has gone, or refuses our certificate
+            pass  # the client has disconnected, or refuses our certificate
         except BaseException as error:  # noqa: BLE001 - for the test to see
             self.errors.append(error)
         finally:
@@ -163,13 +163,13 @@ class RawServer:
 
 
 def in_use(handle: Handle) -> Handle:
-    """A server that has answered one request over its first connection already, unrecorded."""
+    """Return a server that first responds to one request on its first connection, unrecorded."""
 
     def handle_next(peer: Peer) -> None:
         if peer.number == 1:
             peer.request()
             peer._server.requests.clear()
-            peer.answer()
+            peer.respond()
         handle(peer)
 
     return handle_next
@@ -188,27 +188,27 @@ class SenderTo(Protocol):
 
 
 def refused_port() -> int:
-    """A port on loopback that nobody listens on."""
+    """Return a port of this machine on which nothing listens."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port: int = listener.getsockname()[1]
     return port
 
 
 def proxy_handler(targets: dict[str, int]) -> Handle:
-    """A forwarding HTTP proxy that finds `host:port` of the table on loopback."""
+    """Return an HTTP proxy that forwards each `host:port` of the table to a port on loopback."""
 
     def handle(peer: Peer) -> None:
         while (request := peer.request()) is not None:
             method, target, _ = request.line.split(" ")
             authority = target if method == "CONNECT" else target.split("/")[2]
             with socket.create_connection(("127.0.0.1", targets[authority])) as upstream:
-                upstream.settimeout(PATIENCE_SECONDS)
+                upstream.settimeout(TIMEOUT_SECONDS)
                 if method == "CONNECT":
                     peer.send(b"HTTP/1.1 200 Connection established\r\n\r\n")
                     _tunnel(peer.socket, upstream)
                     return
                 _forward(request, upstream)
-                peer.send(_whole_answer(upstream))
+                peer.send(_whole_response(upstream))
 
     return handle
 
@@ -219,22 +219,23 @@ def _forward(request: Request, upstream: socket.socket) -> None:
     fields = [f"{name}: {value}" for name, value in request.headers.items()]
     head = "\r\n".join([f"{method} {path} {version}", *fields, "", ""])
     upstream.sendall(head.encode("latin-1") + request.body)
-    upstream.shutdown(socket.SHUT_WR)  # so that the answer ends with the connection
+    upstream.shutdown(socket.SHUT_WR)  # so that the response ends with the connection
 
 
-def _whole_answer(upstream: socket.socket) -> bytes:
+def _whole_response(upstream: socket.socket) -> bytes:
     return b"".join(iter(lambda: upstream.recv(65536), b""))
 
 
 def _tunnel(one: socket.socket, other: socket.socket) -> None:
-    """Copy what comes from either end to the other, until one hangs up.
+    """Copy bytes in both directions, until one end disconnects.
 
-    In one thread: OpenSSL's connections are not for two at once, not even to read and to write.
+    This takes one thread: two must not use an OpenSSL connection at once, not even one to read and
+    one to write.
     """
     opposite = {one: other, other: one}
     while True:
         pending = [end for end in opposite if isinstance(end, ssl.SSLSocket) and end.pending()]
-        ready = pending or select.select(list(opposite), [], [], PATIENCE_SECONDS)[0]
+        ready = pending or select.select(list(opposite), [], [], TIMEOUT_SECONDS)[0]
         for source in ready:
             piece = source.recv(65536)
             if not piece:

@@ -1,4 +1,4 @@
-"""The exchange over a kept connection: taken when it may be, and not to be told from urllib3."""
+"""The fast path is taken whenever it may be, and reads every response as urllib3 reads it."""
 
 import socket
 import ssl
@@ -15,12 +15,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dataart_mp import ClientConfig, HTTPOptions
-from dataart_mp.transport.fast_path import FastPath
+from dataart_mp.transport import fast_path
 from dataart_mp.transport.response import Response
 from dataart_mp.transport.sender import Sender
+from tests.transport.posting import (
+    BODY,
+    NAME,
+    PATH,
+    idle_connection,
+    idle_pool,
+    post,
+    server_context,
+)
 from tests.transport.servers import (
     KEY,
-    PATIENCE_SECONDS,
+    TIMEOUT_SECONDS,
     Handle,
     Peer,
     RawServer,
@@ -30,50 +39,39 @@ from tests.transport.servers import (
     proxy_handler,
 )
 
-PATH = "/events/send-actions"
-BODY = b'{"timestamp":"2021-05-04T10:11:12+00:00","actions":[]}'
-NAME = "platform.example"
 S = TypeVar("S", bound=socket.socket)
-SenderBy = Callable[[str, RawServer, ssl.SSLContext], Sender]
+SenderThrough = Callable[[str, RawServer, ssl.SSLContext], Sender]
 
 
-def post(sender: Sender, body: bytes = BODY) -> Response:
-    return sender.post(PATH, body, "key-1")
+def requests_through_urllib3(sender: Sender) -> int:
+    return int(idle_pool(sender).num_requests)
 
 
-def pool_of(sender: Sender) -> Any:
-    """What urllib3 keeps the connections to the platform in."""
-    (key,) = sender._pool.pools.keys()
-    return sender._pool.pools[key]
+# When the fast path is taken
 
 
-def requests_of_urllib3(sender: Sender) -> int:
-    return int(pool_of(sender).num_requests)
-
-
-# When it is taken
-
-
-def test_over_a_kept_connection_urllib3_is_not_asked(serve: Serve, sender_to: SenderTo) -> None:
-    server = serve(lambda peer: peer.answer_all())
+def test_a_request_over_a_kept_connection_does_not_pass_through_urllib3(
+    serve: Serve, sender_to: SenderTo
+) -> None:
+    server = serve(lambda peer: peer.respond_to_all())
     sender = sender_to(server.url)
     assert [post(sender).status for _ in range(5)] == [200] * 5
-    assert (len(server.requests), requests_of_urllib3(sender)) == (5, 1)
+    assert (len(server.requests), requests_through_urllib3(sender)) == (5, 1)
 
 
-def test_urllib3_is_asked_again_when_the_connection_is_not_kept(
+def test_a_request_passes_through_urllib3_if_the_connection_was_not_kept(
     serve: Serve, sender_to: SenderTo
 ) -> None:
-    server = serve(lambda peer: peer.answer_all(200, b"", "Connection: close"))
+    server = serve(lambda peer: peer.respond_to_all(200, b"", "Connection: close"))
     sender = sender_to(server.url)
     assert [post(sender).status for _ in range(3)] == [200] * 3
-    assert (server.connections, requests_of_urllib3(sender)) == (3, 3)
+    assert (server.connections, requests_through_urllib3(sender)) == (3, 3)
 
 
-def test_a_proxy_that_forwards_hears_all_in_every_request(
+def test_a_proxy_that_forwards_receives_its_headers_with_every_request(
     serve: Serve, sender_to: SenderTo
 ) -> None:
-    server = serve(lambda peer: peer.answer_all())
+    server = serve(lambda peer: peer.respond_to_all())
     proxy = serve(proxy_handler({NAME: server.port}))
     url = proxy.url.replace("://", "://ann:secret@")
     sender = sender_to(f"http://{NAME}", proxy=url)
@@ -83,11 +81,11 @@ def test_a_proxy_that_forwards_hears_all_in_every_request(
     assert proxy.connections == 1
 
 
-# What it writes
+# What is written
 
 
 def heads_into(heads: list[str]) -> Handle:
-    """A server that keeps the heads as they came."""
+    """Return a server that appends each head, as it arrived, to a list."""
 
     def handle(peer: Peer) -> None:
         while (head := peer.head()) is not None:
@@ -96,32 +94,25 @@ def heads_into(heads: list[str]) -> Handle:
                 peer._read += peer.socket.recv(65536)
             assert peer._read == BODY
             peer._read = b""
-            peer.answer()
+            peer.respond()
 
     return handle
 
 
-def server_context(authority: trustme.CA) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("127.0.0.1", NAME).configure_cert(context)
-    return context
+@pytest.fixture
+def context(authority: trustme.CA) -> ssl.SSLContext:
+    """The TLS context of the platform, and of a proxy on this machine."""
+    return server_context(authority.issue_cert("127.0.0.1", NAME))
 
 
 @pytest.fixture
-def ca_file(authority: trustme.CA, tmp_path: Path) -> Path:
-    path = tmp_path / "ca.pem"
-    authority.cert_pem.write_to_path(path)
-    return path
+def sender_through(serve: Serve, sender_to: SenderTo, ca_file: Path) -> SenderThrough:
+    """Makes senders to a server with TLS, directly or through a proxy."""
 
-
-@pytest.fixture
-def sender_by(serve: Serve, sender_to: SenderTo, ca_file: Path) -> SenderBy:
-    """Makes senders to a server that speaks TLS: directly, or by way of a proxy."""
-
-    def make(way: str, server: RawServer, context: ssl.SSLContext) -> Sender:
-        if way == "direct":
+    def make(route: str, server: RawServer, context: ssl.SSLContext) -> Sender:
+        if route == "direct":
             return sender_to(server.url, ca_file=ca_file)
-        options = {"tls": context} if "TLS" in way else {}
+        options = {"tls": context} if "TLS" in route else {}
         proxy = serve(proxy_handler({f"{NAME}:443": server.port}), **options)
         return sender_to(f"https://{NAME}", proxy=proxy.url, ca_file=ca_file)
 
@@ -145,23 +136,22 @@ def test_a_head_is_what_urllib3_writes(
     sender = sender_to(serve(heads_into(heads), host=host).url + prefix, headers=headers)
     assert [post(sender).status for _ in range(3)] == [200] * 3
     assert heads == [heads[0]] * 3
-    assert requests_of_urllib3(sender) == 1
+    assert requests_through_urllib3(sender) == 1
 
 
-@pytest.mark.parametrize("way", ["direct", "tunnel", "tunnel through TLS"])
-def test_a_head_is_what_urllib3_writes_in_tls_too(
-    serve: Serve, sender_by: SenderBy, authority: trustme.CA, way: str
+@pytest.mark.parametrize("route", ["direct", "tunnel", "tunnel through TLS"])
+def test_a_head_through_tls_is_what_urllib3_writes(
+    serve: Serve, sender_through: SenderThrough, context: ssl.SSLContext, route: str
 ) -> None:
     heads: list[str] = []
-    context = server_context(authority)
     server = serve(heads_into(heads), tls=context)
-    sender = sender_by(way, server, context)
+    sender = sender_through(route, server, context)
     assert [post(sender).status for _ in range(3)] == [200] * 3
     assert heads == [heads[0]] * 3
-    assert requests_of_urllib3(sender) == 1
+    assert requests_through_urllib3(sender) == 1
 
 
-# What it reads
+# What is read
 
 OK = b"HTTP/1.1 200 OK\r\n"
 NGINX = (
@@ -176,7 +166,7 @@ BARE = b"HTTP/1.1 200 OK\nContent-Length: 4\n\nfine"
 
 
 class Segments(socket.socket):
-    """A socket whose next reads give so many bytes, and what there is afterwards."""
+    """A socket whose next reads return at most `sizes` bytes each, and later ones everything."""
 
     sizes: list[int]
 
@@ -191,8 +181,8 @@ class Segments(socket.socket):
 
 
 def replace_socket(sender: Sender, kind: type[S]) -> S:
-    """Make the socket of the one connection that is kept one that does as the test says."""
-    (connection,) = filter(None, pool_of(sender).pool.queue)
+    """Replace the socket of the one idle connection by one of this class."""
+    connection = idle_connection(sender)
     connection.sock = sock = kind(fileno=connection.sock.detach())
     return sock
 
@@ -203,34 +193,34 @@ def segmented(sender: Sender) -> Segments:
     return sock
 
 
-def one_by_one(*answers: bytes) -> Handle:
-    """A server that answers with one after the other, and hangs up after the last."""
+def one_by_one(*responses: bytes) -> Handle:
+    """Return a server that sends these responses one by one, and disconnects after the last."""
 
     def handle(peer: Peer) -> None:
-        for answer in answers:
+        for response in responses:
             if peer.request() is None:
                 return
-            peer.send(answer)
+            peer.send(response)
 
     return handle
 
 
-@pytest.mark.parametrize("answer", [NGINX, CHUNKED, BUSY, AFTER_100, BARE])
-def test_an_answer_is_the_same_wherever_it_is_cut_in_two(
-    serve: Serve, sender_to: SenderTo, answer: bytes
+@pytest.mark.parametrize("response", [NGINX, CHUNKED, BUSY, AFTER_100, BARE])
+def test_a_response_that_arrives_in_two_pieces_is_the_same_wherever_it_is_cut(
+    serve: Serve, sender_to: SenderTo, response: bytes
 ) -> None:
-    server = serve(one_by_one(*[answer] * (len(answer) + 1)))
+    server = serve(one_by_one(*[response] * (len(response) + 1)))
     sender = sender_to(server.url)
     whole = post(sender)
     sock = segmented(sender)
-    for size in range(1, len(answer)):
+    for size in range(1, len(response)):
         sock.sizes[:] = [size]
-        assert post(sender) == whole, f"cut after {answer[:size]!r}"
+        assert post(sender) == whole, f"cut after {response[:size]!r}"
         assert not sock.sizes
-    assert (server.connections, requests_of_urllib3(sender)) == (1, 1)
+    assert (server.connections, requests_through_urllib3(sender)) == (1, 1)
 
 
-def test_an_answer_that_comes_byte_by_byte_is_one(serve: Serve, sender_to: SenderTo) -> None:
+def test_a_response_may_arrive_byte_by_byte(serve: Serve, sender_to: SenderTo) -> None:
     sender = sender_to(serve(one_by_one(NGINX, NGINX)).url)
     whole = post(sender)
     segmented(sender).sizes[:] = [1] * len(NGINX)
@@ -238,7 +228,7 @@ def test_an_answer_that_comes_byte_by_byte_is_one(serve: Serve, sender_to: Sende
 
 
 @pytest.mark.parametrize(
-    "answer",
+    "response",
     [
         NGINX,
         BUSY,
@@ -248,53 +238,53 @@ def test_an_answer_that_comes_byte_by_byte_is_one(serve: Serve, sender_to: Sende
         b"HTTP/1.1 500 Oops\r\nContent-Length: 2048\r\n\r\n" + b"x" * 2048,
     ],
 )
-def test_an_ordinary_answer_is_read_without_urllib3(
-    serve: Serve, sender_to: SenderTo, monkeypatch: pytest.MonkeyPatch, answer: bytes
+def test_an_ordinary_response_is_read_without_urllib3(
+    serve: Serve, sender_to: SenderTo, monkeypatch: pytest.MonkeyPatch, response: bytes
 ) -> None:
-    sender = sender_to(serve(one_by_one(answer, answer, answer)).url)
+    sender = sender_to(serve(one_by_one(response, response, response)).url)
     first = post(sender)
-    monkeypatch.delattr(FastPath, "_resume")
+    monkeypatch.delattr(fast_path, "resumed_response")
     assert [post(sender), post(sender)] == [first, first]
 
 
-def test_the_body_of_an_ordinary_answer_may_come_after_its_head(
+def test_the_body_of_an_ordinary_response_may_arrive_after_its_head(
     serve: Serve, sender_to: SenderTo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sender = sender_to(serve(one_by_one(NGINX, NGINX)).url)
     first = post(sender)
-    monkeypatch.delattr(FastPath, "_resume")
+    monkeypatch.delattr(fast_path, "resumed_response")
     segmented(sender).sizes[:] = [NGINX.index(b"{"), 1, 2, 3]
     assert post(sender) == first
 
 
 @pytest.mark.parametrize(
-    ("said", "answer"),
+    ("sent", "expected"),
     [
         (b"HTTP/1.1 503 Down\r\nRetry-After: 17\r\n", None),
         (b"HTTP/1.1 503 Down\r\nRetry-After: 17\r\nContent-Length: 9\r\n\r\n", (503, "", "17")),
         (b"HTTP/1.1 503 Down\r\nRetry-After: 17\r\nContent-Length: 9\r\n\r\nno", (503, "", "17")),
     ],
 )
-def test_an_answer_that_stops_is_one_when_its_head_is_whole(
-    serve: Serve, sender_to: SenderTo, said: bytes, answer: tuple[int, str, str] | None
+def test_an_incomplete_response_counts_if_its_head_is_complete(
+    serve: Serve, sender_to: SenderTo, sent: bytes, expected: tuple[int, str, str] | None
 ) -> None:
     def handle(peer: Peer) -> None:
         peer.request()
-        peer.send(said)
-        peer.head()  # until the client hangs up
+        peer.send(sent)
+        peer.head()  # until the client disconnects
 
     sender = sender_to(serve(in_use(handle)).url, read_timeout=0.1)
     assert post(sender).status == 200
     got = post(sender)
     assert (
-        got == Response(*answer)
-        if answer
+        got == Response(*expected)
+        if expected
         else (got.status, "timed out" in got.text) == (None, True)
     )
 
 
 @pytest.mark.parametrize("more", [b"!", NGINX])
-def test_a_connection_over_which_more_came_than_an_answer_is_not_kept(
+def test_a_connection_with_data_after_the_response_is_not_kept(
     serve: Serve, sender_to: SenderTo, more: bytes
 ) -> None:
     server = serve(one_by_one(NGINX, NGINX + more, NGINX))
@@ -303,24 +293,24 @@ def test_a_connection_over_which_more_came_than_an_answer_is_not_kept(
     assert server.connections == 2
 
 
-def test_nor_is_one_when_more_may_wait_in_the_layer_of_tls(
-    serve: Serve, sender_to: SenderTo, authority: trustme.CA, ca_file: Path
+def test_a_connection_is_not_kept_if_tls_may_hold_data_after_the_response(
+    serve: Serve, sender_to: SenderTo, context: ssl.SSLContext, ca_file: Path
 ) -> None:
-    """A read gives what was asked for of a record; and no poll tells that there is more of it."""
+    """A read may return a part of a TLS record, and no poll reports that more of it is buffered."""
     fields = b"HTTP/1.1 503 Down\r\nContent-Length: 4\r\nX: "
-    answer = fields + b"x" * (8192 - len(fields) - 8) + b"\r\n\r\ndown"
-    server = serve(one_by_one(NGINX, answer + NGINX, NGINX), tls=server_context(authority))
+    response = fields + b"x" * (8192 - len(fields) - 8) + b"\r\n\r\ndown"
+    server = serve(one_by_one(NGINX, response + NGINX, NGINX), tls=context)
     sender = sender_to(server.url, ca_file=ca_file)
     assert [post(sender).status for _ in range(2)] == [200, 503]
     assert post(sender).status == 200
     assert server.connections == 2
 
 
-# What goes wrong
+# Failures
 
 
-class HungUp(socket.socket):
-    """A socket whose other side answers, and closes, just before it is written to."""
+class RespondedAndClosed(socket.socket):
+    """A socket whose other side responds and closes just before it is written to."""
 
     other: socket.socket
 
@@ -330,13 +320,15 @@ class HungUp(socket.socket):
         super().sendall(data, flags)
 
 
-def test_an_answer_of_a_server_that_takes_no_body_counts(serve: Serve, sender_to: SenderTo) -> None:
+def test_a_response_from_a_server_that_closes_before_the_body_counts(
+    serve: Serve, sender_to: SenderTo
+) -> None:
     sender = sender_to(serve(one_by_one(NGINX)).url)
     assert post(sender).status == 200
-    (connection,) = filter(None, pool_of(sender).pool.queue)
+    connection = idle_connection(sender)
     connection.sock.close()
     connection.sock, other = socket.socketpair()
-    replace_socket(sender, HungUp).other = other
+    replace_socket(sender, RespondedAndClosed).other = other
     assert post(sender) == Response(429, "busy", "17 ")
 
 
@@ -352,35 +344,35 @@ def over(serve: Serve) -> Iterator[threading.Event]:
     event.set()
 
 
-def leaving_unread(answer: bytes, until: threading.Event) -> Handle:
-    """A server that says this to a large request over its first connection, and reads no more."""
+def leaving_unread(response: bytes, until: threading.Event) -> Handle:
+    """Return a server that responds to a large request without reading it, on one connection."""
 
     def handle(peer: Peer) -> None:
         if peer.number > 1:
-            peer.answer_all()
+            peer.respond_to_all()
         peer.request()
-        peer.answer()
+        peer.respond()
         peer.head()
-        peer.send(answer)
-        until.wait(PATIENCE_SECONDS)
+        peer.send(response)
+        until.wait(TIMEOUT_SECONDS)
 
     return handle
 
 
-@pytest.mark.parametrize("answer", [TOO_LARGE, TOO_LARGE.replace(b"\r\n", b"\n")])
+@pytest.mark.parametrize("response", [TOO_LARGE, TOO_LARGE.replace(b"\r\n", b"\n")])
 @pytest.mark.parametrize("secure", [False, True])
-def test_an_answer_of_a_server_that_leaves_the_body_unread_counts_when_no_more_can_be_written(
+def test_a_response_counts_if_the_server_stops_reading_the_body(
     serve: Serve,
     sender_to: SenderTo,
-    authority: trustme.CA,
+    context: ssl.SSLContext,
     ca_file: Path,
     over: threading.Event,
-    answer: bytes,
+    response: bytes,
     secure: bool,
 ) -> None:
-    """And the connection is not used again: the rest of that request would be due there."""
-    options = {"tls": server_context(authority)} if secure else {}
-    server = serve(leaving_unread(answer, until=over), **options)
+    """And the connection is not reused, because the rest of that request is missing."""
+    options = {"tls": context} if secure else {}
+    server = serve(leaving_unread(response, until=over), **options)
     sender = sender_to(server.url, ca_file=ca_file, connect_timeout=0.5)
     assert post(sender).status == 200
     assert post(sender, LARGE) == Response(413, "large", None)
@@ -388,20 +380,20 @@ def test_an_answer_of_a_server_that_leaves_the_body_unread_counts_when_no_more_c
     assert server.connections == 2
 
 
-def test_a_server_that_neither_reads_nor_answers_costs_one_timeout(
+def test_a_server_that_neither_reads_nor_responds_takes_one_timeout(
     serve: Serve, sender_to: SenderTo, over: threading.Event
 ) -> None:
     server = serve(leaving_unread(b"", until=over))
     sender = sender_to(server.url, connect_timeout=0.3, read_timeout=15.0)
     assert post(sender).status == 200
     start = time.monotonic()
-    answer = post(sender, LARGE)
+    response = post(sender, LARGE)
     assert time.monotonic() - start < 10
-    assert (answer.status, answer.text) == (None, "TimeoutError: timed out")
+    assert (response.status, response.text) == (None, "TimeoutError: timed out")
 
 
 class Closed(socket.socket):
-    """A socket whose other side closes without a word just before it is written to."""
+    """A socket whose other side closes without a response just before it is written to."""
 
     other: socket.socket
 
@@ -410,13 +402,13 @@ class Closed(socket.socket):
         super().sendall(data, flags)
 
 
-def test_what_cannot_be_written_as_the_server_has_closed_goes_over_a_fresh_connection(
+def test_a_request_that_cannot_be_written_is_sent_over_a_new_connection(
     serve: Serve, sender_to: SenderTo
 ) -> None:
     server = serve(one_by_one(NGINX))
     sender = sender_to(server.url)
     assert post(sender).status == 200
-    (connection,) = filter(None, pool_of(sender).pool.queue)
+    connection = idle_connection(sender)
     connection.sock.close()
     connection.sock, other = socket.socketpair()
     replace_socket(sender, Closed).other = other
@@ -424,35 +416,35 @@ def test_what_cannot_be_written_as_the_server_has_closed_goes_over_a_fresh_conne
     assert server.connections == 2
 
 
-def hang_up(peer: Peer, how: str) -> None:
-    """Close the connection: with an end of file, or with a reset."""
+def disconnect(peer: Peer, how: str) -> None:
+    """Close the connection with an end of file or with a reset."""
     if how == "reset":
         peer.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     peer.socket.close()
 
 
 def idle_too_long(how: str, *, until: int) -> Handle:
-    """A server that answers once per connection, and hangs up on what it is asked next.
+    """Return a server that responds once per connection, and disconnects at the next request.
 
-    From connection number `until` on it answers all.
+    From connection number `until` on it responds to all.
     """
 
     def handle(peer: Peer) -> None:
         if peer.number >= until:
-            peer.answer_all()
+            peer.respond_to_all()
         peer.request()
-        peer.answer()
+        peer.respond()
         if peer.request():
-            hang_up(peer, how)
+            disconnect(peer, how)
 
     return handle
 
 
 @pytest.mark.parametrize("how", ["end", "reset"])
-def test_a_request_that_meets_a_closing_connection_goes_over_a_fresh_one_at_once(
+def test_a_request_that_meets_a_closing_connection_is_repeated_over_a_new_one_at_once(
     serve: Serve, sender_to: SenderTo, how: str
 ) -> None:
-    """And is the same, so that the platform can tell that it is."""
+    """The repeated request is identical, so that the platform can recognize it."""
     server = serve(idle_too_long(how, until=2))
     sender = sender_to(server.url)
     assert [post(sender).status for _ in range(3)] == [200] * 3
@@ -461,24 +453,23 @@ def test_a_request_that_meets_a_closing_connection_goes_over_a_fresh_one_at_once
     assert server.requests[0].headers["idempotency-key"] == "key-1"
 
 
-@pytest.mark.parametrize("way", ["direct", "tunnel", "tunnel through TLS"])
-def test_so_does_one_in_tls(
-    serve: Serve, sender_by: SenderBy, authority: trustme.CA, way: str
+@pytest.mark.parametrize("route", ["direct", "tunnel", "tunnel through TLS"])
+def test_a_request_through_tls_that_meets_a_closing_connection_is_repeated_too(
+    serve: Serve, sender_through: SenderThrough, context: ssl.SSLContext, route: str
 ) -> None:
-    context = server_context(authority)
     server = serve(idle_too_long("end", until=2), tls=context)
-    sender = sender_by(way, server, context)
+    sender = sender_through(route, server, context)
     assert [post(sender).status for _ in range(3)] == [200] * 3
     assert (server.connections, len(server.requests)) == (2, 4)
 
 
-def test_the_fresh_one_is_no_other_that_was_kept_and_may_be_closing_too(
+def test_a_repeated_request_does_not_use_another_idle_connection(
     serve: Serve, sender_to: SenderTo
 ) -> None:
     server = serve(idle_too_long("end", until=3))
     sender = sender_to(server.url)
     assert post(sender).status == 200
-    pool = pool_of(sender).pool
+    pool = idle_pool(sender).pool
     first = pool.get()
     assert post(sender).status == 200
     second = pool.get()
@@ -488,10 +479,10 @@ def test_the_fresh_one_is_no_other_that_was_kept_and_may_be_closing_too(
     assert server.connections == 3
 
 
-def test_a_fresh_connection_that_the_server_closes_unanswered_is_a_failure(
+def test_a_new_connection_closed_without_a_response_is_a_failure(
     serve: Serve, sender_to: SenderTo
 ) -> None:
-    """One request more, and no other: that costs a try, as it does without a kept connection."""
+    """The request is repeated once only: then it costs an attempt, as on a new connection."""
 
     def handle(peer: Peer) -> None:
         peer.request()
@@ -499,14 +490,14 @@ def test_a_fresh_connection_that_the_server_closes_unanswered_is_a_failure(
     server = serve(in_use(handle))
     sender = sender_to(server.url)
     assert post(sender).status == 200
-    answer = post(sender)
-    assert answer.status is None
-    assert "RemoteDisconnected" in answer.text
+    response = post(sender)
+    assert response.status is None
+    assert "RemoteDisconnected" in response.text
     assert (server.connections, len(server.requests)) == (2, 2)
 
 
 class Counting(socket.socket):
-    """A socket that remembers how much it was given at once."""
+    """A socket that remembers the size of each write."""
 
     sizes: list[int]
 
@@ -515,11 +506,11 @@ class Counting(socket.socket):
         super().sendall(data, flags)
 
 
-def test_a_request_is_written_at_once_and_a_large_one_in_pieces(
+def test_a_request_is_written_in_one_piece_and_a_large_one_in_several(
     serve: Serve, sender_to: SenderTo
 ) -> None:
-    """Each with a time-out of its own."""
-    server = serve(lambda peer: peer.answer_all())
+    """Each piece has the full timeout."""
+    server = serve(lambda peer: peer.respond_to_all())
     sender = sender_to(server.url)
     assert post(sender).status == 200
     sizes = replace_socket(sender, Counting).sizes = []
@@ -531,7 +522,7 @@ def test_a_request_is_written_at_once_and_a_large_one_in_pieces(
     assert len(server.requests[2].body) == 200_000
 
 
-# Any answer
+# Any response
 
 FIELDS = [
     b"Content-Length: 4",
@@ -604,14 +595,14 @@ def lines(*them: bytes) -> bytes:
     return b"".join(line + b"\r\n" for line in them)
 
 
-ODD_ANSWERS = [
+ODD_RESPONSES = [
     *[lines(status, FIELDS[0], b"") + body for status in STATUS_LINES for body in BODIES[2:4]],
     *[lines(OK[:-2], field, b"") + body for field in FIELDS for body in BODIES[3:5]],
     *[lines(OK[:-2], field, FIELDS[0], b"") + b"fine!" for field in FIELDS],
     *[lines(OK[:-2], FIELDS[0], field, b"") + b"fine" for field in FIELDS],
 ]
 LINE_ENDS = st.sampled_from([b"\r\n"] * 20 + [b"\n", b"\r", b"\r\r\n", b"\x0b\r\n"])
-ANSWERS = st.builds(
+RESPONSES = st.builds(
     lambda status, fields, end, body: b"".join([status, *fields, end, body]),
     st.builds(bytes.__add__, st.sampled_from(STATUS_LINES), LINE_ENDS),
     st.lists(st.builds(bytes.__add__, st.sampled_from(FIELDS), LINE_ENDS), max_size=5),
@@ -621,55 +612,55 @@ ANSWERS = st.builds(
 
 
 class Compared:
-    """Two senders to a server that says what the test wants: one may exchange, one may not."""
+    """Two senders to a server that sends `sent`; only one takes the fast path."""
 
     def __init__(self, serve: Serve) -> None:
-        self.said = b""
+        self.sent = b""
         server = serve(self._handle)
         self._config = ClientConfig(KEY, base_url=server.url, http=HTTPOptions(read_timeout=5.0))
 
     def _handle(self, peer: Peer) -> None:
         peer.request()
-        peer.answer()
+        peer.respond()
         peer.request()
-        peer.send(self.said)
+        peer.send(self.sent)
 
-    def check(self, answer: bytes, sizes: list[int]) -> None:
-        self.said = answer
-        got, is_kept = self._outcome(sizes, may_exchange=True)
-        expected, may_be_kept = self._outcome(sizes, may_exchange=False)
+    def check(self, response: bytes, sizes: list[int]) -> None:
+        self.sent = response
+        got, is_kept = self._outcome(sizes, may_take_fast_path=True)
+        expected, may_be_kept = self._outcome(sizes, may_take_fast_path=False)
         assert got == expected
         assert may_be_kept or not is_kept
 
-    def _outcome(self, sizes: list[int], *, may_exchange: bool) -> tuple[Response, bool]:
-        """The answer over a used connection, and whether that is kept for another."""
+    def _outcome(self, sizes: list[int], *, may_take_fast_path: bool) -> tuple[Response, bool]:
+        """Return the response over a used connection, and whether the connection is kept."""
         sender = Sender(self._config, 1, "dataart_mp/test")
-        sender._may_take_fast_path = may_exchange
+        sender._may_take_fast_path = may_take_fast_path
         assert post(sender).status == 200
         sock = segmented(sender)
         sock.sizes += sizes
-        answer = post(sender)
+        response = post(sender)
         is_kept = sock.fileno() >= 0
         sock.close()
         sender._pool.clear()
-        text = "" if answer.status is None else answer.text
-        # How a line that goes on is joined differs between versions of urllib3.
-        retry_after = answer.retry_after and " ".join(answer.retry_after.split())
-        return Response(answer.status, text, retry_after), is_kept
+        text = "" if response.status is None else response.text
+        # Versions of urllib3 differ in how they join a folded line.
+        retry_after = response.retry_after and " ".join(response.retry_after.split())
+        return Response(response.status, text, retry_after), is_kept
 
 
-def test_an_odd_answer_is_read_as_urllib3_reads_it(serve: Serve) -> None:
+def test_an_odd_response_is_read_as_urllib3_reads_it(serve: Serve) -> None:
     compared = Compared(serve)
-    for answer in ODD_ANSWERS:
-        compared.check(answer, [])
+    for response in ODD_RESPONSES:
+        compared.check(response, [])
 
 
-def test_no_answer_is_read_otherwise_than_urllib3_reads_it(serve: Serve) -> None:
+def test_every_response_is_read_as_urllib3_reads_it(serve: Serve) -> None:
     compared = Compared(serve)
 
     @settings(max_examples=60, deadline=None)
-    @given(ANSWERS, st.lists(st.integers(1, 200), max_size=3))
-    def check(answer: bytes, sizes: list[int]) -> None:
-        compared.check(answer, sizes)
+    @given(RESPONSES, st.lists(st.integers(1, 200), max_size=3))
+    def check(response: bytes, sizes: list[int]) -> None:
+        compared.check(response, sizes)
 
     check()

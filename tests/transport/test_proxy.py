@@ -1,8 +1,7 @@
-"""A proxy, of the configuration or of the environment, sees what it must and no more."""
+"""A proxy from the configuration or the environment sees no more than it needs."""
 
 import base64
 import re
-import ssl
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,8 +12,8 @@ import trustme
 
 from dataart_mp import Client, ClientConfig, ConfigError, HTTPOptions
 from dataart_mp.transport.proxy import credentials, proxy_for
-from dataart_mp.transport.response import Response
 from dataart_mp.worker.verdict import Retry, judge
+from tests.transport.posting import NAME, post, server_context
 from tests.transport.servers import (
     KEY,
     Peer,
@@ -25,13 +24,12 @@ from tests.transport.servers import (
     refused_port,
 )
 
-NAME = "platform.example"
 VARIABLES = ["http_proxy", "https_proxy", "no_proxy", "all_proxy", "request_method"]
 
 
 @pytest.fixture(autouse=True)
 def environ(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """An environment that names no proxy but those of the test."""
+    """Sets variables in an environment that names no other proxy."""
     for name in VARIABLES:
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.upper(), raising=False)
@@ -45,32 +43,19 @@ def environ(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
 @pytest.fixture
 def platform_server(serve: Serve) -> RawServer:
-    return serve(lambda peer: peer.answer_all(200, b"platform"))
+    return serve(lambda peer: peer.respond_to_all(200, b"platform"))
 
 
 @pytest.fixture
 def secure_server(serve: Serve, authority: trustme.CA) -> RawServer:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert(NAME).configure_cert(context)
-    return serve(lambda peer: peer.answer_all(200, b"platform"), tls=context)
+    context = server_context(authority.issue_cert(NAME))
+    return serve(lambda peer: peer.respond_to_all(200, b"platform"), tls=context)
 
 
 @pytest.fixture
 def proxy(serve: Serve, platform_server: RawServer, secure_server: RawServer) -> RawServer:
-    """A proxy that alone knows where the platform is."""
+    """A proxy; only it can resolve the name of the platform."""
     return serve(proxy_handler({NAME: platform_server.port, f"{NAME}:443": secure_server.port}))
-
-
-@pytest.fixture
-def ca_file(authority: trustme.CA, tmp_path: Path) -> Path:
-    path = tmp_path / "ca.pem"
-    authority.cert_pem.write_to_path(path)
-    return path
-
-
-def post(sender: Any) -> Response:
-    answer: Response = sender.post("/events/send-actions", b"{}", "k")
-    return answer
 
 
 def authorization(user: str, password: str) -> str:
@@ -92,7 +77,7 @@ def test_plain_http_goes_through_the_proxy_in_absolute_form(
     assert proxy.connections == 1
 
 
-def test_https_goes_through_a_tunnel_and_the_proxy_never_sees_the_key(
+def test_https_goes_through_a_tunnel_and_the_proxy_does_not_see_the_key(
     proxy: RawServer, secure_server: RawServer, sender_to: SenderTo, ca_file: Path
 ) -> None:
     sender = sender_to(f"https://{NAME}", proxy=proxy.url, ca_file=ca_file)
@@ -103,12 +88,12 @@ def test_https_goes_through_a_tunnel_and_the_proxy_never_sees_the_key(
     assert len(secure_server.requests) == 3
 
 
-def test_the_platform_must_prove_who_it_is_through_a_tunnel_too(
+def test_the_certificate_of_the_platform_is_checked_through_a_tunnel_too(
     proxy: RawServer, secure_server: RawServer, sender_to: SenderTo
 ) -> None:
-    answer = post(sender_to(f"https://{NAME}", proxy=proxy.url))
-    assert answer.status is None
-    assert "certificate verify failed" in answer.text
+    response = post(sender_to(f"https://{NAME}", proxy=proxy.url))
+    assert response.status is None
+    assert "certificate verify failed" in response.text
     assert not secure_server.requests
 
 
@@ -121,7 +106,7 @@ def test_the_platform_must_prove_who_it_is_through_a_tunnel_too(
         ("ann:", "ann", ""),
     ],
 )
-def test_a_proxy_hears_its_password_as_it_is_and_not_as_a_url_writes_it(
+def test_a_proxy_receives_its_password_decoded(
     proxy: RawServer,
     sender_to: SenderTo,
     ca_file: Path,
@@ -144,15 +129,14 @@ def test_the_password_of_the_proxy_does_not_reach_the_platform(
     assert "proxy-authorization" not in secure_server.requests[0].headers
 
 
-def test_a_proxy_behind_tls_is_trusted_by_the_same_authority(
+def test_ca_file_applies_to_a_proxy_with_tls(
     serve: Serve,
     authority: trustme.CA,
     platform_server: RawServer,
     sender_to: SenderTo,
     ca_file: Path,
 ) -> None:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("127.0.0.1").configure_cert(context)
+    context = server_context(authority.issue_cert("127.0.0.1"))
     proxy = serve(proxy_handler({NAME: platform_server.port}), tls=context)
     sender = sender_to(f"http://{NAME}", proxy=proxy.url, ca_file=ca_file)
     assert post(sender).text == "platform"
@@ -163,49 +147,51 @@ def test_a_proxy_behind_tls_is_trusted_by_the_same_authority(
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
 @pytest.mark.parametrize("status", [407, 502, 503])
-def test_what_a_proxy_refuses_is_tried_again(
+def test_a_request_that_a_proxy_refuses_is_retried(
     serve: Serve, sender_to: SenderTo, scheme: str, status: int
 ) -> None:
-    """Its password may be changed, its upstream come back; no event must be lost meanwhile."""
-    proxy = serve(lambda peer: peer.answer_all(status, b"not through me"))
+    """Its password may be corrected or its upstream restored; no event may be lost meanwhile."""
+    proxy = serve(lambda peer: peer.respond_to_all(status, b"not through me"))
     url = proxy.url.replace("://", "://ann:proxy-password@")
-    answer = post(sender_to(f"{scheme}://{NAME}", proxy=url))
-    assert isinstance(judge(answer, 20, datetime.now(UTC)), Retry)
-    assert answer.status == (status if scheme == "http" else None)
-    assert str(status) in answer.text or answer.status
-    assert "proxy-password" not in answer.text
+    response = post(sender_to(f"{scheme}://{NAME}", proxy=url))
+    assert isinstance(judge(response, 20, datetime.now(UTC)), Retry)
+    assert response.status == (status if scheme == "http" else None)
+    assert str(status) in response.text or response.status
+    assert "proxy-password" not in response.text
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
-def test_a_proxy_that_is_down_is_named_but_not_its_password(
+def test_a_proxy_that_is_down_is_named_without_its_password(
     sender_to: SenderTo, scheme: str
 ) -> None:
     url = f"http://ann:proxy-password@127.0.0.1:{refused_port()}"
-    answer = post(sender_to(f"{scheme}://{NAME}", proxy=url))
-    assert answer.status is None
-    assert answer.text.startswith("ProxyError")
-    assert "127.0.0.1" in answer.text
-    assert "proxy-password" not in answer.text
+    response = post(sender_to(f"{scheme}://{NAME}", proxy=url))
+    assert response.status is None
+    assert response.text.startswith("ProxyError")
+    assert "127.0.0.1" in response.text
+    assert "proxy-password" not in response.text
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
-def test_a_proxy_that_hangs_costs_a_timeout(serve: Serve, sender_to: SenderTo, scheme: str) -> None:
+def test_a_proxy_that_hangs_takes_one_timeout(
+    serve: Serve, sender_to: SenderTo, scheme: str
+) -> None:
     def handle(peer: Peer) -> None:
         while peer.request():
             pass
 
     url = serve(handle).url.replace("://", "://ann:proxy-password@")
     sender = sender_to(f"{scheme}://{NAME}", proxy=url, connect_timeout=0.3, read_timeout=0.3)
-    answer = post(sender)
-    assert answer.status is None
-    assert "timed out" in answer.text
-    assert "proxy-password" not in answer.text
+    response = post(sender)
+    assert response.status is None
+    assert "timed out" in response.text
+    assert "proxy-password" not in response.text
 
 
 # Which proxy
 
 
-def test_the_environments_proxy_is_used(
+def test_the_proxy_of_the_environment_is_used(
     proxy: RawServer, sender_to: SenderTo, ca_file: Path, environ: Callable[..., None]
 ) -> None:
     environ(HTTP_PROXY=proxy.url, HTTPS_PROXY=proxy.url)
@@ -214,7 +200,7 @@ def test_the_environments_proxy_is_used(
     assert [request.line.split()[0] for request in proxy.requests] == ["POST", "CONNECT"]
 
 
-def test_the_environment_is_left_alone_when_it_is_not_trusted(
+def test_the_proxy_of_the_environment_is_ignored_without_trust_env(
     proxy: RawServer, sender_to: SenderTo, environ: Callable[..., None]
 ) -> None:
     environ(HTTP_PROXY=proxy.url)
@@ -250,17 +236,17 @@ OF_ENVIRON = "http://proxy.example:3128"
         ("https://a.h", {"HTTPS_PROXY": OF_ENVIRON, "NO_PROXY": ".h"}, None),
         ("https://ah", {"HTTPS_PROXY": OF_ENVIRON, "NO_PROXY": "h"}, OF_ENVIRON),
         ("https://h", {"HTTPS_PROXY": OF_ENVIRON, "NO_PROXY": "other"}, OF_ENVIRON),
-        # As in Go, which the seed is written in: this machine is reached without a proxy.
+        # As in Go: this machine is reached without a proxy.
         ("http://localhost:8000", {"HTTP_PROXY": OF_ENVIRON}, None),
         ("http://127.0.0.1:8000", {"HTTP_PROXY": OF_ENVIRON}, None),
         ("http://127.8.9.1", {"HTTP_PROXY": OF_ENVIRON}, None),
         ("http://[::1]:8000", {"HTTP_PROXY": OF_ENVIRON}, None),
         ("http://10.0.0.1", {"HTTP_PROXY": OF_ENVIRON}, OF_ENVIRON),
-        # A CGI script must not be led astray by a request's header `Proxy:`.
+        # In a CGI script, the variable may come from a request's header `Proxy:`.
         ("http://h", {"HTTP_PROXY": OF_ENVIRON, "REQUEST_METHOD": "GET"}, None),
     ],
 )
-def test_the_environment_is_read_as_everybody_reads_it(
+def test_the_environment_is_read_as_other_http_clients_read_it(
     url: str, variables: dict[str, str], proxy: str | None, environ: Callable[..., None]
 ) -> None:
     environ(**variables)
@@ -269,7 +255,7 @@ def test_the_environment_is_read_as_everybody_reads_it(
 
 
 @pytest.mark.parametrize("trust_env", [True, False])
-def test_a_proxy_of_the_configuration_beats_the_environment(
+def test_the_proxy_of_the_configuration_overrides_the_environment(
     environ: Callable[..., None], trust_env: bool
 ) -> None:
     environ(HTTPS_PROXY=OF_ENVIRON, NO_PROXY="*")
@@ -280,7 +266,7 @@ def test_a_proxy_of_the_configuration_beats_the_environment(
 
 @pytest.mark.parametrize("variable", ["https_proxy", "HTTPS_PROXY", "Https_Proxy"])
 @pytest.mark.parametrize(
-    ("proxy", "said"),
+    ("proxy", "expected"),
     [
         ("socks5://ann:hunter2@h:1", "must begin with http:// or https://"),
         ("http://ann:hunter2@127.0.0.1:99999", "check host, brackets and port"),
@@ -293,25 +279,25 @@ def test_a_proxy_of_the_configuration_beats_the_environment(
         ("http://ann:hunter2@h%zz:9", "without percent signs"),
     ],
 )
-def test_a_proxy_of_the_environment_that_cannot_be_used_is_refused_before_any_event(
-    environ: Callable[..., None], variable: str, proxy: str, said: str
+def test_an_unusable_proxy_of_the_environment_is_refused_before_any_event(
+    environ: Callable[..., None], variable: str, proxy: str, expected: str
 ) -> None:
-    """By the name of its variable, with a remedy, and without user or password."""
+    """The message names the variable and a remedy, and neither user nor password."""
     environ(**{variable: proxy})
     with pytest.raises(ConfigError) as caught:
         Client(ClientConfig(KEY, base_url=f"https://{NAME}"))
     message = str(caught.value)
     assert message.startswith(f"{variable}: proxy=")
-    assert said in message
+    assert expected in message
     assert "or trust_env=False" in message
     assert not {"ann", "hunter"} & {*re.split(r"\W", message)}
     assert caught.value.__suppress_context__
 
 
-def test_a_worker_refuses_it_in_the_same_words(
+def test_a_worker_refuses_an_unusable_proxy_with_the_same_message(
     sender_to: SenderTo, environ: Callable[..., None]
 ) -> None:
-    """It may have been set after the client was made."""
+    """The variable may have been set after the client was made."""
     environ(HTTPS_PROXY="http://ann:hunter2@127.0.0.1:99999")
     with pytest.raises(ConfigError, match="HTTPS_PROXY: ") as caught:
         sender_to(f"https://{NAME}")
@@ -325,11 +311,11 @@ def test_a_worker_refuses_it_in_the_same_words(
         ("https://127.0.0.1:9", {}),
         ("https://h", {"http": HTTPOptions(trust_env=False)}),
         ("https://h", {"http": HTTPOptions(proxy="http://mine:1")}),
-        ("https://h", {"pool_factory": "of_my:own"}),
+        ("https://h", {"pool_factory": "my_pools:make"}),
     ],
 )
 @pytest.mark.filterwarnings("ignore:base_url")
-def test_one_that_would_not_be_used_may_be_whatever_it_is(
+def test_a_proxy_that_would_not_be_used_is_not_checked(
     environ: Callable[..., None], url: str, settings: dict[str, Any]
 ) -> None:
     environ(HTTPS_PROXY="socks5://h:1")
@@ -337,7 +323,7 @@ def test_one_that_would_not_be_used_may_be_whatever_it_is(
 
 
 @pytest.mark.parametrize(
-    ("proxy", "heard"),
+    ("proxy", "expected"),
     [
         ("http://h:1", None),
         ("http://ann:secret@h:1", "ann:secret"),
@@ -345,5 +331,5 @@ def test_one_that_would_not_be_used_may_be_whatever_it_is(
         ("http://ann@h:1", "ann"),
     ],
 )
-def test_credentials_are_what_stands_before_the_host(proxy: str, heard: str | None) -> None:
-    assert credentials(proxy) == heard
+def test_credentials_are_the_part_before_the_host(proxy: str, expected: str | None) -> None:
+    assert credentials(proxy) == expected

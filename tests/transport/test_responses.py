@@ -1,4 +1,4 @@
-"""Whatever a server does, the sender returns an answer: in time, bounded, and without the key."""
+"""Whatever a server does, the sender returns a short response in time, and without the key."""
 
 import contextlib
 import socket
@@ -14,6 +14,7 @@ import pytest
 from dataart_mp.transport.response import Response
 from dataart_mp.transport.sender import Sender
 from dataart_mp.worker.verdict import Delivered, Retry, Split, judge
+from tests.transport.posting import post
 from tests.transport.servers import (
     KEY,
     Handle,
@@ -25,22 +26,15 @@ from tests.transport.servers import (
     refused_port,
 )
 
-PATH = "/events/send-actions"
-BODY = b'{"timestamp":"2021-05-04T10:11:12+00:00","actions":[]}'
 
-
-def post(sender: Sender, body: bytes = BODY) -> Response:
-    return sender.post(PATH, body, "key-1")
-
-
-@pytest.fixture(params=["fresh", "kept"])
+@pytest.fixture(params=["new", "kept"])
 def connection(request: pytest.FixtureRequest) -> str:
-    """What each test posts over: a connection that is made for it, or one that was used before."""
+    """The connection that each test posts over: a new one, or one that was used before."""
     name: str = request.param
     return name
 
 
-fresh_only = pytest.mark.parametrize("connection", ["fresh"], indirect=True)
+only_new = pytest.mark.parametrize("connection", ["new"], indirect=True)
 
 
 @pytest.fixture
@@ -62,16 +56,16 @@ def sender_to(sender_to: SenderTo, connection: str) -> SenderTo:
     return make
 
 
-def is_retried(answer: Response) -> bool:
-    return answer.status is None and judge(answer, 2, datetime.now(UTC)) == Retry()
+def is_retried(response: Response) -> bool:
+    return response.status is None and judge(response, 2, datetime.now(UTC)) == Retry()
 
 
-def says(*answer: bytes) -> Handle:
-    """A server that reads a request, says this, and hangs up."""
+def sends(*response: bytes) -> Handle:
+    """Return a server that reads a request, sends these bytes, and disconnects."""
 
     def handle(peer: Peer) -> None:
         peer.request()
-        for piece in answer:
+        for piece in response:
             peer.send(piece)
 
     return handle
@@ -80,15 +74,15 @@ def says(*answer: bytes) -> Handle:
 # Connections
 
 
-def test_a_connection_is_kept_and_used_again(serve: Serve, sender_to: SenderTo) -> None:
-    server = serve(lambda peer: peer.answer_all(200, b'{"ok":true}'))
+def test_a_connection_is_kept_and_reused(serve: Serve, sender_to: SenderTo) -> None:
+    server = serve(lambda peer: peer.respond_to_all(200, b'{"ok":true}'))
     sender = sender_to(server.url)
     assert [post(sender).status for _ in range(5)] == [200] * 5
     assert (server.connections, len(server.requests)) == (1, 5)
 
 
 @pytest.mark.parametrize(
-    "answer",
+    "response",
     [
         b"HTTP/1.1 204 No Content\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nfine\r\n2\r\n!!\r\n0\r\n\r\n",
@@ -97,12 +91,12 @@ def test_a_connection_is_kept_and_used_again(serve: Serve, sender_to: SenderTo) 
     ],
     ids=["no body", "chunked", "an error", "after 100"],
 )
-def test_a_connection_is_kept_after_every_whole_answer(
-    serve: Serve, sender_to: SenderTo, answer: bytes
+def test_a_connection_is_kept_after_every_complete_response(
+    serve: Serve, sender_to: SenderTo, response: bytes
 ) -> None:
     def handle(peer: Peer) -> None:
         while peer.request():
-            peer.send(answer)
+            peer.send(response)
 
     server = serve(handle)
     sender = sender_to(server.url)
@@ -117,25 +111,23 @@ def test_as_many_connections_as_senders_are_kept(serve: Serve, sender_to: Sender
     def handle(peer: Peer) -> None:
         while peer.request():
             together.wait(10)
-            peer.answer()
+            peer.respond()
 
     server = serve(handle)
     sender = sender_to(server.url)
     with ThreadPoolExecutor(4) as threads:
         for _ in range(3):
-            answers = threads.map(lambda _: post(sender), range(4))
-            assert [answer.status for answer in answers] == [200] * 4
+            responses = threads.map(lambda _: post(sender), range(4))
+            assert [response.status for response in responses] == [200] * 4
     assert server.connections == 4
 
 
-def test_a_connection_that_the_server_closed_while_idle_costs_no_attempt(
-    serve: Serve, sender_to: SenderTo
-) -> None:
+def test_a_connection_closed_while_idle_costs_no_attempt(serve: Serve, sender_to: SenderTo) -> None:
     closed = threading.Event()
 
     def handle(peer: Peer) -> None:
         peer.request()
-        peer.answer(200, b"ok")
+        peer.respond(200, b"ok")
         peer.socket.shutdown(socket.SHUT_RDWR)
         closed.set()
 
@@ -145,20 +137,20 @@ def test_a_connection_that_the_server_closed_while_idle_costs_no_attempt(
         assert post(sender).status == 200
         assert closed.wait(10)
         closed.clear()
-        time.sleep(0.02)  # the FIN is on its way, and no call tells of its arrival
+        time.sleep(0.02)  # the FIN is on its way, and no call reports its arrival
     assert server.connections == 5
 
 
-@fresh_only
-def test_a_new_connection_that_is_closed_under_the_request_is_a_retry(
+@only_new
+def test_a_new_connection_closed_during_the_request_is_a_retry(
     serve: Serve, sender_to: SenderTo
 ) -> None:
-    """Whether the platform has taken it is not known: it is sent again with the same key."""
+    """The platform may have accepted the request: it is repeated with the same key."""
 
     def handle(peer: Peer) -> None:
         peer.request()
         if peer.number > 1:
-            peer.answer(200)
+            peer.respond(200)
 
     server = serve(handle)
     sender = sender_to(server.url)
@@ -167,10 +159,10 @@ def test_a_new_connection_that_is_closed_under_the_request_is_a_retry(
 
 
 @pytest.mark.parametrize("together", [True, False])
-def test_what_a_server_says_unasked_is_not_taken_for_an_answer(
+def test_data_that_was_not_requested_is_not_taken_for_a_response(
     serve: Serve, sender_to: SenderTo, together: bool
 ) -> None:
-    """The second request does not get the 200 that was left over from the first."""
+    """The second request does not receive the 200 that was left over from the first."""
     one = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 
     def handle(peer: Peer) -> None:
@@ -179,23 +171,23 @@ def test_what_a_server_says_unasked_is_not_taken_for_an_answer(
             peer.send(one + one if together else one)
             if not together:
                 peer.send(one)
-            said.set()
+            sent.set()
             peer.request()
         else:
-            peer.answer(503)
+            peer.respond(503)
 
-    said = threading.Event()
+    sent = threading.Event()
     sender = sender_to(serve(handle).url)
     assert post(sender).status == 200
-    said.wait(10)
+    sent.wait(10)
     assert post(sender).status in (503, None)
 
 
 @pytest.mark.parametrize("status", [101, 102, 103])
-def test_a_word_in_between_is_not_the_answer_and_never_mixes_up_the_next(
+def test_an_interim_response_is_a_retry_and_the_final_one_is_never_taken_for_the_next(
     serve: Serve, sender_to: SenderTo, status: int
 ) -> None:
-    """The rest of the first answer must not become the answer to the second request."""
+    """The final response to the first request must not become the response to the second."""
 
     def handle(peer: Peer) -> None:
         peer.request()
@@ -203,38 +195,38 @@ def test_a_word_in_between_is_not_the_answer_and_never_mixes_up_the_next(
             peer.send(b"HTTP/1.1 %d Wait\r\nLink: </style.css>\r\n\r\n" % status)
             time.sleep(0.1)
             with contextlib.suppress(OSError):
-                peer.answer(200, b"the rest")
+                peer.respond(200, b"the rest")
                 peer.request()
         else:
-            peer.answer(503)
+            peer.respond(503)
 
     server = serve(handle)
     sender = sender_to(server.url)
-    answer = post(sender)
-    assert answer.status == status
-    assert judge(answer, 1, datetime.now(UTC)) == Retry()
+    response = post(sender)
+    assert response.status == status
+    assert judge(response, 1, datetime.now(UTC)) == Retry()
     assert post(sender).status == 503
 
 
-# No answer
+# No response
 
 
-@fresh_only
-def test_a_refused_connection_is_no_answer(sender_to: SenderTo) -> None:
-    answer = post(sender_to(f"http://127.0.0.1:{refused_port()}"))
-    assert is_retried(answer)
-    assert "refused" in answer.text
+@only_new
+def test_a_refused_connection_is_no_response(sender_to: SenderTo) -> None:
+    response = post(sender_to(f"http://127.0.0.1:{refused_port()}"))
+    assert is_retried(response)
+    assert "refused" in response.text
 
 
-@fresh_only
+@only_new
 @pytest.mark.parametrize("host", ["no-such-host.invalid", "a..b", f"{'x' * 64}.invalid"])
-def test_a_name_that_cannot_be_resolved_is_no_answer(sender_to: SenderTo, host: str) -> None:
-    answer = post(sender_to(f"http://{host}:9"))
-    assert is_retried(answer)
-    assert answer.text
+def test_a_host_name_that_cannot_be_resolved_is_no_response(sender_to: SenderTo, host: str) -> None:
+    response = post(sender_to(f"http://{host}:9"))
+    assert is_retried(response)
+    assert response.text
 
 
-def test_a_server_that_never_answers_costs_the_read_timeout(
+def test_a_server_that_never_responds_takes_the_read_timeout(
     serve: Serve, sender_to: SenderTo
 ) -> None:
     def handle(peer: Peer) -> None:
@@ -243,14 +235,14 @@ def test_a_server_that_never_answers_costs_the_read_timeout(
 
     sender = sender_to(serve(handle).url, read_timeout=0.3)
     started = time.monotonic()
-    answer = post(sender)
-    assert is_retried(answer)
-    assert "timed out" in answer.text
+    response = post(sender)
+    assert is_retried(response)
+    assert "timed out" in response.text
     assert 0.25 < time.monotonic() - started < 3
 
 
-@fresh_only
-def test_a_server_that_never_accepts_costs_the_connect_timeout(sender_to: SenderTo) -> None:
+@only_new
+def test_a_server_that_never_accepts_takes_the_connect_timeout(sender_to: SenderTo) -> None:
     with socket.create_server(("127.0.0.1", 0), backlog=0) as listener:
         port = listener.getsockname()[1]
         with contextlib.ExitStack() as stack:
@@ -259,8 +251,8 @@ def test_a_server_that_never_accepts_costs_the_connect_timeout(sender_to: Sender
                 waiting.setblocking(False)
                 waiting.connect_ex(("127.0.0.1", port))
             started = time.monotonic()
-            answer = post(sender_to(f"http://127.0.0.1:{port}", connect_timeout=0.3))
-    assert is_retried(answer)
+            response = post(sender_to(f"http://127.0.0.1:{port}", connect_timeout=0.3))
+    assert is_retried(response)
     assert time.monotonic() - started < 3
 
 
@@ -283,11 +275,11 @@ def test_a_server_that_never_accepts_costs_the_connect_timeout(sender_to: Sender
     ],
     ids=range(13),
 )
-def test_garbage_is_no_answer(serve: Serve, sender_to: SenderTo, garbage: bytes) -> None:
-    server = serve(says(garbage))
+def test_garbage_is_no_response(serve: Serve, sender_to: SenderTo, garbage: bytes) -> None:
+    server = serve(sends(garbage))
     sender = sender_to(server.url)
     assert is_retried(post(sender))
-    assert is_retried(post(sender)), "and neither is it one to the next request"
+    assert is_retried(post(sender)), "nor is it a response to the next request"
 
 
 @pytest.mark.parametrize(
@@ -303,15 +295,15 @@ def test_garbage_is_no_answer(serve: Serve, sender_to: SenderTo, garbage: bytes)
         ("Set-Cookie: \x01\x02", b"\xff\xfe\x00"),
     ],
 )
-def test_the_status_alone_decides_however_broken_the_rest(
+def test_the_status_decides_even_if_the_rest_is_broken(
     serve: Serve, sender_to: SenderTo, fields: str, body: bytes
 ) -> None:
-    server = serve(says(b"HTTP/1.1 200 OK\r\n" + fields.encode("latin-1") + b"\r\n\r\n" + body))
-    answer = post(sender_to(server.url))
-    assert judge(answer, 1, datetime.now(UTC)) == Delivered()
+    server = serve(sends(b"HTTP/1.1 200 OK\r\n" + fields.encode("latin-1") + b"\r\n\r\n" + body))
+    response = post(sender_to(server.url))
+    assert judge(response, 1, datetime.now(UTC)) == Delivered()
 
 
-def test_a_server_that_resets_the_connection_gives_no_answer(
+def test_a_connection_that_the_server_resets_is_no_response(
     serve: Serve, sender_to: SenderTo
 ) -> None:
     def handle(peer: Peer) -> None:
@@ -321,40 +313,38 @@ def test_a_server_that_resets_the_connection_gives_no_answer(
     assert is_retried(post(sender_to(serve(handle).url)))
 
 
-# Answers out of the ordinary
+# Unusual responses
 
 
-def test_an_answer_that_comes_before_the_body_was_read_counts(
-    serve: Serve, sender_to: SenderTo
-) -> None:
-    """A server may refuse by the head alone, and read no more."""
+def test_a_response_sent_before_the_body_was_read_counts(serve: Serve, sender_to: SenderTo) -> None:
+    """A server may refuse a request by its head, and read no more."""
 
     def handle(peer: Peer) -> None:
         peer.head()
-        peer.answer(413, b"too large")
+        peer.respond(413, b"too large")
         peer.socket.shutdown(socket.SHUT_WR)
         while peer.socket.recv(65536):
             pass
 
-    answer = post(sender_to(serve(handle).url), b"x" * 1_000_000)
-    assert (answer.status, answer.text) == (413, "too large")
-    assert judge(answer, 2, datetime.now(UTC)) == Split()
+    response = post(sender_to(serve(handle).url), b"x" * 1_000_000)
+    assert (response.status, response.text) == (413, "too large")
+    assert judge(response, 2, datetime.now(UTC)) == Split()
 
 
-def test_an_early_answer_of_a_server_that_hangs_up_is_an_answer_or_a_retry(
+def test_an_early_response_from_a_server_that_disconnects_counts_or_is_a_retry(
     serve: Serve, sender_to: SenderTo
 ) -> None:
-    """TCP may throw the answer away when the server closes with our body unread."""
+    """TCP may discard the response if the server closes before it has read the body."""
 
     def handle(peer: Peer) -> None:
         peer.head()
-        peer.answer(413, b"too large")
+        peer.respond(413, b"too large")
 
-    answer = post(sender_to(serve(handle).url), b"x" * 1_000_000)
-    assert answer.status == 413 or is_retried(answer)
+    response = post(sender_to(serve(handle).url), b"x" * 1_000_000)
+    assert response.status == 413 or is_retried(response)
 
 
-def test_a_huge_answer_is_read_but_for_its_start(serve: Serve, sender_to: SenderTo) -> None:
+def test_only_the_start_of_a_huge_response_is_read(serve: Serve, sender_to: SenderTo) -> None:
     sent = 0
 
     def handle(peer: Peer) -> None:
@@ -365,22 +355,22 @@ def test_a_huge_answer_is_read_but_for_its_start(serve: Serve, sender_to: Sender
             while True:
                 peer.send(b"x" * 65536)
                 sent += 65536
-        peer.answer(200)
+        peer.respond(200)
 
     server = serve(handle)
     sender = sender_to(server.url)
-    answer = post(sender)
-    assert (answer.status, answer.text) == (500, "x" * 500)
+    response = post(sender)
+    assert (response.status, response.text) == (500, "x" * 500)
     assert post(sender).status == 200
     server.close()
     assert sent < 20_000_000
 
 
 @pytest.mark.parametrize(("size", "connections"), [(2047, 1), (2048, 1), (2050, 3)])
-def test_a_connection_is_kept_after_an_answer_that_is_not_too_long(
+def test_a_connection_is_kept_unless_the_response_is_too_long(
     serve: Serve, sender_to: SenderTo, size: int, connections: int
 ) -> None:
-    server = serve(lambda peer: peer.answer_all(200, b"x" * size))
+    server = serve(lambda peer: peer.respond_to_all(200, b"x" * size))
     sender = sender_to(server.url)
     for _ in range(3):
         assert post(sender).text == "x" * 500
@@ -388,7 +378,7 @@ def test_a_connection_is_kept_after_an_answer_that_is_not_too_long(
 
 
 @pytest.mark.parametrize("framing", ["Content-Length: 1000", "Transfer-Encoding: chunked"])
-def test_an_answer_that_comes_byte_by_byte_holds_no_sender_for_long(
+def test_a_response_that_arrives_byte_by_byte_does_not_hold_up_a_sender(
     serve: Serve, sender_to: SenderTo, framing: str
 ) -> None:
     def handle(peer: Peer) -> None:
@@ -400,16 +390,16 @@ def test_an_answer_that_comes_byte_by_byte_holds_no_sender_for_long(
 
     sender = sender_to(serve(handle).url, read_timeout=0.2)
     started = time.monotonic()
-    answer = post(sender)
-    assert answer.status == 200
+    response = post(sender)
+    assert response.status == 200
     assert time.monotonic() - started < 3
 
 
-@fresh_only
-def test_a_slow_server_that_takes_the_body_byte_by_byte_gets_all_of_it(
+@only_new
+def test_a_server_that_reads_slowly_receives_the_whole_body(
     serve: Serve, sender_to: SenderTo
 ) -> None:
-    """The time-out is for each piece that is written, not for all of a large body."""
+    """The timeout applies to each piece that is written, not to a large body as a whole."""
 
     def handle(peer: Peer) -> None:
         peer.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 32 * 1024)
@@ -417,7 +407,7 @@ def test_a_slow_server_that_takes_the_body_byte_by_byte_gets_all_of_it(
             peer._read += peer.socket.recv(100_000)
             time.sleep(0.1)
         peer.request()
-        peer.answer(200)
+        peer.respond(200)
 
     server = serve(handle)
     body = b"x" * 6_000_000
@@ -425,7 +415,7 @@ def test_a_slow_server_that_takes_the_body_byte_by_byte_gets_all_of_it(
     assert server.requests[0].body == body
 
 
-def test_a_server_that_stops_reading_holds_no_sender_for_long(
+def test_a_server_that_stops_reading_does_not_hold_up_a_sender(
     serve: Serve, sender_to: SenderTo
 ) -> None:
     enough = threading.Event()
@@ -436,39 +426,41 @@ def test_a_server_that_stops_reading_holds_no_sender_for_long(
 
     sender = sender_to(serve(handle).url, connect_timeout=0.3, read_timeout=60.0)
     started = time.monotonic()
-    answer = post(sender, b"x" * 10_000_000)
+    response = post(sender, b"x" * 10_000_000)
     enough.set()
-    assert is_retried(answer)
+    assert is_retried(response)
     assert time.monotonic() - started < 5
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_a_redirect_is_not_followed_so_that_the_key_stays_here(
+def test_a_redirect_is_not_followed_so_that_the_key_is_not_disclosed(
     serve: Serve, sender_to: SenderTo, status: int
 ) -> None:
-    elsewhere = serve(lambda peer: peer.answer_all())
-    server = serve(lambda peer: peer.answer_all(status, b"moved", f"Location: {elsewhere.url}/"))
-    answer = post(sender_to(server.url))
-    assert answer.status == status
+    elsewhere = serve(lambda peer: peer.respond_to_all())
+    server = serve(
+        lambda peer: peer.respond_to_all(status, b"moved", f"Location: {elsewhere.url}/")
+    )
+    response = post(sender_to(server.url))
+    assert response.status == status
     assert elsewhere.connections == 0
 
 
-def test_retry_after_is_passed_on_as_it_came(serve: Serve, sender_to: SenderTo) -> None:
-    server = serve(lambda peer: peer.answer_all(503, b"", "retry-after: 17"))
+def test_retry_after_is_returned_as_it_was_sent(serve: Serve, sender_to: SenderTo) -> None:
+    server = serve(lambda peer: peer.respond_to_all(503, b"", "retry-after: 17"))
     assert post(sender_to(server.url)).retry_after == "17"
 
 
-def test_the_answer_tells_why_in_its_own_words(serve: Serve, sender_to: SenderTo) -> None:
-    server = serve(lambda peer: peer.answer_all(400, "actions[3].key: leer ü".encode()))
+def test_the_text_of_a_response_is_its_body(serve: Serve, sender_to: SenderTo) -> None:
+    server = serve(lambda peer: peer.respond_to_all(400, "actions[3].key: leer ü".encode()))
     assert post(sender_to(server.url)).text == "actions[3].key: leer ü"
 
 
-def test_an_answer_that_is_no_text_is_still_shown(serve: Serve, sender_to: SenderTo) -> None:
-    server = serve(lambda peer: peer.answer_all(400, b"\xff\x00ok"))
+def test_a_body_that_is_not_text_is_still_shown(serve: Serve, sender_to: SenderTo) -> None:
+    server = serve(lambda peer: peer.respond_to_all(400, b"\xff\x00ok"))
     assert post(sender_to(server.url)).text == "�\0ok"
 
 
-# The key
+# The API key
 
 
 @pytest.mark.parametrize("key", [KEY, "schlüssel-ÿ-geheim", 'a"b\\c d'])
@@ -476,22 +468,22 @@ def test_an_answer_that_is_no_text_is_still_shown(serve: Serve, sender_to: Sende
 def test_a_key_that_the_server_quotes_is_not_shown(
     serve: Serve, sender_to: SenderTo, key: str, encoding: str
 ) -> None:
-    said = f"unknown API key '{key}', or was it {key}{key}?".encode(encoding)
-    server = serve(lambda peer: peer.answer_all(401, said))
+    sent = f"unknown API key '{key}', or was it {key}{key}?".encode(encoding)
+    server = serve(lambda peer: peer.respond_to_all(401, sent))
     sender = sender_to(server.url, settings={"api_key": key})
     assert post(sender).text == "unknown API key '***', or was it ******?"
 
 
-def test_a_part_of_the_key_is_not_shown_where_an_answer_breaks_off(
+def test_a_part_of_the_key_is_not_shown_if_a_response_is_cut_off(
     serve: Serve, sender_to: SenderTo
 ) -> None:
     head = b"HTTP/1.1 401 No\r\nContent-Length: 1000\r\n\r\n"
-    server = serve(says(head + b"unknown API key " + KEY[:-3].encode()))
+    server = serve(sends(head + b"unknown API key " + KEY[:-3].encode()))
     assert post(sender_to(server.url)) == Response(401, "")
 
 
 @pytest.mark.parametrize(
-    "said",
+    "sent",
     [
         KEY.encode(),
         b"HTTP/1.1 " + KEY.encode() + b"\r\n\r\n",
@@ -500,18 +492,18 @@ def test_a_part_of_the_key_is_not_shown_where_an_answer_breaks_off(
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + KEY.encode() + b"\r\n",
     ],
 )
-def test_a_key_in_garbage_is_not_shown(serve: Serve, sender_to: SenderTo, said: bytes) -> None:
-    assert KEY not in repr(post(sender_to(serve(says(said)).url)))
+def test_a_key_in_garbage_is_not_shown(serve: Serve, sender_to: SenderTo, sent: bytes) -> None:
+    assert KEY not in repr(post(sender_to(serve(sends(sent)).url)))
 
 
-@fresh_only
+@only_new
 def test_a_key_is_not_in_the_text_of_any_failure(serve: Serve, sender_to: SenderTo) -> None:
     urls = [
         f"http://127.0.0.1:{refused_port()}",
         "http://no-such-host.invalid",
-        serve(says(b"")).url,
-        serve(lambda peer: peer.answer_all()).url.replace("http:", "https:"),
+        serve(sends(b"")).url,
+        serve(lambda peer: peer.respond_to_all()).url.replace("http:", "https:"),
     ]
-    answers = [post(sender_to(url, connect_timeout=2.0)) for url in urls]
-    assert all(is_retried(answer) for answer in answers)
-    assert not any(KEY in repr(answer) for answer in answers)
+    responses = [post(sender_to(url, connect_timeout=2.0)) for url in urls]
+    assert all(is_retried(response) for response in responses)
+    assert not any(KEY in repr(response) for response in responses)

@@ -1,4 +1,4 @@
-"""TLS: who is trusted, who is refused and how clearly, and who the client says it is."""
+"""TLS: which servers are trusted, why others are refused, and which certificate is shown."""
 
 import datetime
 import ssl
@@ -13,45 +13,28 @@ from cryptography.hazmat.primitives import serialization
 from dataart_mp import ConfigError
 from dataart_mp.transport.response import Response
 from dataart_mp.worker.verdict import Retry, judge
+from tests.transport.posting import post, server_context
 from tests.transport.servers import KEY, Peer, RawServer, SenderTo, Serve
 
 PASSWORD = "key-password-42"
 
 
 @pytest.fixture
-def ca_file(authority: trustme.CA, tmp_path: Path) -> Path:
-    path = tmp_path / "ca.pem"
-    authority.cert_pem.write_to_path(path)
-    return path
-
-
-def server_context(certificate: trustme.LeafCert) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    certificate.configure_cert(context)
-    return context
-
-
-@pytest.fixture
 def secure(serve: Serve, authority: trustme.CA) -> RawServer:
     return serve(
-        lambda peer: peer.answer_all(), tls=server_context(authority.issue_cert("127.0.0.1"))
+        lambda peer: peer.respond_to_all(), tls=server_context(authority.issue_cert("127.0.0.1"))
     )
 
 
-def post(sender: Any) -> Response:
-    answer: Response = sender.post("/events/send-actions", b"{}", "k")
-    return answer
+def refusal(response: Response) -> str:
+    """Return why no response came; the batch is retried, because certificates are renewed."""
+    assert response.status is None
+    assert judge(response, 1, datetime.datetime.now(datetime.UTC)) == Retry()
+    assert KEY not in response.text
+    return response.text
 
 
-def refusal(answer: Response) -> str:
-    """Why there was no answer; a retry, for certificates get renewed."""
-    assert answer.status is None
-    assert judge(answer, 1, datetime.datetime.now(datetime.UTC)) == Retry()
-    assert KEY not in answer.text
-    return answer.text
-
-
-def test_a_private_authority_is_trusted_when_it_is_named(
+def test_a_private_authority_is_trusted_if_ca_file_names_it(
     secure: RawServer, sender_to: SenderTo, ca_file: Path
 ) -> None:
     sender = sender_to(secure.url, ca_file=ca_file)
@@ -59,18 +42,18 @@ def test_a_private_authority_is_trusted_when_it_is_named(
     assert secure.connections == 1
 
 
-def test_a_private_authority_is_refused_when_it_is_not_named(
+def test_a_private_authority_is_refused_without_ca_file(
     secure: RawServer, sender_to: SenderTo
 ) -> None:
     assert "certificate verify failed" in refusal(post(sender_to(secure.url)))
     assert not secure.requests
 
 
-def test_a_certificate_of_another_host_is_refused_and_both_are_named(
+def test_a_certificate_of_another_host_is_refused_and_the_message_names_the_host(
     serve: Serve, authority: trustme.CA, sender_to: SenderTo, ca_file: Path
 ) -> None:
     context = server_context(authority.issue_cert("platform.example"))
-    server = serve(lambda peer: peer.answer_all(), tls=context)
+    server = serve(lambda peer: peer.respond_to_all(), tls=context)
     text = refusal(post(sender_to(server.url, ca_file=ca_file)))
     assert "IP address mismatch, certificate is not valid for '127.0.0.1'" in text
     by_name = sender_to(server.url.replace("127.0.0.1", "localhost"), ca_file=ca_file)
@@ -78,29 +61,27 @@ def test_a_certificate_of_another_host_is_refused_and_both_are_named(
     assert not server.requests
 
 
-def test_an_expired_certificate_is_refused_and_the_reason_named(
+def test_an_expired_certificate_is_refused_and_the_message_says_so(
     serve: Serve, authority: trustme.CA, sender_to: SenderTo, ca_file: Path
 ) -> None:
     yesterday = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=1)
     certificate = authority.issue_cert("127.0.0.1", not_after=yesterday)
-    server = serve(lambda peer: peer.answer_all(), tls=server_context(certificate))
+    server = serve(lambda peer: peer.respond_to_all(), tls=server_context(certificate))
     text = refusal(post(sender_to(server.url, ca_file=ca_file)))
     assert "certificate has expired" in text
     assert not server.requests
 
 
-def test_a_server_that_speaks_no_tls_is_refused(
-    serve: Serve, sender_to: SenderTo, ca_file: Path
-) -> None:
+def test_a_server_without_tls_is_refused(serve: Serve, sender_to: SenderTo, ca_file: Path) -> None:
     def handle(peer: Peer) -> None:
         peer.socket.recv(65536)
-        peer.answer(400, b"this is a plain HTTP port")
+        peer.respond(400, b"this is a plain HTTP port")
 
     url = serve(handle).url.replace("http:", "https:")
     assert refusal(post(sender_to(url, ca_file=ca_file))).startswith("SSLError")
 
 
-def test_a_server_that_never_shakes_hands_costs_the_connect_timeout(
+def test_a_handshake_that_never_ends_takes_the_connect_timeout(
     serve: Serve, sender_to: SenderTo, ca_file: Path
 ) -> None:
     def handle(peer: Peer) -> None:
@@ -119,7 +100,7 @@ def test_a_server_that_never_shakes_hands_costs_the_connect_timeout(
 
 @pytest.fixture
 def demanding(serve: Serve, authority: trustme.CA) -> RawServer:
-    """A server that wants to see the client's certificate, and says whose it is."""
+    """A server that requires a client certificate, and responds with its name."""
     context = server_context(authority.issue_cert("127.0.0.1"))
     context.verify_mode = ssl.CERT_REQUIRED
     authority.configure_trust(context)
@@ -127,37 +108,37 @@ def demanding(serve: Serve, authority: trustme.CA) -> RawServer:
     def handle(peer: Peer) -> None:
         assert isinstance(peer.socket, ssl.SSLSocket)
         shown: Any = peer.socket.getpeercert()
-        peer.answer_all(200, str(shown["subjectAltName"]).encode())
+        peer.respond_to_all(200, str(shown["subjectAltName"]).encode())
 
     return serve(handle, tls=context)
 
 
 @pytest.fixture
-def own_certificate(authority: trustme.CA) -> trustme.LeafCert:
+def client_certificate(authority: trustme.CA) -> trustme.LeafCert:
     return authority.issue_cert("shop.example")
 
 
 def test_a_client_certificate_is_shown(
     demanding: RawServer,
-    own_certificate: trustme.LeafCert,
+    client_certificate: trustme.LeafCert,
     sender_to: SenderTo,
     ca_file: Path,
     tmp_path: Path,
 ) -> None:
-    own_certificate.cert_chain_pems[0].write_to_path(tmp_path / "cert.pem")
-    own_certificate.private_key_pem.write_to_path(tmp_path / "key.pem")
-    own_certificate.private_key_and_cert_chain_pem.write_to_path(tmp_path / "both.pem")
+    client_certificate.cert_chain_pems[0].write_to_path(tmp_path / "cert.pem")
+    client_certificate.private_key_pem.write_to_path(tmp_path / "key.pem")
+    client_certificate.private_key_and_cert_chain_pem.write_to_path(tmp_path / "both.pem")
     both: dict[str, Any] = {"client_cert": tmp_path / "both.pem"}
     apart: dict[str, Any] = {
         "client_cert": tmp_path / "cert.pem",
         "client_key": tmp_path / "key.pem",
     }
     for files in (both, apart):
-        answer = post(sender_to(demanding.url, ca_file=ca_file, **files))
-        assert (answer.status, "shop.example" in answer.text) == (200, True)
+        response = post(sender_to(demanding.url, ca_file=ca_file, **files))
+        assert (response.status, "shop.example" in response.text) == (200, True)
 
 
-def test_without_a_client_certificate_there_is_no_answer_from_who_wants_one(
+def test_a_server_that_requires_a_client_certificate_refuses_a_client_without_one(
     demanding: RawServer, sender_to: SenderTo, ca_file: Path
 ) -> None:
     refusal(post(sender_to(demanding.url, ca_file=ca_file)))
@@ -165,20 +146,20 @@ def test_without_a_client_certificate_there_is_no_answer_from_who_wants_one(
 
 
 @pytest.fixture
-def encrypted(own_certificate: trustme.LeafCert, tmp_path: Path) -> dict[str, Path]:
+def encrypted(client_certificate: trustme.LeafCert, tmp_path: Path) -> dict[str, Path]:
     """A certificate whose key is encrypted."""
-    key = serialization.load_pem_private_key(own_certificate.private_key_pem.bytes(), None)
+    key = serialization.load_pem_private_key(client_certificate.private_key_pem.bytes(), None)
     text = key.private_bytes(
         serialization.Encoding.PEM,
         serialization.PrivateFormat.PKCS8,
         serialization.BestAvailableEncryption(PASSWORD.encode()),
     )
     (tmp_path / "secret.pem").write_bytes(text)
-    own_certificate.cert_chain_pems[0].write_to_path(tmp_path / "cert.pem")
+    client_certificate.cert_chain_pems[0].write_to_path(tmp_path / "cert.pem")
     return {"client_cert": tmp_path / "cert.pem", "client_key": tmp_path / "secret.pem"}
 
 
-def test_an_encrypted_key_opens_with_its_password(
+def test_an_encrypted_key_is_opened_with_its_password(
     demanding: RawServer, encrypted: dict[str, Path], sender_to: SenderTo, ca_file: Path
 ) -> None:
     files: dict[str, Any] = {**encrypted, "client_key_password": PASSWORD}
@@ -186,7 +167,7 @@ def test_an_encrypted_key_opens_with_its_password(
 
 
 @pytest.mark.parametrize("password", [None, "", "wrong"])
-def test_an_encrypted_key_without_its_password_is_refused_at_the_start_and_nobody_is_asked(
+def test_an_encrypted_key_with_a_wrong_password_is_refused_at_the_start_without_a_prompt(
     encrypted: dict[str, Path], sender_to: SenderTo, ca_file: Path, password: str | None
 ) -> None:
     files: dict[str, Any] = {**encrypted, "client_key_password": password}
@@ -196,7 +177,7 @@ def test_an_encrypted_key_without_its_password_is_refused_at_the_start_and_nobod
 
 
 @pytest.mark.parametrize("field", ["ca_file", "client_cert"])
-def test_a_file_that_holds_something_else_is_refused_at_the_start_and_named(
+def test_a_file_without_a_certificate_is_refused_at_the_start_and_the_message_names_it(
     sender_to: SenderTo, tmp_path: Path, field: str
 ) -> None:
     path = tmp_path / "nonsense.pem"
@@ -206,16 +187,16 @@ def test_a_file_that_holds_something_else_is_refused_at_the_start_and_named(
         sender_to("https://127.0.0.1:9", **files)
 
 
-def test_certificates_do_not_matter_to_plain_http(
+def test_plain_http_ignores_the_certificates(
     serve: Serve, sender_to: SenderTo, tmp_path: Path
 ) -> None:
     path = tmp_path / "nonsense.pem"
     path.write_text("nonsense")
-    server = serve(lambda peer: peer.answer_all())
+    server = serve(lambda peer: peer.respond_to_all())
     assert post(sender_to(server.url, ca_file=path)).status == 200
 
 
-def test_the_scheme_may_be_written_in_capitals(
+def test_the_scheme_of_the_url_ignores_case(
     secure: RawServer, sender_to: SenderTo, ca_file: Path
 ) -> None:
     assert post(sender_to(secure.url.replace("https", "HTTPS"), ca_file=ca_file)).status == 200

@@ -1,4 +1,4 @@
-"""The backoff is the seed's by default; no delay follows the last try."""
+"""The delays are the Go client's by default, and no delay follows the last attempt."""
 
 import pytest
 
@@ -14,11 +14,11 @@ def delays(backoff: Backoff, chance: float = 0.0) -> list[float | None]:
     return [backoff.delay(attempts, chance=chance) for attempts in range(1, backoff.retries + 2)]
 
 
-def test_the_delays_are_the_go_clients_5_10_15() -> None:
+def test_linear_delays_are_5_10_15() -> None:
     assert delays(LINEAR) == [5.0, 10.0, 15.0, None]
 
 
-def test_a_client_that_was_told_nothing_has_the_go_clients_delays_but_for_the_jitter() -> None:
+def test_the_default_delays_are_the_go_clients_plus_jitter() -> None:
     config = ClientConfig("key")
     backoff = Backoff(config.backoff, config.flush_backoff_ratio, config.flush_num_retries)
     assert delays(backoff) == [5.0, 10.0, 15.0, None]
@@ -30,7 +30,7 @@ def test_exponential_delays_double() -> None:
     assert delays(EXPONENTIAL) == [5.0, 10.0, 20.0, None]
 
 
-def test_without_retries_there_is_no_delay_after_the_first_try() -> None:
+def test_without_retries_there_is_no_delay_after_the_first_attempt() -> None:
     assert Backoff("linear", ratio=5.0, retries=0).delay(1) is None
 
 
@@ -38,7 +38,7 @@ def test_without_retries_there_is_no_delay_after_the_first_try() -> None:
 def test_no_delay_grows_beyond_the_cap(kind: BackoffKind) -> None:
     backoff = Backoff(kind, ratio=5.0, retries=1_000_000)
     assert backoff.delay(1_000_000) == LONGEST_DELAY
-    assert Backoff(kind, ratio=1000.0, retries=9).delay(9) == 1000.0  # who asks for it gets it
+    assert Backoff(kind, ratio=1000.0, retries=9).delay(9) == 1000.0  # a longer ratio is intended
 
 
 @pytest.mark.parametrize(("chance", "first"), [(0.0, 5.0), (0.5, 5.625), (1.0, 6.25)])
@@ -51,16 +51,16 @@ def test_jitter_lengthens_a_delay_by_up_to_a_quarter(chance: float, first: float
 @pytest.mark.parametrize(
     ("asked", "delay"), [(0.0, 10.0), (9.9, 10.0), (10.1, 10.1), (300.0, 300.0)]
 )
-def test_what_the_platform_asks_for_is_a_minimum(asked: float, delay: float) -> None:
+def test_the_delay_is_at_least_what_the_platform_asks_for(asked: float, delay: float) -> None:
     assert LINEAR.delay(2, asked) == delay
 
 
-def test_what_the_platform_asks_for_makes_no_more_tries() -> None:
+def test_a_delay_that_the_platform_asks_for_adds_no_attempt() -> None:
     assert Backoff("linear", ratio=5.0, retries=1).delay(2, at_least=60.0) is None
 
 
 @pytest.mark.parametrize(("age", "delay"), [(0.0, 10.0), (20.0, 10.0), (20.1, None)])
-def test_no_try_begins_after_the_deadline(age: float, delay: float | None) -> None:
+def test_no_attempt_begins_after_the_deadline(age: float, delay: float | None) -> None:
     assert Backoff("linear", 5.0, 9, deadline=30.0).delay(2, age=age) == delay
 
 

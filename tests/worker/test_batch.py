@@ -1,4 +1,4 @@
-"""A batch puts on the wire, byte for byte, what the platform's protocol says."""
+"""The body of a batch is, byte for byte, what the platform's protocol specifies."""
 
 import itertools
 import json
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from dataart_mp.producer.encoder import encode_action, encode_identity
 from dataart_mp.transport import envelope
-from dataart_mp.worker.batch import Batch, batch_of
+from dataart_mp.worker.batch import Batch, part_of
 
 SENT = datetime(2021, 5, 4, 10, 11, 13, 5, tzinfo=UTC)
 MOMENT = datetime(2021, 5, 4, 12, 11, 12, 123456, tzinfo=timezone(timedelta(hours=2)))
@@ -30,10 +30,10 @@ def records(*lengths: int) -> bytes:
 
 
 def batch(content: bytes) -> Batch:
-    return batch_of("arena-3-1", False, 0, content, whole=True)
+    return Batch("arena-3-1", False, 0, content)
 
 
-def test_a_body_of_actions_is_what_the_protocol_says() -> None:
+def test_a_body_of_actions_is_what_the_protocol_specifies() -> None:
     content = encode_action("bought", "ann", True, MOMENT, {"price": 9.5, "note": "a\nb"})
     content += encode_action("left", "bob", False, MOMENT, None)
     assert batch(content).path == "/events/send-actions"
@@ -44,13 +44,13 @@ def test_a_body_of_actions_is_what_the_protocol_says() -> None:
     )
 
 
-def test_a_single_action_is_still_in_a_list() -> None:
+def test_a_single_action_is_in_a_list_too() -> None:
     content = encode_action("left", "bob", False, MOMENT, None)
     body = json.loads(batch(content).body(SENT))
     assert body["actions"] == [json.loads(BARE_ACTION)]
 
 
-def test_a_body_of_an_identity_is_what_the_protocol_says() -> None:
+def test_a_body_of_an_identity_is_what_the_protocol_specifies() -> None:
     content = encode_identity("ann", {"plan": "free", "age": 7})
     identity = Batch("key", True, 0, content)
     assert identity.path == "/users/identify"
@@ -60,7 +60,7 @@ def test_a_body_of_an_identity_is_what_the_protocol_says() -> None:
     )
 
 
-def test_a_whole_second_has_no_fraction_and_still_an_offset() -> None:
+def test_a_whole_second_has_no_fraction_but_an_offset() -> None:
     body = json.loads(batch(b"1\n").body(SENT.replace(microsecond=0)))
     assert body["timestamp"] == "2021-05-04T10:11:13+00:00"
 
@@ -69,20 +69,20 @@ def test_a_whole_second_has_no_fraction_and_still_an_offset() -> None:
     st.datetimes(timezones=st.just(UTC)),
     st.lists(st.integers(min_value=0, max_value=50), min_size=1, max_size=30),
 )
-def test_a_body_is_never_longer_than_its_records_and_the_envelope(
+def test_a_body_is_at_most_as_long_as_its_records_and_the_envelope(
     now: datetime, lengths: list[int]
 ) -> None:
     content = records(*lengths)
     assert len(batch(content).body(now)) <= len(content) + envelope.MAX_BYTES
 
 
-def test_the_envelope_is_no_larger_than_needed() -> None:
+def test_max_bytes_of_the_envelope_is_exact() -> None:
     now = datetime.max.replace(tzinfo=UTC)
     assert len(batch(b"1\n").body(now)) == len(b"1\n") + envelope.MAX_BYTES - 1
 
 
 @given(st.lists(st.integers(min_value=0, max_value=9), min_size=2, max_size=40))
-def test_halves_hold_all_records_in_order_and_differ_by_one_at_most(lengths: list[int]) -> None:
+def test_halves_hold_all_records_in_order_and_differ_by_at_most_one(lengths: list[int]) -> None:
     whole = batch(records(*lengths))
     first, second = whole.halves()
     assert first.content + second.content == whole.content
@@ -92,7 +92,7 @@ def test_halves_hold_all_records_in_order_and_differ_by_one_at_most(lengths: lis
 
 
 @given(st.lists(st.integers(min_value=0, max_value=9), min_size=1, max_size=40))
-def test_splitting_goes_down_to_each_record_alone_and_no_two_parts_share_a_key(
+def test_a_batch_can_be_split_down_to_single_records_and_every_part_has_a_different_key(
     lengths: list[int],
 ) -> None:
     parts = list(all_parts(batch(records(*lengths))))
@@ -101,20 +101,20 @@ def test_splitting_goes_down_to_each_record_alone_and_no_two_parts_share_a_key(
     assert len({part.key for part in parts}) == len(parts) == 2 * len(lengths) - 1
 
 
-def test_a_part_has_the_same_key_however_it_was_come_by() -> None:
+def test_the_key_of_a_part_does_not_depend_on_how_it_was_split() -> None:
     whole = batch(records(1, 2, 3, 4))
     (_, last), content = whole.halves(), whole.content
     by_halves = last.halves()[1]
-    by_progress = batch_of("arena-3-1", False, by_halves.start, content[by_halves.start :])
+    by_progress = part_of("arena-3-1", False, by_halves.start, content[by_halves.start :])
     assert by_progress == by_halves
     assert by_halves.key == "arena-3-1+15-22"
 
 
-def test_the_whole_of_a_frame_has_the_key_of_the_frame() -> None:
+def test_a_batch_with_a_whole_frame_has_the_key_of_the_frame() -> None:
     assert batch(records(1, 2)).key == "arena-3-1"
 
 
-def test_a_key_fits_into_a_header() -> None:
+def test_a_key_can_be_a_header() -> None:
     keys = [part.key for part in all_parts(batch(records(*range(20))))]
     assert all(key.isascii() and key.isprintable() and " " not in key for key in keys)
 

@@ -246,8 +246,9 @@ from dataart_mp.worker.batch import Batch
 from dataart_mp.worker.reporter import Reporter
 from dataart_mp.transport.response import Response
 
-arena_fd, report_fd, name = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
-reporter = Reporter(Arena(arena_fd), report_fd, with_records=True)
+arena_fd, lock_fd, report_fd = map(int, sys.argv[2:])
+name = sys.argv[1]
+reporter = Reporter(Arena(arena_fd, lock_fd), report_fd, with_records=True)
 for number in range(30):
     record = b'{"key":"%s-%d","pad":"%s"}\\n' % (name.encode(), number, b"x" * 50_000)
     reporter.failed("rejected", Batch("k", False, 0, record), Response(400), 1)
@@ -260,11 +261,9 @@ def test_reports_of_many_processes_never_mix(
     """Each is longer than what a pipe accepts in one piece."""
     failures: list[Failure] = []
     reader = read_reports(failures.append)
+    fds = (arena.fd, arena.lock_fd, wiring.report_write_fd)
     writers = [
-        subprocess.Popen(
-            [sys.executable, "-c", WRITER, str(arena.fd), str(wiring.report_write_fd), name],
-            pass_fds=(arena.fd, wiring.report_write_fd),
-        )
+        subprocess.Popen([sys.executable, "-c", WRITER, name, *map(str, fds)], pass_fds=fds)
         for name in "abc"
     ]
     assert [writer.wait(60) for writer in writers] == [0, 0, 0]

@@ -1,4 +1,4 @@
-"""Every answer has exactly one verdict, and no `Retry-After` can surprise."""
+"""Every response has exactly one verdict, and every `Retry-After` is harmless."""
 
 from datetime import UTC, datetime
 from email.utils import format_datetime
@@ -21,7 +21,7 @@ from dataart_mp.worker.verdict import (
 
 NOW = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC)
 
-# What is not here is rejected.
+# Every other status is rejected.
 RETRIED = {*range(100, 200), 401, 403, 404, 407, 408, 425, 429, *range(500, 600)}
 DELIVERED = set(range(200, 300))
 SPLIT = {400, 413, 422}
@@ -42,11 +42,11 @@ def test_each_status_has_its_verdict_for_one_record() -> None:
     assert verdicts(records=1) == expected
 
 
-def test_several_records_are_split_where_one_is_rejected_for_what_it_is() -> None:
+def test_several_records_are_split_if_one_of_them_may_be_the_reason() -> None:
     assert verdicts(records=20) == verdicts(records=1) | dict.fromkeys(SPLIT, Split())
 
 
-def test_no_answer_is_retried() -> None:
+def test_no_response_is_a_retry() -> None:
     assert verdict_on(None, 1) == verdict_on(None, 20) == Retry()
 
 
@@ -55,16 +55,16 @@ def test_two_records_are_split_and_one_is_not() -> None:
     assert verdict_on(413, 1) == Rejected()
 
 
-def test_a_redirect_is_not_followed_for_it_would_carry_the_key_away() -> None:
+def test_a_redirect_is_rejected_because_following_it_would_disclose_the_key() -> None:
     assert {type(verdict_on(status, 1)) for status in range(300, 400)} == {Rejected}
 
 
 @pytest.mark.parametrize("status", [429, 503, 500, 404])
-def test_retry_after_is_honoured_whatever_the_reason_to_wait(status: int) -> None:
+def test_retry_after_is_respected_with_every_status_that_is_retried(status: int) -> None:
     assert judge(Response(status, retry_after="7"), 1, NOW) == Retry(7.0)
 
 
-def test_retry_after_means_nothing_to_what_is_delivered_split_or_rejected() -> None:
+def test_retry_after_has_no_effect_on_what_is_delivered_split_or_rejected() -> None:
     verdicts = [judge(Response(status, retry_after="7"), 2, NOW) for status in (200, 413, 405)]
     assert verdicts == [Delivered(), Split(), Rejected()]
 
@@ -80,13 +80,13 @@ def test_retry_after_means_nothing_to_what_is_delivered_split_or_rejected() -> N
         ("300", 300.0),
         ("301", RETRY_AFTER_CAP),
         ("9" * 20, RETRY_AFTER_CAP),
-        ("9" * 400, RETRY_AFTER_CAP),  # more than a float holds
-        ("9" * 5000, RETRY_AFTER_CAP),  # more than int() takes
+        ("9" * 400, RETRY_AFTER_CAP),  # more than a float can hold
+        ("9" * 5000, RETRY_AFTER_CAP),  # more than int() accepts
         ("Thu, 01 Jan 2026 12:00:30 GMT", 30.0),
         ("Thu, 01 Jan 2026 14:00:30 +0200", 30.0),
         ("Thu, 01 Jan 2026 12:00:30 -0000", 30.0),
-        ("Thursday, 01-Jan-26 12:00:30 GMT", 30.0),  # RFC 850, which RFC 9110 still wants read
-        ("Thu Jan  1 12:00:30 2026", 30.0),  # asctime, as well
+        ("Thursday, 01-Jan-26 12:00:30 GMT", 30.0),  # RFC 850, which RFC 9110 still requires
+        ("Thu Jan  1 12:00:30 2026", 30.0),  # asctime, required too
         ("Thu, 01 Jan 2026 11:59:59 GMT", 0.0),
         ("Thu, 01 Jan 1970 00:00:00 GMT", 0.0),
         ("Fri, 31 Dec 9999 23:59:59 GMT", RETRY_AFTER_CAP),
@@ -107,7 +107,7 @@ def test_retry_after_is_seconds_or_a_date_and_capped(value: str | None, seconds:
         "Thu, 01 Jan 99999 12:00:30 GMT",
     ],
 )
-def test_a_retry_after_that_makes_no_sense_asks_for_nothing(value: str) -> None:
+def test_an_invalid_retry_after_asks_for_no_delay(value: str) -> None:
     assert retry_after(value, NOW) == 0.0
 
 
@@ -126,13 +126,13 @@ def test_a_retry_after_that_makes_no_sense_asks_for_nothing(value: str) -> None:
 )
 @example("Wed, 21 Oct 2015 07:28:00 +999999999999999999")
 @example("Wed, 21 Oct 99999999999999999999 07:28:00 GMT")
-def test_no_retry_after_of_a_hostile_server_raises(value: str) -> None:
-    """It would end the worker, and the next one, which would send the same batch."""
+def test_no_retry_after_raises_an_error(value: str) -> None:
+    """An error would end the worker, and then the next one, which sends the same batch."""
     assert 0.0 <= retry_after(value, NOW) <= RETRY_AFTER_CAP
 
 
 @given(st.datetimes(min_value=NOW.replace(year=1000, tzinfo=None), timezones=st.just(UTC)))
-def test_every_date_that_http_can_write_is_understood(moment: datetime) -> None:
+def test_every_http_date_is_understood(moment: datetime) -> None:
     moment = moment.replace(microsecond=0)
     expected = min(max((moment - NOW).total_seconds(), 0.0), RETRY_AFTER_CAP)
     assert retry_after(format_datetime(moment, usegmt=True), NOW) == expected

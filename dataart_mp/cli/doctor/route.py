@@ -1,0 +1,196 @@
+"""Checks the network route to the platform, and the platform's clock.
+
+    name ─► addresses ─► (proxy) ─► connection ─► TLS ─► HEAD ─► Date
+
+These checks send neither the API key nor an event; only a real client does.
+"""
+
+import http.client
+import socket
+import ssl
+from base64 import b64encode
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any, Final
+from urllib.parse import SplitResult, urlsplit
+
+from dataart_mp.cli.doctor.finding import FailedError, Finding, ok, skipped, warning
+from dataart_mp.config import ClientConfig
+from dataart_mp.config.url import masked_url
+from dataart_mp.errors import ConfigError
+from dataart_mp.transport.proxy import credentials, proxy_for
+from dataart_mp.transport.tls import client_context
+
+RESOLUTION: Final = "name resolution"
+CONNECTION: Final = "connection"
+TLS: Final = "TLS"
+CLOCK: Final = "clock"
+
+# In seconds. The Date header has whole seconds, and is as old as the network delay.
+_CLOCK_WARNING: Final = 5.0
+_CLOCK_FAILURE: Final = 60.0
+_CERTIFICATE_WARNING_DAYS: Final = 14
+_PORTS: Final = {"http": 80, "https": 443}
+
+
+def check_route(config: ClientConfig, timeout: float) -> Iterator[Finding]:
+    """Check the route step by step.
+
+    Args:
+        config: The configuration of the client.
+        timeout: Seconds for each step.
+
+    Raises:
+        FailedError: A step failed, so the next ones cannot run.
+    """
+    proxy = proxy_for(config.base_url, config.http)
+    target = urlsplit(config.base_url)
+    first = target if proxy is None else urlsplit(proxy)
+    yield _resolve(first, proxy)
+    if proxy is not None and first.scheme == "https":
+        reason = f"not checked: the connection to the proxy {masked_url(proxy)} uses TLS"
+        yield from (skipped(check, reason) for check in (CONNECTION, TLS, CLOCK))
+        return
+    connection = _connection(target, proxy, timeout)
+    try:
+        yield _connect(connection, first, proxy)
+        yield _start_tls(connection, config, target)
+        yield _check_clock(connection, config, proxy)
+    finally:
+        connection.close()
+
+
+def judge_clock(date: str | None, now: datetime) -> Finding:
+    """Compare the platform's clock with this machine's.
+
+    Args:
+        date: The `Date` header of a response; None: there was none.
+        now: The time of this machine.
+
+    Raises:
+        FailedError: They differ by more than a minute.
+    """
+    try:
+        theirs = parsedate_to_datetime(date or "")
+        theirs = theirs if theirs.tzinfo else theirs.replace(tzinfo=UTC)
+    except ValueError:
+        return skipped(CLOCK, "the platform's response has no Date header")
+    # Half a second is added because the header is truncated to whole seconds, not rounded.
+    behind = (theirs - now).total_seconds() + 0.5
+    side = "behind" if behind > 0 else "ahead of"
+    detail = f"{abs(behind):,.0f} s {side} the platform's"
+    remedy = "synchronize this machine's clock with NTP: it is the default time of events"
+    if abs(behind) > _CLOCK_FAILURE:
+        raise FailedError(CLOCK, detail, remedy)
+    if abs(behind) > _CLOCK_WARNING:
+        return warning(CLOCK, detail, remedy)
+    return ok(CLOCK, f"within {_CLOCK_WARNING:.0f} s of the platform's")
+
+
+def _port(url: SplitResult) -> int:
+    return url.port or _PORTS[url.scheme]
+
+
+def _resolve(url: SplitResult, proxy: str | None) -> Finding:
+    host = url.hostname or ""
+    try:
+        found = socket.getaddrinfo(host, _port(url), type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        name = "the proxy's name" if proxy else "base_url"
+        remedy = f"check {name}, and this machine's DNS (/etc/resolv.conf)"
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise FailedError(RESOLUTION, f"{host}: {reason}", remedy) from None
+    addresses = dict.fromkeys(str(entry[4][0]) for entry in found)
+    return ok(RESOLUTION, f"{host} has the address {', '.join(addresses)}")
+
+
+def _connection(
+    target: SplitResult, proxy: str | None, timeout: float
+) -> http.client.HTTPConnection:
+    host = target.hostname or ""
+    if proxy is None:
+        return http.client.HTTPConnection(host, _port(target), timeout=timeout)
+    parts = urlsplit(proxy)
+    connection = http.client.HTTPConnection(parts.hostname or "", _port(parts), timeout=timeout)
+    if target.scheme == "https":
+        connection.set_tunnel(host, _port(target), headers=_proxy_headers(proxy))
+    return connection
+
+
+def _connect(
+    connection: http.client.HTTPConnection, first: SplitResult, proxy: str | None
+) -> Finding:
+    place = f"{first.hostname}:{_port(first)}"
+    through = f" through the proxy {masked_url(proxy)}" if proxy else ""
+    try:
+        connection.connect()
+    except TimeoutError:
+        remedy = "check the firewall; if a proxy is needed, set DATAART_HTTP_PROXY"
+        raise FailedError(
+            CONNECTION, f"{place}: no answer within {connection.timeout:g} s", remedy
+        ) from None
+    except (OSError, http.client.HTTPException) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        remedy = "check the port, and that the platform (or the proxy) is running"
+        raise FailedError(CONNECTION, f"{place}: {reason}{through}", remedy) from None
+    return ok(CONNECTION, f"to {place}{through}")
+
+
+def _start_tls(
+    connection: http.client.HTTPConnection, config: ClientConfig, target: SplitResult
+) -> Finding:
+    if target.scheme == "http":
+        if config.travels_in_the_clear:
+            detail = "none: the API key and all events are sent unencrypted"
+            return warning(TLS, detail, "use https:// in base_url")
+        return skipped(TLS, "none: the platform is on this machine")
+    try:
+        context = client_context(config.http)
+        connection.sock = context.wrap_socket(connection.sock, server_hostname=target.hostname)
+    except ConfigError as error:
+        raise FailedError(TLS, str(error), "check DATAART_HTTP_CA_FILE and …_CLIENT_CERT") from None
+    except ssl.SSLCertVerificationError as error:
+        remedy = (
+            "for a private certificate authority set DATAART_HTTP_CA_FILE to its file; "
+            "otherwise check the name in base_url, and this machine's clock"
+        )
+        raise FailedError(TLS, f"certificate: {error.verify_message}", remedy) from None
+    except OSError as error:  # ssl.SSLError is one
+        remedy = "check that this port uses TLS; if it does not, use http:// in base_url"
+        raise FailedError(TLS, f"{error.strerror or error}", remedy) from None
+    return _check_certificate(connection.sock.getpeercert() or {}, connection.sock.version())
+
+
+def _check_certificate(certificate: dict[str, Any], version: str | None) -> Finding:
+    until = datetime.fromtimestamp(ssl.cert_time_to_seconds(certificate["notAfter"]), UTC)
+    days = (until - datetime.now(UTC)).days
+    detail = f"{version}, the certificate is valid for {days:,} more days"
+    if days < _CERTIFICATE_WARNING_DAYS:
+        return warning(TLS, detail, "ask the platform's operator to renew it")
+    return ok(TLS, detail)
+
+
+def _check_clock(
+    connection: http.client.HTTPConnection, config: ClientConfig, proxy: str | None
+) -> Finding:
+    target = urlsplit(config.base_url)
+    is_relayed = proxy is not None and target.scheme == "http"
+    path = config.base_url if is_relayed else f"{target.path}/"
+    try:
+        # As in any request, `Host` contains the port only if base_url does.
+        headers = {"Host": target.netloc, **(_proxy_headers(proxy) if proxy else {})}
+        connection.request("HEAD", path, headers=headers if is_relayed else {"Host": target.netloc})
+        answer = connection.getresponse()
+    except (OSError, http.client.HTTPException) as error:
+        remedy = "check that base_url is the platform's"
+        reason = f"{type(error).__name__}: {error}"
+        raise FailedError(CLOCK, f"no HTTP response: {reason}", remedy) from None
+    return judge_clock(answer.getheader("Date"), datetime.now(UTC))
+
+
+def _proxy_headers(proxy: str) -> dict[str, str]:
+    auth = credentials(proxy)
+    if auth is None:
+        return {}
+    return {"Proxy-Authorization": f"Basic {b64encode(auth.encode('latin-1')).decode()}"}

@@ -1,0 +1,61 @@
+"""A client that checks events as the real one does, and sends nothing."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from dataart_mp.config import ClientConfig
+from dataart_mp.errors import EventError
+from dataart_mp.producer.encoder import encode_action, encode_identity
+from dataart_mp.transport import envelope
+
+
+class DryRunClient:
+    """Validates events as a client does, counts them, and discards them.
+
+    Args:
+        config: The configuration of the client that would send them.
+
+    Attributes:
+        actions: Number of valid actions.
+        identities: Number of valid identities.
+    """
+
+    def __init__(self, config: ClientConfig) -> None:
+        self._capacity = config.max_request_bytes - envelope.MAX_BYTES
+        self.actions = 0
+        self.identities = 0
+
+    def emit_action(
+        self,
+        key: str,
+        user_key: str,
+        is_anonymous_user: bool = False,
+        timestamp: datetime | str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> bool:
+        """Check an action; see `DataArtClient.emit_action`.
+
+        Raises:
+            EventError: The client would refuse it.
+        """
+        self._check_size(encode_action(key, user_key, is_anonymous_user, timestamp, metadata))
+        self.actions += 1
+        return True
+
+    def identify(self, user_key: str, metadata: Mapping[str, Any] | None = None) -> bool:
+        """Check an identity; see `DataArtClient.identify`.
+
+        Raises:
+            EventError: The client would refuse it.
+        """
+        self._check_size(encode_identity(user_key, metadata))
+        self.identities += 1
+        return True
+
+    def _check_size(self, record: bytes) -> None:
+        if len(record) > self._capacity:
+            raise EventError(
+                f"the event takes {len(record):,} bytes as JSON, but a request holds "
+                f"{self._capacity:,}"
+            )

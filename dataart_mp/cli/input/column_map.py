@@ -1,0 +1,227 @@
+"""The mapping from the columns of a table to the parts of an event.
+
+    user,what,when,price          --key what --user-key user --timestamp when
+    17,bought,2021-05-04…,2.50    --metadata price:float --set metadata.source=shop
+
+    {"key": "bought", "user_key": "17", "timestamp": "2021-05-04…",
+     "metadata": {"price": 2.5, "source": "shop"}}
+
+By default a column with the name of a field is that field, and all other columns are metadata. The
+fields of an object in JSON Lines are columns, too.
+"""
+
+from collections import Counter
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, assert_never
+
+from dataart_mp.cli.input.cell import read_bool, read_cell
+from dataart_mp.cli.input.error import InputError
+from dataart_mp.cli.input.event import Action, Identity, parse_event, parse_object
+from dataart_mp.cli.input.row import Row
+from dataart_mp.cli.input.time_format import TimeFormat
+from dataart_mp.errors import EventError, short_repr
+
+_OPTIONS = {
+    "key": "--key",
+    "user_key": "--user-key",
+    "is_anonymous_user": "--anonymous",
+    "timestamp": "--timestamp",
+}
+_METADATA = "metadata"
+
+
+class MetadataColumn(NamedTuple):
+    """One entry of the metadata.
+
+    Attributes:
+        name: Its name in the event.
+        column: The column that it is read from.
+        kind: The type that cells are converted to, a name in CELL_TYPES; None: no conversion.
+    """
+
+    name: str
+    column: str
+    kind: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ColumnMap:
+    """Converts rows to events.
+
+    Attributes:
+        columns: Columns by field, for fields whose column has another name.
+        constants: Values by field, for fields that are the same in all rows.
+        metadata: The entries of the metadata; None: all columns that are not fields.
+        constant_metadata: Entries of the metadata that are the same in all rows.
+        identities: Whether rows are identities instead of actions.
+        times: The format of the timestamps.
+    """
+
+    columns: Mapping[str, str] = field(default_factory=dict)
+    constants: Mapping[str, str] = field(default_factory=dict)
+    metadata: tuple[MetadataColumn, ...] | None = None
+    constant_metadata: Mapping[str, Any] = field(default_factory=dict)
+    identities: bool = False
+    times: TimeFormat = field(default_factory=TimeFormat)
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether this is the default map: then a line of JSON Lines is an event as it is."""
+        return self == ColumnMap()
+
+    def columns_to_read(self, columns: Collection[str]) -> list[str]:
+        """Return those of a table's columns that this map uses."""
+        if self.metadata is None:
+            return list(columns)
+        used = {*self._used(), *(entry.column for entry in self.metadata)}
+        return [name for name in columns if name in used]
+
+    def check(self, file: str, columns: Collection[str]) -> None:
+        """Check, before its first row, that a table has the columns that this map needs.
+
+        Args:
+            file: The table's file, for the message.
+            columns: The table's columns.
+
+        Raises:
+            InputError: A column is missing, duplicated, or not used.
+        """
+        duplicated = [name for name, count in Counter(columns).items() if count > 1]
+        if duplicated:
+            remedy = "name all columns with --columns (CSV), or rename it in the file (Parquet)"
+            raise InputError(f"{file}: the column {duplicated[0]!r} is duplicated; {remedy}")
+        required = ["user_key"] if self.identities else ["key", "user_key"]
+        for name in (*required, *self.columns):
+            column = self.columns.get(name, name)
+            if name not in self.constants and column not in columns:
+                raise InputError(f"{file}: {self._missing_column(name, column, columns)}")
+        for entry in self.metadata or ():
+            if entry.column not in columns:
+                known = ", ".join(columns)
+                raise InputError(f"{file}: --metadata: no column {entry.column!r} in {known}")
+        unused = self._unused(columns)
+        if unused:
+            raise InputError(f"{file}: {unused}")
+
+    def event_of(self, row: Row) -> Action | Identity | None:
+        """Convert a row to an event.
+
+        Returns:
+            The event, whose values the client checks; None: the row is an empty line.
+
+        Raises:
+            EventError: The row is not an event; the message says why.
+        """
+        match row.content:
+            case bytes() as line if line.isspace():
+                return None
+            case bytes() as line:
+                return parse_event(line) if self.is_plain else self._event(parse_object(line))
+            case dict() as fields:
+                return self._event(fields)
+            case EventError() as error:
+                raise error
+            case _:
+                assert_never(row.content)
+
+    def _event(self, fields: Mapping[str, Any]) -> Action | Identity:
+        user_key = self._text("user_key", fields)
+        metadata = self._metadata(fields)
+        if self.identities:
+            return Identity(user_key, metadata)
+        return Action(
+            key=self._text("key", fields),
+            user_key=user_key,
+            is_anonymous_user=self._is_anonymous(fields),
+            timestamp=self._timestamp(fields),
+            metadata=metadata,
+        )
+
+    def _used(self) -> set[str]:
+        """Return the columns that are fields of the event, present or not."""
+        names = ["user_key"] if self.identities else list(_OPTIONS)
+        return {self.columns.get(name, name) for name in names if name not in self.constants}
+
+    def _value(self, name: str, fields: Mapping[str, Any]) -> Any:
+        if name in self.constants:
+            return self.constants[name]
+        return fields.get(self.columns.get(name, name))
+
+    def _text(self, name: str, fields: Mapping[str, Any]) -> Any:
+        value = self._value(name, fields)
+        if value is None:
+            column = self.columns.get(name, name)
+            raise EventError(f"{name}: is missing: column {column!r} is empty", name)
+        # An integer is a valid key once it is text; the client refuses all other types.
+        return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+    def _is_anonymous(self, fields: Mapping[str, Any]) -> bool:
+        value = self._value("is_anonymous_user", fields)
+        try:
+            return value is not None and read_bool(value)
+        except ValueError:
+            problem = f"must be true or false, not {short_repr(value)}"
+            raise EventError(f"is_anonymous_user: {problem}", "is_anonymous_user") from None
+
+    def _timestamp(self, fields: Mapping[str, Any]) -> Any:
+        value = self._value("timestamp", fields)
+        if value is not None:
+            return self.times.read(value)
+        column = self.columns.get("timestamp", "timestamp")
+        if column in fields or "timestamp" in self.columns:
+            # The default, the current time, would not be when the event happened.
+            raise EventError(f"timestamp: is missing: column {column!r} is empty", "timestamp")
+        return None
+
+    def _metadata(self, fields: Mapping[str, Any]) -> dict[str, Any] | None:
+        if self.metadata is not None:
+            found = {entry.name: _read(entry, fields) for entry in self.metadata}
+        elif _METADATA in fields:
+            unused = self._unused(fields)
+            if unused:
+                raise EventError(unused)
+            found = _object(fields[_METADATA])
+        else:
+            used = self._used()
+            found = {name: value for name, value in fields.items() if name not in used}
+        return {**found, **self.constant_metadata} or None
+
+    def _unused(self, columns: Collection[str]) -> str:
+        """Describe the columns that are lost because a column `metadata` is all the metadata."""
+        if self.metadata is not None or _METADATA not in columns:
+            return ""
+        unused = [name for name in columns if name != _METADATA and name not in self._used()]
+        if not unused:
+            return ""
+        names = ", ".join(unused)
+        return f"columns beside 'metadata' are not used: {names}; name all with --metadata"
+
+    def _missing_column(self, name: str, column: str, columns: Collection[str]) -> str:
+        known = ", ".join(columns)
+        if name in self.columns:
+            return f"{_OPTIONS[name]}: no column {column!r} in {known}"
+        or_identities = ", or --identities if rows describe users" if name == "key" else ""
+        remedy = f"set {_OPTIONS[name]} COLUMN, or --set {name}=TEXT{or_identities}"
+        return f"no column {name!r} in {known}; {remedy}"
+
+
+def _read(entry: MetadataColumn, fields: Mapping[str, Any]) -> Any:
+    try:
+        return read_cell(fields.get(entry.column), entry.kind)
+    except ValueError as error:
+        path = f"metadata.{entry.name}"
+        raise EventError(f"{path}: {error}", path) from None
+
+
+def _object(value: Any) -> dict[str, Any]:
+    """Convert the cell of a column `metadata`: an object, or JSON text of one."""
+    if value is None:
+        return {}
+    try:
+        found = read_cell(value, "json")
+    except ValueError as error:
+        raise EventError(f"metadata: {error}", "metadata") from None
+    if not isinstance(found, dict):
+        raise EventError(f"metadata: must be an object, not {short_repr(value)}", "metadata")
+    return found

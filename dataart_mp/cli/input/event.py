@@ -1,0 +1,141 @@
+"""The events of input: what a user did (an action), or who a user is (an identity).
+
+    {"key": "play", "user_key": "u1", "is_anonymous_user": false,
+     "timestamp": "2021-05-04T10:11:12.5+02:00", "metadata": {"song": 7}}
+    {"user_key": "u1", "metadata": {"plan": "free"}}
+
+`is_anonymous_user` (default: false), `timestamp` (default: now) and `metadata` (default: null) are
+optional. So is `"type"`, which is `"action"` or `"identity"`.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Final, NamedTuple, Protocol
+
+import orjson
+
+from dataart_mp.cli.input.refusal import refusal
+from dataart_mp.errors import EventError, short_repr
+
+
+class Emitter(Protocol):
+    """The methods of a client that emit events. See `DataArtClient`."""
+
+    def emit_action(
+        self,
+        key: str,
+        user_key: str,
+        is_anonymous_user: bool = False,
+        timestamp: datetime | str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> bool:
+        """Emit an action."""
+        ...
+
+    def identify(self, user_key: str, metadata: Mapping[str, Any] | None = None) -> bool:
+        """Emit an identity."""
+        ...
+
+
+class Action(NamedTuple):
+    """What a user did: the arguments of `emit_action`, which checks their values."""
+
+    key: str
+    user_key: str
+    is_anonymous_user: bool = False
+    timestamp: datetime | str | None = None
+    metadata: Mapping[str, Any] | None = None
+
+    def emit_to(self, client: Emitter) -> bool:
+        """Emit this action; see `DataArtClient.emit_action`.
+
+        Raises:
+            EventError: The client refuses it; the message is written for the user of a file.
+        """
+        try:
+            return client.emit_action(*self)
+        except EventError as error:
+            raise refusal(error, self._asdict()) from None
+
+
+class Identity(NamedTuple):
+    """Who a user is: the arguments of `identify`, which checks their values."""
+
+    user_key: str
+    metadata: Mapping[str, Any] | None = None
+
+    def emit_to(self, client: Emitter) -> bool:
+        """Emit this identity; see `DataArtClient.identify`.
+
+        Raises:
+            EventError: The client refuses it; the message is written for the user of a file.
+        """
+        try:
+            return client.identify(*self)
+        except EventError as error:
+            raise refusal(error, self._asdict()) from None
+
+
+_EXAMPLE: Final = '{"key": "play", "user_key": "u1"}'
+_TIME_EXAMPLE: Final = "2021-05-04T10:11:12.5+02:00"
+_KINDS: Final[Mapping[str, type[Action | Identity]]] = {"action": Action, "identity": Identity}
+_FIELDS: Final = {kind: frozenset(kind._fields) for kind in _KINDS.values()}
+
+
+def parse_event(line: bytes) -> Action | Identity:
+    """Read the event in a line of JSON Lines.
+
+    The values of its fields are checked by the client, not here.
+
+    Raises:
+        EventError: The line is not an event; the message says why.
+    """
+    fields = parse_object(line)
+    kind = _kind(fields)
+    if not fields.keys() <= _FIELDS[kind]:
+        raise _unknown_fields(kind, fields.keys() - _FIELDS[kind])
+    if "user_key" not in fields:
+        raise EventError("user_key: is missing", "user_key")
+    if kind is Action:
+        _check_timestamp(fields.get("timestamp"))
+    return kind(**fields)
+
+
+def parse_object(line: bytes) -> dict[str, Any]:
+    """Read the JSON object in a line.
+
+    Raises:
+        EventError: The line is not JSON, or not an object.
+    """
+    try:
+        fields = orjson.loads(line)
+    except orjson.JSONDecodeError as error:
+        raise EventError(f"not JSON: {error.msg} (column {error.colno})") from None
+    if type(fields) is not dict:
+        raise EventError(f"must be an object, such as {_EXAMPLE}, not {short_repr(fields)}")
+    return fields
+
+
+def _kind(fields: dict[str, Any]) -> type[Action | Identity]:
+    name = fields.pop("type", "action" if "key" in fields else "identity")
+    kind = _KINDS.get(name) if type(name) is str else None
+    if kind is None:
+        raise EventError(f'type: must be "action" or "identity", not {short_repr(name)}', "type")
+    if kind is Action and "key" not in fields:
+        raise EventError("key: is missing; an action needs one", "key")
+    return kind
+
+
+def _unknown_fields(kind: type[Action | Identity], unknown: set[str]) -> EventError:
+    names = ", ".join(short_repr(name) for name in sorted(unknown))
+    article = "an action" if kind is Action else "an identity"
+    are_not = "is not a field of" if len(unknown) == 1 else "are not fields of"
+    known = ", ".join(kind._fields)
+    return EventError(f"{names} {are_not} {article}; its fields are {known}")
+
+
+def _check_timestamp(value: object) -> None:
+    """Refuse a timestamp that is not text, such as a number."""
+    if value is not None and type(value) is not str:
+        problem = f"must be RFC 3339 text, such as {_TIME_EXAMPLE}, not {short_repr(value)}"
+        raise EventError(f"timestamp: {problem}", "timestamp")

@@ -1,0 +1,125 @@
+"""The format of the timestamps in a column."""
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, tzinfo
+from decimal import Decimal
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+from dataart_mp.errors import EventError, short_repr
+from dataart_mp.producer.timestamp import to_timestamp
+
+RFC_3339: Final = "rfc3339"
+UNIX: Final = {"unix": 1, "unix-ms": 10**3, "unix-us": 10**6, "unix-ns": 10**9}
+"""Names of Unix time in various units, with the number of units per second."""
+
+_PATTERN: Final = "%d.%m.%Y %H:%M"
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class TimeFormat:
+    """Reads timestamps.
+
+    Attributes:
+        format: `rfc3339`, a name in UNIX, or a `strptime` pattern such as `%d.%m.%Y %H:%M`.
+        zone: The zone of a time without a UTC offset; None: such a time is refused.
+
+    Raises:
+        ValueError: The format is none of these.
+    """
+
+    format: str = RFC_3339
+    zone: tzinfo | None = None
+
+    def __post_init__(self) -> None:
+        if self.format == RFC_3339 or self.format in UNIX:
+            return
+        if "%" not in self.format:
+            names = ", ".join([RFC_3339, *UNIX])
+            raise ValueError(f"must be {names}, or a pattern such as {_PATTERN!r}")
+        _check_pattern(self.format)
+
+    def read(self, value: Any) -> datetime | str:
+        """Convert a cell to a timestamp.
+
+        Args:
+            value: The cell; it is not empty.
+
+        Raises:
+            EventError: The cell is not a timestamp of this format, or has no UTC offset.
+        """
+        if isinstance(value, datetime):
+            return self._with_zone(value, value)
+        if self.format in UNIX:
+            return _from_unix(value, UNIX[self.format])
+        if not isinstance(value, str):
+            units = ", ".join(UNIX)
+            raise _refusal(value, f"is not text; set --timestamp-format to its unit: {units}")
+        return self._read_rfc_3339(value) if self.format == RFC_3339 else self._read_pattern(value)
+
+    def _read_rfc_3339(self, text: str) -> datetime | str:
+        try:
+            return to_timestamp(text)  # keeps the text, and so its nanoseconds
+        except EventError:
+            pass
+        try:
+            return self._with_zone(datetime.fromisoformat(text), text)
+        except ValueError as error:
+            if isinstance(error, EventError):
+                raise
+            raise _refusal(text, "is not RFC 3339; set --timestamp-format") from None
+
+    def _read_pattern(self, text: str) -> datetime:
+        try:
+            moment = datetime.strptime(text, self.format)  # noqa: DTZ007 - its zone comes below
+        except ValueError:
+            raise _refusal(text, f"does not match --timestamp-format {self.format!r}") from None
+        return self._with_zone(moment, text)
+
+    def _with_zone(self, moment: datetime, shown: object) -> datetime:
+        if moment.tzinfo is not None:
+            return moment
+        if self.zone is None:
+            raise _refusal(shown, "has no UTC offset; set --timezone, for example UTC")
+        return moment.replace(tzinfo=self.zone)
+
+
+def _check_pattern(pattern: str) -> None:
+    """Check that the pattern reads what it writes: otherwise it would refuse every row.
+
+    Raises:
+        ValueError: It does not.
+    """
+    try:
+        datetime.strptime(_EPOCH.strftime(pattern), pattern)  # noqa: DTZ007 - it is discarded
+    except (ValueError, re.error) as error:  # re.error: a directive is repeated
+        problem = f"{pattern!r} is not a pattern that can read times: {error}"
+        raise ValueError(f"{problem}; an example is {_PATTERN!r}") from None
+
+
+def zone_of(name: str) -> tzinfo:
+    """Return the time zone of a name, such as `Europe/Vienna`.
+
+    Raises:
+        ValueError: There is no zone of that name.
+    """
+    if name.upper() == "UTC":
+        return UTC
+    try:
+        return ZoneInfo(name)
+    except (OSError, ValueError, LookupError):  # OSError: the name is a path
+        raise ValueError(f"{name!r} is not a time zone; an example is Europe/Vienna") from None
+
+
+def _from_unix(value: Any, units_per_second: int) -> datetime:
+    try:
+        count = Decimal(str(value))  # via text: refuses True, and reads 0.1 as exactly a tenth
+        return _EPOCH + timedelta(microseconds=int(count * 1_000_000 / units_per_second))
+    except (ArithmeticError, ValueError):
+        raise _refusal(value, "is not Unix time in the unit of --timestamp-format") from None
+
+
+def _refusal(value: object, problem: str) -> EventError:
+    return EventError(f"timestamp: {short_repr(value)} {problem}", "timestamp")

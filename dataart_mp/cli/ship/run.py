@@ -1,0 +1,189 @@
+"""One run of `ship`, from the first row to the result."""
+
+import dataclasses
+import time
+from collections.abc import Iterator
+
+from dataart_mp import Client, ClientConfig
+from dataart_mp.cli.exit_code import ExitCode
+from dataart_mp.cli.input.column_map import ColumnMap
+from dataart_mp.cli.input.error import InputError
+from dataart_mp.cli.input.row import Position, Row
+from dataart_mp.cli.input.source import Source
+from dataart_mp.cli.message import warn
+from dataart_mp.cli.progress import Snapshot, progress
+from dataart_mp.cli.ship.bad_rows import BadRows
+from dataart_mp.cli.ship.checkpoint import CheckpointError
+from dataart_mp.cli.ship.checkpointer import Checkpointer
+from dataart_mp.cli.ship.failures import Failures
+from dataart_mp.cli.ship.result import Result
+from dataart_mp.cli.ship.resumption import Resumption
+from dataart_mp.cli.ship.shipment import Shipment
+from dataart_mp.cli.stop_signals import StopSignals
+from dataart_mp.errors import DataArtError, EventError
+from dataart_mp.failure import Failure
+
+
+class _BadRowError(Exception):
+    """Ends the reading at a bad row, which has been reported."""
+
+
+class _UndeliveredError(Exception):
+    """Ends the reading: events failed that another run has to send again."""
+
+
+class Run:
+    """Ships the rows of a source.
+
+    Args:
+        source: The rows to ship.
+        columns: The mapping of their columns.
+        config: The configuration of the client.
+        resumption: Where to start, and where to write the checkpoint.
+        bad_rows: Reports the bad rows.
+        skip: Whether to continue after a bad row.
+
+    Raises:
+        CheckpointError: The checkpoint that the user asked for cannot be written.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        columns: ColumnMap,
+        config: ClientConfig,
+        resumption: Resumption,
+        bad_rows: BadRows,
+        *,
+        skip: bool,
+    ) -> None:
+        self._source = source
+        self._resumption = resumption
+        self._bad_rows = bad_rows
+        self._skip = skip
+        self._failures = Failures()
+        self._is_failing = False
+        self._client = Client(dataclasses.replace(config, on_failure=self._on_failure))
+        self._shipment = Shipment(self._client, self._on_bad_row, columns, resumption.start)
+        self._keeps_failed = config.spool_dir is not None
+        self._checkpointer = self._start_checkpointer(config.base_url)
+        self._start = time.monotonic()
+
+    def run(self, timeout: float | None) -> Result:
+        """Ship all rows; after Ctrl-C or SIGTERM, deliver the rows that have been read.
+
+        Args:
+            timeout: Seconds to wait for delivery after the last row; None: no limit.
+        """
+        with StopSignals() as signals:
+            try:
+                with progress("Shipping", self._snapshot):
+                    stop = self._ship_rows()
+                    self._client.close(timeout)
+            except KeyboardInterrupt:
+                self._close_after_stop(timeout)
+                stop = signals.exit_code
+                # With a spool, `accepted` includes the parked events of earlier clients.
+                if not self._keeps_failed:
+                    self._shipment.interrupted(self._client.stats().accepted)
+        return self._finish_checkpoint(self._result(stop))
+
+    def _ship_rows(self) -> ExitCode | None:
+        try:
+            self._shipment.take(self._rows())
+        except _BadRowError:
+            warn("stopped at the bad row; use --on-error skip to continue after bad rows")
+        except InputError as error:
+            warn(str(error))
+        except _UndeliveredError:
+            warn("stopped: the platform does not accept the events")
+            return ExitCode.NOT_DELIVERED
+        except DataArtError as error:
+            warn(str(error))
+            return ExitCode.NOT_DELIVERED
+        else:
+            return None
+        return ExitCode.BAD_INPUT
+
+    def _rows(self) -> Iterator[Row]:
+        for row in self._source.rows(self._resumption.start):
+            if self._is_failing:
+                raise _UndeliveredError
+            yield row
+
+    def _close_after_stop(self, timeout: float | None) -> None:
+        warn("stopping: delivering the events that were read; press Ctrl-C again to quit now")
+        try:
+            self._client.close(timeout)
+        except KeyboardInterrupt:
+            self._client.close(0)
+
+    def _on_bad_row(self, row: Row, error: EventError) -> None:
+        self._bad_rows.add(row, error)
+        if not self._skip:
+            raise _BadRowError
+
+    def _on_failure(self, failure: Failure) -> None:
+        self._failures.add(failure)
+        self._bad_rows.add_failure(failure)
+        if failure.reason != "rejected" and self._checkpointer and not self._keeps_failed:
+            # The next run sends this event and all after it, so sending more only duplicates them.
+            self._is_failing = True
+
+    # The checkpoint
+
+    def _start_checkpointer(self, base_url: str) -> Checkpointer | None:
+        path = self._resumption.path
+        if path is None:
+            return None
+        checkpointer = Checkpointer(
+            path, base_url, self._client, self._positions, keeps_failed=self._keeps_failed
+        )
+        try:
+            checkpointer.start()
+        except OSError as error:
+            problem = f"the checkpoint {path} cannot be written: {error.strerror}"
+            if self._resumption.stays:
+                self._client.close(0)
+                raise CheckpointError(f"{problem}; set another with --checkpoint") from None
+            warn(f"{problem}; this run cannot be resumed if it is interrupted")
+            return None
+        return checkpointer
+
+    def _finish_checkpoint(self, result: Result) -> Result:
+        """Write or remove the checkpoint, and add it to the result."""
+        path = self._resumption.path
+        if self._checkpointer is None or path is None:
+            return result
+        complete = result.stop is None
+        settled = self._checkpointer.finish(
+            settled=not result.stats.pending,
+            complete=complete and self._resumption.others_are_complete,
+        )
+        unfinished = bool(self._shipment.positions()) and not (settled and complete)
+        if not unfinished and not self._resumption.stays:
+            path.unlink(missing_ok=True)
+            return result
+        return dataclasses.replace(result, checkpoint=path, is_unfinished=unfinished)
+
+    def _positions(self) -> dict[str, Position]:
+        return self._resumption.by_path(self._shipment.positions())
+
+    # The result
+
+    def _result(self, stop: ExitCode | None) -> Result:
+        return Result(
+            stats=self._client.stats(),
+            lines=self._shipment.rows,
+            bad_lines=self._shipment.bad_rows,
+            seconds=time.monotonic() - self._start,
+            failures=self._failures,
+            stop=stop,
+            lines_before=sum(position.lines for position in self._resumption.start.values()),
+        )
+
+    def _snapshot(self) -> Snapshot:
+        stats = self._client.stats()
+        rate = stats.delivered / (time.monotonic() - self._start)
+        text = f"{stats.delivered:,} delivered, {rate:,.0f}/s, {stats.retries:,} retries"
+        return Snapshot(done=self._source.bytes, total=self._source.size, text=text)

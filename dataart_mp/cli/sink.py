@@ -1,0 +1,114 @@
+"""`dataart-mp sink`."""
+
+import os
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from dataart_mp.devsink import SinkSettings, run
+from dataart_mp.errors import DataArtError
+
+_DEFAULTS: Final = SinkSettings()
+
+
+@click.command(
+    short_help="Run a local stand-in for the platform.",
+    epilog="""\b
+Examples:
+  dataart-mp sink
+  dataart-mp sink --port 9000 --journal events.jsonl
+  curl http://127.0.0.1:8765/_sink/stats
+""",
+)
+@click.option("--host", default=_DEFAULTS.host, show_default=True, help="Address to listen on.")
+@click.option(
+    "--port",
+    default=_DEFAULTS.port,
+    show_default=True,
+    help="Port to listen on; 0 chooses a free port.",
+)
+@click.option(
+    "--api-key-file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="File that contains the only accepted API key.  [default: any key is accepted]",
+)
+@click.option(
+    "--keep", default=_DEFAULTS.keep, show_default=True, help="Number of newest events to keep."
+)
+@click.option(
+    "--keep-requests",
+    default=_DEFAULTS.keep_requests,
+    show_default=True,
+    help="Number of newest requests to keep.",
+)
+@click.option(
+    "--keep-seconds",
+    default=_DEFAULTS.keep_seconds,
+    show_default=True,
+    help="Seconds for which events and requests are kept.",
+)
+@click.option(
+    "--database",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="SQLite file that stores events and requests.  [default: in memory]",
+)
+@click.option(
+    "--id-field",
+    default=_DEFAULTS.id_field,
+    show_default=True,
+    help="Metadata field that identifies an action when arrivals are counted.",
+)
+@click.option(
+    "--max-body-bytes",
+    default=_DEFAULTS.max_body_bytes,
+    show_default=True,
+    help="Size of the largest accepted request body.",
+)
+@click.option(
+    "--journal",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="File that preserves the counts across restarts.",
+)
+@click.option(
+    "--allow-host",
+    "allow_hosts",
+    metavar="NAME",
+    multiple=True,
+    help="Host name that clients may use, besides localhost and the address.",
+)
+@click.option("--allow-remote", is_flag=True, help="Accept connections from other machines.")
+def sink(api_key_file: Path | None, **given: Any) -> None:
+    """Run a local stand-in for the platform until Ctrl-C.
+
+    Open its address in a browser to see events, duplicates and refused requests as they arrive, and
+    to inject faults. Tests use the API under /_sink, which /_sink/openapi.json describes.
+    """
+    try:
+        settings = SinkSettings(api_key=_key(api_key_file), **given)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+    try:
+        run(settings, on_ready=_show_addresses)
+    except ModuleNotFoundError as error:
+        problem = f"the sink needs {error.name}: pip install 'dataart-mp[sink]'"
+        raise DataArtError(problem) from None
+    except ValueError as error:
+        raise DataArtError(str(error)) from None
+    except OSError as error:
+        place = error.filename or f"{settings.host}:{settings.port}"
+        # Not error.strerror: asyncio and socket add the address to it in different ways.
+        raise DataArtError(f"{place}: {os.strerror(error.errno or 0)}") from None
+
+
+def _key(file: Path | None) -> str | None:
+    return None if file is None else file.read_text(encoding="utf-8").strip()
+
+
+def _show_addresses(url: str) -> None:
+    click.echo(f"Listening on {url}")
+    click.echo(f"  base_url of a client    {url}")
+    click.echo(f"  live page               {url}/")
+    click.echo(f"  counts for tests        {url}/_sink/stats")
+    click.echo(f"  API description         {url}/_sink/openapi.json")
+    click.echo("Press Ctrl-C to stop.")

@@ -1,0 +1,28 @@
+"""`dataart-mp version`."""
+
+import json
+import platform
+
+import click
+
+from dataart_mp import __version__
+
+
+@click.command(
+    epilog="""\b
+Example:
+  dataart-mp version --json
+"""
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def version(as_json: bool) -> None:
+    """Print the versions of dataart-mp, Python and the operating system."""
+    versions = {
+        "dataart-mp": __version__,
+        "python": f"{platform.python_implementation()} {platform.python_version()}",
+        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
+    }
+    if as_json:
+        click.echo(json.dumps(versions))
+    else:
+        click.echo("dataart-mp {dataart-mp} ({python}, {system})".format(**versions))

@@ -1,0 +1,68 @@
+"""Events that a client refuses are explained in terms of rows and options."""
+
+import datetime
+from typing import Any
+
+import pytest
+
+from dataart_mp import ClientConfig
+from dataart_mp.cli.dry_run_client import DryRunClient
+from dataart_mp.cli.input.event import Action, Identity
+from dataart_mp.errors import EventError
+
+NESTED: dict[str, Any] = {}
+for _ in range(300):
+    NESTED = {"n": NESTED}
+
+CLIENT = DryRunClient(ClientConfig("k", max_request_bytes=4096))
+
+
+@pytest.mark.parametrize(
+    ("event", "problem"),
+    [
+        (Identity(""), "user_key: must not be empty"),
+        (Action("k", 1.5), "user_key: must be text, not 1.5"),  # type: ignore[arg-type]
+        (Action("\udcff", "u"), "key: '\\udcff' is not valid text in its encoding; set --encoding"),
+        (Action("k", "u", "no"), "is_anonymous_user: must be true or false, not 'no'"),  # type: ignore[arg-type]
+        (
+            Action("k", "u", False, "2021-05-04T10:11:12"),
+            "timestamp: '2021-05-04T10:11:12' has no UTC offset; set --timezone, for example UTC",
+        ),
+        (
+            Action("k", "u", False, "2021-05-04 10:11:12Z"),
+            "timestamp: '2021-05-04 10:11:12Z' is not RFC 3339 with a UTC offset; "
+            "set --timestamp-format",
+        ),
+        (
+            Action("k", "u", False, "yesterday"),
+            "timestamp: 'yesterday' is not RFC 3339; set --timestamp-format",
+        ),
+        (Identity("u", [1]), "metadata: must be an object, not [1]"),  # type: ignore[arg-type]
+        (Identity("u", NESTED), "metadata: is nested too deeply; flatten it"),
+        (
+            Identity("u", {"a": 1, "b\udcff": 2}),
+            "metadata: the name 'b\\udcff' is not valid text in its encoding; set --encoding",
+        ),
+        (
+            Identity("u", {"a": 1, "b": "\udcff"}),
+            "metadata.b: '\\udcff' is not valid text in its encoding; set --encoding",
+        ),
+        (
+            Identity("u", {"a": 1, "b": datetime.timedelta(1)}),
+            "metadata.b: datetime.timedelta(days=1) cannot be written as JSON; "
+            "convert the column, or leave it out with --metadata",
+        ),
+        (
+            Identity("u", {"a": "x" * 5000}),
+            "the event takes 5,037 bytes, more than a request holds; shorten its metadata, or set "
+            "DATAART_MAX_REQUEST_BYTES",
+        ),
+    ],
+)
+def test_a_refused_event_is_explained_by_field_value_and_fix(
+    event: Action | Identity, problem: str
+) -> None:
+    with pytest.raises(EventError) as caught:
+        event.emit_to(CLIENT)
+
+    assert str(caught.value) == problem

@@ -1,0 +1,208 @@
+"""While an endpoint is down, few requests are sent and no record is lost."""
+
+from pathlib import Path
+
+import pytest
+
+from dataart_mp.devsink.process import SinkProcess
+from dataart_mp.queue import Frame
+from dataart_mp.queue.arena import READY
+from dataart_mp.supervision.reports import Recovered, Retrying
+from dataart_mp.worker.circuit import FAILURES_TO_OPEN, LONGEST_PAUSE
+from tests.worker.workbench import (
+    RATIO,
+    InterruptedSender,
+    MakeWorkbench,
+    accounts,
+    open_circuit,
+    pass_pause,
+)
+
+
+def test_during_an_outage_no_frame_is_sent_or_charged_before_the_pause_is_over(
+    platform: SinkProcess, workbench: MakeWorkbench
+) -> None:
+    work = workbench(frames=9)
+    open_circuit(work, platform)
+    before = work.queue.stats()
+    work.put("tick")
+    frame = work.claim()
+    delay = work.shipper.ship(frame)
+    assert delay is not None
+    assert 0 < delay <= LONGEST_PAUSE
+    assert work.queue.stats().requests == before.requests
+    assert Frame(work.queue.arena, frame.number).attempts == 0
+
+
+def test_the_failure_of_a_probe_counts_for_every_frame_that_was_due(
+    platform: SinkProcess, workbench: MakeWorkbench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work = workbench(frames=9, retries=1)
+    open_circuit(work, platform)
+    work.wake()
+    pass_pause(work)
+    waiting = [work.claim() for _ in range(FAILURES_TO_OPEN)]
+    probe, *others = waiting
+    held = InterruptedSender(
+        work.shipper._sender, lambda: [work.shipper.ship(frame) for frame in others]
+    )
+    monkeypatch.setattr(work.shipper, "_sender", held)
+    assert work.shipper.ship(probe) is None
+    assert held.results == [None] * len(others), "they hold up no sender"
+    while work.queue.arena.find(READY) >= 0:
+        work.ship()  # only to settle them
+    stats = work.settled()
+    assert stats.requests == FAILURES_TO_OPEN + 1, "one request for all of them"
+    assert stats.failed == 1 + len(others)
+
+
+def test_the_success_of_a_probe_releases_every_frame_at_once(
+    platform: SinkProcess, workbench: MakeWorkbench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work = workbench(frames=9)
+    open_circuit(work, platform)
+    platform.clear_faults()
+    work.put("tock")
+    work.put("tock")
+    probe, other = work.claim(), work.claim()
+    pass_pause(work)
+    held = InterruptedSender(work.shipper._sender, lambda: [work.shipper.ship(other)])
+    monkeypatch.setattr(work.shipper, "_sender", held)
+    assert work.shipper.ship(probe) is None
+    assert work.shipper.all_circuits_closed
+    assert len(work.queue.arena.all_in(READY)) == FAILURES_TO_OPEN + 1, "those in backoff too"
+    while work.queue.arena.find(READY) >= 0:
+        assert work.ship() is None
+    assert accounts(work.settled()) == (FAILURES_TO_OPEN + 2, FAILURES_TO_OPEN + 2, 0, 0)
+    assert [type(report) for report in work.reports()] == [Retrying, Recovered]
+
+
+def test_an_outage_of_one_endpoint_does_not_hold_up_the_other(
+    platform: SinkProcess, workbench: MakeWorkbench
+) -> None:
+    work = workbench(frames=9)
+    open_circuit(work, platform)
+    platform.set_faults({"kind": "status", "status": 503, "path": "actions"})
+    work.put_identity()
+    assert work.ship() is None
+    assert len(platform.identities()) == 1
+
+
+def test_an_early_retry_does_not_count_as_an_attempt(
+    platform: SinkProcess, workbench: MakeWorkbench
+) -> None:
+    platform.set_faults({"kind": "status", "status": 503, "times": 3})
+    work = workbench(retries=1)
+    work.put("tick")
+    assert work.ship() == RATIO
+    for _ in range(2):
+        work.queue.worker.retry_now()
+        assert 0 < work.ship_late() < RATIO, "it waits as long as before"
+    work.wake()
+    assert work.ship() is None
+    assert accounts(work.settled()) == (1, 1, 0, 0)
+
+
+def test_an_early_retry_waits_as_long_as_the_platform_asks_for(
+    platform: SinkProcess, workbench: MakeWorkbench
+) -> None:
+    platform.set_faults(
+        {"kind": "status", "status": 503, "times": 1},
+        {"kind": "status", "status": 429, "retry_after": 40, "times": 1},
+    )
+    work = workbench()
+    work.put("tick")
+    assert work.ship() == RATIO
+    work.queue.worker.retry_now()
+    assert work.ship() == 40.0
+    work.wake()
+    assert work.ship() is None
+
+
+def test_a_reused_frame_does_not_inherit_the_delay_of_its_last_batch(
+    platform: SinkProcess, workbench: MakeWorkbench
+) -> None:
+    work = workbench(frames=FAILURES_TO_OPEN + 1)
+    open_circuit(work, platform)
+    work.queue.arena.account(FAILURES_TO_OPEN).due = 1 << 62
+    work.put("tick")
+    assert 0 < work.ship_late() <= LONGEST_PAUSE
+
+
+# With a spool
+
+
+def test_the_failure_of_a_probe_parks_every_frame_that_was_due_and_those_joined_to_it(
+    platform: SinkProcess, workbench: MakeWorkbench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    work = workbench(frames=16, retries=1, spool=tmp_path, join=2)
+    open_circuit(work, platform)
+    work.wake()
+    pass_pause(work)
+    probe, *others = [work.claim() for _ in range(FAILURES_TO_OPEN)]
+    held = InterruptedSender(
+        work.shipper._sender, lambda: [work.shipper.ship(frame) for frame in others]
+    )
+    monkeypatch.setattr(work.shipper, "_sender", held)
+    keys = {frame.key for frame in (probe, *others)}
+    assert work.shipper.ship(probe) is None
+    assert {batch.key for batch in work.parked()} == keys
+    work.put("a")
+    work.put("b")
+    leader = work.claim()
+    assert work.shipper.ship(leader) is not None, "it waits for the next probe"
+    for _ in range(2):  # this attempt and one more
+        pass_pause(work)
+        work.wake()
+        work.ship()
+    assert [batch.count for batch in work.parked()] == [*[1] * FAILURES_TO_OPEN, 2]
+    stats = work.settled()
+    assert accounts(stats) == (FAILURES_TO_OPEN + 2, 0, 0, 0)
+    assert stats.parked == FAILURES_TO_OPEN + 2
+
+
+def test_a_batch_without_room_in_the_spool_is_abandoned_and_the_rest_of_its_frame_is_sent(
+    platform: SinkProcess, workbench: MakeWorkbench, tmp_path: Path
+) -> None:
+    platform.set_faults(
+        {"kind": "status", "status": 413, "times": 1},
+        {"kind": "status", "status": 503, "times": 1},
+    )
+    work = workbench(retries=0, spool=tmp_path, room=1)
+    work.put(*"abcd")
+    assert work.ship() is None
+    stats = work.settled()
+    assert (accounts(stats), stats.parked) == ((4, 2, 0, 2), 0)
+    (failure,) = work.failures()
+    assert (failure.reason, failure.count) == ("spool full", 2)
+
+
+def test_an_outage_parks_frames_before_their_last_attempt_if_the_buffer_is_half_full(
+    platform: SinkProcess, workbench: MakeWorkbench, tmp_path: Path
+) -> None:
+    platform.set_faults({"kind": "status", "status": 503})
+    work = workbench(frames=8, spool=tmp_path)
+    for _ in range(FAILURES_TO_OPEN - 1):
+        work.put("tick")
+        assert work.ship() == RATIO
+    work.put("tick")
+    assert work.ship() is None, "the circuit opens, and more than half of the frames are in use"
+    assert work.queue.stats().parked == 1
+    work.put("a", "b")
+    assert work.ship() is None, "it was parked without an attempt"
+    assert work.queue.stats().parked == 3
+
+
+def test_without_an_outage_a_full_buffer_parks_nothing(
+    platform: SinkProcess, workbench: MakeWorkbench, tmp_path: Path
+) -> None:
+    platform.set_faults({"kind": "status", "status": 503, "times": 1})
+    work = workbench(frames=2, spool=tmp_path)
+    work.put("a")
+    work.put("b")
+    assert work.ship() == RATIO
+    assert work.queue.stats().parked == 0
+    work.wake()
+    work.ship()
+    work.ship()
+    assert accounts(work.settled()) == (2, 2, 0, 0)
