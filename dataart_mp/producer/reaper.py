@@ -9,7 +9,7 @@ import time
 from typing import Final
 
 from dataart_mp.producer import threads, uwsgi
-from dataart_mp.supervision import launches, process_table
+from dataart_mp.supervision import adopted, launches
 
 _FIRST_PAUSE_SECONDS: Final = 0.01
 _LONGEST_PAUSE_SECONDS: Final = 1.0
@@ -41,4 +41,4 @@ def _run() -> None:
 def _reap() -> bool:
     """Reap what has ended; return whether something is left."""
     is_launch_left = launches.reap_abandoned()
-    return process_table.reap_adopted() or is_launch_left
+    return adopted.reap() or is_launch_left

@@ -30,7 +30,7 @@ from typing import Final
 
 from dataart_mp.config import ClientConfig
 from dataart_mp.queue.anonymous_file import anonymous_file
-from dataart_mp.supervision import import_path, interpreter, process_table
+from dataart_mp.supervision import adopted, import_path, interpreter
 from dataart_mp.supervision.brief import Brief
 from dataart_mp.supervision.wiring import Inheritance
 
@@ -39,7 +39,7 @@ _BOOTSTRAP: Final = f"""\
 import os, sys
 try:
     with open("/proc/self/comm", "w") as name:
-        name.write("{process_table.WORKER_NAME}")
+        name.write("{adopted.WORKER_NAME}")
 except OSError:
     pass
 brief = sys.stdin.buffer.read()
@@ -124,7 +124,7 @@ class Launch:
             return False
         if _reap(-self.pid):  # any child in the worker's process group
             return True
-        process_table.expect_adoptions()
+        adopted.expect()
         return False
 
     @property

@@ -9,7 +9,8 @@ from dataart_mp.config import ClientConfig
 from dataart_mp.errors import ConfigError
 from dataart_mp.queue.locks import PLACES, STARTER
 from dataart_mp.queue.record_queue import RecordQueue
-from dataart_mp.supervision import process_table
+from dataart_mp.queue.role import may_act
+from dataart_mp.supervision import adopted
 from dataart_mp.supervision.launch import Launch
 from dataart_mp.supervision.launches import Launches
 from dataart_mp.supervision.restart import RestartPolicy
@@ -88,7 +89,7 @@ class Supervisor:
         """Start the workers that are missing, unless it is too early or another process does."""
         self._kill_late_starts(now)
         self._launches.reap()
-        process_table.reap_adopted()
+        adopted.reap()
         if now < self._not_before or not self._needs_workers():
             return
         places = self._next_places(now)
@@ -184,16 +185,13 @@ class Supervisor:
         That one may be stopped (SIGSTOP, a debugger, a frozen container). Starting without the lock
         is safe, because the lock of a place decides between two workers.
         """
-        if self._locks.holds(STARTER) or self._locks.acquire(STARTER):
+        if self._locks.holds(STARTER) or may_act(self._locks, STARTER):
             self._rival = None
             return True
         owner = self._locks.owner(STARTER)
         if self._rival is None or self._rival[0] != owner:
             self._rival = (owner, now)
-        _, since = self._rival
-        return now - since > READY_SECONDS or (
-            owner is not None and process_table.is_stopped(owner)
-        )
+        return now - self._rival[1] > READY_SECONDS
 
     def _start(self, places: list[int], now: float) -> None:
         try:

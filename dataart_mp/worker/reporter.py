@@ -15,6 +15,7 @@ from typing import Final
 
 from dataart_mp.queue.arena import Arena
 from dataart_mp.queue.locks import REPORTER
+from dataart_mp.queue.role import role
 from dataart_mp.supervision.reports import (
     Crashed,
     Failed,
@@ -113,17 +114,15 @@ class Reporter:
             return False
         line = b"\n" + encode(report, lost) + b"\n"
         deadline = time.monotonic() + _TIMEOUT_SECONDS
-        while not self._locks.acquire(REPORTER):
-            if time.monotonic() > deadline:
-                return False
+        while time.monotonic() < deadline:
+            with role(self._locks, REPORTER) as may_write:
+                if may_write:
+                    written = self._write(line, deadline)
+                    if not written:
+                        self._paused_until = time.monotonic() + _PAUSE_SECONDS
+                    return written
             time.sleep(_POLL_SECONDS)
-        try:
-            written = self._write(line, deadline)
-        finally:
-            self._locks.release(REPORTER)
-        if not written:
-            self._paused_until = time.monotonic() + _PAUSE_SECONDS
-        return written
+        return False
 
     def _write(self, line: bytes, deadline: float) -> bool:
         poll = select.poll()
