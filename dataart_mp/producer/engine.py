@@ -180,7 +180,12 @@ class Engine:
         if self._housekeeping is None:
             self._housekeeping = Housekeeping(self.queue, self._supervisor, self._takeover)
             self._register(self._housekeeping.thread)
-        self._housekeeping.start()  # again, if an exception has interrupted it
+        try:
+            self._housekeeping.start()  # perhaps again, after an exception had interrupted it
+        except RuntimeError:
+            self._stop_housekeeping()  # it may take long until it can be started
+            self._housekeeping = None
+            raise
 
     def ensure_reports_read(self) -> None:
         """Read the reports of workers also in a process that does not emit.
@@ -217,13 +222,25 @@ class Engine:
             finally:
                 if self._report_reader is None:
                     self._reader_permit.append(None)
-        self._report_reader.start()
+        try:
+            self._report_reader.start()
+        except RuntimeError:
+            self._stop_report_reader()
+            self._report_reader = None
+            self._reader_permit.append(None)
+            raise
 
     def _register(self, thread: Thread) -> None:
         """Count a thread, which is about to start, as a user until its end."""
         user = self._thread_users[thread] = User(is_call=False)
         self._users.enter(user)
         thread.after_end(lambda: self._users.leave(user))
+
+    def _unregister(self, thread: Thread) -> None:
+        """Count a thread no more; it has ended, or has never started."""
+        user = self._thread_users.pop(thread, None)
+        if user is not None:
+            self._users.leave(user)
 
     def _delegate_starts(self) -> None:
         """Let the workers start further workers, where this process may have no thread for it."""
@@ -240,6 +257,7 @@ class Engine:
             self._report_reader.forget()
             self._report_reader = None
         self._users.forget()
+        self._thread_users.clear()
         self._reader_permit = [None]
         self._wiring.close_reports()
         self._supervisor.forked()
@@ -300,12 +318,12 @@ class Engine:
     def _stop_housekeeping(self) -> None:
         housekeeping = self._housekeeping
         if housekeeping is not None and housekeeping.stop(_STOP_SECONDS):
-            self._users.leave(self._thread_users[housekeeping.thread])  # perhaps it never started
+            self._unregister(housekeeping.thread)
 
     def _stop_report_reader(self) -> None:
         reader = self._report_reader
         if reader is not None and reader.stop(_STOP_SECONDS):
-            self._users.leave(self._thread_users[reader.thread])
+            self._unregister(reader.thread)
 
     def _remove_file(self) -> None:
         if self.queue.arena.closed and self.queue.arena.all_free():

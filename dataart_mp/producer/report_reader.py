@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from typing import Final, NamedTuple, assert_never
 
+from dataart_mp.config.limits import MORE_THREADS
 from dataart_mp.failure import Failure
 from dataart_mp.producer import threads
 from dataart_mp.producer.log_throttle import LogThrottle, Occurrences
@@ -18,6 +19,7 @@ from dataart_mp.queue.wakeup import WakeupPipe
 from dataart_mp.supervision.reports import (
     Crashed,
     Failed,
+    FewThreads,
     NotKept,
     Parked,
     Recovered,
@@ -150,6 +152,9 @@ class ReportReader:
                     "dead letters of the %d oldest batches removed: spool_max_bytes is reached",
                     batches,
                 )
+            case FewThreads(number, wanted, reason):
+                problem = f"{number} of {wanted} sender threads: {reason}; {MORE_THREADS}"
+                _log.error("a worker continues with %s", problem)
             case Crashed(traceback):
                 _log.error("a worker crashed: %s", traceback)
             case _:

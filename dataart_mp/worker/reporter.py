@@ -19,6 +19,7 @@ from dataart_mp.queue.role import role
 from dataart_mp.supervision.reports import (
     Crashed,
     Failed,
+    FewThreads,
     NotKept,
     Parked,
     Recovered,
@@ -97,6 +98,10 @@ class Reporter:
         """Report the end of an outage. The next outage is then reported at once."""
         self._next_retrying = 0.0
         self._report(Recovered())
+
+    def few_threads(self, threads: int, wanted: int, error: RuntimeError) -> None:
+        """Report that this worker cannot start all its sender threads."""
+        self._report(FewThreads(threads, wanted, str(error)))
 
     def crashed(self, traceback: str) -> None:
         """Report that this worker ends because of an unexpected exception."""
