@@ -3,6 +3,7 @@
 import logging
 import math
 import time
+from dataclasses import replace
 from typing import Final
 
 from dataart_mp.config import ClientConfig
@@ -48,7 +49,8 @@ class Supervisor:
         self._arena = queue.arena
         self._locks = queue.arena.locks
         self._inheritance = Inheritance.of(queue, wiring)
-        self._config = config
+        # Chosen once: the number of CPUs may change, and a worker may see other ones.
+        self._config = replace(config, flush_num_processes=config.num_processes)
         self._places = range(config.num_processes)
         self._launches = Launches()
         self._restarts = RestartPolicy()
