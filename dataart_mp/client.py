@@ -53,7 +53,7 @@ class Client:
     Raises:
         ConfigError: There is no Python interpreter to run workers; or the directory of the spool,
             or the proxy that the environment names, cannot be used; or a limit of the system is
-            reached. The client leaves nothing behind then.
+            reached; or eventlet has patched this process. The client leaves nothing behind then.
 
     Warns:
         UserWarning: The API key is sent unencrypted, over http to another machine.

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from dataart_mp.config import ClientConfig, limits
 from dataart_mp.errors import ClosedError, ConfigError
-from dataart_mp.producer import reaper, uwsgi
+from dataart_mp.producer import eventlet, reaper, uwsgi
 from dataart_mp.producer.housekeeping import Housekeeping
 from dataart_mp.producer.report_reader import ReportReader
 from dataart_mp.producer.threads import Thread
@@ -80,9 +80,12 @@ class Engine:
             capacity: Size of a frame, in bytes of records.
 
         Raises:
-            ConfigError: There is no Python interpreter to run workers, the directory of the spool
-                cannot be used, or a limit of the system is reached. Nothing is left behind then.
+            ConfigError: There is no Python interpreter to run workers, eventlet has patched the
+                process, the directory of the spool cannot be used, or a limit of the system is
+                reached. Nothing is left behind then.
         """
+        if eventlet.is_patched():
+            raise ConfigError(eventlet.REFUSAL)
         interpreter.find()  # fails here rather than at the first event, after it was accepted
         with _refusal(config), contextlib.ExitStack() as undo:
             spool = spool_of(config)
@@ -148,6 +151,8 @@ class Engine:
         try:
             self._users.enter(me)  # before the check: `stop` finds this user, or this call stops
             self._check_open()
+            if eventlet.is_patched():  # since the client was created
+                raise AbandonedError(eventlet.REFUSAL)
             self._start_workers()
         except RuntimeError as error:
             raise AbandonedError(f"{error}; {limits.MORE_THREADS}") from error

@@ -11,6 +11,7 @@ import time
 from typing import Final
 
 from dataart_mp.producer import threads
+from dataart_mp.queue.polling import make_poll
 from dataart_mp.queue.record_queue import RecordQueue
 from dataart_mp.queue.wakeup import WakeupPipe
 from dataart_mp.spool.ownership import Ownership
@@ -102,7 +103,7 @@ class Housekeeping:
     def _wait(self, seconds: float, supervisors: list[Supervisor]) -> None:
         """Wait until a worker becomes ready or dies, a notification arrives, or time is up."""
         by_sentinel = {fd: each for each in supervisors for fd in each.sentinels}
-        poll = select.poll()
+        poll = make_poll()
         for fd in (self._wakeup.read_fd, *by_sentinel):
             poll.register(fd, select.POLLIN)
         for fd, _ in poll.poll(math.ceil(seconds * 1000)):

@@ -15,6 +15,7 @@ from dataart_mp.config.limits import MORE_THREADS
 from dataart_mp.failure import Failure
 from dataart_mp.producer import threads
 from dataart_mp.producer.log_throttle import LogThrottle, Occurrences
+from dataart_mp.queue.polling import make_poll
 from dataart_mp.queue.wakeup import WakeupPipe
 from dataart_mp.supervision.reports import (
     Crashed,
@@ -95,7 +96,7 @@ class ReportReader:
         self._wakeup.close()
 
     def _run(self) -> None:
-        poll = select.poll()
+        poll = make_poll()
         poll.register(self._report_read_fd, select.POLLIN)
         poll.register(self._wakeup.read_fd, select.POLLIN)
         while True:

@@ -30,6 +30,7 @@ from typing import Final
 
 from dataart_mp.config import ClientConfig
 from dataart_mp.queue.anonymous_file import anonymous_file
+from dataart_mp.queue.polling import make_poll
 from dataart_mp.supervision import adopted, import_path, interpreter
 from dataart_mp.supervision.brief import Brief
 from dataart_mp.supervision.wiring import Inheritance
@@ -150,7 +151,7 @@ class Launch:
 
     def wait(self, seconds: float) -> None:
         """Wait until the worker has ended, but not longer than `seconds`."""
-        poll = select.poll()
+        poll = make_poll()
         poll.register(self.status, select.POLLIN)
         deadline = time.monotonic() + seconds
         while self.read() and poll.poll(max(0.0, deadline - time.monotonic()) * 1000):
