@@ -101,7 +101,8 @@ class Worker:
             poll.register(self._life_end, select.POLLIN)
         for status in self._supervisor.sentinels:
             poll.register(status, select.POLLIN)
-        work = -1 if self._threads else self._queue.work.read_fd
+        is_alone = bool(self._senders) and not self._threads
+        work = self._queue.work.read_fd if is_alone else -1
         if work >= 0:
             poll.register(work, select.POLLIN)
         for fd, _ in poll.poll(math.ceil(seconds * 1000)):
