@@ -1,7 +1,9 @@
-"""An application that imports the client and nothing else, to be looked at from outside.
+"""An application that imports only the client, so that its memory can be measured from outside.
 
-{"config": …, "event": […]}  ─►   ready to emit
-<a number>                   ─►   emits so many, flushes  ─►  {"delivered": …, "workers": […]}
+It reads lines from its standard input:
+
+{"config": …, "event": […]}  ─►   creates the client
+<number of events>           ─►   emits and flushes  ─►  {"delivered": …, "workers": […]}
 end of file                  ─►   closes the client, and ends
 """
 
@@ -13,7 +15,7 @@ from dataart_mp import Client, ClientConfig
 
 
 def main() -> None:
-    """Do what standard input says."""
+    """Carry out the commands from standard input."""
     brief = json.loads(sys.stdin.readline())
     key, user_key, is_anonymous_user, timestamp, metadata = brief["event"]
     moment = datetime.fromisoformat(timestamp)
@@ -22,8 +24,8 @@ def main() -> None:
             for _ in range(int(line)):
                 client.emit_action(key, user_key, is_anonymous_user, moment, metadata)
             client.flush()
-            answer = {"delivered": client.stats().delivered, "workers": client._engine.workers()}
-            print(json.dumps(answer), flush=True)
+            result = {"delivered": client.stats().delivered, "workers": client._engine.workers()}
+            print(json.dumps(result), flush=True)
 
 
 if __name__ == "__main__":

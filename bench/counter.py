@@ -1,4 +1,4 @@
-"""A sink that only counts, for clients of whatever protocol: how often a text arrives in bodies."""
+"""A sink that counts how often a text arrives in request bodies, for clients of any protocol."""
 
 import gzip
 import threading
@@ -7,22 +7,22 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Final
 
-ANSWER: Final = '{"status":1,"code":200}'
-"""JSON that satisfies all of the peers; Mixpanel wants it so."""
+RESPONSE: Final = '{"status":1,"code":200}'
+"""JSON that satisfies all peers; Mixpanel requires it."""
 
-_LOOK_SECONDS: Final = 0.02  # for the end
+_LOOK_SECONDS: Final = 0.02  # how often the server checks whether it is to stop
 
 
 class Counter:
-    """What has arrived.
+    """Counts what has arrived.
 
     Args:
-        text: What to look for: something that is in each event once.
+        text: A text that each event contains once.
 
     Attributes:
-        count: How often it arrived.
-        requests: In how many requests.
-        url: Where to.
+        count: How often the text has arrived.
+        requests: How many requests have arrived.
+        url: The address of the sink.
     """
 
     def __init__(self, text: str) -> None:
@@ -33,7 +33,7 @@ class Counter:
         self.url = ""
 
     def take(self, body: bytes) -> None:
-        """Count in a body."""
+        """Count what a body contains."""
         with self._lock:
             self.requests += 1
             self.count += body.count(self._text)
@@ -41,12 +41,12 @@ class Counter:
 
 @contextmanager
 def counting(text: str) -> Iterator[Counter]:
-    """Serve, and count, during a block."""
+    """Serve requests, and count them, during a `with` block."""
     counter = Counter(text)
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
-        wbufsize = -1  # head and body in one piece: the second would wait for the first's ACK
+        wbufsize = -1  # one write for head and body: a second one would wait for an ACK
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
@@ -54,12 +54,12 @@ def counting(text: str) -> Iterator[Counter]:
             counter.take(gzip.decompress(body) if zipped else body)
             self.send_response(200)
             self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(ANSWER)))
+            self.send_header("Content-Length", str(len(RESPONSE)))
             self.end_headers()
-            self.wfile.write(ANSWER.encode())
+            self.wfile.write(RESPONSE.encode())
 
         def log_message(self, *_: object) -> None:
-            """Say nothing."""
+            """Log nothing."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         server.daemon_threads = True

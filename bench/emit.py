@@ -1,8 +1,8 @@
-"""A call of `emit_action`: from one thread and from four, and into a full buffer.
+"""The cost of a call of `emit_action`: from one thread, from four, and with a full buffer.
 
-The buffer is so large that it can't be full, but where it is to be. Workers deliver meanwhile, as
-they do in an application; what is compared is the CPU time of the emitting threads ("work"), and
-beside it stands the wall time.
+Except in the case of a full buffer, the buffer is large enough for all events. Workers deliver
+meanwhile, as they do in an application. The CPU time of the emitting threads ("work") is compared,
+and the wall time is shown beside it.
 """
 
 import resource
@@ -40,13 +40,13 @@ FULL: Final = 'emit_action, full, overflow="drop"'
 TIMED: Final = "emit_action, each call timed"
 _ROOMY: Final[dict[str, Any]] = {"flush_actions_batch_size": 500, "flush_buffer_size": 2000}
 _EVENTS: Final = 200_000  # 400 frames of 2,000
-# macOS has it for the process only.
+# On macOS only the usage of the process is available.
 _THREAD: Final = getattr(resource, "RUSAGE_THREAD", resource.RUSAGE_SELF)
 _FULL_FRAMES: Final = 20
 
 
 def cases(sink: SpeedSink, scale: Scale) -> dict[str, Callable[[], Sample]]:
-    """The calls, and the floor below them."""
+    """Return the calls, and their lower bound."""
     events, config = scale(_EVENTS), wire(sink.url, **_ROOMY)
     warm_up = scale(20_000)
 
@@ -66,10 +66,10 @@ def cases(sink: SpeedSink, scale: Scale) -> dict[str, Callable[[], Sample]]:
 
 
 def timed(config: dict[str, Any], events: int, warm_up: int) -> Sample:
-    """The time of each call, and, in turn with it, that of `orjson.dumps` as a control.
+    """Measure each call and, in turn with it, `orjson.dumps` as a control.
 
-    What the machine does to this process it does to both. `longest` is the longest call that the
-    kernel did not interrupt to give the CPU to somebody else; `longest_of_all` leaves none out.
+    The load of the machine affects both alike. `longest` is the longest call during which the
+    kernel did not give the CPU to another thread; `longest_of_all` includes all calls.
     """
     now, dumps, event = time.perf_counter_ns, orjson.dumps, load.EVENT._asdict()
     key, user_key, is_anonymous_user, timestamp, metadata = load.EVENT
@@ -102,12 +102,12 @@ def timed(config: dict[str, Any], events: int, warm_up: int) -> Sample:
 
 
 def _interruptions() -> int:
-    """How often the kernel has taken the CPU from this thread, though it wanted to go on."""
+    """Return how often the kernel has preempted this thread."""
     return resource.getrusage(_THREAD).ru_nivcsw
 
 
 def into_full_buffer(events: int) -> Sample:
-    """Calls that drop, because the platform takes requests and doesn't answer."""
+    """Measure calls that drop their event, because the sink does not respond to requests."""
     with SinkProcess() as sink:
         sink.set_faults({"kind": "hang"})
         config = ClientConfig(
@@ -126,7 +126,7 @@ def into_full_buffer(events: int) -> Sample:
             dropped = client.stats().total_dropped - before
             sink.clear_faults()
     if dropped != events:
-        raise RuntimeError(f"of {events} calls into a full buffer {dropped} were dropped")
+        raise RuntimeError(f"only {dropped} of {events} events were dropped by a full buffer")
     return {"events": events, "ns_per_call": wall / events, "work_ns_per_call": cpu / events}
 
 
@@ -151,7 +151,7 @@ _SEED_THREADS: Final = (1, 2, 4, 8)
 
 
 def seed_cases(sink: SpeedSink) -> dict[str, Callable[[], Sample]]:
-    """4,000 actions in parallel threads, as the Go client's BenchmarkClient has goroutines."""
+    """Return cases with 4,000 actions in parallel threads, as the Go client's benchmark has."""
     config = wire(sink.url, **SEED)
 
     def case(threads: int) -> Callable[[], Sample]:
@@ -171,7 +171,7 @@ def seed_cases(sink: SpeedSink) -> dict[str, Callable[[], Sample]]:
 
 
 def allocated(config: dict[str, Any], events: int, threads: int, warm_up: int) -> float:
-    """Bytes a call by which Python's memory grew at its highest, as tracemalloc sees it."""
+    """Return the peak growth of Python's memory in bytes per call, measured by tracemalloc."""
     tracemalloc.start()
     load.run(config, 1, 1, 0)
     tracemalloc.reset_peak()

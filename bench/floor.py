@@ -1,6 +1,6 @@
-"""Floors: what the parts cost at least, each done bare, in a loop, and nothing else.
+"""Lower bounds: the cost of each part alone, in a loop that does nothing else.
 
-Every function runs in a fresh process and returns a sample.
+Each measuring function runs in a fresh process and returns a sample.
 """
 
 import http.client
@@ -33,12 +33,12 @@ _HEADERS: Final = {
     "User-Agent": "dataart_mp-bench",
     "Idempotency-Key": "0123456789abcdef-0-1",
 }
-_WARM_UP: Final = 0.1  # of a loop's length
+_WARM_UP: Final = 0.1  # fraction of the iterations
 _FRAME: Final = 128 * 1024
 _FRAMES: Final = 16
 _START_SECONDS: Final = 1.0
 _CHUNK: Final = 1000
-_ANSWER_BYTES: Final = 65536
+_RESPONSE_BYTES: Final = 65536
 _STATUS: Final = slice(9, 12)
 
 CALLS: Final = (Column("ns a call", "ns_per_call"), Column("CPU ns", "work_ns_per_call"))
@@ -53,18 +53,18 @@ COPY: Final = "copy into shared memory"
 
 
 def event() -> bytes:
-    """The event, encoded."""
+    """Return the encoded event."""
     return orjson.dumps(EVENT._asdict())
 
 
 def body(batch: int) -> bytes:
-    """A request's body with so many events."""
+    """Return the body of a request with so many events."""
     actions = b",".join(repeat(event(), batch))
     return b'{"timestamp":"2021-05-04T10:11:13.000000+00:00","actions":[%b]}' % actions
 
 
 def encode(events: int) -> Sample:
-    """`orjson.dumps` of the event, and nothing else."""
+    """Measure `orjson.dumps` of the event."""
     plain, dumps = EVENT._asdict(), orjson.dumps
 
     def loop(count: int) -> None:
@@ -75,7 +75,7 @@ def encode(events: int) -> Sample:
 
 
 def copy(events: int) -> Sample:
-    """A record into shared memory, frame after frame, as `ProducerEnd.append` copies it."""
+    """Measure copying a record into shared memory, as `ProducerEnd.append` does."""
     line = event() + b"\n"
     memory = memoryview(mmap.mmap(-1, _FRAMES * _FRAME))
     size, end = len(line), _FRAMES * _FRAME - len(line)
@@ -92,9 +92,16 @@ def copy(events: int) -> Sample:
 
 
 def post(layer: str, url: str, batch: int, requests: int) -> Sample:
-    """Ready bodies over one kept-alive connection, through one layer of HTTP."""
-    with ExitStack() as opened:
-        send = _opened(opened, layer, url, batch)
+    """Measure sending prepared bodies over one persistent connection, by one layer of HTTP.
+
+    Args:
+        layer: The name of the layer, a key of `_LAYERS`.
+        url: The address of the sink.
+        batch: Events per request.
+        requests: How many requests are sent.
+    """
+    with ExitStack() as stack:
+        send = _connect(stack, layer, url, batch)
 
         def loop(count: int) -> None:
             for _ in repeat(None, count):
@@ -115,14 +122,14 @@ def post(layer: str, url: str, batch: int, requests: int) -> Sample:
     }
 
 
-def _opened(opened: ExitStack, layer: str, url: str, batch: int) -> "Send":
+def _connect(stack: ExitStack, layer: str, url: str, batch: int) -> "Send":
     parts = urlsplit(url)
-    return _LAYERS[layer](opened, parts.hostname or "", parts.port or 80, body(batch))
+    return _LAYERS[layer](stack, parts.hostname or "", parts.port or 80, body(batch))
 
 
 def _check(status: int) -> None:
     if status != http.client.OK:
-        raise RuntimeError(f"answered by {status}")
+        raise RuntimeError(f"the sink responded with {status}")
 
 
 def _calls(loop: Callable[[int], None], events: int) -> Sample:
@@ -141,74 +148,75 @@ def _calls(loop: Callable[[int], None], events: int) -> Sample:
 
 
 Send = Callable[[], int]
+"""Sends a request, and returns the status of the response."""
 
 
-def _raw_socket(opened: ExitStack, host: str, port: int, content: bytes) -> Send:
-    """One `sendall` of head and body, one `recv` of an answer as long as the first one."""
-    connection = opened.enter_context(socket.create_connection((host, port)))
+def _raw_socket(stack: ExitStack, host: str, port: int, content: bytes) -> Send:
+    """One `sendall` of head and body, one `recv` of a response as long as the first one."""
+    connection = stack.enter_context(socket.create_connection((host, port)))
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     fields = {"Host": f"{host}:{port}", **_HEADERS, "Content-Length": str(len(content))}
     head = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
     request = f"POST {_PATH} HTTP/1.1\r\n{head}\r\n".encode() + content
     connection.sendall(request)
-    size = _answer_size(connection)
+    size = _response_size(connection)
 
     def send() -> int:
         connection.sendall(request)
-        answer = connection.recv(_ANSWER_BYTES)
-        while len(answer) < size:
-            answer += connection.recv(_ANSWER_BYTES)
-        return int(answer[_STATUS])
+        response = connection.recv(_RESPONSE_BYTES)
+        while len(response) < size:
+            response += connection.recv(_RESPONSE_BYTES)
+        return int(response[_STATUS])
 
     return send
 
 
-def _answer_size(connection: socket.socket) -> int:
-    """Read an answer; how long it is, head and body."""
-    with http.client.HTTPResponse(connection) as answer:
-        answer.begin()
-        body_bytes = len(answer.read())
-        # What http.client has parsed, written again: the same names, the same values.
-        head = "".join(f"{name}: {value}\r\n" for name, value in answer.getheaders())
-        return len(f"HTTP/1.1 {answer.status} {answer.reason}\r\n{head}\r\n") + body_bytes
+def _response_size(connection: socket.socket) -> int:
+    """Read a response, and return its length with head and body."""
+    with http.client.HTTPResponse(connection) as response:
+        response.begin()
+        body_bytes = len(response.read())
+        # Compose the head again: http.client keeps the names and values as they were received.
+        head = "".join(f"{name}: {value}\r\n" for name, value in response.getheaders())
+        return len(f"HTTP/1.1 {response.status} {response.reason}\r\n{head}\r\n") + body_bytes
 
 
-def _http_client(opened: ExitStack, host: str, port: int, content: bytes) -> Send:
-    connection = opened.enter_context(closing(http.client.HTTPConnection(host, port)))
+def _http_client(stack: ExitStack, host: str, port: int, content: bytes) -> Send:
+    connection = stack.enter_context(closing(http.client.HTTPConnection(host, port)))
 
     def send() -> int:
         connection.request("POST", _PATH, content, _HEADERS)
-        with connection.getresponse() as answer:
-            answer.read()
-        return answer.status
+        with connection.getresponse() as response:
+            response.read()
+        return response.status
 
     return send
 
 
-def _urllib3_connection(opened: ExitStack, host: str, port: int, content: bytes) -> Send:
-    connection = opened.enter_context(closing(HTTPConnection(host, port)))
+def _urllib3_connection(stack: ExitStack, host: str, port: int, content: bytes) -> Send:
+    connection = stack.enter_context(closing(HTTPConnection(host, port)))
 
     def send() -> int:
         connection.request("POST", _PATH, content, _HEADERS)
-        answer = connection.getresponse()
-        answer.read()
-        return answer.status
+        response = connection.getresponse()
+        response.read()
+        return response.status
 
     return send
 
 
-def _pool(opened: ExitStack, host: str, port: int, content: bytes) -> Send:
-    pool = opened.enter_context(urllib3.HTTPConnectionPool(host, port))
+def _pool(stack: ExitStack, host: str, port: int, content: bytes) -> Send:
+    pool = stack.enter_context(urllib3.HTTPConnectionPool(host, port))
     return lambda: pool.urlopen("POST", _PATH, content, _HEADERS, retries=False).status
 
 
-def _pool_manager(opened: ExitStack, host: str, port: int, content: bytes) -> Send:
-    pool = opened.enter_context(urllib3.PoolManager())
+def _pool_manager(stack: ExitStack, host: str, port: int, content: bytes) -> Send:
+    pool = stack.enter_context(urllib3.PoolManager())
     url = f"http://{host}:{port}{_PATH}"
     return lambda: pool.request("POST", url, body=content, headers=_HEADERS, retries=False).status
 
 
-def _exchange(_: ExitStack, host: str, port: int, content: bytes) -> Send:
+def _sender(_: ExitStack, host: str, port: int, content: bytes) -> Send:
     config = ClientConfig("bench", base_url=f"http://{host}:{port}")
     sender = Sender(config, 1, _HEADERS["User-Agent"])
 
@@ -219,10 +227,10 @@ def _exchange(_: ExitStack, host: str, port: int, content: bytes) -> Send:
 
 
 RAW: Final = "raw socket"
-EXCHANGE: Final = "dataart_mp's exchange"
+SENDER: Final = "dataart_mp Sender"
 _LAYERS: Final[dict[str, Callable[[ExitStack, str, int, bytes], Send]]] = {
     RAW: _raw_socket,
-    EXCHANGE: _exchange,
+    SENDER: _sender,
     "http.client": _http_client,
     "urllib3 HTTPConnection": _urllib3_connection,
     "HTTPConnectionPool.urlopen": _pool,
@@ -231,16 +239,16 @@ _LAYERS: Final[dict[str, Callable[[ExitStack, str, int, bytes], Send]]] = {
 
 
 def case(layer: str, batch: int) -> str:
-    """What a floor of posting is called."""
+    """Return the name of the case that posts by this layer."""
     return f"{layer}, {batch} a request"
 
 
 def cases(sink: SpeedSink, scale: Scale) -> dict[str, Callable[[], Sample]]:
-    """All floors.
+    """Return all lower bounds.
 
     Args:
-        sink: Where to post to.
-        scale: How much.
+        sink: The sink to post to.
+        scale: How much to measure.
     """
     events, requests = scale(1_000_000), scale(2_000)
 
@@ -256,14 +264,14 @@ def cases(sink: SpeedSink, scale: Scale) -> dict[str, Callable[[], Sample]]:
 
 
 def side_by_side(url: str, batch: int, seconds: float) -> Sample:
-    """Two bare loops at the same time: one process encodes, the other posts ready bodies.
+    """Measure two bare loops at the same time: one process encodes, another posts prepared bodies.
 
-    The slower of them is what a shipper with one application process could reach at best.
+    The slower one is the best that a shipper with one application process could reach.
     """
     encoded, posted = _at_once(
         seconds,
         lambda **when: fresh(_encode_for, **when),
-        lambda **when: fresh(_post_for, layer=EXCHANGE, url=url, batch=batch, **when),
+        lambda **when: fresh(_post_for, layer=SENDER, url=url, batch=batch, **when),
     )
     return {
         "encoded_per_second": encoded.rate,
@@ -274,7 +282,7 @@ def side_by_side(url: str, batch: int, seconds: float) -> Sample:
 
 
 def ceiling(url: str, batch: int, seconds: float) -> Sample:
-    """Two processes post ready bodies over raw sockets: what the sink takes on this machine."""
+    """Measure the most that the sink can accept: two processes post bodies over raw sockets."""
 
     def post_raw(begin: float, seconds: float) -> list[float]:
         return fresh(_post_for, layer=RAW, url=url, batch=batch, begin=begin, seconds=seconds)
@@ -289,12 +297,12 @@ def ceiling(url: str, batch: int, seconds: float) -> Sample:
 
 
 class _Loop(NamedTuple):
-    rate: float  # events a second
+    rate: float  # events per second
     cpu_per_million: float
 
 
 def _at_once(seconds: float, *loops: Callable[..., list[float]]) -> list[_Loop]:
-    """Loops that run in processes of their own, and all during the same seconds."""
+    """Run each loop in a separate process, all at the same time."""
     begin = time.monotonic() + _START_SECONDS  # the clock is the same in all processes
     with ThreadPoolExecutor() as threads:
         running = [threads.submit(loop, begin=begin, seconds=seconds) for loop in loops]
@@ -313,8 +321,8 @@ def _encode_for(begin: float, seconds: float) -> list[float]:
 
 
 def _post_for(layer: str, url: str, batch: int, begin: float, seconds: float) -> list[float]:
-    with ExitStack() as opened:
-        send = _opened(opened, layer, url, batch)
+    with ExitStack() as stack:
+        send = _connect(stack, layer, url, batch)
 
         def loop() -> int:
             _check(send())
@@ -324,7 +332,7 @@ def _post_for(layer: str, url: str, batch: int, begin: float, seconds: float) ->
 
 
 def _rate(loop: Callable[[], int], begin: float, seconds: float) -> list[float]:
-    """Run a loop from a moment on that other processes keep, too; the fields of a `_Loop`."""
+    """Run a loop from a given time on (monotonic, seconds); return the fields of a `_Loop`."""
     loop()
     time.sleep(max(0.0, begin - time.monotonic()))
     start, cpu, events = time.perf_counter(), time.process_time(), 0

@@ -1,4 +1,4 @@
-"""Memory: of the application above a bare interpreter, of a worker, and whether it grows."""
+"""Memory of the application above that of an interpreter, of a worker, and its growth."""
 
 import threading
 import time
@@ -25,12 +25,12 @@ _BATCHES: Final = (20, 500)
 
 
 def case(batch: int) -> str:
-    """What a client is called here."""
+    """Return the name of the case with this batch size."""
     return f"dataart_mp, batch {batch}"
 
 
 def cases(sink: SpeedSink, scale: Scale, most: int) -> dict[str, Callable[[], Sample]]:
-    """A few events, then many, by the same application."""
+    """Return cases in which an application ships a few events, then many."""
     few, many = scale(_FEW), scale(most)
 
     def sample(batch: int) -> Callable[[], Sample]:
@@ -41,7 +41,7 @@ def cases(sink: SpeedSink, scale: Scale, most: int) -> dict[str, Callable[[], Sa
 
 
 def shipping(config: dict[str, Any], few: int, many: int) -> Sample:
-    """Let an application ship a few events, then many; look at all its processes all the time."""
+    """Measure the memory of all processes while an application ships a few events, then many."""
     points: list[list[float]] = []
     over = threading.Event()
     bare = bare_memory()
@@ -49,24 +49,24 @@ def shipping(config: dict[str, Any], few: int, many: int) -> Sample:
         application.start_all()
         start = time.monotonic()
 
-        def look() -> list[float]:
+        def measure() -> list[float]:
             points.append([time.monotonic() - start, *application.memory()])
             return points[-1][1:]
 
-        def watch() -> None:
+        def measure_repeatedly() -> None:
             while not over.wait(_TICK_SECONDS):
-                look()
+                measure()
 
         application.emit(few)
-        before = look()
-        watcher = threading.Thread(target=watch)
-        watcher.start()
+        before = measure()
+        thread = threading.Thread(target=measure_repeatedly)
+        thread.start()
         try:
             delivered = application.emit(many)
         finally:
             over.set()
-            watcher.join()
-        own, *workers = after = look()
+            thread.join()
+        own, *workers = after = measure()
     if delivered != 1 + few + many:
         raise RuntimeError(f"{1 + few + many} events were emitted, {delivered} delivered")
     return {

@@ -1,4 +1,4 @@
-"""nginx as the speed sink: it takes whatever comes, and answers 200."""
+"""The speed sink: nginx, which responds to every request with 200."""
 
 import contextlib
 import shutil
@@ -10,12 +10,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from bench.counter import ANSWER
+from bench.counter import RESPONSE
 from dataart_mp.devsink import SinkProcess
 
 _CONFIG: Final = """\
 daemon off;
-master_process off;  # one process, which its pid stops
+master_process off;  # one process, so that its pid is enough to stop it
 worker_processes 1;
 pid {directory}/nginx.pid;
 error_log stderr error;
@@ -34,7 +34,7 @@ http {{
     server {{
         listen 127.0.0.1:{port} reuseport;
         location / {{ return 200; }}
-        location /json/ {{ default_type application/json; return 200 '{answer}'; }}
+        location /json/ {{ default_type application/json; return 200 '{response}'; }}
     }}
 }}
 """
@@ -43,12 +43,12 @@ _LOOK_SECONDS: Final = 0.01
 
 
 class SpeedSink(NamedTuple):
-    """Something fast to ship to.
+    """A fast HTTP server to ship to.
 
     Attributes:
-        url: Where it is.
-        name: What it is.
-        pid: Its process.
+        url: The address of the server.
+        name: The name and version of the program.
+        pid: The process id of the server.
     """
 
     url: str
@@ -58,7 +58,7 @@ class SpeedSink(NamedTuple):
 
 @contextlib.contextmanager
 def speed_sink() -> Iterator[SpeedSink]:
-    """Run nginx; where it isn't installed, the sink of dataart_mp, which is slower."""
+    """Run nginx or, if it is not installed, the sink of dataart_mp, which is slower."""
     program = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
     if program is None:
         with SinkProcess("--keep", "1", "--keep-requests", "1") as sink:
@@ -67,7 +67,7 @@ def speed_sink() -> Iterator[SpeedSink]:
     with tempfile.TemporaryDirectory(prefix="bench-nginx-") as directory:
         port = _free_port()
         config = Path(directory, "nginx.conf")
-        config.write_text(_CONFIG.format(directory=directory, port=port, answer=ANSWER))
+        config.write_text(_CONFIG.format(directory=directory, port=port, response=RESPONSE))
         child = subprocess.Popen([program, "-c", config, "-p", directory])
         try:
             _await(child, port)
@@ -92,9 +92,9 @@ def _await(child: "subprocess.Popen[bytes]", port: int) -> None:
             time.sleep(_LOOK_SECONDS)
         else:
             return
-    raise RuntimeError(f"nginx does not listen on port {port}: it ended with {child.poll()}")
+    raise RuntimeError(f"nginx does not listen on port {port}; its exit code is {child.poll()}")
 
 
 def _version(program: str) -> str:
-    said = subprocess.run([program, "-v"], capture_output=True, text=True, check=True).stderr
-    return said.strip().removeprefix("nginx version: ")
+    output = subprocess.run([program, "-v"], capture_output=True, text=True, check=True).stderr
+    return output.strip().removeprefix("nginx version: ")

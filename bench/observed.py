@@ -1,4 +1,4 @@
-"""An application (`bench.application`) seen from outside: its processes' memory and CPU time."""
+"""An observed application (`bench.application`): the memory and CPU time of its processes."""
 
 import json
 import subprocess
@@ -21,10 +21,10 @@ class Observed:
     """A running application; a context manager.
 
     Args:
-        config: What `ClientConfig.to_wire` gave.
+        config: The configuration of its client, from `ClientConfig.to_wire`.
 
     Attributes:
-        workers: The process ids of its workers, as it said last.
+        workers: The process ids of its workers, as it has reported them last.
     """
 
     def __init__(self, config: dict[str, Any]) -> None:
@@ -33,7 +33,7 @@ class Observed:
 
     def __enter__(self) -> Self:
         self._child = _piped("-m", "bench.application")
-        self._say({"config": self._config, "event": [*EVENT[:3], str(EVENT.timestamp), EVENT[4]]})
+        self._write({"config": self._config, "event": [*EVENT[:3], str(EVENT.timestamp), EVENT[4]]})
         return self
 
     def __exit__(
@@ -45,41 +45,41 @@ class Observed:
         _end(self._child)
 
     def begin_emit(self, events: int) -> None:
-        """Let it emit so many, and flush; `end_emit` must follow."""
-        self._say(events)
+        """Have it emit so many events and flush; `end_emit` must follow."""
+        self._write(events)
 
     def end_emit(self) -> int:
-        """Wait until it has; how many are delivered since its start."""
-        answer = json.loads(self._stdout().readline())
-        self.workers = answer["workers"]
-        return int(answer["delivered"])
+        """Wait until it has flushed; return how many events it has delivered since its start."""
+        result = json.loads(self._stdout().readline())
+        self.workers = result["workers"]
+        return int(result["delivered"])
 
     def emit(self, events: int) -> int:
-        """Let it emit so many, and flush; how many are delivered since its start."""
+        """Have it emit so many events and flush, and return what `end_emit` returns."""
         self.begin_emit(events)
         return self.end_emit()
 
     def start_all(self) -> None:
-        """Emit one event, and wait until all workers are there."""
+        """Emit one event, and wait until all workers have started."""
         processes = self._config["flush_num_processes"]
         deadline = time.monotonic() + _START_SECONDS
         self.emit(1)
         while len(self.workers) < processes:
             if time.monotonic() > deadline:
-                raise TimeoutError(f"{self.workers} are not {processes} workers")
+                raise TimeoutError(f"{len(self.workers)} of {processes} workers have started")
             self.emit(0)
 
     def memory(self) -> list[float]:
-        """Proportional set sizes of the application and of each worker, in MB."""
+        """Return the proportional set sizes of the application and of each worker, in MB."""
         return [_pss(pid) for pid in (self._child.pid, *self.workers)]
 
     def cpu(self) -> float:
-        """CPU seconds of all of them since their start."""
+        """Return the CPU seconds of the application and its workers since their start."""
         return cpu_seconds((self._child.pid, *self.workers))
 
-    def _say(self, what: object) -> None:
+    def _write(self, message: object) -> None:
         assert self._child.stdin is not None
-        self._child.stdin.write(json.dumps(what) + "\n")
+        self._child.stdin.write(json.dumps(message) + "\n")
         self._child.stdin.flush()
 
     def _stdout(self) -> Any:
@@ -87,7 +87,7 @@ class Observed:
 
 
 def bare_memory() -> float:
-    """The proportional set size of an interpreter that has imported orjson, in MB."""
+    """Return the proportional set size of an interpreter that has imported orjson, in MB."""
     child = _piped("-c", _BARE)
     try:
         assert child.stdout is not None
@@ -110,5 +110,5 @@ def _end(child: "subprocess.Popen[str]") -> None:
 
 
 def _pss(pid: int) -> float:
-    """Of a page that n processes share, an n-th."""
+    """Return the proportional set size in MB: a page counts 1/n in each of n processes."""
     return float(psutil.Process(pid).memory_full_info().pss / _MB)

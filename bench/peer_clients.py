@@ -1,8 +1,8 @@
 """Other clients, each in its best configuration; runs in an interpreter that has them installed.
 
-It imports nothing of dataart_mp, and of the peers only the one that is measured. "Best" is: a queue
-that holds all events, so that none is dropped; no compression; one sending thread where more of
-them would only fight for the interpreter; no log lines; a connection that is kept where it can be.
+It does not import dataart_mp, and imports only the peer that is measured. The best configuration
+has a queue for all events, so that none is dropped, no compression, no logging, a persistent
+connection if possible, and one sending thread if more would only compete for the interpreter.
 """
 
 import importlib
@@ -17,11 +17,11 @@ from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
 _LOOK_SECONDS: Final = 0.001
-_PATIENCE_SECONDS: Final = 120.0
+_TIMEOUT_SECONDS: Final = 120.0
 
 
-class Specimen(NamedTuple):
-    """The event of `dataart_mp.cli.bench.load`, which isn't installed here."""
+class Event(NamedTuple):
+    """The event of `dataart_mp.cli.bench.load`, which is not installed here."""
 
     key: str
     user_key: str
@@ -31,12 +31,12 @@ class Specimen(NamedTuple):
 
 
 class Peer(NamedTuple):
-    """A client at work.
+    """A running client.
 
     Attributes:
-        emit: Its public call, for the event.
-        drain: Returns when all that was emitted is delivered.
-        close: Ends it; not timed.
+        emit: Calls the client's public function with the event.
+        drain: Returns when all emitted events are delivered.
+        close: Closes the client; this is not timed.
     """
 
     emit: Callable[[], object]
@@ -45,40 +45,49 @@ class Peer(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """What a client is told.
+    """The configuration of a client.
 
     Attributes:
-        url: Of the sink.
-        batch: Events that make a request.
-        events: How many there will be.
-        event: All of them.
+        url: The address of the sink.
+        batch: Events per request.
+        events: How many events will be emitted.
+        event: The event, always the same.
     """
 
     url: str
     batch: int
     events: int
-    event: Specimen
+    event: Event
 
 
 def run(
     name: str, url: str, batch: int, events: int, warm_up: int, event: list[Any]
 ) -> dict[str, Any]:
-    """Ship through one client, warmed up by another one of its kind; a sample."""
+    """Measure one client, after a warm-up with another client of the same kind.
+
+    Args:
+        name: The name of the peer, a key of `_PEERS`.
+        url: The address of the sink.
+        batch: Events per request.
+        events: How many events are emitted.
+        warm_up: How many events are emitted before.
+        event: The fields of the event, its timestamp as ISO 8601.
+    """
     key, user_key, is_anonymous_user, timestamp, metadata = event
     moment = datetime.fromisoformat(timestamp)
-    specimen = Specimen(key, user_key, is_anonymous_user, moment, metadata)
+    emitted = Event(key, user_key, is_anonymous_user, moment, metadata)
     make = _PEERS[name]
-    _ship(make(Plan(url, batch, warm_up, specimen)), warm_up)
-    peer = make(Plan(url, batch, events, specimen))
+    _ship(make(Plan(url, batch, warm_up, emitted)), warm_up)
+    peer = make(Plan(url, batch, events, emitted))
     cpu = time.process_time()
-    emitted, seconds = _ship(peer, events)
+    emit_seconds, seconds = _ship(peer, events)
     cpu = time.process_time() - cpu
     return {
         "events": events,
         "seconds": seconds,
-        "emit_seconds": emitted,
+        "emit_seconds": emit_seconds,
         "events_per_second": events / seconds,
-        "ns_per_call": emitted * 1e9 / events,
+        "ns_per_call": emit_seconds * 1e9 / events,
         "cpu_seconds": cpu,
         "cpu_per_million": cpu * 1e6 / events,
         "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000,
@@ -97,7 +106,7 @@ def _ship(peer: Peer, events: int) -> tuple[float, float]:
 
 
 def _dataart_python(plan: Plan) -> Peer:
-    """Its workers spin, so one is the fastest; that a request is done is seen by what it prints."""
+    """One worker is the fastest, because idle workers spin; a printed line reports each request."""
     importlib.import_module("dataart_python.request").Request.BASE_URL = plan.url
     module = importlib.import_module("dataart_python.client")
     lines = sys.stdout = _Lines()
@@ -117,25 +126,25 @@ def _dataart_python(plan: Plan) -> Peer:
 
 
 class _Lines(io.StringIO):
-    """Standard output that counts how many requests it is told of."""
+    """Standard output that counts the lines that report a request."""
 
     done = 0
 
     def write(self, text: str) -> int:
-        """Count."""
+        """Count a line, and discard it."""
         self.done += " done " in text
         return len(text)
 
 
 def _segment(plan: Plan) -> Peer:
-    return _of_segments_kind("segment.analytics.client", plan)
+    return _segment_like("segment.analytics.client", plan)
 
 
 def _rudder(plan: Plan) -> Peer:
-    return _of_segments_kind("rudderstack.analytics.client", plan)
+    return _segment_like("rudderstack.analytics.client", plan)
 
 
-def _of_segments_kind(module: str, plan: Plan) -> Peer:
+def _segment_like(module: str, plan: Plan) -> Peer:
     client = importlib.import_module(module).Client(
         "bench",
         host=plan.url,
@@ -159,7 +168,7 @@ def _posthog(plan: Plan) -> Peer:
     key, user_key, _, timestamp, metadata = plan.event
     return Peer(
         lambda: client.capture(key, distinct_id=user_key, properties=metadata, timestamp=timestamp),
-        lambda: client.flush(timeout_seconds=_PATIENCE_SECONDS),
+        lambda: client.flush(timeout_seconds=_TIMEOUT_SECONDS),
         client.shutdown,
     )
 
@@ -202,9 +211,9 @@ def _amplitude(plan: Plan) -> Peer:
     level = importlib.import_module("amplitude.constants").EventLogLevel.NONE
     lock, done = threading.Lock(), [0]
 
-    def told(_event: object, code: int, _text: str) -> None:
+    def on_response(_event: object, code: int, _text: str) -> None:
         if code != 200:
-            raise RuntimeError(f"Amplitude got {code}")
+            raise RuntimeError(f"Amplitude received {code}")
         with lock:
             done[0] += 1
 
@@ -213,7 +222,7 @@ def _amplitude(plan: Plan) -> Peer:
         module.Config(
             flush_queue_size=plan.batch,
             server_url=plan.url,
-            callback=told,
+            callback=on_response,
             event_log_level=level,
         ),
     )
@@ -234,7 +243,7 @@ def _amplitude(plan: Plan) -> Peer:
 
 
 def _opentelemetry(plan: Plan) -> Peer:
-    """Logs, by OTLP over HTTP."""
+    """Log records, sent by OTLP over HTTP."""
     logs = importlib.import_module("opentelemetry.sdk._logs")
     export = importlib.import_module("opentelemetry.sdk._logs.export")
     otlp = importlib.import_module("opentelemetry.exporter.otlp.proto.http._log_exporter")
@@ -259,10 +268,10 @@ def _opentelemetry(plan: Plan) -> Peer:
 
 
 def _confluent_kafka(plan: Plan) -> Peer:
-    """Librdkafka, with its own mock of a broker, in the same process: its CPU time is counted."""
+    """Librdkafka with its built-in mock broker, whose CPU time counts, too."""
     delivered = [0]
 
-    def told(error: object, _message: object) -> None:
+    def on_delivery(error: object, _message: object) -> None:
         if error is not None:
             raise RuntimeError(f"Kafka: {error}")
         delivered[0] += 1
@@ -281,21 +290,24 @@ def _confluent_kafka(plan: Plan) -> Peer:
     def drain() -> None:
         producer.flush()
         if delivered[0] != plan.events:
-            raise RuntimeError(f"of {plan.events} messages {delivered[0]} were delivered")
+            raise RuntimeError(f"only {delivered[0]} of {plan.events} messages were delivered")
 
-    return Peer(lambda: producer.produce("events", dumps(event), on_delivery=told), drain, _nothing)
+    def emit() -> None:
+        producer.produce("events", dumps(event), on_delivery=on_delivery)
+
+    return Peer(emit, drain, _nothing)
 
 
 def _wait_for(reached: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + _PATIENCE_SECONDS
+    deadline = time.monotonic() + _TIMEOUT_SECONDS
     while not reached():
         if time.monotonic() > deadline:
-            raise TimeoutError(f"not delivered in {_PATIENCE_SECONDS} s")
+            raise TimeoutError(f"not delivered in {_TIMEOUT_SECONDS} s")
         time.sleep(_LOOK_SECONDS)
 
 
 def _nothing() -> None:
-    """Whatever is to be done at the end is done."""
+    """Do nothing: this client needs no close."""
 
 
 _PEERS: Final[Mapping[str, Callable[[Plan], Peer]]] = {

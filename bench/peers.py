@@ -1,7 +1,6 @@
-"""Other Python clients against the same sink, in the same run.
+"""Other Python clients, measured with the same sink in the same run.
 
-They are installed into a venv of their own (`bench/.peers`), for their dependencies are not ours.
-How each is configured stands in `bench.peer_clients`.
+They are installed into a separate venv (`bench/.peers`). `bench.peer_clients` configures them.
 """
 
 import subprocess
@@ -32,13 +31,13 @@ _ROOT: Final = Path(__file__).parent.parent
 _SDK_FACTOR: Final = 15.0
 
 
-class Rival(NamedTuple):
-    """A peer, and how it is measured.
+class Load(NamedTuple):
+    """How a peer is measured.
 
     Attributes:
-        events: To ship, by size of a batch.
-        factors: How far ahead we want to be, by size of a batch; None: no target.
-        is_http: Whether a sink can count its events; else its own delivery reports do.
+        events: How many events are shipped, by batch size.
+        factors: How many times faster we want to be, by batch size; None if there is no target.
+        is_http: Whether a sink can count its events; otherwise its delivery reports are trusted.
     """
 
     events: dict[int, int]
@@ -46,33 +45,33 @@ class Rival(NamedTuple):
     is_http: bool = True
 
 
-_SDK: Final = Rival({20: 10_000, 500: 20_000}, {20: None, 500: _SDK_FACTOR})
-RIVALS: Final[dict[str, Rival]] = {
-    "dataart-python": Rival({20: 20_000, 500: 100_000}, {20: None, 500: 5.0}),
+_SDK: Final = Load({20: 10_000, 500: 20_000}, {20: None, 500: _SDK_FACTOR})
+PEERS: Final[dict[str, Load]] = {
+    "dataart-python": Load({20: 20_000, 500: 100_000}, {20: None, 500: 5.0}),
     "Segment": _SDK,
     "Rudder": _SDK,
     "PostHog": _SDK,
     "Snowplow": _SDK,
-    "Mixpanel": Rival({20: 10_000, 50: 20_000}, {20: None, 50: None}),
+    "Mixpanel": Load({20: 10_000, 50: 20_000}, {20: None, 50: None}),
     "Amplitude": _SDK,
     "OpenTelemetry logs": _SDK,
-    "confluent-kafka": Rival({20: 200_000, 500: 200_000}, {20: None, 500: 1.0}, is_http=False),
+    "confluent-kafka": Load({20: 200_000, 500: 200_000}, {20: None, 500: 1.0}, is_http=False),
 }
 _OUR_EVENTS: Final = {20: 60_000, 50: 100_000, 500: 400_000}
 
 
 def case(name: str, batch: int) -> str:
-    """What a client at work is called."""
+    """Return the name of the case with this client and batch size."""
     return f"{name}, batch {batch}"
 
 
 def install() -> Path:
-    """The interpreter of the peers' venv, which is made if it isn't there."""
+    """Return the interpreter of the peers' venv, which is created if it does not exist."""
     python = VENV / "bin" / "python"
     if not python.exists():
         subprocess.run([sys.executable, "-m", "venv", str(VENV)], check=True)
-        # One by one: two of them want different versions of the same library. The last one wins,
-        # and both work with it.
+        # One by one: two of them require different versions of the same library. The last
+        # installation wins, and both work with its version.
         for line in REQUIREMENTS.read_text().splitlines():
             pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
             subprocess.run([*pip, *line.split()], check=True)
@@ -82,14 +81,14 @@ def install() -> Path:
 def cases(
     sink: SpeedSink, scale: Scale, python: Path, names: Iterable[str]
 ) -> dict[str, Callable[[], Sample]]:
-    """Ours and theirs, at each size of a batch."""
+    """Return cases with our client and its peers, for each batch size."""
     found: dict[str, Callable[[], Sample]] = {}
     for batch, events in _OUR_EVENTS.items():
-        rivals = [name for name in names if batch in RIVALS[name].events]
-        if rivals:
+        peers = [name for name in names if batch in PEERS[name].events]
+        if peers:
             found[case(OURS, batch)] = _ours(sink, scale, batch, events, bulk=False)
             found[case(OURS_IN_BULK, batch)] = _ours(sink, scale, batch, events, bulk=True)
-        for name in rivals:
+        for name in peers:
             found[case(name, batch)] = _theirs(sink, scale, python, name, batch)
     return found
 
@@ -97,7 +96,7 @@ def cases(
 def _ours(
     sink: SpeedSink, scale: Scale, batch: int, events: int, *, bulk: bool
 ) -> Callable[[], Sample]:
-    # The best configuration of ours against the best of theirs.
+    # Our best configuration is compared with the best configuration of each peer.
     config = wire(sink.url, **ship.settings(batch, lean=bulk))
     count = _whole(scale(events), batch)
 
@@ -112,7 +111,7 @@ def _ours(
 def _theirs(
     sink: SpeedSink, scale: Scale, python: Path, name: str, batch: int
 ) -> Callable[[], Sample]:
-    events = scale(RIVALS[name].events[batch])
+    events = scale(PEERS[name].events[batch])
     return lambda: _run(f"{sink.url}/json/", python, name, batch, events)
 
 
@@ -132,23 +131,23 @@ def _run(url: str, python: Path, name: str, batch: int, events: int) -> dict[str
 
 
 def _whole(events: int, batch: int) -> int:
-    """As many as make whole batches: some peers keep the rest, or wait for more."""
+    """Round down to whole batches: some peers keep the rest, or wait for more events."""
     return max(1, events // batch) * batch
 
 
 def verification(scale: Scale, python: Path, names: Iterable[str]) -> dict[str, dict[str, int]]:
-    """Ship to a sink that counts.
+    """Ship with each peer to a sink that counts.
 
     Returns:
-        By case, how many events arrived, and in how many requests, the warm-up's included.
+        By case, how many events and requests arrived, those of the warm-up included.
 
     Raises:
-        RuntimeError: It is another number than was emitted.
+        RuntimeError: Not as many events arrived as were emitted.
     """
     counted: dict[str, dict[str, int]] = {}
     for name in names:
-        rival = RIVALS[name]
-        for batch in rival.events if rival.is_http else ():
+        peer = PEERS[name]
+        for batch in peer.events if peer.is_http else ():
             with counting(load.EVENT.key) as counter:
                 sample = _run(counter.url, python, name, batch, scale(2_000))
             arrived = counter.count - batch  # those of the warm-up

@@ -1,8 +1,6 @@
-"""A plain `multiprocessing.Queue` against `RecordQueue`: speed, and who survives what.
+"""`multiprocessing.JoinableQueue` compared with `RecordQueue`: speed, and process deaths.
 
-    python bench/queues.py
-
-Both are used through the same face, in one run, in turn.
+Both are used by the same interface, in turn, in one run.
 """
 
 import multiprocessing
@@ -25,7 +23,7 @@ COLUMNS: Final = (Column("records/s", "records_per_second"),)
 _RECORD: Final = b'{"key":"button-clicked","user_key":"user-12345678","metadata":{"n":1}}'
 _LINE: Final = _RECORD.ljust(181) + b"\n"
 _RECORDS: Final = 20_000
-_PATIENCE_SECONDS: Final = 2.0
+_TIMEOUT_SECONDS: Final = 2.0
 _MARK: Final = b"mark\n"
 _END: Final = b"end\n"
 
@@ -34,17 +32,17 @@ context = multiprocessing.get_context("fork")
 
 
 def _plain() -> Queue:
-    """The library's queue, with `task_done` and `join`."""
+    """Return a queue of the standard library."""
     return context.JoinableQueue()
 
 
 def _ours() -> Queue:
-    """Ours, used as the library's: each record to be seen at once."""
+    """Return our queue, used like the standard one: each record can be got immediately."""
     return RecordQueue(frames=1000, records=1)
 
 
 def _ours_in_frames() -> Queue:
-    """Ours, as the client uses it: records travel together."""
+    """Return our queue, used as the client does: records cross it in frames."""
     return RecordQueue(frames=1000, records=300)
 
 
@@ -56,7 +54,7 @@ _MAKERS: Final[dict[str, Callable[[], Queue]]] = {
 
 
 def cases(scale: Scale) -> dict[str, Callable[[], Sample]]:
-    """Records from one process to another, each with `put`, `get` and `task_done`."""
+    """Return cases that move records to another process by `put`, `get` and `task_done`."""
 
     def case(name: str) -> Callable[[], Sample]:
         return lambda: fresh(transfer, queue=name, records=scale(_RECORDS))
@@ -65,7 +63,7 @@ def cases(scale: Scale) -> dict[str, Callable[[], Sample]]:
 
 
 def transfer(queue: str, records: int) -> Sample:
-    """Through one queue; a sample."""
+    """Measure the transfer of records through one queue."""
     seconds = _transfer(_MAKERS[queue](), records)
     return {"records": records, "seconds": seconds, "records_per_second": records / seconds}
 
@@ -83,7 +81,7 @@ def _transfer(queue: Queue, records: int) -> float:
 
 
 def survival(trials: int) -> dict[str, dict[str, int]]:
-    """By death and queue, how many of the trials end with all delivered that was put."""
+    """Return, by death and queue, in how many trials all records are delivered."""
     deaths: dict[str, Callable[[Queue], bool]] = {
         "an idle consumer is killed": _idle_consumer_killed,
         "a busy producer is killed": _busy_producer_killed,
@@ -99,21 +97,24 @@ def survival(trials: int) -> dict[str, dict[str, int]]:
 
 
 def survival_table(survived: dict[str, dict[str, int]], trials: int) -> str:
-    """What `survival` gave, as text."""
-    lines = [f"of {trials} trials, how many deliver all within {_PATIENCE_SECONDS:.0f} s"]
+    """Return the result of `survival` as a table."""
+    lines = [f"Trials in which all records are delivered within {_TIMEOUT_SECONDS:.0f} s:"]
     for death, counts in survived.items():
-        cells = [f"{name} {count}" for name, count in counts.items()]
-        lines.append("  ".join([f"{death:28}", *cells]))
+        if len(lines) == 1:
+            titles = [f"{name.rpartition('.')[2]:>15}" for name in counts]
+            lines.append(f"{'':28}" + "".join(titles))
+        cells = [f"{f'{count} of {trials}':>15}" for count in counts.values()]
+        lines.append(f"{death:28}" + "".join(cells))
     return "\n".join(lines)
 
 
 def _in_time(trial: Callable[[Queue], bool], make: Callable[[], Queue]) -> bool:
-    """Run the trial in a process group of its own: with a plain queue even `put` may hang."""
+    """Run a trial in a separate process group: with the standard queue even `put` may hang."""
     pid = os.fork()
     if not pid:
         os.setpgid(0, 0)
         os._exit(0 if trial(make()) else 1)
-    deadline = time.monotonic() + 2 * _PATIENCE_SECONDS
+    deadline = time.monotonic() + 2 * _TIMEOUT_SECONDS
     while time.monotonic() < deadline:
         ended, status = os.waitpid(pid, os.WNOHANG)
         if ended:
@@ -125,21 +126,21 @@ def _in_time(trial: Callable[[Queue], bool], make: Callable[[], Queue]) -> bool:
 
 
 def _idle_consumer_killed(queue: Queue) -> bool:
-    with _child(_consume, queue) as victim:
+    with _child(_consume, queue) as consumer:
         time.sleep(0.2)  # by now it waits in get()
-        _kill(victim)
+        _kill(consumer)
     return _deliver(queue, lambda: queue.put(_MARK), 1)
 
 
 def _busy_producer_killed(queue: Queue) -> bool:
-    with _child(_produce, queue) as victim:
+    with _child(_produce, queue) as producer:
         time.sleep(0.05)
-        _kill(victim)
+        _kill(producer)
     return _deliver(queue, lambda: queue.put(_MARK), 1)
 
 
 def _forked_child_puts(queue: Queue) -> bool:
-    queue.put(_LINE)  # from here on a plain queue has a feeder thread, which no fork takes along
+    queue.put(_LINE)  # it starts the standard queue's feeder thread, which a forked child lacks
     time.sleep(0.05)
 
     def put_in_child() -> None:
@@ -154,7 +155,7 @@ def _forked_child_puts(queue: Queue) -> bool:
 
 
 def _deliver(queue: Queue, put: Callable[[], None], count: int) -> bool:
-    """Whether a fresh consumer gets the `count` marked records that `put` puts."""
+    """Whether a new consumer gets the `count` marked records that `put` puts."""
     got = context.Value("i", 0, lock=False)
 
     def consume() -> None:
@@ -162,18 +163,18 @@ def _deliver(queue: Queue, put: Callable[[], None], count: int) -> bool:
             got.value += queue.get() == _MARK
             queue.task_done()
 
-    _janitor(queue)
+    _sweep(queue)
     with _child(consume):
         put()
-        _janitor(queue)
-        deadline = time.monotonic() + _PATIENCE_SECONDS
+        _sweep(queue)
+        deadline = time.monotonic() + _TIMEOUT_SECONDS
         while got.value < count and time.monotonic() < deadline:
             time.sleep(0.01)
         return bool(got.value >= count)
 
 
-def _janitor(queue: Queue) -> None:
-    """Give back frames of the dead, as a worker process does all the time."""
+def _sweep(queue: Queue) -> None:
+    """Release frames of dead processes, as a worker does regularly."""
     if isinstance(queue, RecordQueue):
         janitor.sweep(queue.arena)
 

@@ -1,6 +1,6 @@
-"""Where measurements are kept: <name>.json, one for each command, in `.cache/bench`.
+"""Stored measurements: <name>.json, one per command, in `.cache/bench`.
 
-Those that the README tells of are in `bench/results`.
+Those that bench/README.md describes are in `bench/results`.
 """
 
 import json
@@ -13,7 +13,7 @@ DIRECTORY: Final = Path(__file__).parents[1] / ".cache" / "bench"
 
 
 def save(measurement: Measurement, directory: Path) -> Path:
-    """Write it, in place of the last one of its name."""
+    """Store a measurement, in place of an older one with its name, and return the file."""
     directory.mkdir(parents=True, exist_ok=True)
     file = directory / f"{measurement.name}.json"
     file.write_text(json.dumps(measurement.as_json(), ensure_ascii=False) + "\n")
@@ -21,7 +21,7 @@ def save(measurement: Measurement, directory: Path) -> Path:
 
 
 def load(directory: Path) -> dict[str, Measurement]:
-    """All that are there, by name."""
+    """Return all measurements in a directory, by name."""
     found = sorted(directory.glob("*.json"))
     runs = [Measurement.from_json(json.loads(file.read_text())) for file in found]
     return {run.name: run for run in runs}

@@ -1,4 +1,4 @@
-"""What must not depend on the number of events, the first event, and idleness."""
+"""The cost per event for few and for many events, the first event, and an idle client."""
 
 import time
 from collections.abc import Callable
@@ -27,12 +27,12 @@ _BATCH: Final = 500
 
 
 def case(events: int) -> str:
-    """What a load is called here."""
+    """Return the name of the case with so many events."""
     return f"{events:,} events"
 
 
 def _steps(scale: Scale, most: int) -> list[int]:
-    """From ten thousand by tens to the most."""
+    """Return numbers of events, each ten times the one before, up to `most`."""
     counts, events = [], scale(_LEAST)
     while events < scale(most):
         counts.append(events)
@@ -41,7 +41,7 @@ def _steps(scale: Scale, most: int) -> list[int]:
 
 
 def cases(sink: SpeedSink, scale: Scale, most: int) -> dict[str, Callable[[], Sample]]:
-    """Loads of growing size, a start, and a while of nothing."""
+    """Return cases with growing numbers of events, with a start, and with an idle client."""
     config = wire(sink.url, flush_actions_batch_size=_BATCH, flush_num_processes=2)
 
     def sample(events: int) -> Callable[[], Sample]:
@@ -60,7 +60,7 @@ def cases(sink: SpeedSink, scale: Scale, most: int) -> dict[str, Callable[[], Sa
 
 
 def start(config: dict[str, Any]) -> Sample:
-    """The first call, and until its event is delivered by a worker that has to be started."""
+    """Measure the first call, and the delivery of its event by a worker that it starts."""
     client = Client(ClientConfig.from_wire(config))
     begin = time.perf_counter()
     client.emit_action(*load.EVENT)
@@ -77,10 +77,10 @@ def start(config: dict[str, Any]) -> Sample:
 
 
 def idle(config: dict[str, Any], seconds: float) -> Sample:
-    """CPU time of an application and its workers that have nothing to do."""
+    """Measure the CPU time of an idle application and its workers."""
     with Observed(config) as application:
         application.start_all()
-        time.sleep(min(1.0, seconds))  # what the start has set off is over by then
+        time.sleep(min(1.0, seconds))  # by then the start is over
         before, begin = application.cpu(), time.perf_counter()
         time.sleep(seconds)
         used, lasted = application.cpu() - before, time.perf_counter() - begin

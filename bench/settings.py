@@ -1,4 +1,4 @@
-"""How large a run is, and with which settings clients run."""
+"""The size of a run, and the configuration of clients."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -11,18 +11,18 @@ class Scale:
     """How much is measured.
 
     Attributes:
-        factor: Of the usual number of events; tests take a thousandth.
-        repetitions: Samples of each case.
+        factor: The number of events is multiplied by this; tests use a thousandth.
+        repetitions: How many samples are taken of each case.
     """
 
     factor: float = 1.0
     repetitions: int = 7
 
     def __call__(self, usual: int) -> int:
-        """So many instead of the usual number, but one at least."""
+        """Return the usual number multiplied by the factor, at least 1."""
         return max(1, int(usual * self.factor))
 
 
 def wire(url: str, **settings: Any) -> dict[str, Any]:
-    """A client's configuration as a fresh process takes it."""
+    """Return a client's configuration in the form that a fresh process accepts."""
     return ClientConfig("bench", base_url=url, **settings).to_wire()

@@ -1,4 +1,4 @@
-"""Events end to end: from the first call to the last answer, against the floors of the same run."""
+"""Events end to end, from the first call to the last response, and lower bounds of the same run."""
 
 from collections.abc import Callable
 from typing import Any, Final
@@ -22,23 +22,26 @@ CLIENT_BATCHES: Final = (20, 500)
 
 
 def case(batch: int, processes: int = 2) -> str:
-    """What a way to ship is called."""
+    """Return the name of the case with this batch size and number of worker processes."""
     plural = "process" if processes == 1 else "processes"
     return f"dataart_mp, batch {batch}, {processes} worker {plural}"
 
 
 def bulk_case(batch: int) -> str:
-    """The same, with one `emit_actions` for all events."""
+    """Return the name of the case that emits all events by one `emit_actions`."""
     return f"dataart_mp in bulk, batch {batch}"
 
 
 def lean_case(batch: int) -> str:
-    """The same, with one sender in each process: best where answers come within microseconds."""
+    """Return the name of the bulk case with one sender per process.
+
+    One sender is best if the sink responds within microseconds.
+    """
     return f"dataart_mp in bulk, batch {batch}, one sender a process"
 
 
 def settings(batch: int, processes: int = 2, *, lean: bool = False) -> dict[str, Any]:
-    """Of a client."""
+    """Return a client's settings."""
     return {
         **({"flush_num_workers": processes} if lean else {}),
         "flush_actions_batch_size": batch,
@@ -48,12 +51,12 @@ def settings(batch: int, processes: int = 2, *, lean: bool = False) -> dict[str,
 
 
 def cases(sink: SpeedSink, scale: Scale, *, full: bool) -> dict[str, Callable[[], Sample]]:
-    """Floors, ceilings, and the client.
+    """Return lower bounds, the limits of the sink, and cases with the client.
 
     Args:
-        sink: Where to.
-        scale: How much.
-        full: Besides: other numbers of worker processes, other sizes of batches.
+        sink: The sink to ship to.
+        scale: How much to measure.
+        full: Whether to measure more batch sizes and numbers of worker processes.
     """
     ways = [(batch, 2) for batch in (BATCHES if full else CLIENT_BATCHES)]
     if full:
@@ -93,9 +96,13 @@ def _client(
 
 
 def check(sample: Sample) -> None:
-    """What is slow may be reported; what is lost may not."""
+    """Check that all events were delivered at the first attempt: other samples are not comparable.
+
+    Raises:
+        RuntimeError: Events are missing, or were retried.
+    """
     if sample["delivered"] != sample["events"] or sample["retries"]:
-        raise RuntimeError(f"not all is delivered at the first try: {sample}")
+        raise RuntimeError(f"not all events were delivered at the first attempt: {sample}")
 
 
 def _raw(sink: SpeedSink, scale: Scale, batch: int) -> Callable[[], Sample]:
@@ -111,14 +118,14 @@ def verification(scale: Scale, wants: Callable[[str], bool]) -> dict[str, int]:
     """Ship to a sink that counts, with the settings that are measured.
 
     Args:
-        scale: How much.
-        wants: Which cases.
+        scale: How much to ship.
+        wants: Returns whether a case is to be measured.
 
     Returns:
-        Events that arrived, by case.
+        How many events arrived, by case.
 
     Raises:
-        RuntimeError: It is another number than was emitted.
+        RuntimeError: Not as many events arrived as were emitted.
     """
     counted = {}
     for batch in CLIENT_BATCHES:
@@ -130,6 +137,7 @@ def verification(scale: Scale, wants: Callable[[str], bool]) -> dict[str, int]:
             sample = fresh(load.run, config=config, events=events)
             arrived = sink.stats()["actions"] - 1  # the event that starts the workers
         if not sample["delivered"] == events == arrived:
-            raise RuntimeError(f"{events} emitted, {sample['delivered']} told, {arrived} counted")
+            delivered = sample["delivered"]
+            raise RuntimeError(f"{events} emitted, {delivered} delivered, {arrived} arrived")
         counted[case(batch)] = arrived
     return counted

@@ -1,10 +1,10 @@
-"""What the local sink takes: events per second of its CPU time, beside a bare Starlette endpoint.
+"""The throughput of the local sink, compared with a bare Starlette endpoint on the same server.
 
     python bench/sink.py --events 200000
 
-The bare endpoint, on the same server (uvicorn with httptools and uvloop), reads the body and
-answers; the next one also parses it. The sink checks every field, looks for duplicates, counts and
-keeps. CPU time is that of the server's process, all threads; the load comes from this one.
+The server is uvicorn with httptools and uvloop. One bare endpoint reads the body and responds;
+another one also parses it. The sink checks every field, detects duplicates, counts and stores
+events. The CPU time is that of all threads of the server's process; this process makes the load.
 """
 
 from __future__ import annotations
@@ -49,10 +49,10 @@ CONNECTIONS = 4
 
 
 def request(batch: int, number: int) -> bytes:
-    """A request with events unlike those of any other number."""
+    """Return a request with events that differ from those of every other number."""
     actions = [
         {
-            "key": "departure",
+            "key": "takeoff",
             "user_key": f"N{(number * batch + index) % 4037}",
             "is_anonymous_user": False,
             "timestamp": "2021-05-04T10:11:12.123456+02:00",
@@ -70,19 +70,19 @@ def request(batch: int, number: int) -> bytes:
 
 
 def load(port: int, requests: list[bytes]) -> None:
-    """Send one request after the other, each when the one before was answered."""
+    """Send requests one after another, each after the response to the one before."""
     with socket.create_connection(("127.0.0.1", port)) as connection:
         for one in requests:
             connection.sendall(one)
-            answer = connection.recv(65536)
-            while not answer.endswith(b"}"):
-                answer += connection.recv(65536)
-            if b" 200 " not in answer[:20]:
-                raise RuntimeError(f"refused: {answer!r}")
+            response = connection.recv(65536)
+            while not response.endswith(b"}"):
+                response += connection.recv(65536)
+            if b" 200 " not in response[:20]:
+                raise RuntimeError(f"the server refused a request: {response!r}")
 
 
 def measure(port: int, pid: int, batch: int, events: int) -> tuple[float, float]:
-    """Events per second of CPU time, and per second."""
+    """Return events per second of CPU time, and events per second."""
     server = psutil.Process(pid)
     each = range(events // batch // CONNECTIONS)
     rows = [[request(batch, i * CONNECTIONS + row) for i in each] for row in range(CONNECTIONS)]
@@ -98,7 +98,7 @@ def measure(port: int, pid: int, batch: int, events: int) -> tuple[float, float]
 
 @contextmanager
 def bare(*, parses: bool) -> Iterator[tuple[int, int]]:
-    """A bare endpoint: its port and its process id."""
+    """Run a bare endpoint; yield its port and its process id."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     server = subprocess.Popen([sys.executable, "-c", BARE.format(parses=parses, port=port)])
@@ -115,8 +115,8 @@ def bare(*, parses: bool) -> Iterator[tuple[int, int]]:
         server.wait()
 
 
-def watch(port: int) -> None:
-    """Read what an open page reads, until the sink has gone."""
+def read_page(port: int) -> None:
+    """Read what an open page reads, until the sink has ended."""
     with socket.create_connection(("127.0.0.1", port)) as page:
         page.sendall(b"GET /_sink/live HTTP/1.1\r\nHost: localhost\r\n\r\n")
         while page.recv(65536):
@@ -124,34 +124,36 @@ def watch(port: int) -> None:
 
 
 @contextmanager
-def sink(*options: str, watched: bool = False) -> Iterator[tuple[int, int]]:
-    """A sink, maybe with an open page: its port and its process id."""
+def sink(*options: str, with_page: bool = False) -> Iterator[tuple[int, int]]:
+    """Run a sink, with or without an open page; yield its port and its process id."""
     with SinkProcess(*options) as process:
         port = int(process.url.rpartition(":")[2])
-        if watched:
-            threading.Thread(target=watch, args=(port,)).start()
+        if with_page:
+            threading.Thread(target=read_page, args=(port,)).start()
         yield port, process.pid
 
 
 def main() -> None:
-    """Print a table."""
+    """Measure, and print a table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--events", type=int, default=200_000, help="in each run (%(default)s)")
-    parser.add_argument("--batch", type=int, nargs="*", default=[20, 200], help="events a request")
+    parser.add_argument("--events", type=int, default=200_000, help="events per run (%(default)s)")
+    parser.add_argument(
+        "--batch", type=int, nargs="*", default=[20, 200], help="events per request"
+    )
     given = parser.parse_args()
     servers: dict[str, Callable[[], AbstractContextManager[tuple[int, int]]]] = {
         "bare Starlette": lambda: bare(parses=False),
         "bare Starlette that parses": lambda: bare(parses=True),
         "sink": sink,
-        "sink with an open page": lambda: sink(watched=True),
+        "sink with an open page": lambda: sink(with_page=True),
     }
     print(f"Python {platform.python_version()}, {os.cpu_count()} CPUs, {CONNECTIONS} connections")
-    print(f"{'server':28} {'events a request':>16} {'a CPU second':>14} {'a second':>10}")
+    print(f"{'server':28} {'events/request':>14} {'events/CPU s':>14} {'events/s':>12}")
     for batch in given.batch:
         for name, start in servers.items():
             with start() as (port, pid):
                 per_cpu, per_second = measure(port, pid, batch, given.events)
-            print(f"{name:28} {batch:16} {per_cpu:14,.0f} {per_second:10,.0f}")
+            print(f"{name:28} {batch:14} {per_cpu:14,.0f} {per_second:12,.0f}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What dataart_mp is to reach, as ratios within one run, and whether it does."""
+"""Targets: ratios within one run that dataart_mp is to reach, and whether it does."""
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final, NamedTuple
@@ -6,21 +6,21 @@ from typing import Final, NamedTuple
 from bench import emit, floor, footprint, peers, scale, ship
 from dataart_mp.cli.bench.measurement import Measurement
 
-# The Go client's events a second, and the requests a second of the raw sockets of its run; its
-# timer leak mended. Unmended it has 135,000 and 192,000.
+# The Go client's events per second, divided by those of a raw socket in the same run. Its timer
+# leak was fixed for this; with the leak it reaches 135,000 and 192,000 events per second.
 _GO: Final = {20: 160_000 / (17_100 * 20), 500: 217_000 / (18_400 * 500)}
 _SMALL_FACTOR: Final = 3.0
 
 
 class Target(NamedTuple):
-    """One of them.
+    """A measured value, and its limit.
 
     Attributes:
-        what: Is measured.
-        measured: Came out.
-        limit: Must not be passed.
-        least: Whether the limit is the least, not the most.
-        unit: Of both; empty: a ratio.
+        what: What is measured.
+        measured: The measured value.
+        limit: The limit.
+        least: Whether the limit is a minimum; otherwise it is a maximum.
+        unit: The unit of both values; empty for a ratio.
     """
 
     what: str
@@ -31,17 +31,17 @@ class Target(NamedTuple):
 
     @property
     def met(self) -> bool:
-        """Whether it is reached."""
+        """Whether the target is reached."""
         return self.measured >= self.limit if self.least else self.measured <= self.limit
 
 
 def targets(measurement: Measurement) -> list[Target]:
-    """The targets that a measurement can tell about."""
+    """Return the targets that a measurement covers."""
     return list(_BY_NAME.get(measurement.name, _none)(measurement))
 
 
 def table(found: Iterable[Target]) -> str:
-    """A line for each: what, wanted, measured, met."""
+    """Return a table with a line for each target: what, wanted, measured, met."""
     lines = [("target", "wanted", "measured", "met")]
     for target in found:
         sign = "≥" if target.least else "≤"
@@ -111,8 +111,8 @@ def _scale(run: Measurement) -> Iterator[Target]:
 
 
 def _peers(run: Measurement) -> Iterator[Target]:
-    for name, rival in peers.RIVALS.items():
-        for batch, factor in rival.factors.items():
+    for name, load in peers.PEERS.items():
+        for batch, factor in load.factors.items():
             theirs, ours = peers.case(name, batch), peers.case(peers.OURS_IN_BULK, batch)
             if factor is None or not {theirs, ours} <= run.samples.keys():
                 continue

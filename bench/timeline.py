@@ -1,7 +1,7 @@
-"""Through faults: what is accepted, delivered, and counted by the sink, moment by moment.
+"""A timeline of faults: how many events are accepted, delivered, and counted by the sink.
 
-0 ─────────── 1/4 ───────────────── 1/2 ────────── 3/4 ────────────────── 1
- all is well   the sink answers 503  all is well    a worker got kill -9
+0 ─────────── 1/4 ───────────────── 1/2 ────────── 3/4 ──────────────────── 1
+ no faults     the sink answers 503  no faults      a worker has got kill -9
 """
 
 import os
@@ -27,14 +27,14 @@ class _Fault(NamedTuple):
 
 
 def timeline(seconds: float) -> Sample:
-    """Ship at a steady rate through an outage and a worker's death.
+    """Ship at a steady rate during an outage and the death of a worker.
 
     Returns:
         `points` of [seconds, accepted, delivered, counted by the sink], and the `faults` as
         [seconds, what happened].
 
     Raises:
-        RuntimeError: Something did not arrive.
+        RuntimeError: Some events did not arrive.
     """
     points: list[tuple[float, int, int, int]] = []
     faults: list[tuple[float, str]] = []
@@ -45,13 +45,13 @@ def timeline(seconds: float) -> Sample:
             plan = _plan(seconds, sink, workers[0])
             start = time.monotonic()
 
-            def look() -> float:
+            def measure() -> float:
                 now = time.monotonic() - start
                 stats = client.stats()
                 points.append((now, stats.accepted, stats.delivered, sink.stats()["actions"]))
                 return now
 
-            while (now := look()) < seconds:
+            while (now := measure()) < seconds:
                 if plan and now >= plan[0].due:
                     fault = plan.pop(0)
                     fault.happen()
@@ -60,7 +60,7 @@ def timeline(seconds: float) -> Sample:
                     client.emit_action(*load.EVENT)
                 time.sleep(_TICK_SECONDS)
             client.flush()
-            look()
+            measure()
     _, accepted, delivered, arrived = points[-1]
     if delivered != accepted or arrived < accepted:
         raise RuntimeError(f"accepted {accepted}, delivered {delivered}, arrived {arrived}")
@@ -71,6 +71,6 @@ def _plan(seconds: float, sink: SinkProcess, worker: int) -> list[_Fault]:
     outage = {"kind": "status", "status": 503}
     return [
         _Fault(seconds / 4, "the sink answers 503", lambda: sink.set_faults(outage)),
-        _Fault(seconds / 2, "all is well", sink.clear_faults),
+        _Fault(seconds / 2, "no faults", sink.clear_faults),
         _Fault(seconds * 3 / 4, "a worker gets kill -9", lambda: os.kill(worker, signal.SIGKILL)),
     ]

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         ClosedError,
         ConfigError,
         DataArtError,
+        DescriptorsClosedError,
         EventError,
     )
     from dataart_mp.failure import Failure
@@ -41,6 +42,7 @@ __all__ = [
     "ConfigError",
     "DataArtClient",
     "DataArtError",
+    "DescriptorsClosedError",
     "Emitted",
     "EventError",
     "Failure",

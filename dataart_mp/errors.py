@@ -86,6 +86,14 @@ class BufferFullError(DataArtError):
         self.rest = rest
 
 
+class DescriptorsClosedError(DataArtError):
+    """The application has closed descriptors of the client, as a daemonizing program does.
+
+    Nothing is written to the files that have their numbers now. Create the client after the
+    descriptors are closed, or exempt those that are open when it exists.
+    """
+
+
 class ClosedError(DataArtError, ValueError):
     """The client is closed; emit before `close()`, or create another client.
 

@@ -151,6 +151,7 @@ class Engine:
         try:
             self._users.enter(me)  # before the check: `stop` finds this user, or this call stops
             self._check_open()
+            self.queue.verify()
             if eventlet.is_patched():  # since the client was created
                 raise AbandonedError(eventlet.REFUSAL)
             self._start_workers()

@@ -60,8 +60,7 @@ class Housekeeping:
     def stop(self, seconds: float) -> bool:
         """Stop the thread; return False if that takes longer than `seconds`."""
         self._stopped = True
-        if self._wakeup.write_fd >= 0:  # else this is the second call, after an interrupted one
-            self._wakeup.notify()
+        self._wakeup.notify()
         # The thread itself calls this if the client is garbage-collected there.
         is_caller = self.thread is threading.current_thread()
         if not is_caller and not threads.join(self.thread, seconds):

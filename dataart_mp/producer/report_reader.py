@@ -82,8 +82,7 @@ class ReportReader:
         Returns:
             False if that takes longer than `seconds`, or if the caller is `on_failure` itself.
         """
-        if self._wakeup.write_fd >= 0:  # else this is the second call, after an interrupted one
-            self._wakeup.notify()
+        self._wakeup.notify()
         if not threads.join(self.thread, seconds):
             self.thread.after_end(self._wakeup.close)
             return False

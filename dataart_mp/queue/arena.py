@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Final
 from dataart_mp.queue import lock_file, process
 from dataart_mp.queue.account import WORD_BYTES, WORD_MASK, WORDS, Account
 from dataart_mp.queue.anonymous_file import anonymous_file
+from dataart_mp.queue.descriptor import Descriptor
 from dataart_mp.queue.locks import RecordLocks
 from dataart_mp.queue.process import World
 
@@ -35,6 +36,8 @@ SENDING: Final = 3
 WAITING: Final = 4
 SETTLED: Final = 5
 JOINED: Final = 6
+
+_STATE_BYTES: Final = tuple(state.to_bytes() for state in range(JOINED + 1))
 
 ROW_WORDS: Final = 8
 ROW_COUNT: Final = 4096
@@ -52,6 +55,9 @@ _PAGE: Final = max(4096, mmap.PAGESIZE)
 
 def _pages(size: int) -> int:
     return -(-size // _PAGE) * _PAGE
+
+
+_lost_mappings: Final[list[mmap.mmap]] = []
 
 
 def stride_of(capacity: int) -> int:
@@ -75,7 +81,7 @@ class Arena:
     """
 
     def __init__(self, fd: int, lock_fd: int | None = None) -> None:
-        self.fd = fd
+        self._file = Descriptor(fd)
         self.path: Path | None = None
         header = os.pread(fd, HEADER.size, 0)
         _, _, identity, *sizes = HEADER.unpack(header)
@@ -87,13 +93,14 @@ class Arena:
         self._place(self.frames)
         self.memory = mmap.mmap(fd, self._frames + self.frames * self.stride)
         self.words = memoryview(self.memory)[: self._frames].cast("Q")
+        self._accounts: dict[int, Account] = {}  # of the frames that this process has looked at
         try:
-            self.lock_fd = lock_file.make() if lock_fd is None else lock_fd
+            self._lock_file = Descriptor(lock_file.make() if lock_fd is None else lock_fd)
         except OSError:
             self.words.release()
             self.memory.close()
             raise
-        self.locks = RecordLocks(self.lock_fd)
+        self.locks = RecordLocks(self._lock_file)
         self.identify()
 
     @classmethod
@@ -148,6 +155,16 @@ class Arena:
     # Processes
 
     @property
+    def fd(self) -> int:
+        """Descriptor of the memory; -1 when the arena is closed."""
+        return self._file.number
+
+    @property
+    def lock_fd(self) -> int:
+        """Descriptor of the lock file; -1 when the arena is closed."""
+        return self._lock_file.number
+
+    @property
     def world(self) -> World:
         """Where the process ids in the accounts have a meaning."""
         high, low, namespace = self.words[_WORLD_WORD : _WORLD_WORD + 3].tolist()
@@ -199,7 +216,7 @@ class Arena:
 
     def find(self, state: int, start: int = 0) -> int:
         """Return the lowest frame from `start` on that is in `state`; -1 when there is none."""
-        at = self.memory.find(state.to_bytes(), self._states + start, self._states_end)
+        at = self.memory.find(_STATE_BYTES[state], self._states + start, self._states_end)
         return at if at < 0 else at - self._states
 
     def each_in(self, state: int) -> Iterator[int]:
@@ -224,7 +241,11 @@ class Arena:
 
     def account(self, frame: int) -> Account:
         """Return a view of a frame's account."""
-        return Account(self.words, self._accounts_word + frame * WORDS)
+        account = self._accounts.get(frame)
+        if account is None:
+            account = Account(self.words, self._accounts_word + frame * WORDS)
+            self._accounts[frame] = account
+        return account
 
     def generation(self, frame: int) -> int:
         """Return how often a producer has claimed the frame."""
@@ -287,12 +308,10 @@ class Arena:
         if self.fd >= 0:
             self._disown()
         self.words.release()
-        self.memory.close()
+        if self._file.is_intact():
+            self.memory.close()
+        elif self.fd >= 0:
+            # The mapping has a duplicate of the descriptor, which belongs to another file now, too.
+            _lost_mappings.append(self.memory)
         self.locks.close()
-        # Each number is forgotten before it is closed: it may soon be another file's.
-        fd, self.fd = self.fd, -1
-        if fd >= 0:  # else this is the second call, after an interrupted one
-            os.close(fd)
-        fd, self.lock_fd = self.lock_fd, -1
-        if fd >= 0:
-            os.close(fd)
+        self._file.close()

@@ -16,7 +16,7 @@ import weakref
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from dataart_mp.errors import ClosedError
+from dataart_mp.errors import ClosedError, DescriptorsClosedError
 from dataart_mp.queue import guard
 from dataart_mp.queue.arena import Arena
 from dataart_mp.queue.companion import AbandonedError, Companion, NoCompanion
@@ -32,6 +32,8 @@ _LEAVE_SECONDS: Final = 1.0
 # How long a thread waits while another one prepares the process for the queue.
 _PREPARE_SECONDS: Final = 1.0
 _PAUSE_SECONDS: Final = 0.001
+# How long a wait lasts when the application has closed the descriptors.
+_LOST_SECONDS: Final = 10.0
 
 
 class Lifetime:
@@ -47,6 +49,7 @@ class Lifetime:
         guard: Holds 1 as long as this process may use the queue without a further check.
         companion: Provides workers.
         closed: Whether this process has closed the queue.
+        visitors: The calls in progress; each removes itself when its `Visitor` is collected.
         is_started: Whether the companion has provided workers for this process.
     """
 
@@ -70,7 +73,7 @@ class Lifetime:
 
     def start_afresh(self) -> None:
         """Forget what belongs to the process: in a forked child it is the parent's."""
-        self._visitors: list[weakref.ref[Visitor]] = []
+        self.visitors: list[weakref.ref[Visitor]] = []
         self.is_started = False
         self._starting: dict[None, tuple[int, object]] = {}
 
@@ -146,19 +149,27 @@ class Lifetime:
             AbandonedError: No worker can run.
             ClosedError: The queue was closed meanwhile.
         """
-        deadline = Deadline(timeout)
+        deadline, started = Deadline(timeout), time.monotonic()
         while True:
             self._arena.wanted_until = time.monotonic_ns() + _WANTED_NS
             if reached():
                 return True
             if deadline.over():
                 return False
-            reason = self.companion.unavailable_reason()
-            if reason is not None:
-                raise AbandonedError(reason)
+            self._check_available(started)
             if self.closed:
                 raise self.closed_error()
             self._room.wait_at_most(deadline.at_most(_LOOK_SECONDS))
+
+    def _check_available(self, started: float) -> None:
+        """Raise AbandonedError if waiting since `started` (monotonic, seconds) is pointless."""
+        try:
+            reason = self.companion.unavailable_reason()
+        except DescriptorsClosedError as error:
+            # Workers have descriptors of their own and may deliver; nobody here can find out.
+            reason = str(error) if time.monotonic() > started + _LOST_SECONDS else None
+        if reason is not None:
+            raise AbandonedError(reason)
 
     # Visits and close
 
@@ -167,7 +178,7 @@ class Lifetime:
         """Keep the descriptors open inside."""
         visitor = Visitor()
         try:
-            self.enter(visitor)
+            self.visitors.append(weakref.ref(visitor, self.visitors.remove))
             yield
         except BaseException as error:
             self.let_go(error)
@@ -175,10 +186,6 @@ class Lifetime:
         finally:
             del visitor
             self.leave()
-
-    def enter(self, visitor: "Visitor") -> None:
-        """Begin a visit, which ends when `visitor` is collected; the first half of `visit`."""
-        self._visitors.append(weakref.ref(visitor, self._visitors.remove))
 
     def leave(self) -> None:
         """Close a closed queue's descriptors if the last visitor has left."""
@@ -224,13 +231,13 @@ class Lifetime:
         """Wait for the other visitors to put back their writers and to leave."""
         deadline = Deadline(_LEAVE_SECONDS)
         drained = drain()
-        while (len(self._visitors) > 1 or not drained) and not deadline.over():
+        while (len(self.visitors) > 1 or not drained) and not deadline.over():
             self._room.notify()
             time.sleep(_PAUSE_SECONDS)
             drained = drain()
 
     def _release(self) -> None:
-        if not self._visitors:
+        if not self.visitors:
             self._arena.close()
             self._work.close()
             self._room.close()

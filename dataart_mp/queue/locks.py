@@ -19,6 +19,9 @@ import sys
 import weakref
 from typing import Final
 
+from dataart_mp.errors import DescriptorsClosedError
+from dataart_mp.queue.descriptor import Descriptor
+
 # struct flock as <fcntl.h> lays it out; Python leaves it to its caller.
 if sys.platform == "darwin":
     _FLOCK: Final = struct.Struct("qqihh")  # l_start, l_len, l_pid, l_type, l_whence
@@ -61,11 +64,11 @@ class RecordLocks:
     as another process gets the bytes of a dead one.
 
     Args:
-        fd: Descriptor of the lock file.
+        file: The lock file.
     """
 
-    def __init__(self, fd: int) -> None:
-        self._fd = fd
+    def __init__(self, file: Descriptor) -> None:
+        self._file = file
         self._held: dict[int, object] = {}
         self._successors: dict[int, object] = {}
 
@@ -76,14 +79,20 @@ class RecordLocks:
             byte: The byte to lock.
             holder: The object whose collection ends the claim; None for a claim that only
                 `release` ends.
+
+        Raises:
+            DescriptorsClosedError: `verify` or `lose` has found out that the application has closed
+                the lock file.
         """
+        if self._file.is_lost:
+            raise self._closed_error()
         claim = object() if holder is None else weakref.ref(holder)
         try:
             # setdefault is one atomic step: the first thread wins, and the others see its claim.
             present = self._held.setdefault(byte, claim)
             if present is not claim and not self._succeeds(claim, byte, present):
                 return False
-            fcntl.lockf(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, byte)
+            fcntl.lockf(self._file.number, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, byte)
         except (BlockingIOError, PermissionError):  # POSIX allows EAGAIN and EACCES for "taken"
             self._held.pop(byte, None)
             return False
@@ -96,7 +105,8 @@ class RecordLocks:
     def release(self, byte: int) -> None:
         """Release `byte`, which this process holds."""
         try:
-            fcntl.lockf(self._fd, fcntl.LOCK_UN, 1, byte)
+            if not self._file.is_lost:  # else the kernel has dropped it already
+                fcntl.lockf(self._file.number, fcntl.LOCK_UN, 1, byte)
         finally:  # last: until then no other thread may believe that it has the kernel's lock
             self._held.pop(byte, None)
 
@@ -106,8 +116,7 @@ class RecordLocks:
 
     def is_held_by(self, byte: int, holder: object) -> bool:
         """Return whether this process holds `byte` for `holder`."""
-        claim = self._held.get(byte)
-        return isinstance(claim, weakref.ref) and claim() is holder
+        return self._held.get(byte) is weakref.ref(holder)  # an object has one such reference
 
     def held(self) -> list[int]:
         """Return the bytes that this process holds."""
@@ -127,7 +136,9 @@ class RecordLocks:
         """Return the id of the process that holds `byte` (perhaps this one); None if it is free."""
         if byte in self._held:
             return os.getpid()
-        kind, pid = _unpack(fcntl.fcntl(self._fd, fcntl.F_GETLK, _pack(byte)))
+        if not self._file.is_intact():
+            raise self._closed_error()
+        kind, pid = _unpack(fcntl.fcntl(self._file.number, fcntl.F_GETLK, _pack(byte)))
         return None if kind == fcntl.F_UNLCK else pid
 
     def forget(self) -> None:
@@ -135,9 +146,32 @@ class RecordLocks:
         self._held = {}
         self._successors = {}
 
+    def verify(self) -> None:
+        """Make sure that the lock file is still open.
+
+        Raises:
+            DescriptorsClosedError: The application has closed it.
+        """
+        if not self._file.is_intact():
+            if self._file.number >= 0:
+                self.lose()
+            raise self._closed_error()
+
+    def lose(self) -> None:
+        """Touch the lock file no more: the application has closed descriptors of the client."""
+        self._file.is_lost = True
+
     def close(self) -> None:
-        """Make every call from now on raise ValueError, because the file is about to be closed."""
-        self._fd = -1  # the number may soon be that of another file
+        """Close the lock file, which drops all locks; calls after that raise ValueError."""
+        self._file.close()
+
+    def _closed_error(self) -> Exception:
+        if self._file.number < 0:
+            return ValueError("the lock file is closed")
+        return DescriptorsClosedError(
+            "descriptors of the client were closed by the application; create the client after "
+            "os.closerange() or after the process has become a daemon"
+        )
 
     def _succeeds(self, claim: object, byte: int, dead: object) -> bool:
         """Replace a dead claim with `claim`; True for one thread only."""

@@ -4,10 +4,11 @@ import contextlib
 import functools
 import sys
 import time
+import weakref
 from queue import Full
 from typing import TYPE_CHECKING, Final
 
-from dataart_mp.errors import EventError
+from dataart_mp.errors import DescriptorsClosedError, EventError
 from dataart_mp.queue.account import ACTIONS, IDENTITY
 from dataart_mp.queue.accounting import pending_in
 from dataart_mp.queue.arena import Arena
@@ -239,7 +240,8 @@ class ProducerEnd:
 
         with self._lifetime.visit():
             pool.seal_all()
-            self._worker_end.retry_now()
+            with contextlib.suppress(DescriptorsClosedError):
+                self._worker_end.retry_now()
             with contextlib.suppress(AbandonedError):
                 self._lifetime.wait_for(all_settled, timeout)
             waiting = {claim for claim in left if not pool.is_settled(claim)}
@@ -269,7 +271,7 @@ class ProducerEnd:
     def _open_writer(self, kind: int, records: int, timeout: float | None) -> FrameWriter:
         lifetime, me = self._lifetime, Visitor()
         try:  # as `with lifetime.visit()`, at half its cost
-            lifetime.enter(me)
+            lifetime.visitors.append(weakref.ref(me, lifetime.visitors.remove))
             if not lifetime.is_started:
                 lifetime.ensure_started()
             return self._try_open(kind, records) or self._await_room(kind, records, timeout)
@@ -289,7 +291,7 @@ class ProducerEnd:
         raise Full if reason is None else AbandonedError(reason)
 
     def _try_open(self, kind: int, records: int) -> FrameWriter | None:
-        writer = self._pool.open(kind, records, time.monotonic() + self._interval)
+        writer = self._pool.open(kind, records, time.monotonic(), self._interval)
         if self._arena.closed or self._lifetime.closed:
             # Checked after the frame was taken: a worker that ends sees it, or this process sees
             # that the arena is closed.

@@ -114,6 +114,14 @@ class RecordQueue(_Queue):
         finally:
             self._lifetime.arm()  # last: until then no other thread of this child appends
 
+    def verify(self) -> None:
+        """Make sure that the queue's descriptors still lead to its own files.
+
+        Raises:
+            DescriptorsClosedError: The application has closed some of them.
+        """
+        self.arena.locks.verify()
+
     def check_open(self) -> None:
         """Check that records can be put.
 

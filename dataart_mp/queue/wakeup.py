@@ -8,27 +8,48 @@ else, because every waiter also looks at the states from time to time.
 import math
 import os
 import select
+import time
 from typing import Final
 
+from dataart_mp.queue.descriptor import Descriptor
 from dataart_mp.queue.polling import make_poll
 
 # Less than PIPE_BUF, so each notification is written and read whole (POSIX, write(2)): no lock is
 # needed, and no death leaves half of one in the pipe.
 _MESSAGE_BYTES: Final = 4
 _DRAIN_BYTES: Final = 1024 * _MESSAGE_BYTES
+_LOST_SECONDS: Final = 1.0
 
 
 class WakeupPipe:
     """One pipe. Any process that holds it may notify, and one waiter reads each notification.
 
+    When the application has closed an end, nothing is written to or read from the file that has
+    its number now: a notification is lost then, as with a full pipe, and a wait just takes its
+    time.
+
+    Args:
+        read_fd: The end that waiters read.
+        write_fd: The end that `notify` writes, which does not block.
+
     Attributes:
-        read_fd: The end that waiters read; -1 when it is closed.
-        write_fd: The end that `notify` writes, which never blocks; -1 when it is closed.
+        is_intact: Returns whether `notify` still writes to this pipe.
     """
 
     def __init__(self, read_fd: int, write_fd: int) -> None:
-        self.read_fd = read_fd
-        self.write_fd = write_fd
+        self._read_end = Descriptor(read_fd)
+        self._write_end = Descriptor(write_fd)
+        self.is_intact = self._write_end.is_intact
+
+    @property
+    def read_fd(self) -> int:
+        """The end that waiters read; -1 when it is closed."""
+        return self._read_end.number
+
+    @property
+    def write_fd(self) -> int:
+        """The end that `notify` writes, which never blocks; -1 when it is closed."""
+        return self._write_end.number
 
     @classmethod
     def make(cls) -> "WakeupPipe":
@@ -39,9 +60,13 @@ class WakeupPipe:
 
     def notify(self, number: int = 0) -> bool:
         """Wake one waiter and pass it `number`; False when the pipe is full."""
+        return self.is_intact() and self.write(number)
+
+    def write(self, number: int) -> bool:
+        """Notify as `notify` does; for a caller that has just made sure that it `is_intact`."""
         message = number.to_bytes(_MESSAGE_BYTES, "little")
         try:
-            return os.write(self.write_fd, message) == _MESSAGE_BYTES
+            return os.write(self._write_end.number, message) == _MESSAGE_BYTES
         except BlockingIOError:
             return False
 
@@ -63,29 +88,27 @@ class WakeupPipe:
         Returns:
             Its number; None when none came, or when another waiter read it first.
         """
+        if not self._read_end.is_intact():
+            time.sleep(_LOST_SECONDS if seconds is None else seconds)
+            return None
         os.set_blocking(self.read_fd, False)
         message = self._read(_MESSAGE_BYTES) if self._poll(seconds) else b""
         return int.from_bytes(message, "little") if message else None
 
     def has_notifications(self) -> bool:
         """Return whether the pipe holds notifications that nobody has read yet."""
-        return self._poll(0)
+        return self._read_end.is_intact() and self._poll(0)
 
     def drain(self) -> None:
         """Discard the notifications in the pipe, at most a thousand, without waiting."""
-        os.set_blocking(self.read_fd, False)
-        self._read(_DRAIN_BYTES)
+        if self._read_end.is_intact():
+            os.set_blocking(self.read_fd, False)
+            self._read(_DRAIN_BYTES)
 
     def close(self) -> None:
         """Close both ends in this process. A second call does nothing."""
-        # Each number is forgotten before it is closed: it may be another file's soon after, and an
-        # interrupted close must not close that one when it is called again.
-        fd, self.read_fd = self.read_fd, -1
-        if fd >= 0:
-            os.close(fd)
-        fd, self.write_fd = self.write_fd, -1
-        if fd >= 0:
-            os.close(fd)
+        self._read_end.close()
+        self._write_end.close()
 
     def _read(self, size: int) -> bytes:
         try:

@@ -21,6 +21,8 @@ from dataart_mp.queue.wakeup import WakeupPipe
 
 # A writer that is due but in use by a thread is looked at again after this time.
 _IN_USE_SECONDS: Final = 0.01
+# The lock file is verified at most this often: at full speed, a frame is opened every 20 us.
+_VERIFIED_SECONDS: Final = 0.001
 
 
 class WriterPool:
@@ -44,6 +46,7 @@ class WriterPool:
     def start_afresh(self) -> None:
         """Forget what belongs to the process: in a forked child it is the parent's."""
         self.idle.clear()
+        self._verify_at = 0.0
         self._open: dict[Claim, weakref.ref[FrameWriter]] = {}
         self._sealed: dict[int, int] = {}
 
@@ -59,9 +62,16 @@ class WriterPool:
         """Whether this process has a frame open."""
         return bool(self._open)
 
-    def open(self, kind: int, records: int, due: float) -> FrameWriter | None:
-        """Open a frame; None when none is free. See `FrameWriter.open`."""
-        writer = FrameWriter.open(self._arena, kind, records, due)
+    def open(self, kind: int, records: int, now: float, interval: float) -> FrameWriter | None:
+        """Open a frame; None when none is free. See `FrameWriter.open`.
+
+        Raises:
+            DescriptorsClosedError: The application has closed the lock file.
+        """
+        if now >= self._verify_at:
+            self._verify_at = now + _VERIFIED_SECONDS
+            self._arena.locks.verify()
+        writer = FrameWriter.open(self._arena, kind, records, now + interval)
         if writer is not None:
             self._open[writer.claim] = weakref.ref(writer)
         return writer
@@ -72,8 +82,11 @@ class WriterPool:
         if not self._arena.locks.is_held_by(frame, writer):
             return  # a fork has interrupted the append: in the child, the writer is the parent's
         self._sealed[frame] = generation
-        if writer.seal():
-            self._work.notify(frame)
+        is_intact = self._work.is_intact()
+        if not is_intact:
+            self._arena.locks.lose()  # the frame is sealed in memory, and workers look for it
+        if writer.seal() and is_intact:
+            self._work.write(frame)
         self._open.pop(writer.claim, None)  # last: `close` waits for it
 
     def seal_all(self) -> None:

@@ -1,11 +1,15 @@
 """The wiring: the pipes between producers and workers."""
 
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
+from typing import Final
 
 from dataart_mp.queue.arena import Arena
+from dataart_mp.queue.descriptor import Descriptor
 from dataart_mp.queue.record_queue import RecordQueue
 from dataart_mp.queue.wakeup import WakeupPipe
+
+_ENDS: Final = ("life_read_fd", "life_write_fd", "report_read_fd", "report_write_fd")
 
 
 @dataclass(slots=True)
@@ -32,6 +36,11 @@ class Wiring:
     life_write_fd: int
     report_read_fd: int
     report_write_fd: int
+    _descriptors: dict[str, Descriptor] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        numbers = {name: getattr(self, name) for name in _ENDS}
+        self._descriptors = {name: Descriptor(fd) for name, fd in numbers.items() if fd >= 0}
 
     @classmethod
     def make(cls) -> "Wiring":
@@ -52,22 +61,22 @@ class Wiring:
 
         The workers see the end of file when the last producer has done so, or has died.
         """
-        fd, self.life_write_fd = self.life_write_fd, -1
-        if fd >= 0:  # else this is the second call, after an interrupted one
-            os.close(fd)
+        self._close("life_write_fd")
 
     def close_reports(self) -> None:
         """Close the end that reads reports, in a forked child: they belong to the parent."""
-        if self.report_read_fd >= 0:
-            os.close(self.report_read_fd)
-            self.report_read_fd = -1
+        self._close("report_read_fd")
 
     def close(self) -> None:
-        """Close all descriptors that this process holds."""
-        for name, fd in asdict(self).items():
-            setattr(self, name, -1)  # first: the number may soon be another file's
-            if fd >= 0:
-                os.close(fd)
+        """Close all descriptors that this process holds, unless the application has closed them."""
+        for end in _ENDS:
+            self._close(end)
+
+    def _close(self, end: str) -> None:
+        descriptor = self._descriptors.pop(end, None)
+        if descriptor is not None:
+            setattr(self, end, -1)
+            descriptor.close()
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 import urllib3
-from urllib3.exceptions import HTTPError
+from urllib3.exceptions import HTTPError, ProxyError
 from urllib3.util import parse_url
 
 from dataart_mp.config import ClientConfig
@@ -69,7 +69,7 @@ class Sender:
             if response is None:
                 response = self._send_with_urllib3(path, content, key)
         except (HTTPError, HTTPException, OSError) as error:
-            return Response(None, self._loggable(f"{type(error).__name__}: {error}".encode()))
+            return Response(None, self._loggable(self._described(error).encode()))
         if isinstance(response, OrdinaryResponse):
             return Response(response.status, self._loggable(response.body), response.retry_after)
         start = _read_start(response, time.monotonic() + self._http.read_timeout)
@@ -105,6 +105,12 @@ class Sender:
             decode_content=False,
             timeout=self._timeout,
         )
+
+    def _described(self, error: Exception) -> str:
+        """Return an error's type and text, and which proxy failed: urllib3 names it since 2.6."""
+        text = f"{type(error).__name__}: {error}"
+        proxy = getattr(self._pool, "proxy", None) if isinstance(error, ProxyError) else None
+        return f"{text} (proxy {proxy.host}:{proxy.port})" if proxy else text
 
     def _loggable(self, text: bytes) -> str:
         """Return the text short and without the API key."""

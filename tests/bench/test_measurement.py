@@ -1,4 +1,4 @@
-"""Samples, and what is said of them."""
+"""Measurements: how samples are taken, and how they are summarized."""
 
 import json
 import os
@@ -33,7 +33,7 @@ def test_cases_are_measured_in_turn() -> None:
     assert run.end is not None
 
 
-def test_a_table_shows_medians_and_half_the_middle_half() -> None:
+def test_a_table_shows_medians_and_half_the_interquartile_range() -> None:
     values = iter((100.0, 90.0, 110.0, 80.0, 120.0))
     run = Measurement("test", {}).take({"case": lambda: {"a": next(values), "b": None}}, 5)
     columns = (Column("a", "a", 1), Column("b", "b"))
@@ -45,7 +45,7 @@ def test_a_measurement_survives_json() -> None:
     assert Measurement.from_json(json.loads(json.dumps(run.as_json()))) == run
 
 
-def test_quantiles_go_from_the_shortest_to_the_longest() -> None:
+def test_quantiles_range_from_the_shortest_to_the_longest() -> None:
     found = quantiles(range(1000, 102_000, 1000))
     assert (found["0.0"], found["0.5"], found["0.99"], found["1.0"]) == (1.0, 51.0, 100.0, 101.0)
 
@@ -68,7 +68,9 @@ def test_cpu_time_of_another_process_grows_as_it_works() -> None:
         cpu_seconds([child.pid])
 
 
-def test_a_fresh_process_sees_no_settings_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_fresh_process_inherits_no_settings_of_the_client(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("DATAART_API_KEY", "secret")
     monkeypatch.setenv("OTHER", "here")
     found = fresh(environment, path=[str(Path(__file__).parent), *sys.path])
@@ -80,7 +82,7 @@ def environment() -> list[str]:
     return list(os.environ)
 
 
-def test_what_fails_in_a_fresh_process_is_told_in_its_last_words() -> None:
+def test_an_exception_in_a_fresh_process_is_reported_with_its_message() -> None:
     with pytest.raises(DataArtError, match="ended with 1: ValueError: no"):
         fresh(fail, path=[str(Path(__file__).parent), *sys.path], text="no")
 

@@ -1,18 +1,29 @@
-"""The chaos harness: what was accepted arrives, whatever dies at whatever moment.
+"""The chaos harness: accepted events arrive, whichever processes die and whenever they die.
 
-    conductor ──starts──► application ──forks──► producer ──forks──► producer
-        │ │                    └─────── emit ────────┴───────┬───────────┘
-        │ │                                                  ▼
-        │ └── kills, stops, continues, restarts ───► workers ──► sink ──► journals
-        │                                                                    │
-        └── audit: what the producers noted in the roll ◄─ event by event ─► what arrived
+    driver ──starts──► application ──forks──► producer ──forks──► producer
+      │ │                   └─────── emit ────────┴───────┬───────────┘
+      │ │                                                 ▼
+      │ └── kills, stops, resumes, restarts ───► workers ──► sink ──► journals
+      │                                                                  │
+      └── audit: what the producers confirmed in the roster ◄──by event──┘
 
-A producer notes an event in the roll, a file that outlives it, after `emit_action` has returned. So
-all that is noted must have arrived, and the one event a thread was busy with when it died may have.
+A producer confirms an event in the roster, a file that outlives it, after `emit_action` has
+returned. So every confirmed event must have arrived. The one event that a thread was emitting when
+it died may have arrived.
 
-Read in this order: `plan` (what happens when, all of it from one seed), `event` (what is emitted),
-`roll`, `producer`, `application` (the processes under attack), `victim`, `family` (how they look
-from outside), `station` (the sink and its journals), `conductor` (carries out the plan), `heir` (a
-client that sends what one before it has parked), `incident`
-and `audit` (what arrived, and what may have arrived twice), `leaks`, `summary`.
+Read in this order:
+
+    plan, schedule        what happens and when, derived from one seed
+    event                 what is emitted
+    roster, run_log       what the processes write down
+    producer, application the processes under attack
+    process_handle, procfs, observed_application
+                          the same processes, seen from the driver
+    sink_under_test       the sink and its journals
+    attacker, incident    carries out the attacks and records what they may explain
+    monitor               finds hung calls and applications that have ended
+    driver                one run from start to end
+    new_owner             a client that sends what an application has parked
+    audit, results        what arrived, and what may have arrived twice
+    leaks, summary        what is left behind, and the verdict
 """

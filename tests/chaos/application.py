@@ -1,6 +1,7 @@
-"""An application: makes a client, forks producers, replaces the dead, as a pre-forking server does.
+"""An application: creates a client, forks producers, and replaces those that end.
 
-It is told to end by the end of its standard input, which also comes when the conductor dies.
+It works as a pre-forking server does, until its standard input is closed. The driver closes it, or
+the kernel does when the driver dies.
 """
 
 import faulthandler
@@ -9,6 +10,7 @@ import os
 import random
 import select
 import signal
+import socket
 import sys
 import threading
 import time
@@ -19,35 +21,37 @@ from pathlib import Path
 from typing import Any, Final
 
 from dataart_mp import Client, ClientConfig, HTTPOptions
-from tests.chaos.chronicle import Chronicle
-from tests.chaos.plan import READ_TIMEOUT, Cast
-from tests.chaos.producer import Producer, Surroundings, end_with_troubles, with_troubles
-from tests.chaos.roll import Roll
+from tests.chaos.error_folder import ErrorFolder
+from tests.chaos.plan import READ_TIMEOUT, ApplicationPlan
+from tests.chaos.producer import Producer, ProducerContext
+from tests.chaos.roster import Roster
+from tests.chaos.run_log import RunLog
+from tests.support import open_descriptors
 
 _LOOK_SECONDS: Final = 0.05
 _REPLACE_SECONDS: Final = 0.2
-_PATIENCE_SECONDS: Final = 60.0
+_CHILDREN_SECONDS: Final = 60.0
 _CLOSE_SECONDS: Final = 30.0
 
 
 @dataclass(frozen=True)
 class Brief:
-    """What an application reads on its first line of standard input.
+    """What an application reads from the first line of its standard input, as JSON.
 
     Attributes:
-        run: the name of the run.
-        number: the application's.
-        cast: as the plan has it, as JSON.
-        url: the sink's.
-        folder: the run's.
-        first_entry: in the roll; this process's.
-        last_entry: in the roll; of those that its producers may have.
-        seconds: after which all of its processes end, whatever happens.
+        run: The name of the run.
+        number: The number of the application.
+        plan: The fields of its `ApplicationPlan`.
+        url: The address of the sink.
+        folder: The folder of the run.
+        first_entry: The number of this process's entry in the roster.
+        last_entry: The end of the range of entries for its producers, exclusive.
+        seconds: All of its processes end after this time at the latest.
     """
 
     run: str
     number: int
-    cast: dict[str, Any]
+    plan: dict[str, Any]
     url: str
     folder: str
     first_entry: int
@@ -56,32 +60,36 @@ class Brief:
 
     @property
     def spool(self) -> str:
-        """Where its spool is, if it has one."""
+        """The application's spool, if it has one."""
         return str(Path(self.folder) / "spools" / str(self.number))
 
 
 class Application:
-    """The parent of all its producers."""
+    """The parent of all its producers.
+
+    Args:
+        brief: What the driver wants it to do.
+    """
 
     def __init__(self, brief: Brief) -> None:
         folder = Path(brief.folder)
         self._brief = brief
-        self._cast = Cast(**brief.cast)
-        self._dice = random.Random(self._cast.seed)
-        self._descriptors = _descriptors()
+        self._plan = ApplicationPlan(**brief.plan)
+        self._rng = random.Random(self._plan.seed)
+        self._descriptors = open_descriptors()
         self._outcome = folder / "outcomes" / str(brief.number)
         http = HTTPOptions(read_timeout=READ_TIMEOUT, trust_env=False)
-        settings = {**self._cast.settings, "spool_dir": brief.spool if self._cast.spools else None}
+        settings = {**self._plan.settings, "spool_dir": brief.spool if self._plan.spools else None}
         self._client = Client(ClientConfig("chaos", base_url=brief.url, http=http, **settings))
-        roll = Roll(folder / "roll")
-        self._around = Surroundings(
+        roster = Roster(folder / "roster")
+        self._context = ProducerContext(
             client=self._client,
-            roll=roll,
-            parent=roll.entry(brief.first_entry),
+            roster=roster,
+            parent=roster.entry(brief.first_entry),
             run=brief.run,
             until=time.monotonic() + brief.seconds,
-            troubles=folder / "troubles",
-            chronicle=Chronicle(folder),
+            errors=ErrorFolder(folder / "errors"),
+            log=RunLog(folder),
         )
         self._next_entry = brief.first_entry + 1
         self._children: set[int] = set()
@@ -89,52 +97,58 @@ class Application:
         self._thread: threading.Thread | None = None
 
     def run(self) -> None:
-        """Be a server until told to end."""
-        self._around.parent.sign(orderly=True)
-        if self._cast.parent_emits:
-            self._emit_beside()
-        print(json.dumps({"arena": self._client._queue.arena.fd}), flush=True)
+        """Fork and replace producers until standard input is closed; then end as planned."""
+        self._context.parent.register(orderly=True)
+        if self._plan.parent_emits:
+            self._start_emitting()
+        self._send_arena()
         replace_at = 0.0
-        while not _told_to_end(_LOOK_SECONDS):
+        while not _input_closed(_LOOK_SECONDS):
             if self._reap():
-                replace_at = time.monotonic() + self._dice.uniform(0, _REPLACE_SECONDS)
+                replace_at = time.monotonic() + self._rng.uniform(0, _REPLACE_SECONDS)
             if time.monotonic() >= replace_at:
                 self._replace()
-        match self._cast.ending:
+        match self._plan.ending:
             case "close":
-                self._end_after_all_others()
+                self._close_after_producers()
             case "close early":
-                self._end_before_the_others()
+                self._close_before_producers()
             case "exit early":
-                self._around.parent.farewell()
+                self._context.parent.announce_end()
                 sys.exit(0)
 
-    def _emit_beside(self) -> None:
-        seed = self._dice.getrandbits(32)
-        self._emitter = Producer(self._around, self._brief.first_entry, seed, for_good=True)
-        self._thread = threading.Thread(target=self._emitter.emit_beside, daemon=True)
+    def _send_arena(self) -> None:
+        """Send the arena's descriptors to the driver over standard output, which is a socket."""
+        arena = self._client._queue.arena
+        with socket.socket(fileno=os.dup(sys.stdout.fileno())) as channel:
+            socket.send_fds(channel, [b"ready"], [arena.fd, arena.lock_fd])
+
+    def _start_emitting(self) -> None:
+        seed = self._rng.getrandbits(32)
+        self._emitter = Producer(self._context, self._brief.first_entry, seed, endless=True)
+        self._thread = threading.Thread(target=self._emitter.run_in_thread, daemon=True)
         self._thread.start()
 
     def _replace(self) -> None:
-        """Fork what is missing; each child has an entry of its own, and one for its own child."""
-        while len(self._children) < self._cast.producers:
+        """Fork missing producers; each gets two entries, one for itself and one for a child."""
+        while len(self._children) < self._plan.producers:
             entry, self._next_entry = self._next_entry, self._next_entry + 2
             if entry >= self._brief.last_entry:
                 return
-            seed = self._dice.getrandbits(32)
+            seed = self._rng.getrandbits(32)
             pid = os.fork()
             if not pid:
-                # No frame of the parent has anything to undo when this one exits.
-                child = Producer(self._around, entry, seed)
-                end_with_troubles(self._around.troubles, child.live)
+                # No stack frame of the parent runs any code when the child exits.
+                child = Producer(self._context, entry, seed)
+                self._context.errors.run_child(child.run)
             self._children.add(pid)
 
     def _reap(self) -> bool:
-        """Whether a producer has ended."""
+        """Reap children; return whether a producer has ended."""
         ended = False
         with suppress(ChildProcessError):
-            while (gone := os.waitpid(-1, os.WNOHANG))[0]:
-                pid, status = gone
+            while (found := os.waitpid(-1, os.WNOHANG))[0]:
+                pid, status = found
                 if pid in self._children:
                     self._children.remove(pid)
                     ended = True
@@ -142,31 +156,31 @@ class Application:
                         raise AssertionError(f"a producer ended with {os.WEXITSTATUS(status)}")
         return ended
 
-    def _end_after_all_others(self) -> None:
-        """The orderly way; this process can tell how it went."""
-        self._around.parent.tell_to_leave()
-        self._end_emitter()
+    def _close_after_producers(self) -> None:
+        """End in an orderly way, and record the stats: they are final."""
+        self._context.parent.request_stop()
+        self._stop_emitting()
         self._wait_until(self._childless, "its producers have ended")
         left = self._close()
-        self._note_outcome(left=left, stats=asdict(self._client.stats()))
+        self._write_outcome(left=left, stats=asdict(self._client.stats()))
 
-    def _end_before_the_others(self) -> None:
-        """Close while others emit: they get a ClosedError, and end."""
+    def _close_before_producers(self) -> None:
+        """Close while others emit: they get a ClosedError and end."""
         left = self._close()
-        self._end_emitter()
+        self._stop_emitting()
         self._wait_until(self._childless, "its producers have ended")
-        self._note_outcome(left=left)
+        self._write_outcome(left=left)
 
     def _close(self) -> int:
-        self._around.parent.farewell()
-        self._around.chronicle.tell("closes")
+        self._context.parent.announce_end()
+        self._context.log.write("application closes")
         left = self._client.close(_CLOSE_SECONDS)
-        self._around.chronicle.tell(f"closed, {self._client.stats()}")
+        self._context.log.write(f"application has closed, {self._client.stats()}")
         return left
 
-    def _note_outcome(self, **facts: Any) -> None:
-        self._around.roll.close()
-        facts["descriptors"] = [self._descriptors, _descriptors()]
+    def _write_outcome(self, **facts: Any) -> None:
+        self._context.roster.close()
+        facts["descriptors"] = [self._descriptors, open_descriptors()]
         facts["threads"] = [thread.name for thread in threading.enumerate()]
         self._outcome.write_text(json.dumps(facts))
 
@@ -174,37 +188,33 @@ class Application:
         self._reap()
         return not self._children
 
-    def _end_emitter(self) -> None:
+    def _stop_emitting(self) -> None:
         if self._emitter is not None and self._thread is not None:
             self._emitter.stop()
-            self._thread.join(_PATIENCE_SECONDS)
+            self._thread.join(_CHILDREN_SECONDS)
 
     @staticmethod
     def _wait_until(reached: Callable[[], bool], what: str) -> None:
-        deadline = time.monotonic() + _PATIENCE_SECONDS
+        deadline = time.monotonic() + _CHILDREN_SECONDS
         while not reached():
             if time.monotonic() > deadline:
-                raise AssertionError(f"not within {_PATIENCE_SECONDS} s: {what}")
+                raise AssertionError(f"not within {_CHILDREN_SECONDS} s: {what}")
             time.sleep(_LOOK_SECONDS)
 
 
-def _told_to_end(seconds: float) -> bool:
-    """Whether standard input has ended; waits for it so long."""
+def _input_closed(seconds: float) -> bool:
+    """Wait at most so long for standard input to be closed; return whether it is."""
     ready, _, _ = select.select([sys.stdin], [], [], seconds)
     return bool(ready)
 
 
-def _descriptors() -> int:
-    return sum(1 for _ in Path("/proc/self/fd").iterdir())
-
-
 def main() -> None:
-    """Be the application that the first line of standard input describes."""
+    """Run the application that the first line of standard input describes."""
     faulthandler.register(signal.SIGUSR1, all_threads=True)
-    # Not through a buffer, which would swallow the end of the input.
+    # Unbuffered: a buffer would read the end of the input, and `_input_closed` would not see it.
     brief = Brief(**json.loads(_first_line(sys.stdin.fileno())))
     application = Application(brief)
-    with_troubles(Path(brief.folder) / "troubles", application.run)
+    ErrorFolder(Path(brief.folder) / "errors").run(application.run)
 
 
 def _first_line(descriptor: int) -> bytes:
@@ -212,7 +222,7 @@ def _first_line(descriptor: int) -> bytes:
     while not line.endswith(b"\n"):
         piece = os.read(descriptor, 1)
         if not piece:
-            raise EOFError("the conductor has died")
+            raise EOFError("the driver has died")
         line += piece
     return line
 

@@ -1,4 +1,4 @@
-"""An event of the harness: it can be told from every other, and whole from torn."""
+"""An event of the harness. It differs from every other event, and a torn one is recognized."""
 
 from typing import Any, Final
 
@@ -10,12 +10,12 @@ _USUAL: Final = 120
 
 
 def identifier(run: str, producer: int, number: int) -> str:
-    """The event's `_id`: which run, which thread of which process, and which of its events."""
+    """Return the event's `_id`: the run, the producer thread, and the number of the event."""
     return f"{run}-{producer}-{number}"
 
 
 def parse(identifier: object) -> tuple[str, int, int] | None:
-    """What `identifier` was made of; None when it is no identifier."""
+    """Return the arguments of the `identifier` call; None if this is not an identifier."""
     if not isinstance(identifier, str):
         return None
     run, *numbers = identifier.split("-")
@@ -25,7 +25,7 @@ def parse(identifier: object) -> tuple[str, int, int] | None:
 
 
 def metadata(run: str, producer: int, number: int) -> dict[str, Any]:
-    """What the event carries: its `_id`, and a text that nobody else's event has just so."""
+    """Return the metadata of the event: its `_id`, and a text that depends on it."""
     large = number % _LARGE_EVERY == 0
     length = _LARGEST if large else (producer * 31 + number * 7) % _USUAL
     start = (producer + number) % 97

@@ -1,23 +1,23 @@
-"""Incidents: what was done to the run that may have made a request arrive twice."""
+"""Incidents: attacks after which a request may arrive twice."""
 
 from dataclasses import dataclass
 from typing import Final
 
-# How late a request may arrive that was on its way when its sender was killed: a machine that is
-# busy with other things lets the sink read late.
+# A request may arrive this much later than its sender was killed: on a busy machine the sink reads
+# late.
 _SLACK_SECONDS: Final = 3.0
 
 
 @dataclass(frozen=True, slots=True)
 class Incident:
-    """One strike after which requests may rightly be sent again, though they had arrived.
+    """One attack after which requests that have arrived may be sent again.
 
     Attributes:
-        kind: what was done.
-        since: when it began (epoch, seconds).
-        until: when it was over.
-        requests: how many requests may have been under way, and so may arrive twice, at most.
-        arena: whose requests; none is named where all are concerned.
+        kind: What was done.
+        since: When it began (epoch, seconds).
+        until: When it was over (epoch, seconds).
+        requests: How many requests may have been in flight, and so may arrive twice, at most.
+        arena: The id of the arena whose requests are affected; empty if all are.
     """
 
     kind: str
@@ -26,10 +26,15 @@ class Incident:
     requests: int
     arena: str = ""
 
-    def may_explain(self, key: str, first: float, again: float) -> bool:
-        """Whether it lies between the first arrival of a request with this key and its next.
+    def may_explain(self, key: str, first: float, repeated: float) -> bool:
+        """Whether the incident lies between two arrivals of the request with this key.
 
-        It may be over a moment before the first: what was on its way then arrived a little later.
+        It may be over shortly before the first arrival: a request in flight arrives a little later.
+
+        Args:
+            key: The Idempotency-Key of the request.
+            first: When the request arrived first (epoch, seconds).
+            repeated: When it arrived again (epoch, seconds).
         """
-        concerned = key.startswith(self.arena)
-        return concerned and self.since <= again and self.until + _SLACK_SECONDS >= first
+        affected = key.startswith(self.arena)
+        return affected and self.since <= repeated and self.until + _SLACK_SECONDS >= first

@@ -1,6 +1,7 @@
-"""The plan: what happens when. A function of the seed, so that a run can be had again.
+"""The plan of a run: what happens and when. It depends only on the seed.
 
-Which process a strike meets depends on who lives at that moment; the plan only says how to choose.
+Which process an attack hits depends on which ones live at that moment. The plan only determines how
+it is chosen.
 """
 
 import random
@@ -8,36 +9,36 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-StrikeKind = Literal[
+AttackKind = Literal[
     "kill worker",
     "kill all workers",
     "kill producer",
     "kill parent",
     "kill several",
     "kill all but one",
-    "kill newborn",
+    "kill starting worker",
     "stop worker",
     "stop producer",
     "stop parent",
-    "retire parent",
+    "end application",
     "kill sink",
     "restart sink",
     "stop sink",
     "sink fault",
 ]
 
-_WEIGHTS: Final[dict[StrikeKind, float]] = {
+_WEIGHTS: Final[dict[AttackKind, float]] = {
     "kill worker": 8,
     "kill all workers": 3,
     "kill producer": 8,
     "kill parent": 4,
     "kill several": 4,
     "kill all but one": 4,
-    "kill newborn": 3,
+    "kill starting worker": 3,
     "stop worker": 4,
     "stop producer": 3,
     "stop parent": 2,
-    "retire parent": 2,
+    "end application": 2,
     "kill sink": 2,
     "restart sink": 1,
     "stop sink": 1.5,
@@ -49,29 +50,29 @@ _STOP_SECONDS: Final = (0.1, 3.0)
 _SPOOL_RATE: Final = 0.4
 
 READ_TIMEOUT: Final = 5.0
-"""Seconds that a sender waits for an answer: longer than any stop, but not than several."""
+"""Seconds that a sender waits for a response: longer than one stop, shorter than several."""
 BLOCK_TIMEOUT: Final = 20.0
-"""Seconds that a call waits for room; in a run that goes well it never waits so long."""
+"""Seconds that a call waits for room; it never waits that long unless something is wrong."""
 
 Ending = Literal["close", "close early", "exit early"]
-"""How an application ends: when its producers have gone, or before them, closing or not."""
+"""How an application ends: it closes after its producers or before them, or exits unclosed."""
 
 
 @dataclass(frozen=True, slots=True)
-class Strike:
-    """One thing that is done to the run.
+class Attack:
+    """One attack on the processes of a run.
 
     Attributes:
-        at: seconds after the start.
-        kind: what is done.
-        seconds: how long it lasts, where it does.
-        pick: a number from 0 to 1 by which the victim is chosen.
-        seed: of all other choices.
-        fault: the sink's rule, for a fault.
+        at: When it happens, in seconds after the start.
+        kind: What is done.
+        seconds: How long it lasts, if it does not happen at once.
+        pick: A number from 0 to 1 that chooses the application.
+        seed: The seed of all other choices.
+        fault: The rule of a fault of the sink.
     """
 
     at: float
-    kind: StrikeKind
+    kind: AttackKind
     seconds: float
     pick: float
     seed: int
@@ -79,16 +80,16 @@ class Strike:
 
 
 @dataclass(frozen=True, slots=True)
-class Cast:
+class ApplicationPlan:
     """An application, its client and its producers.
 
     Attributes:
-        seed: of all that its processes choose.
-        settings: the client's.
-        producers: how many forked processes emit at once.
-        parent_emits: whether the parent itself emits, from a thread, before it forks.
-        ending: how it ends when it is told to.
-        spools: whether its arena is a file, and what has had its last try is parked beside it.
+        seed: The seed of all choices of its processes.
+        settings: The settings of the client.
+        producers: How many forked processes emit at a time.
+        parent_emits: Whether the parent itself emits, from a thread, before it forks.
+        ending: How it ends when it is asked to.
+        spools: Whether it has a spool, for its arena and for batches whose retries are used up.
     """
 
     seed: int
@@ -101,15 +102,15 @@ class Cast:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """All that a seed decides.
+    """What happens in a run.
 
     Attributes:
-        seed: it.
-        seconds: how long strikes fall.
-        applications: how many of them live at once.
-        producers: how many processes each of them forks, about.
-        spare_a_holder: whether one process of each client is always left alive: where the arena
-            is nowhere else than in their memory, nothing is promised when all die at once.
+        seed: The seed from which everything else is derived.
+        seconds: How long attacks are made.
+        applications: How many applications live at a time.
+        producers: How many processes each of them forks, approximately.
+        spare_a_holder: Whether one process of each client is always left alive. An arena that is
+            only in memory is lost when all processes that hold it die at once.
     """
 
     seed: int
@@ -118,64 +119,64 @@ class Plan:
     producers: int = 4
     spare_a_holder: bool = True
 
-    def strikes(self) -> Iterator[Strike]:
-        """What is done, in order."""
-        dice = random.Random(f"strikes {self.seed}")
+    def attacks(self) -> Iterator[Attack]:
+        """Yield the attacks in order."""
+        rng = random.Random(f"strikes {self.seed}")  # another text would change all known seeds
         at = 1.0
         while True:
-            at += min(dice.expovariate(1 / _MEAN_PAUSE), _LONGEST_PAUSE)
+            at += min(rng.expovariate(1 / _MEAN_PAUSE), _LONGEST_PAUSE)
             if at > self.seconds:
                 return
-            (kind,) = dice.choices(list(_WEIGHTS), list(_WEIGHTS.values()))
-            yield Strike(
+            (kind,) = rng.choices(list(_WEIGHTS), list(_WEIGHTS.values()))
+            yield Attack(
                 at=at,
                 kind=kind,
-                seconds=dice.uniform(*_STOP_SECONDS),
-                pick=dice.random(),
-                seed=dice.getrandbits(32),
-                fault=_fault(dice) if kind == "sink fault" else None,
+                seconds=rng.uniform(*_STOP_SECONDS),
+                pick=rng.random(),
+                seed=rng.getrandbits(32),
+                fault=_fault(rng) if kind == "sink fault" else None,
             )
 
-    def cast(self, number: int) -> Cast:
-        """What the application of this number, counted from 0, is like."""
-        dice = random.Random(f"application {self.seed} {number}")
-        processes = dice.choice([2, 2, 3])
+    def application(self, number: int) -> ApplicationPlan:
+        """Return the plan of the application with this number, counted from 0."""
+        rng = random.Random(f"application {self.seed} {number}")
+        processes = rng.choice([2, 2, 3])
         settings = {
-            "flush_buffer_size": dice.choice([16, 64, 256]),
-            "flush_num_workers": processes * dice.choice([1, 2, 4]),
+            "flush_buffer_size": rng.choice([16, 64, 256]),
+            "flush_num_workers": processes * rng.choice([1, 2, 4]),
             "flush_num_processes": processes,
             "flush_num_retries": 1_000_000,
-            "flush_backoff_ratio": dice.choice([0.02, 0.1]),
-            "flush_actions_batch_size": dice.choice([5, 20, 20, 100]),
-            "flush_interval": dice.choice([0.05, 0.3, 1.0]),
-            "max_request_bytes": dice.choice([8, 16, 64]) * 1024,
+            "flush_backoff_ratio": rng.choice([0.02, 0.1]),
+            "flush_actions_batch_size": rng.choice([5, 20, 20, 100]),
+            "flush_interval": rng.choice([0.05, 0.3, 1.0]),
+            "max_request_bytes": rng.choice([8, 16, 64]) * 1024,
             "block_timeout": BLOCK_TIMEOUT,
-            "exit_timeout": dice.choice([0.0, 2.0]),
+            "exit_timeout": rng.choice([0.0, 2.0]),
         }
-        spools = dice.random() < _SPOOL_RATE
-        if spools:  # so that outages of seconds outlast the tries
-            settings["flush_num_retries"] = dice.choice([0, 2, 5])
-        return Cast(
+        spools = rng.random() < _SPOOL_RATE
+        if spools:  # few retries, so that an outage of seconds outlasts them
+            settings["flush_num_retries"] = rng.choice([0, 2, 5])
+        return ApplicationPlan(
             spools=spools,
-            seed=dice.getrandbits(32),
+            seed=rng.getrandbits(32),
             settings=settings,
-            producers=dice.choice([self.producers - 1, self.producers, self.producers + 1]),
-            parent_emits=dice.random() < 0.5,
-            ending=dice.choice(["close", "close", "close early", "exit early"]),
+            producers=rng.choice([self.producers - 1, self.producers, self.producers + 1]),
+            parent_emits=rng.random() < 0.5,
+            ending=rng.choice(["close", "close", "close early", "exit early"]),
         )
 
 
-def _fault(dice: random.Random) -> dict[str, Any]:
-    """A rule of the sink that goes away by itself."""
-    seed = dice.getrandbits(31)
-    seconds = dice.uniform(0.3, 2.0)
+def _fault(rng: random.Random) -> dict[str, Any]:
+    """Return a fault rule of the sink that expires."""
+    seed = rng.getrandbits(31)
+    seconds = rng.uniform(0.3, 2.0)
     rules: list[dict[str, Any]] = [
         {"kind": "status", "status": 503, "for_seconds": seconds},
         {"kind": "status", "status": 503, "rate": 0.5, "for_seconds": seconds, "seed": seed},
         {"kind": "status", "status": 429, "retry_after": 1, "times": 5},
-        {"kind": "ack_lost", "times": dice.randint(1, 8), "reset": dice.random() < 0.5},
-        {"kind": "disconnect", "times": dice.randint(1, 20), "reset": dice.random() < 0.5},
-        {"kind": "latency", "seconds": dice.uniform(0.05, 0.5), "for_seconds": seconds},
-        {"kind": "hang", "seconds": dice.uniform(0.2, 1.0), "times": dice.randint(1, 8)},
+        {"kind": "ack_lost", "times": rng.randint(1, 8), "reset": rng.random() < 0.5},
+        {"kind": "disconnect", "times": rng.randint(1, 20), "reset": rng.random() < 0.5},
+        {"kind": "latency", "seconds": rng.uniform(0.05, 0.5), "for_seconds": seconds},
+        {"kind": "hang", "seconds": rng.uniform(0.2, 1.0), "times": rng.randint(1, 8)},
     ]
-    return dice.choice(rules)
+    return rng.choice(rules)

@@ -1,86 +1,84 @@
-"""A producer: a process that emits, from one thread or several, until it has lived long enough."""
+"""A producer: a process that emits from one or more threads for a limited time."""
 
 import os
 import random
 import sys
 import threading
 import time
-import traceback
-from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Final, NoReturn
+from typing import Final, Literal, NoReturn
 
 from dataart_mp import BufferFullError, Client, ClosedError
-from tests.chaos.chronicle import Chronicle
+from tests.chaos.error_folder import ErrorFolder
 from tests.chaos.event import KEY, identifier, metadata
-from tests.chaos.roll import THREADS, Entry, FrameWriter, Roll
+from tests.chaos.roster import THREADS, Entry, Roster, ThreadAccount
+from tests.chaos.run_log import RunLog
 
-Way = str
-"""How a producer ends: "close", "exit" (without closing) or "vanish" (`os._exit`)."""
+Ending = Literal["close", "exit", "os._exit"]
+"""How a producer ends: it closes the client, exits without closing it, or calls `os._exit`."""
 
 _LIFE_SECONDS: Final = (2.0, 15.0)
 _BURST: Final = (1, 30)
 _PAUSE_SECONDS: Final = 0.06
 _IDENTITY_RATE: Final = 0.02
-_FLUSH_RATE: Final = 0.01  # a burst
+_FLUSH_RATE: Final = 0.01  # per burst
 _STATS_RATE: Final = 0.02
 _FLUSH_SECONDS: Final = 3.0
 _CLOSE_SECONDS: Final = 20.0
 
 
 @dataclass(frozen=True)
-class Surroundings:
+class ProducerContext:
     """What all producers of an application share.
 
     Attributes:
-        client: made before any of them was forked.
-        roll: where they note what was accepted.
-        parent: the application's entry in it.
-        run: the name of the run.
-        until: when (monotonic) the last of them is to end, whatever happens.
-        troubles: the folder for what they did not expect.
-        chronicle: where they say when they come and go.
+        client: The client, created before any producer was forked.
+        roster: Where producers confirm accepted events.
+        parent: The application's entry in the roster.
+        run: The name of the run.
+        until: When the last producer ends at the latest (monotonic, seconds).
+        errors: Where unexpected exceptions are recorded.
+        log: Where starts and ends are logged.
     """
 
     client: Client
-    roll: Roll
+    roster: Roster
     parent: Entry
     run: str
     until: float
-    troubles: Path
-    chronicle: Chronicle
+    errors: ErrorFolder
+    log: RunLog
 
 
 class Producer:
     """Emits in this process.
 
     Args:
-        around: what it shares with others.
-        entry: the number of its account in the roll.
-        seed: of all that it chooses.
-        for_good: whether it emits until it is told to stop: the application's own.
+        context: What it shares with the other producers.
+        entry: The number of its entry in the roster.
+        seed: The seed of all its random choices.
+        endless: Whether it emits until it is stopped; for the application's own thread.
     """
 
     def __init__(
-        self, around: Surroundings, entry: int, seed: int, *, for_good: bool = False
+        self, context: ProducerContext, entry: int, seed: int, *, endless: bool = False
     ) -> None:
-        self._around = around
-        self._client = around.client
-        self._entry = around.roll.entry(entry)
-        dice = random.Random(seed)
+        self._context = context
+        self._client = context.client
+        self._entry = context.roster.entry(entry)
+        rng = random.Random(seed)
         now = time.monotonic()
-        self._ends_at = around.until if for_good else now + dice.uniform(*_LIFE_SECONDS)
-        self._threads = dice.choice([1, 1, 2, THREADS])
-        self._forks_at = dice.choice([now + dice.uniform(0.5, 3.0), None])
-        self._way: Way = dice.choice(["close", "exit", "exit", "vanish"])
-        self._seed = dice.getrandbits(32)
+        self._ends_at = context.until if endless else now + rng.uniform(*_LIFE_SECONDS)
+        self._threads = rng.choice([1, 1, 2, THREADS])
+        self._forks_at = rng.choice([now + rng.uniform(0.5, 3.0), None])
+        self._ending: Ending = rng.choice(["close", "exit", "exit", "os._exit"])
+        self._seed = rng.getrandbits(32)
         self._stopped = False
 
-    def live(self) -> NoReturn:
-        """In a forked process: emit, and end."""
-        self._entry.sign(orderly=self._way != "vanish")
-        self._around.chronicle.tell(f"begins, entry {self._entry.number}")
+    def run(self) -> NoReturn:
+        """In a forked process, emit and then end the process."""
+        self._entry.register(orderly=self._ending != "os._exit")
+        self._context.log.write(f"producer starts, entry {self._entry.number}")
         others = [
             threading.Thread(target=self._emit_from, args=(thread,))
             for thread in range(1, self._threads)
@@ -92,136 +90,113 @@ class Producer:
             other.join()
         self._end()
 
-    def emit_beside(self) -> None:
-        """In the application, whose main thread has other things to do: emit until `stop`."""
+    def run_in_thread(self) -> None:
+        """Emit from one thread of the application until `stop`."""
         self._forks_at = None
         self._emit_from(0)
 
     def stop(self) -> None:
-        """Emit no more."""
+        """Stop emitting."""
         self._stopped = True
 
-    def _over(self) -> bool:
-        around = self._around
+    def _is_over(self) -> bool:
+        context = self._context
         return (
             self._stopped
-            or around.roll.enough
-            or around.parent.leave
+            or context.roster.stopped
+            or context.parent.stop_requested
             or time.monotonic() > self._ends_at
         )
 
     def _emit_from(self, thread: int) -> None:
-        with_troubles(self._around.troubles, lambda: self._emit(thread))
+        self._context.errors.run(lambda: self._emit(thread))
 
     def _emit(self, thread: int) -> None:
-        dice = random.Random(self._seed + thread)
-        emitter = _Emitter(self._client, self._entry.writer(thread), self._around.run, dice)
+        rng = random.Random(self._seed + thread)
+        emitter = _Emitter(self._client, self._entry.account(thread), self._context.run, rng)
         try:
-            while not self._over():
-                for _ in range(dice.randint(*_BURST)):
+            while not self._is_over():
+                for _ in range(rng.randint(*_BURST)):
                     emitter.emit()
-                emitter.now_and_then()
+                emitter.sometimes_query()
                 if thread == 0 and self._forks_at and time.monotonic() > self._forks_at:
                     self._forks_at = None
                     self._fork()
-                time.sleep(dice.expovariate(1 / _PAUSE_SECONDS))
-        except ClosedError:  # by the application, which ends before its producers
+                time.sleep(rng.expovariate(1 / _PAUSE_SECONDS))
+        except ClosedError:  # the application closes the client before its producers end
             return
 
     def _fork(self) -> None:
-        """Fork again, while the other threads are in the middle of emitting."""
+        """Fork another producer while the other threads are emitting."""
         if os.fork():
-            return  # never waited for: it may outlive this process
-        successor = Producer(self._around, self._entry.number + 1, self._seed + THREADS)
-        successor._forks_at = None
-        end_with_troubles(self._around.troubles, successor.live)
+            return  # the child is not waited for: it may outlive this process
+        child = Producer(self._context, self._entry.number + 1, self._seed + THREADS)
+        child._forks_at = None
+        self._context.errors.run_child(child.run)
 
     def _end(self) -> NoReturn:
-        self._entry.farewell()
-        self._around.chronicle.tell(self._way)
-        if self._way == "close":
-            writer = self._entry.writer(0)
-            writer.begin()
-            if self._client.close(_CLOSE_SECONDS) == 0 and arrives_when_settled(self._client):
-                writer.settle(writer.noted)
-            writer.end()
-        if self._way == "vanish":
+        self._entry.announce_end()
+        self._context.log.write(f"producer ends: {self._ending}")
+        if self._ending == "close":
+            account = self._entry.account(0)
+            account.begin_call()
+            if self._client.close(_CLOSE_SECONDS) == 0 and settled_means_arrived(self._client):
+                account.settle(account.confirmed)
+            account.end_call()
+        if self._ending == "os._exit":
             os._exit(0)
         sys.exit(0)
 
 
 class _Emitter:
-    """Calls the client from one thread, and notes what it answers."""
+    """Calls the client from one thread, and records the results in the thread's account."""
 
-    def __init__(self, client: Client, writer: FrameWriter, run: str, dice: random.Random) -> None:
+    def __init__(
+        self, client: Client, account: ThreadAccount, run: str, rng: random.Random
+    ) -> None:
         self._client = client
-        self._lane = writer
+        self._account = account
         self._run = run
-        self._dice = dice
+        self._rng = rng
 
     def emit(self) -> None:
-        """Emit the next event, and note it if it was accepted."""
-        writer = self._lane
-        producer, number = writer.producer, writer.noted + 1
-        carried = metadata(self._run, producer, number)
-        writer.begin()
+        """Emit the next event, and confirm it if it was accepted."""
+        account = self._account
+        producer, number = account.producer, account.confirmed + 1
+        data = metadata(self._run, producer, number)
+        account.begin_call()
         try:
-            if self._dice.random() < _IDENTITY_RATE:
-                self._client.identify(identifier(self._run, producer, number), carried)
+            if self._rng.random() < _IDENTITY_RATE:
+                self._client.identify(identifier(self._run, producer, number), data)
             else:
-                self._client.emit_action(KEY, f"user {producer}", metadata=carried)
+                self._client.emit_action(KEY, f"user {producer}", metadata=data)
         except BufferFullError as error:
-            if "no worker can start" not in str(error):  # it has waited for room for very long
+            if "no worker can start" not in str(error):  # it has waited for room for too long
                 raise
-            writer.refuse()
+            account.refuse()
         else:
-            writer.note(number)
+            account.confirm(number)
         finally:
-            writer.end()
+            account.end_call()
 
-    def now_and_then(self) -> None:
-        """Ask the client something."""
-        writer = self._lane
-        if self._dice.random() < _FLUSH_RATE:
-            before = writer.noted
-            writer.begin()
-            left = self._client.flush(self._dice.uniform(0, _FLUSH_SECONDS))
-            if left == 0 and arrives_when_settled(self._client):
-                writer.settle(before)
-            writer.end()
-        if self._dice.random() < _STATS_RATE:
-            writer.begin()
+    def sometimes_query(self) -> None:
+        """At random, flush the client and check its stats."""
+        account = self._account
+        if self._rng.random() < _FLUSH_RATE:
+            before = account.confirmed
+            account.begin_call()
+            left = self._client.flush(self._rng.uniform(0, _FLUSH_SECONDS))
+            if left == 0 and settled_means_arrived(self._client):
+                account.settle(before)
+            account.end_call()
+        if self._rng.random() < _STATS_RATE:
+            account.begin_call()
             stats = self._client.stats()
-            writer.end()
+            account.end_call()
             if not stats.balanced:
                 raise AssertionError(f"not balanced: {stats}")
 
 
-def arrives_when_settled(client: Client) -> bool:
-    """Whether what is settled has arrived, and can't be parked."""
+def settled_means_arrived(client: Client) -> bool:
+    """Whether a settled event has arrived at the sink, because it cannot be parked."""
     return client.config.spool_dir is None
-
-
-def with_troubles(folder: Path, work: Callable[[], object]) -> None:
-    """Do the work; what it raises is kept for the conductor."""
-    try:
-        work()
-    except Exception:
-        _write_down(folder)
-        raise
-
-
-def end_with_troubles(folder: Path, work: Callable[[], NoReturn]) -> NoReturn:
-    """In a forked child: do the work, and never return into what the parent was about to do."""
-    try:
-        work()
-    except SystemExit:
-        raise
-    except BaseException:  # noqa: BLE001 - whatever it is
-        _write_down(folder)
-        os._exit(1)
-
-
-def _write_down(folder: Path) -> None:
-    name = f"{os.getpid()}-{threading.get_native_id()}-{time.monotonic_ns()}"
-    (folder / name).write_text(traceback.format_exc())

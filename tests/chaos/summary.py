@@ -1,4 +1,4 @@
-"""The summary of a run, for people and for programs."""
+"""The summary of a run, as text and as JSON."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -6,35 +6,35 @@ from typing import Any
 
 @dataclass(slots=True)
 class Summary:
-    """What was done, what came of it, and what is wrong.
+    """What was done, what the results are, and what is wrong.
 
     Attributes:
-        seed: of the plan.
-        seconds: how long strikes fell.
-        drained: seconds from the last strike until everything had gone.
-        applications: how many clients there were.
-        producers: processes that emitted.
-        workers: worker processes, as far as they were seen.
-        emitted: events for which a client was called.
-        accepted: those for which the call returned, and was noted.
-        refused: calls that found no room.
-        arrived: different events that the sink has.
-        unnoted: those of them whose producer died before it could note them.
-        identities: those of them that came in requests of their own.
-        parked: those that applications left in their spools, for others to send.
-        requests: that the sink accepted.
-        retries: requests that workers sent again.
-        repeated_requests: those that the sink accepted again, by what explains them.
-        explained_duplicates: events in them.
-        unexplained_duplicates: events that came twice for no reason.
-        kills: processes killed, by role.
-        stops: processes stopped, by role.
-        endings: applications told to end, by how they do.
-        sink: what the sink went through.
-        lost: events that were noted, and never arrived.
-        hung: calls that did not return, and processes that did not end, in time.
-        leaks: frames, processes, descriptors and files.
-        faults: all that is wrong, in words.
+        seed: The seed of the plan.
+        seconds: How long attacks were made.
+        drained: Seconds from the last attack until all applications had ended.
+        applications: Applications, each with one client.
+        producers: Processes that emitted.
+        workers: Worker processes that the driver saw.
+        emitted: Events for which a client was called.
+        accepted: Events whose call returned and that were confirmed.
+        refused: Calls that found the buffer full.
+        arrived: Different events that arrived at the sink.
+        unconfirmed: Those of them whose producer died before it could confirm them.
+        identities: Those of them that are identities.
+        parked: Events that applications left in their spools, for a new owner to send.
+        requests: Requests that the sink accepted.
+        retries: Requests that workers sent again.
+        repeated_requests: Requests that the sink accepted again, by what explains them.
+        explained_duplicates: Events in those requests.
+        unexplained_duplicates: Events that arrived again for no reason.
+        kills: Killed processes, by role.
+        stops: Stopped processes, by role.
+        endings: Applications that were asked to end, by how they end.
+        sink: Attacks on the sink, by kind.
+        lost: Events that were confirmed and never arrived.
+        hung: Calls that did not return, and processes that did not end, in time.
+        leaks: Leaked frames, processes, descriptors and files.
+        problems: Everything that is wrong, in words.
     """
 
     seed: int
@@ -47,7 +47,7 @@ class Summary:
     accepted: int = 0
     refused: int = 0
     arrived: int = 0
-    unnoted: int = 0
+    unconfirmed: int = 0
     identities: int = 0
     parked: int = 0
     requests: int = 0
@@ -62,13 +62,13 @@ class Summary:
     lost: int = 0
     hung: int = 0
     leaks: dict[str, int] = field(default_factory=dict)
-    faults: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
 
     @property
     def passed(self) -> bool:
-        """Whether every promise was kept, and something was put to the test at all."""
+        """Whether nothing is wrong, and at least one event was accepted."""
         return not (
-            self.faults
+            self.problems
             or self.lost
             or self.hung
             or self.unexplained_duplicates
@@ -77,31 +77,31 @@ class Summary:
         )
 
     def as_json(self) -> dict[str, Any]:
-        """For programs."""
+        """Return the attributes and the verdict, for `json.dumps`."""
         numbers = {name: getattr(self, name) for name in self.__slots__}
         return {**numbers, "verdict": "passed" if self.passed else "failed"}
 
     def __str__(self) -> str:
         lines = [
-            f"seed {self.seed}: {self.seconds:.0f} s of strikes, and all gone after "
-            f"{self.drained:.1f} s more",
-            f"  events    {self.emitted:,} emitted, {self.accepted:,} accepted, "
-            f"{self.refused:,} refused; {self.arrived:,} arrived "
-            f"({self.unnoted:,} of them unnoted, {self.identities:,} identities, "
-            f"{self.parked:,} inherited)",
-            f"  processes {self.applications} applications, {self.producers} producers, "
+            f"seed {self.seed}: {self.seconds:.0f} s of attacks, all processes ended "
+            f"{self.drained:.1f} s later",
+            f"  events      {self.emitted:,} emitted, {self.accepted:,} accepted, "
+            f"{self.refused:,} refused; {self.arrived:,} arrived ({self.unconfirmed:,} of them "
+            f"unconfirmed, {self.identities:,} identities, {self.parked:,} parked)",
+            f"  processes   {self.applications} applications, {self.producers} producers, "
             f"{self.workers} workers",
-            f"  killed    {_counts(self.kills)}; the sink: {_counts(self.sink)}",
-            f"  stopped   {_counts(self.stops)}",
-            f"  told to   {_counts(self.endings)}",
-            f"  requests  {self.requests:,} accepted, {self.retries:,} retries; came twice, "
-            f"explained by {_counts(self.repeated_requests)}",
-            f"  repeated  {self.explained_duplicates:,} duplicates explained, "
+            f"  killed      {_counts(self.kills)}",
+            f"  stopped     {_counts(self.stops)}",
+            f"  ended       {_counts(self.endings)}",
+            f"  sink        {_counts(self.sink)}",
+            f"  requests    {self.requests:,} accepted, {self.retries:,} retries; "
+            f"repeated: {_counts(self.repeated_requests)}",
+            f"  duplicates  {self.explained_duplicates:,} explained, "
             f"{self.unexplained_duplicates:,} unexplained",
-            f"  lost      {self.lost}",
-            f"  hung      {self.hung}",
-            f"  leaked    {_counts(self.leaks)}",
-            *(f"  FAULT     {fault}" for fault in self.faults),
+            f"  lost        {self.lost}",
+            f"  hung        {self.hung}",
+            f"  leaked      {_counts(self.leaks)}",
+            *(f"  PROBLEM     {problem}" for problem in self.problems),
             "passed" if self.passed else "FAILED",
         ]
         return "\n".join(lines)

@@ -1,33 +1,20 @@
-"""What starts the hosts, and what they ship to."""
+"""Fixtures that start applications in real hosts."""
 
 import socket
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from dataart_mp.devsink.process import SinkProcess
-from tests.hosts.hosted import CLIENT, Host, StartHost
-
-
-@pytest.fixture(scope="session")
-def _audience() -> Iterator[SinkProcess]:
-    with SinkProcess() as sink:
-        yield sink
-
-
-@pytest.fixture
-def audience(_audience: SinkProcess) -> SinkProcess:
-    """A sink that has seen nothing yet."""
-    _audience.reset()
-    return _audience
+from tests.hosts.host import CLIENT, Host, StartHost, StartScript
 
 
 @pytest.fixture
 def port() -> Iterator[int]:
-    """A port that stays ours, and that a server may listen on."""
+    """A port that is reserved for this test; a server may listen on it."""
     with socket.socket() as reservation:
         reservation.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         reservation.bind(("127.0.0.1", 0))
@@ -35,14 +22,14 @@ def port() -> Iterator[int]:
 
 
 @pytest.fixture
-def host(tmp_path: Path, audience: SinkProcess) -> Iterator[StartHost]:
-    """Starts a command in a folder with these files."""
+def host(tmp_path: Path, platform: SinkProcess) -> Iterator[StartHost]:
+    """Writes files into a folder, and starts a command there."""
     started: list[Host] = []
 
     def start(files: dict[str, str], *command: object, **options: Any) -> Host:
         for name, text in files.items():
             (tmp_path / name).write_text(text)
-        started.append(Host(command, tmp_path, audience, **options))
+        started.append(Host(command, tmp_path, platform, **options))
         return started[-1]
 
     yield start
@@ -51,8 +38,8 @@ def host(tmp_path: Path, audience: SinkProcess) -> Iterator[StartHost]:
 
 
 @pytest.fixture
-def script(host: StartHost) -> Callable[..., Host]:
-    """Starts an application without a server: the client, and what the test adds to it."""
+def script(host: StartHost) -> StartScript:
+    """Starts a script that creates a client and then runs the given text."""
 
     def start(text: str, **options: Any) -> Host:
         return host({"app.py": CLIENT + text}, sys.executable, "-X", "dev", "app.py", **options)

@@ -1,4 +1,4 @@
-"""Under Celery, whose workers are daemonic: `multiprocessing` would refuse them children."""
+"""Celery, whose workers are daemonic processes that `multiprocessing` forbids to have children."""
 
 import os
 import signal
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.hosts.hosted import CLIENT, Host, StartHost
+from tests.hosts.host import CLIENT, Host, StartHost
 
 pytest.importorskip("celery", reason="celery has no release for this interpreter")
 TASKS = (
@@ -21,7 +21,7 @@ from celery import Celery
 
 app = Celery("tasks", broker="filesystem://")
 app.conf.update(
-    broker_transport_options={"data_folder_in": "letters", "data_folder_out": "letters",
+    broker_transport_options={"data_folder_in": "messages", "data_folder_out": "messages",
                               "control_folder": "control",
                               "polling_interval": 0.05},
     worker_prefetch_multiplier=1,
@@ -44,14 +44,14 @@ SEND = "from tasks import tick, hang\nfor n in range({0}, {1}): {2}.delay(n)"
 
 
 class Celery:
-    """A worker of Celery's, and its application's folder."""
+    """A Celery worker, and the folder of its application."""
 
     def __init__(self, host: Host, folder: Path) -> None:
         self.host = host
         self._folder = folder
 
     def run(self, task: str, *numbers: int) -> dict[int, str]:
-        """Have these tasks done; who has done each."""
+        """Run these tasks; return, by number, the process id that has run each."""
         first, end = numbers[0], numbers[-1] + 1
         subprocess.run(
             [sys.executable, "-c", SEND.format(first, end, task)],
@@ -72,10 +72,10 @@ StartCelery = Callable[..., Celery]
 
 @pytest.fixture
 def celery(host: StartHost, tmp_path: Path) -> StartCelery:
-    """Starts a worker of Celery's with two processes, and waits until it works."""
+    """Starts a Celery worker with two processes, and waits until it is ready."""
 
     def start(**options: str) -> Celery:
-        for folder in ("letters", "control", "done"):
+        for folder in ("messages", "control", "done"):
             (tmp_path / folder).mkdir()
         worker = ("worker", "--pool", "prefork", "--concurrency", "2", "--loglevel", "INFO")
         quiet = ("--without-gossip", "--without-mingle", "--without-heartbeat")
@@ -87,24 +87,24 @@ def celery(host: StartHost, tmp_path: Path) -> StartCelery:
     return start
 
 
-def test_what_recycled_processes_have_not_sent_arrives(celery: StartCelery) -> None:
+def test_unsent_events_of_recycled_processes_arrive(celery: StartCelery) -> None:
     worker = celery(flush_interval=1000, TASKS_PER_CHILD="5")
     done = worker.run("tick", *range(23))
     assert str(worker.host.process.pid) not in done.values()
     assert len(set(done.values())) > 3, "processes were recycled"
     assert worker.host.stop() == 0
-    worker.host.arrived(done)
+    worker.host.check_arrived(done)
 
 
-def test_events_arrive_in_time_and_outlive_whatever_is_killed(celery: StartCelery) -> None:
+def test_events_arrive_in_time_and_survive_kills(celery: StartCelery) -> None:
     worker = celery()
     done = worker.run("hang", 0)
-    os.kill(int(done[0]), signal.SIGKILL)  # in its task: an idle one would take a lock with it
-    worker.host.until(lambda: "signal 9" in worker.host.log, "its death")
+    os.kill(int(done[0]), signal.SIGKILL)  # in its task: an idle process may hold Celery's lock
+    worker.host.until(lambda: "signal 9" in worker.host.log, "Celery notices the kill")
     done |= worker.run("tick", *range(1, 12))
-    worker.host.arrived(done)
+    worker.host.check_arrived(done)
     done |= worker.run("tick", *range(12, 20))
-    for pid in worker.host.others():
+    for pid in worker.host.host_pids():
         os.kill(pid, signal.SIGKILL)
-    worker.host.ends()
-    worker.host.arrived(done)
+    worker.host.check_end()
+    worker.host.check_arrived(done)

@@ -1,14 +1,14 @@
-"""In a Jupyter kernel, which is interrupted, restarted and shut down by its server."""
+"""A Jupyter kernel, which its server interrupts, restarts and shuts down."""
 
 import sys
 
 import pytest
 
-from tests.hosts.hosted import CLIENT, StartHost
+from tests.hosts.host import CLIENT, StartHost
 
 pytest.importorskip("ipykernel", reason="ipykernel has no release for this interpreter")
 pytest.importorskip("jupyter_client", reason="jupyter_client has no release for this interpreter")
-# What a notebook server does for one notebook.
+# It does what a notebook server does for one notebook.
 SERVER = """
 import os, time
 from jupyter_client.manager import start_new_kernel
@@ -39,9 +39,11 @@ manager.shutdown_kernel()
 """
 
 
-def test_events_of_a_notebook_arrive_whatever_its_server_does(host: StartHost) -> None:
+def test_events_of_a_notebook_arrive_after_an_interrupt_a_restart_and_a_shutdown(
+    host: StartHost,
+) -> None:
     files = {"app.py": CLIENT, "server.py": SERVER}
     server = host(files, sys.executable, "server.py", flush_interval=1000)
-    assert server.ends(60) == 0, server.log
-    server.arrived(range(45))
+    assert server.check_end(60) == 0, server.log
+    server.check_arrived(range(45))
     assert "<Client open | accepted 3 | delivered 3 | pending 0>" in server.log

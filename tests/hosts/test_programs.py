@@ -1,23 +1,21 @@
-"""However an application is started: a client needs no guard and no file."""
+"""Ways to start an application: a client needs no `__main__` guard and no file."""
 
 import subprocess
 import sys
 import textwrap
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.hosts.hosted import CLIENT, Host, StartHost
-
-Script = Callable[..., Host]
-
+from tests.hosts.host import CLIENT, StartHost, StartScript
 
 # Where the code comes from
 
 
-def test_a_script_without_a_guard_runs_once_under_the_spawn_start_method(script: Script) -> None:
-    """`multiprocessing` would have each of its children run the script again."""
+def test_a_script_without_a_guard_runs_once_under_the_spawn_start_method(
+    script: StartScript,
+) -> None:
+    """`multiprocessing` would run the script again in each child."""
     app = script(
         """
 import multiprocessing
@@ -27,38 +25,38 @@ for number in range(50):
     emit(number)
 """
     )
-    assert app.ends() == 0
-    app.arrived(range(50))
+    assert app.check_end() == 0
+    app.check_arrived(range(50))
     assert app.log == "started\n"
 
 
-def test_a_program_from_standard_input(host: StartHost, tmp_path: Path) -> None:
-    """`python < app.py`: its workers must not read the rest of it."""
+def test_a_program_is_read_from_standard_input(host: StartHost, tmp_path: Path) -> None:
+    """`python < app.py`: the workers must not read the rest of the file."""
     (tmp_path / "app.py").write_text(CLIENT + "for number in range(50): emit(number)\nprint('end')")
     with (tmp_path / "app.py").open() as file:
         app = host({}, sys.executable, "-X", "dev", stdin=file.fileno())
-    assert app.ends() == 0
-    app.arrived(range(50))
+    assert app.check_end() == 0
+    app.check_arrived(range(50))
     assert app.log == "end\n"
 
 
-def test_a_program_from_the_command_line(host: StartHost) -> None:
+def test_a_program_is_given_on_the_command_line(host: StartHost) -> None:
     text = CLIENT + "for number in range(50): emit(number)"
     app = host({}, sys.executable, "-X", "dev", "-c", text)
-    assert app.ends() == 0
-    app.arrived(range(50))
+    assert app.check_end() == 0
+    app.check_arrived(range(50))
     assert app.log == ""
 
 
-def test_a_module_of_a_package(host: StartHost, tmp_path: Path) -> None:
+def test_a_program_is_a_module_of_a_package(host: StartHost, tmp_path: Path) -> None:
     (tmp_path / "package").mkdir()
     files = {
         "package/__init__.py": CLIENT,
         "package/__main__.py": "from package import emit\nfor number in range(50): emit(number)",
     }
     app = host(files, sys.executable, "-X", "dev", "-m", "package")
-    assert app.ends() == 0
-    app.arrived(range(50))
+    assert app.check_end() == 0
+    app.check_arrived(range(50))
     assert app.log == ""
 
 
@@ -68,56 +66,58 @@ sys.exit(pty.spawn(sys.argv[1:]))
 """
 
 
-def test_an_interactive_session(host: StartHost) -> None:
-    """Ctrl-C at the prompt goes to all processes of the terminal, and to no worker."""
+def test_a_program_is_typed_in_an_interactive_session(host: StartHost) -> None:
+    """Ctrl-C at the prompt reaches all processes of the terminal, but no worker."""
     command = (sys.executable, "-c", TERMINAL, sys.executable, "-X", "dev", "-q")
     basic = {"PYTHON_BASIC_REPL": "1", "TERM": "dumb"}
     session = host({"app.py": CLIENT}, *command, stdin=subprocess.PIPE, **basic)
 
-    def types(text: str) -> None:
+    def enter(text: str) -> None:
         assert session.process.stdin is not None
         session.process.stdin.write(text.encode())
         session.process.stdin.flush()
 
     session.until(lambda: ">>>" in session.log, "the prompt")
-    types("from app import *\n")
-    types("emit(1)\n")
-    session.arrived([1])
+    enter("from app import *\n")
+    enter("emit(1)\n")
+    session.check_arrived([1])
     before = {process.pid for process in session.shippers()}
-    types("\x03")
+    enter("\x03")
     session.until(lambda: "KeyboardInterrupt" in session.log, "the interrupt")
-    types("emit(2)\n")
-    session.arrived([1, 2])
+    enter("emit(2)\n")
+    session.check_arrived([1, 2])
     assert before <= {process.pid for process in session.shippers()}
-    types("emit(3)\n")
-    types("client\n")
+    enter("emit(3)\n")
+    enter("client\n")
     session.until(lambda: "<Client open | accepted 3" in session.log, "the client's repr")
-    types("\x04")
-    assert session.ends() == 0
-    session.arrived([1, 2, 3])
+    enter("\x04")
+    assert session.check_end() == 0
+    session.check_arrived([1, 2, 3])
 
 
 # Processes of `multiprocessing`
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
-def test_a_pool_of_daemonic_processes(script: Script, method: str) -> None:
-    """They may have no children of `multiprocessing`, and end without `atexit`."""
+def test_events_of_a_pool_of_daemonic_processes_arrive(script: StartScript, method: str) -> None:
+    """Such processes may have no children of `multiprocessing`, and run no exit handlers."""
     app = script(
         f"""
 import multiprocessing
 if __name__ == "__main__":
     with multiprocessing.get_context({method!r}).Pool(2, maxtasksperchild=8) as pool:
-        pool.map(emit, range(40), chunksize=1)  # and then it is ended by `terminate`
+        pool.map(emit, range(40), chunksize=1)  # the `with` block then terminates the pool
 """,
         flush_interval=1000,
     )
-    assert app.ends() == 0
-    app.arrived(range(40))
+    assert app.check_end() == 0
+    app.check_arrived(range(40))
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn"])
-def test_a_daemonic_process_that_is_ended_with_its_parent(script: Script, method: str) -> None:
+def test_events_of_a_daemonic_process_that_ends_with_its_parent_arrive(
+    script: StartScript, method: str
+) -> None:
     app = script(
         f"""
 import multiprocessing, time
@@ -129,20 +129,20 @@ def work(connection):
 
 if __name__ == "__main__":
     context = multiprocessing.get_context({method!r})
-    here, there = context.Pipe()
+    parent_end, child_end = context.Pipe()
     emit(1)
-    context.Process(target=work, args=(there,), daemon=True).start()
-    here.recv()
+    context.Process(target=work, args=(child_end,), daemon=True).start()
+    parent_end.recv()
     emit(3)
 """,
         flush_interval=1000,
     )
-    assert app.ends() == 0
-    app.arrived([1, 2, 3])
+    assert app.check_end() == 0
+    app.check_arrived([1, 2, 3])
 
 
-def test_a_process_that_is_forked_while_workers_start_holds_up_nobody(script: Script) -> None:
-    """A fork just then inherits whatever descriptors the start needs, and keeps them open."""
+def test_a_process_that_is_forked_while_workers_start_delays_no_worker(script: StartScript) -> None:
+    """Such a process inherits the descriptors that the start uses, and keeps them open."""
     app = script(
         """
 import os, signal, threading, time
@@ -169,18 +169,18 @@ for child in children:
 print(client.close(10))
 """
     )
-    assert app.ends() == 0
-    app.arrived([1, 2])
+    assert app.check_end() == 0
+    app.check_arrived([1, 2])
     assert "\n0\n" in f"\n{app.log}"
 
 
 # Signals of the application
 
 
-def test_a_signal_that_the_application_has_blocked_is_not_taken_by_our_threads(
-    script: Script,
+def test_a_signal_that_the_application_has_blocked_is_not_delivered_to_our_threads(
+    script: StartScript,
 ) -> None:
-    """It may wait for it, or have something to finish first; the thread would die of it."""
+    """The application waits for the signal, which would end the process in another thread."""
     app = script(
         """
 import os, signal, threading
@@ -192,12 +192,12 @@ emit(1)
 print(signal.sigwait([signal.SIGTERM]).name)
 """
     )
-    assert app.ends() == 0
+    assert app.check_end() == 0
     assert app.log == "SIGTERM\n"
-    app.arrived([0, 1])
+    app.check_arrived([0, 1])
 
 
-def test_on_failure_may_start_processes_that_hear_signals(script: Script) -> None:
+def test_processes_that_on_failure_starts_have_no_blocked_signals(script: StartScript) -> None:
     app = script(
         """
 import dataclasses, subprocess, sys, threading
@@ -216,11 +216,11 @@ assert done.wait(10)
 other.close()
 """
     )
-    assert app.ends() == 0
+    assert app.check_end() == 0
     assert "set()" in app.log
 
 
-# What no worker can be started in
+# Programs that cannot start workers
 
 
 FROZEN = """
@@ -248,10 +248,10 @@ def test_a_frozen_application_is_refused_before_it_starts_itself_again(
     assert not (tmp_path / "started").exists()
 
 
-def test_a_program_that_was_mistaken_for_a_python_starts_no_further_ones(
+def test_a_program_that_is_mistaken_for_python_does_not_multiply(
     host: StartHost, tmp_path: Path
 ) -> None:
-    """The worst case: its name says Python, and it runs the application whatever its arguments."""
+    """The worst case: a program called python that runs the application with any arguments."""
     fake = tmp_path / "python-app"
     runs = tmp_path / "runs"
     fake.write_text(f"#!/bin/sh\necho run >>{runs}\nexec {sys.executable} app.py 2>>errors\n")
@@ -267,15 +267,15 @@ def test_a_program_that_was_mistaken_for_a_python_starts_no_further_ones(
     app = host({"app.py": head + CLIENT + text}, sys.executable, "app.py")
     app.until(runs.exists, "the first mistaken start")
     app.process.wait(20)
-    app.until(lambda: not app.family(), "nobody left")
+    app.until(lambda: not app.processes(), "no process is left")
     assert "the application itself" in (tmp_path / "errors").read_text()
-    assert runs.read_text().count("run") < 20, "it is tried again, ever more slowly"
+    assert runs.read_text().count("run") < 20, "further attempts are made ever more slowly"
     assert app.process.returncode == 0
 
 
-def test_a_daemon_without_standard_streams(host: StartHost, tmp_path: Path) -> None:
-    """`python app.py <&- >&- 2>&-`: what is opened next gets the numbers 0, 1 and 2."""
+def test_a_daemon_has_no_standard_streams(host: StartHost, tmp_path: Path) -> None:
+    """`python app.py <&- >&- 2>&-`: the next descriptors that are opened are 0, 1 and 2."""
     (tmp_path / "app.py").write_text(CLIENT + "for number in range(50): emit(number)")
     app = host({}, "sh", "-c", f"exec {sys.executable} app.py <&- >&- 2>&-")
-    assert app.ends() == 0
-    app.arrived(range(50))
+    assert app.check_end() == 0
+    app.check_arrived(range(50))

@@ -1,34 +1,26 @@
-"""Emitting when nobody else would any more: at exit, in finalizers, in signal handlers."""
+"""Emitting at unusual times: at exit, in finalizers, in signal handlers."""
 
 import signal
 import sys
-from collections.abc import Callable
 
 import pytest
 
-from tests.hosts.hosted import CLIENT, Host, StartHost
+from tests.hosts.host import CLIENT, StartHost, StartScript
 
-Script = Callable[..., Host]
 PYTHON = (sys.executable, "-X", "dev", "app.py")
 
 
-def ended_well(app: Host) -> None:
-    """It has ended by itself, and nothing was said: no traceback, no warning."""
-    assert app.ends() == 0
-    assert app.log == ""
-
-
-def test_an_exit_handler_from_before_the_client_emits_after_the_clients_own(
+def test_an_exit_handler_that_runs_after_the_clients_emits(
     host: StartHost,
 ) -> None:
-    head = "import atexit\natexit.register(lambda: [emit(number) for number in range(30, 60)])\n"
+    start = "import atexit\natexit.register(lambda: [emit(number) for number in range(30, 60)])\n"
     text = "for number in range(30): emit(number)"
-    app = host({"app.py": head + CLIENT + text}, *PYTHON)
-    ended_well(app)
-    app.arrived(range(60))
+    app = host({"app.py": start + CLIENT + text}, *PYTHON)
+    app.check_clean_end()
+    app.check_arrived(range(60))
 
 
-def test_an_exit_handler_from_after_the_client(script: Script) -> None:
+def test_an_exit_handler_that_runs_before_the_clients_emits(script: StartScript) -> None:
     app = script(
         """
 import atexit
@@ -37,38 +29,38 @@ for number in range(30):
     emit(number)
 """
     )
-    ended_well(app)
-    app.arrived(range(60))
+    app.check_clean_end()
+    app.check_arrived(range(60))
 
 
 @pytest.mark.parametrize("count", [1, 50])
 def test_the_very_first_event_comes_from_an_exit_handler(host: StartHost, count: int) -> None:
-    """No thread can be started any more; a worker can."""
-    head = f"import atexit\natexit.register(lambda: [emit(number) for number in range({count})])\n"
-    app = host({"app.py": head + CLIENT}, *PYTHON)
-    ended_well(app)
-    app.arrived(range(count))
+    """No thread can be started at that time, but a worker can."""
+    start = f"import atexit\natexit.register(lambda: [emit(number) for number in range({count})])\n"
+    app = host({"app.py": start + CLIENT}, *PYTHON)
+    app.check_clean_end()
+    app.check_arrived(range(count))
 
 
-def test_an_exit_handler_that_makes_flushes_and_closes_a_client(host: StartHost) -> None:
+def test_an_exit_handler_creates_flushes_and_closes_a_client(host: StartHost) -> None:
     text = f"""
 import atexit
 
-def say_goodbye():
+def at_exit():
     exec({CLIENT!r}, globals())
     for number in range(30):
         emit(number)
     assert client.flush(10) == 0
     assert client.close(10) == 0
 
-atexit.register(say_goodbye)
+atexit.register(at_exit)
 """
     app = host({"app.py": text}, *PYTHON)
-    ended_well(app)
-    app.arrived(range(30))
+    app.check_clean_end()
+    app.check_arrived(range(30))
 
 
-def test_a_thread_emits_after_the_main_thread_has_ended(script: Script) -> None:
+def test_a_thread_emits_after_the_main_thread_has_ended(script: StartScript) -> None:
     """From Python 3.12 on no thread can be started, and no process forked, at that time."""
     app = script(
         """
@@ -82,38 +74,38 @@ def emit_late():
 threading.Thread(target=emit_late).start()
 """
     )
-    ended_well(app)
-    app.arrived(range(50))
+    app.check_clean_end()
+    app.check_arrived(range(50))
 
 
-def test_a_daemon_thread_emits_until_the_interpreter_is_gone(script: Script) -> None:
+def test_a_daemon_thread_emits_until_the_interpreter_has_ended(script: StartScript) -> None:
     app = script(
         """
 import itertools, os, threading, time
 
-def emit_on():
+def emit_forever():
     for number in itertools.count():
         emit(number)
-        os.pwrite(emitted, str(number).encode(), 0)  # after: it is accepted
+        os.pwrite(emitted, str(number).encode(), 0)  # written after the event was accepted
 
 emitted = os.open("emitted", os.O_CREAT | os.O_WRONLY)
-threading.Thread(target=emit_on, daemon=True).start()
+threading.Thread(target=emit_forever, daemon=True).start()
 while client.stats().accepted < 1000:
     time.sleep(0.001)
 """
     )
-    ended_well(app)
+    app.check_clean_end()
     last = int((app.folder / "emitted").read_text())
     assert last >= 999
-    app.arrived(range(last + 1), attempted=range(last + 2))
+    app.check_arrived(range(last + 1), attempted=range(last + 2))
 
 
-def test_a_finalizer_emits_when_the_interpreter_takes_modules_apart(script: Script) -> None:
+def test_a_finalizer_emits_when_the_interpreter_clears_modules(script: StartScript) -> None:
     app = script(
         """
 class Session:
     def __init__(self, number):
-        self.number, self.emit, self.itself = number, emit, self  # a cycle: collected, or last
+        self.number, self.emit, self.itself = number, emit, self  # a cycle: collected late
 
     def __del__(self):
         self.emit(self.number)
@@ -123,12 +115,12 @@ for number in range(1, 30):
     Session(number)
 """
     )
-    ended_well(app)
-    app.arrived(range(30))
+    app.check_clean_end()
+    app.check_arrived(range(30))
 
 
-def test_a_finalizer_emits_in_the_middle_of_emitting(script: Script) -> None:
-    """The collector may run it between any two steps of an emit, in the same thread."""
+def test_a_finalizer_emits_in_the_middle_of_emitting(script: StartScript) -> None:
+    """The garbage collector may run it between any two steps of an emit, in the same thread."""
     app = script(
         """
 import gc
@@ -148,11 +140,11 @@ for number in range(0, 4000, 2):
 gc.collect()
 """
     )
-    ended_well(app)
-    app.arrived(range(4000))
+    app.check_clean_end()
+    app.check_arrived(range(4000))
 
 
-def test_a_signal_handler_emits_in_the_middle_of_emitting(script: Script) -> None:
+def test_a_signal_handler_emits_in_the_middle_of_emitting(script: StartScript) -> None:
     app = script(
         """
 import itertools, signal, time
@@ -171,13 +163,13 @@ assert client.flush(20) == 0
 print(next(even), next(odd))
 """
     )
-    assert app.ends() == 0
+    assert app.check_end() == 0
     evens, odds = map(int, app.log.split())
     assert odds > 100
-    app.arrived([*range(0, evens, 2), *range(1, odds, 2)])
+    app.check_arrived([*range(0, evens, 2), *range(1, odds, 2)])
 
 
-def test_a_signal_handler_emits_and_flushes_while_its_thread_flushes(script: Script) -> None:
+def test_a_signal_handler_emits_and_flushes_while_its_thread_flushes(script: StartScript) -> None:
     app = script(
         """
 import signal, threading
@@ -196,11 +188,11 @@ while not handled.is_set():
 """,
     )
     app.sink.set_faults({"kind": "latency", "seconds": 0.2})
-    ended_well(app)
-    app.arrived([0, 1])
+    app.check_clean_end()
+    app.check_arrived([0, 1])
 
 
-def test_a_handler_of_sigterm_emits_flushes_and_exits(script: Script) -> None:
+def test_a_handler_of_sigterm_emits_flushes_and_exits(script: StartScript) -> None:
     app = script(
         """
 import signal, sys, time
@@ -219,10 +211,10 @@ while True:
     )
     app.until(lambda: "ready" in app.log, "ready")
     assert app.stop(signal.SIGTERM) == 0
-    app.arrived([0, 1])
+    app.check_arrived([0, 1])
 
 
-def test_the_hook_of_an_unhandled_exception_emits(script: Script) -> None:
+def test_the_hook_of_an_unhandled_exception_emits(script: StartScript) -> None:
     app = script(
         """
 import sys
@@ -231,11 +223,11 @@ emit(0)
 raise RuntimeError
 """
     )
-    assert app.ends() == 1
-    app.arrived([0, 1])
+    assert app.check_end() == 1
+    app.check_arrived([0, 1])
 
 
-def test_a_client_that_is_forgotten_in_a_cycle_is_collected_in_silence(script: Script) -> None:
+def test_a_client_in_a_reference_cycle_is_collected_without_a_warning(script: StartScript) -> None:
     app = script(
         """
 import gc
@@ -245,12 +237,12 @@ del client
 gc.collect()
 """
     )
-    ended_well(app)
-    app.arrived([0])
+    app.check_clean_end()
+    app.check_arrived([0])
 
 
-def test_an_exit_waits_no_longer_than_exit_timeout(script: Script) -> None:
-    """The rest is the workers'."""
+def test_an_exit_waits_no_longer_than_exit_timeout(script: StartScript) -> None:
+    """The workers then send the rest."""
     app = script(
         """
 import dataclasses
@@ -262,5 +254,5 @@ slow.emit_action("tick", "ann", metadata={"_id": 0})
     assert app.process.wait(2.5) == 0
     assert app.shippers()
     app.sink.clear_faults()
-    ended_well(app)
-    app.arrived([0])
+    app.check_clean_end()
+    app.check_arrived([0])

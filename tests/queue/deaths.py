@@ -1,12 +1,12 @@
-"""Death between any two steps: a process that kills itself before the k-th of its writes.
+"""Death between any two steps: a process that kills itself before the n-th of its writes.
 
-    arena.memory ─┐                       ┌─► the k-th step: SIGKILL
+    arena.memory ─┐                       ┌─► the n-th step: SIGKILL
     arena.words  ─┼─► step(), one by one ─┤
-    arena.locks  ─┘                       └─► any other: as it is
+    arena.locks  ─┘                       └─► any other step: carried out
 
-A step is one store to the shared memory (a slice of words is as many as it has words), and each
-side of taking or giving back a lock. A copy of bytes is no single store: death can tear it, and
-what is written of it is any part, not only a beginning.
+A step is one store to the shared memory (a slice of words counts as many steps as it has words), or
+one side of taking or releasing a lock. Copying bytes is not a single store: a death can tear the
+copy, and any part of it may be written, not only its beginning.
 """
 
 import itertools
@@ -15,10 +15,11 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from dataart_mp.queue import RecordQueue
+from tests.queue.internals import intercept_writes
 from tests.queue.tools import KILLED, die, in_a_child, queue_of
 
 Tear = Callable[[int], list[slice]]
-"""Which parts of so many bytes are written when death comes."""
+"""Returns which parts of so many bytes have been written when the process dies."""
 
 
 def nothing(size: int) -> list[slice]:
@@ -60,22 +61,33 @@ TEARS: list[Tear] = [
 ]
 
 
-class Fate:
-    """Counts the steps of this process, and kills it before a certain one.
+class DeathAtStep:
+    """Counts the steps of this process, and kills it before one of them.
 
-    With a tear, the copies of bytes are all that counts: only in one of them it can die.
+    Args:
+        steps: How many steps are carried out.
+        tear: What is written of a copy in which the process dies. If it is not `nothing`, only
+            copies count as steps.
     """
 
-    def __init__(self, fatal: int, tear: Tear = nothing) -> None:
-        self._left = fatal
+    def __init__(self, steps: int, tear: Tear = nothing) -> None:
+        self._left = steps
         self._tear = tear
 
+    def install(self, queue: RecordQueue) -> None:
+        """Count every write of this process to the queue's arena as a step, from now on."""
+        arena = queue.arena
+        intercept_writes(
+            queue, _Memory(arena.memory, self), _Words(arena.words, self), _Locks(arena.locks, self)
+        )
+
     def step(self) -> None:
+        """Count a step that is not a copy."""
         if self._tear is nothing and self._is_fatal():
             die()
 
     def store(self, target: Any, start: int, data: bytes) -> None:
-        """Copy bytes, or part of them."""
+        """Count a copy as a step, and copy the bytes or, when the process dies, parts of them."""
         if self._is_fatal():
             for part in self._tear(len(data)) if data else []:
                 at = slice(start + part.start, start + part.stop)
@@ -87,98 +99,85 @@ class Fate:
         self._left -= 1
         return self._left < 0
 
-    def rule(self, queue: RecordQueue) -> None:
-        """From here on, every write of this process is a step."""
-        arena: Any = queue.arena
-        arena.memory = _Memory(arena.memory, self)
-        arena.words = _Words(arena.words, self)
-        arena.locks = _Locks(arena.locks, self)
-        memory: Any = arena.memory
-        queue.producer._memory = memory
 
+class _Proxy:
+    """Passes everything on to `target`; subclasses count the writes."""
 
-class _Memory:
-    def __init__(self, target: Any, fate: Fate) -> None:
+    def __init__(self, target: Any, death: DeathAtStep) -> None:
         self._target = target
-        self._fate = fate
-        self.find = target.find
-
-    def __getitem__(self, key: Any) -> Any:
-        return self._target[key]
-
-    def __setitem__(self, key: Any, value: Any) -> None:
-        if isinstance(key, slice):
-            self._fate.store(self._target, key.start, bytes(value))
-        else:
-            self._fate.step()
-            self._target[key] = value
-
-
-class _Words:
-    def __init__(self, target: Any, fate: Fate) -> None:
-        self._target = target
-        self._fate = fate
-
-    def __getitem__(self, key: Any) -> Any:
-        return self._target[key]
-
-    def __setitem__(self, key: Any, value: Any) -> None:
-        if isinstance(key, slice):
-            for word, each in enumerate(list(value), key.start):
-                self[word] = each
-        else:
-            self._fate.step()
-            self._target[key] = value
-
-
-class _Locks:
-    def __init__(self, target: Any, fate: Fate) -> None:
-        self._target = target
-        self._fate = fate
+        self._death = death
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._target, name)
 
+
+class _Items(_Proxy):
+    def __getitem__(self, key: Any) -> Any:
+        return self._target[key]
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        if isinstance(key, slice):
+            self._store(key.start, value)
+        else:
+            self._death.step()
+            self._target[key] = value
+
+    def _store(self, start: int, value: Any) -> None:
+        raise NotImplementedError
+
+
+class _Memory(_Items):
+    def _store(self, start: int, value: Any) -> None:
+        self._death.store(self._target, start, bytes(value))
+
+
+class _Words(_Items):
+    def _store(self, start: int, value: Any) -> None:
+        for number, word in enumerate(list(value), start):
+            self[number] = word
+
+
+class _Locks(_Proxy):
     def acquire(self, *arguments: Any) -> bool:
-        self._fate.step()
+        self._death.step()
         taken = self._target.acquire(*arguments)
-        self._fate.step()
+        self._death.step()
         assert isinstance(taken, bool)
         return taken
 
     def release(self, byte: int) -> None:
-        self._fate.step()
+        self._death.step()
         self._target.release(byte)
-        self._fate.step()
+        self._death.step()
 
 
 def at_every_step(
     work: Callable[[RecordQueue], object],
     prepare: Callable[[RecordQueue], object] = lambda queue: None,
     tear: Tear = nothing,
-    rule: Callable[[Fate, RecordQueue], object] = Fate.rule,
+    install: Callable[[DeathAtStep, RecordQueue], object] = DeathAtStep.install,
     **shape: Any,
 ) -> Iterator[RecordQueue]:
-    """A queue in which a process has died before its first step, its second, and so on.
+    """Yield a queue on which a process has died before its first step, its second step, and so on.
 
     Args:
-        work: what the process does.
-        prepare: what was done before, by others.
-        tear: what is written of a copy that the death interrupts.
-        rule: makes the process count its steps.
-        shape: of the queue.
+        work: What the process does.
+        prepare: What another process does before.
+        tear: What is written of a copy in which the process dies.
+        install: Makes the process count its steps.
+        shape: Arguments of `queue_of`.
     """
-    for fatal in itertools.count():
+    for steps in itertools.count():
         with queue_of(**shape) as queue:
             prepare(queue)
 
-            def live(queue: RecordQueue = queue, fatal: int = fatal) -> None:
-                rule(Fate(fatal, tear), queue)
+            def child(queue: RecordQueue = queue, steps: int = steps) -> None:
+                install(DeathAtStep(steps, tear), queue)
                 work(queue)
 
-            ended = in_a_child(live)
-            assert ended in (KILLED, os.EX_OK), f"at step {fatal}"
+            ended = in_a_child(child)
+            assert ended in (KILLED, os.EX_OK), f"at step {steps}"
             yield queue
         if ended == os.EX_OK:
-            assert fatal, "there was no step at all"
+            assert steps, "the work has no steps"
             return

@@ -1,4 +1,4 @@
-"""A fork at any moment: the child's records arrive once, the parent's once."""
+"""A fork at any moment: each record of the child and of the parent arrives once."""
 
 import ctypes
 import os
@@ -11,11 +11,19 @@ from functools import partial
 
 import pytest
 
-from dataart_mp.queue import RecordQueue, companion, guard
-from dataart_mp.queue.arena import FILLING, READY
+from dataart_mp.queue import RecordQueue
+from tests.queue.internals import (
+    FILLING,
+    READY,
+    ForkGuard,
+    NoCompanion,
+    idle_writers,
+    make_guard,
+    make_pid_guard,
+)
 from tests.queue.interrupts import everywhere
 from tests.queue.tools import (
-    Slate,
+    SharedCounts,
     audit,
     claim_all,
     die,
@@ -25,22 +33,26 @@ from tests.queue.tools import (
     queue_of,
     reap,
     record,
+    run_threads,
 )
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
 
+ForkInto = Callable[[Callable[[], object]], int]
+"""Calls a function in a forked child, and returns its exit code."""
 
-def test_a_child_opens_a_frame_of_its_own() -> None:
+
+def test_a_forked_child_opens_a_separate_frame() -> None:
     with queue_of(records=5) as queue:
         queue.producer.append(record(0))
         assert in_a_child(partial(queue.producer.append, record(1))) == 0
         assert len(queue.arena.all_in(FILLING)) == 2
         queue.producer.append(record(2))
-        assert queue.producer.flush(0) == 2, "the child's are not this process's to wait for"
+        assert queue.producer.flush(0) == 2, "flush does not wait for the child's records"
         assert sorted(audit(queue)) == [0, 1, 2]
 
 
-def test_a_child_seals_and_closes_what_is_its_own_and_leaves_the_parents() -> None:
+def test_a_forked_child_seals_only_its_frames_and_none_of_its_parent() -> None:
     with queue_of(records=5) as queue:
         queue.producer.append(record(0))
 
@@ -58,34 +70,20 @@ def test_a_child_seals_and_closes_what_is_its_own_and_leaves_the_parents() -> No
         assert sorted(audit(queue)) == [0, 1, 2]
 
 
-def test_a_child_that_only_closes_drops_no_lock_of_its_parent() -> None:
-    """Closing a descriptor drops the locks of the process that closes, and of no other."""
+def test_a_child_that_only_closes_the_queue_releases_no_lock_of_its_parent() -> None:
+    """Closing a descriptor releases only the locks of the process that closes it."""
     with queue_of(records=5) as queue:
         queue.producer.append(record(0))
         frame = queue.arena.all_in(FILLING)[0]
         assert in_a_child(queue.close) == 0
 
-        def ask() -> None:
+        def check_owner() -> None:
             assert queue.arena.locks.owner(frame) == os.getppid()
 
-        assert in_a_child(ask) == 0
+        assert in_a_child(check_owner) == 0
 
 
-def test_what_the_parent_got_is_not_the_childs_to_settle() -> None:
-    with queue_of() as queue:
-        queue.put(record(0))
-        queue.get()
-
-        def child() -> None:
-            with pytest.raises(ValueError, match="too many times"):
-                queue.task_done()
-
-        assert in_a_child(child) == 0
-        queue.task_done()
-        assert queue.stats().delivered == 1
-
-
-def test_a_grandchild_is_a_child() -> None:
+def test_a_grandchild_works_as_a_child() -> None:
     with queue_of(records=5) as queue:
 
         def child() -> None:
@@ -99,7 +97,7 @@ def test_a_grandchild_is_a_child() -> None:
 
 
 def test_forks_while_other_threads_append() -> None:
-    """Forty times; each child emits, and dies without a word."""
+    """Fork forty times; each child appends and ends without closing the queue."""
     children, threads = 40, 4
     over = threading.Event()
     with queue_of(3000, 2000, records=7) as queue:
@@ -134,11 +132,11 @@ def test_forks_while_other_threads_append() -> None:
         assert len(mine) > 1000
 
 
-def in_a_child_without_hooks(work: object) -> int:
-    """Fork as C code does, such as uWSGI: Python is not told, and runs no hook.
+def in_a_child_without_hooks(work: Callable[[], object]) -> int:
+    """Fork as C code such as uWSGI does: Python does not notice, and runs no hook.
 
-    PyDLL keeps the interpreter's lock, so that the child's only thread has it. With other threads
-    in the parent the interpreter itself hangs in such a child.
+    PyDLL keeps the interpreter's lock, so that the child's only thread holds it. If the parent has
+    other threads, the interpreter itself hangs in such a child.
     """
     sys.stderr.flush()
     libc = ctypes.PyDLL(None)
@@ -148,14 +146,29 @@ def in_a_child_without_hooks(work: object) -> int:
         return reap(pid)
     status = 1
     try:
-        assert callable(work)
         work()
         status = 0
     finally:
         os._exit(status)
 
 
-def test_a_fork_that_skips_the_hooks_is_noticed_by_the_guard() -> None:
+@pytest.mark.parametrize("fork_into", [in_a_child, in_a_child_without_hooks])
+def test_a_forked_child_cannot_settle_what_its_parent_got(fork_into: ForkInto) -> None:
+    with queue_of() as queue:
+        queue.put(record(0))
+        queue.get()
+
+        def child() -> None:
+            with pytest.raises(ValueError, match="too many times"):
+                queue.task_done()
+
+        assert fork_into(child) == 0
+        assert queue.stats().delivered == 0
+        queue.task_done()
+        assert queue.stats().delivered == 1
+
+
+def test_the_guard_detects_a_fork_that_skips_the_hooks() -> None:
     with queue_of(records=5) as queue:
         queue.producer.append(record(0))
         assert in_a_child_without_hooks(partial(queue.producer.append, record(1))) == 0
@@ -180,7 +193,7 @@ def test_a_fork_that_skips_the_hooks_is_noticed_by_the_guard() -> None:
 def test_no_method_of_a_child_without_hooks_touches_the_parents_frame(
     call: Callable[[RecordQueue], object],
 ) -> None:
-    """As at the exit of a uWSGI worker that has never emitted."""
+    """A uWSGI worker that has never emitted calls them when it exits."""
     with queue_of(records=5) as queue:
         queue.producer.append(record(0))
         frame = queue.arena.all_in(FILLING)[0]
@@ -190,24 +203,10 @@ def test_no_method_of_a_child_without_hooks_touches_the_parents_frame(
         assert audit(queue) == [0, 1]
 
 
-def test_a_child_without_hooks_settles_nothing_of_its_parents() -> None:
-    with queue_of() as queue:
-        queue.put(record(0))
-        queue.get()
+def test_the_threads_of_a_child_without_hooks_rebuild_the_queue_once() -> None:
+    """The first thread resets the parent's state; the others wait, and lose no record."""
 
-        def child() -> None:
-            with pytest.raises(ValueError, match="too many times"):
-                queue.task_done()
-
-        assert in_a_child_without_hooks(child) == 0
-        assert queue.stats().delivered == 0
-        queue.task_done()
-
-
-def test_the_threads_of_a_child_without_hooks_adopt_the_queue_once() -> None:
-    """The first of them resets what was the parent's; the others wait, and lose nothing."""
-
-    class Rebuilt(companion.NoCompanion):
+    class Rebuilt(NoCompanion):
         times = 0
 
         def forked(self) -> None:
@@ -219,26 +218,19 @@ def test_the_threads_of_a_child_without_hooks_adopt_the_queue_once() -> None:
         queue.producer.append(record(0))
 
         def child() -> None:
-            def emit(thread: int) -> None:
-                queue.producer.append(record(1 + thread))
-
-            threads = [threading.Thread(target=emit, args=[thread]) for thread in range(8)]
-            for thread in threads:
-                thread.start()
-            for thread in threads:
-                thread.join()
+            appends = [partial(queue.producer.append, record(1 + thread)) for thread in range(8)]
+            run_threads(appends)
             assert rebuilt.times == 1
-            assert len(queue.producer._idle) == len(queue.arena.all_in(FILLING)) - 1, (
-                "none got lost"
-            )
+            own = len(queue.arena.all_in(FILLING)) - 1
+            assert len(idle_writers(queue)) == own, "no writer is lost"
 
         assert in_a_child_without_hooks(child) == 0
         queue.producer.append(record(9))
         assert sorted(audit(queue)) == [*range(10)]
 
 
-def test_a_companion_that_fails_in_the_child_does_not_leave_it_with_the_parents_lanes() -> None:
-    class Broken(companion.NoCompanion):
+def test_a_child_whose_companion_fails_does_not_keep_the_parents_writers() -> None:
+    class Broken(NoCompanion):
         def forked(self) -> None:
             raise OSError("broken")
 
@@ -256,9 +248,9 @@ def test_a_companion_that_fails_in_the_child_does_not_leave_it_with_the_parents_
         assert sorted(audit(queue)) == [0, 1, 2]
 
 
-@pytest.mark.parametrize("make", [guard.make, guard._PidGuard])
+@pytest.mark.parametrize("make", [make_guard, make_pid_guard])
 def test_a_guard_is_true_in_the_process_that_armed_it_and_false_in_each_child(
-    make: "type[guard.ForkGuard]",
+    make: Callable[[], ForkGuard],
 ) -> None:
     armed = make()
 
@@ -281,24 +273,24 @@ def test_a_guard_is_true_in_the_process_that_armed_it_and_false_in_each_child(
 
 
 def test_a_signal_handler_may_fork_in_the_middle_of_an_append() -> None:
-    """The child returns from the handler into an append that has its parent's writer in hand."""
-    outcome = Slate()
+    """The child returns from the handler into an append that holds a writer of its parent."""
+    outcome = SharedCounts()
     for interrupted_by in everywhere(real=True, within="append"):
         with queue_of(8, 64, records=3) as queue:
             children: list[int] = []
 
-            def deed(queue: RecordQueue = queue, children: list[int] = children) -> None:
+            def fork_child(children: list[int] = children) -> None:
                 children.append(os.fork())
 
             try:
-                with interrupted_by(deed):
+                with interrupted_by(fork_child):
                     for number in range(4):
                         queue.producer.append(record(number))
                         if children == [0]:
                             break
                 if children == [0]:
                     queue.producer.append(record(8))
-                    outcome.mark(0)
+                    outcome.add(0)
             except BaseException:
                 traceback.print_exc()
                 raise
@@ -308,15 +300,15 @@ def test_a_signal_handler_may_fork_in_the_middle_of_an_append() -> None:
             if children:
                 assert reap(children[0]) == 0
                 assert outcome[0] == 1
-                outcome.wipe()
+                outcome.clear()
             arrived = audit(queue)
-            under_way = {number for number in arrived if arrived.count(number) == 2}
+            duplicates = {number for number in arrived if arrived.count(number) == 2}
             assert sorted({*arrived}) == [*range(4)] + [8] * len(children)
-            assert len(under_way) <= 1, "the call that returned in both is there for both, or once"
-            assert len(arrived) - len({*arrived}) == len(under_way)
+            assert len(duplicates) <= 1, "only the call that returned in both processes"
+            assert len(arrived) - len({*arrived}) == len(duplicates)
 
 
-def test_consumers_of_a_forked_parent_keep_what_they_claimed() -> None:
+def test_a_process_that_forks_keeps_the_frames_it_has_claimed() -> None:
     with queue_of() as queue:
         queue.producer.append(record(0))
         (frame,) = claim_all(queue)

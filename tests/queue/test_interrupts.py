@@ -1,4 +1,4 @@
-"""Exceptions and re-entrance at any point: nothing that was returned for is lost, nothing hangs."""
+"""Exceptions and re-entrance at any point lose no record whose append returned; no call hangs."""
 
 import contextlib
 import gc
@@ -17,10 +17,11 @@ from types import FrameType
 import pytest
 
 from dataart_mp.errors import ClosedError
-from dataart_mp.queue import RecordQueue, companion, janitor, lifetime, producer_end
-from tests.queue.interrupts import Interruption, ctrl_c, everywhere, is_inside
+from dataart_mp.queue import RecordQueue
+from tests.queue.internals import NoCompanion, janitor, release_got_records, shorten_waits
+from tests.queue.interrupts import Interruption, ctrl_c, everywhere, is_inside, points
 from tests.queue.tools import (
-    Slate,
+    SharedCounts,
     audit,
     descriptors,
     drain,
@@ -34,11 +35,11 @@ from tests.queue.tools import (
     serve,
 )
 
-LATE = 1e9  # in seconds, monotonic: everything is due by then
+LATE = 1e9  # monotonic, seconds: all frames are due by then
 
 
 def append_five(queue: RecordQueue, returned: list[int]) -> None:
-    """Opens writers, fills one by its count, exchanges one that has no room, leaves one open."""
+    """Open frames; fill one by count, replace one that has no room, and leave one open."""
     for number, width in enumerate([0, 0, 0, 40, 40]):
         queue.producer.append(record(number, width))
         returned.append(number)
@@ -76,7 +77,7 @@ def append_and_count(queue: RecordQueue, returned: list[int]) -> None:
     queue.qsize()
 
 
-WAYS = [
+WORKS = [
     append_five,
     append_identities,
     append_and_seal,
@@ -84,21 +85,15 @@ WAYS = [
     append_and_flush,
     append_and_count,
 ]
-ways = pytest.mark.parametrize("work", WAYS, ids=lambda work: work.__name__)
-# At every bytecode, or, so that it takes a quarter of the time, wherever the interpreter looks.
-points = pytest.mark.parametrize(
-    "real",
-    [True, pytest.param(False, marks=pytest.mark.soak)],
-    ids=["where it looks", "everywhere"],
-)
+works = pytest.mark.parametrize("work", WORKS, ids=lambda work: work.__name__)
 
 
 @points
-@ways
-def test_ctrl_c_at_any_point_loses_nothing_that_append_returned_for(
+@works
+def test_ctrl_c_at_any_point_loses_no_record_whose_append_returned(
     work: Callable[[RecordQueue, list[int]], None], real: bool
 ) -> None:
-    """Nor does it leak a frame, although the traceback is kept, as a REPL keeps it."""
+    """It also leaks no frame, even if the traceback is kept as in a REPL."""
     for interrupted_by in everywhere(real=real):
         with queue_of(records=3) as queue:
             returned: list[int] = []
@@ -110,14 +105,14 @@ def test_ctrl_c_at_any_point_loses_nothing_that_append_returned_for(
                     kept.append(error)
             queue.producer.append(record(9))
             numbers = audit(queue)
-            assert len(numbers) == len(set(numbers)), "none twice"
+            assert len(numbers) == len(set(numbers)), "no record is duplicated"
             extra = set(numbers) - {*returned, 9}
-            assert {*returned, 9} <= set(numbers), "none lost"
-            assert extra <= {len(returned)}, "at most the one under way"
+            assert {*returned, 9} <= set(numbers), "no record is lost"
+            assert extra <= {len(returned)}, "at most the record of the interrupted call"
 
 
 def test_a_queue_of_one_frame_survives_ctrl_c_at_any_point() -> None:
-    """With no frame to spare, a leaked one would block the next append for ever."""
+    """A leaked frame would block the next append forever, because there is no other frame."""
     for interrupted_by in everywhere():
         with queue_of(1, records=3) as queue:
             returned: list[int] = []
@@ -145,13 +140,12 @@ def test_ctrl_c_at_any_point_of_get_and_task_done_loses_no_record(real: bool) ->
                     kept.append(error)
                 except Empty:
                     pass
-            queue._reader._handed.clear()  # as if their threads had ended
-            queue._reader._unread.clear()
+            release_got_records(queue)  # as if their threads had ended
             assert set(done) | set(audit(queue)) == {0, 1, 2}
 
 
 @points
-def test_ctrl_c_at_any_point_of_a_sweep_leaves_the_rest_to_the_next_one(real: bool) -> None:
+def test_a_sweep_that_ctrl_c_interrupts_is_completed_by_the_next_one(real: bool) -> None:
     for interrupted_by in everywhere(real=real):
         with queue_of(records=3) as queue:
             for first in (0, 2):
@@ -164,11 +158,11 @@ def test_ctrl_c_at_any_point_of_a_sweep_leaves_the_rest_to_the_next_one(real: bo
             with interrupted_by(ctrl_c), suppress(KeyboardInterrupt):
                 janitor.sweep(queue.arena)
             assert sorted(audit(queue)) == [0, 1, 2, 3]
-            others = fork(lambda: None if janitor.sweep(queue.arena) == [] else os.abort())
-            assert reap(others) == 0
+            other = fork(lambda: None if janitor.sweep(queue.arena) == [] else os.abort())
+            assert reap(other) == 0
 
 
-def test_ctrl_c_at_any_point_of_close_leaves_the_rest_of_it_to_the_next_close() -> None:
+def test_a_close_that_ctrl_c_interrupts_is_completed_by_the_next_one() -> None:
     before = descriptors()
     for interrupted_by in everywhere(real=True):
         queue = RecordQueue(2, 64, records=3)
@@ -180,10 +174,10 @@ def test_ctrl_c_at_any_point_of_close_leaves_the_rest_of_it_to_the_next_close() 
     assert descriptors() == before
 
 
-def test_an_interrupted_start_of_the_companion_is_made_up_for() -> None:
-    """Ctrl-C in the very first append must not leave a process whose records nobody fetches."""
+def test_a_companion_whose_start_was_interrupted_is_started_by_the_next_append() -> None:
+    """Otherwise, after Ctrl-C in the first append, no worker would fetch the records."""
 
-    class Starter(companion.NoCompanion):
+    class Starter(NoCompanion):
         started = 0
 
         def ensure_started(self) -> None:
@@ -201,16 +195,16 @@ def test_an_interrupted_start_of_the_companion_is_made_up_for() -> None:
         assert audit(queue) == [1]
 
 
-def test_others_wait_until_the_companion_attends() -> None:
-    """No record is accepted before somebody is there who outlives this process."""
-    attending, go_on = threading.Event(), threading.Event()
+def test_other_threads_wait_until_the_companion_has_started() -> None:
+    """No record is accepted before there is a worker that outlives this process."""
+    starting, proceed = threading.Event(), threading.Event()
 
-    class Slow(companion.NoCompanion):
+    class Slow(NoCompanion):
         done = 0
 
         def ensure_started(self) -> None:
-            attending.set()
-            assert go_on.wait(10)
+            starting.set()
+            assert proceed.wait(10)
             self.done += 1
 
     with queue_of() as queue:
@@ -224,17 +218,17 @@ def test_others_wait_until_the_companion_attends() -> None:
         threads = [threading.Thread(target=emit) for _ in range(2)]
         for thread in threads:
             thread.start()
-            assert attending.wait(10)
+            assert starting.wait(10)
         time.sleep(0.05)
         assert seen == []
-        go_on.set()
+        proceed.set()
         for thread in threads:
             thread.join()
         assert seen == [1, 1]
 
 
 @points
-@ways
+@works
 def test_a_signal_handler_may_append_at_any_point(
     work: Callable[[RecordQueue, list[int]], None], real: bool
 ) -> None:
@@ -246,32 +240,30 @@ def test_a_signal_handler_may_append_at_any_point(
             assert sorted(audit(queue)) == returned + [9] * interruption.happened
 
 
-def test_a_signal_handler_may_do_anything_else_at_any_point_of_an_append() -> None:
-    deeds: list[Callable[[RecordQueue], object]] = [
+def test_a_signal_handler_may_seal_and_query_the_queue_at_any_point_of_an_append() -> None:
+    calls: list[Callable[[RecordQueue], object]] = [
         lambda queue: queue.producer.seal(),
         RecordQueue.stats,
         RecordQueue.qsize,
         repr,
     ]
-    for deed in deeds:
+    for call in calls:
         for interrupted_by in everywhere(real=True):
             with queue_of(6, records=3) as queue:
                 returned: list[int] = []
-                with interrupted_by(partial(deed, queue)):
+                with interrupted_by(partial(call, queue)):
                     append_five(queue, returned)
                 assert sorted(audit(queue)) == returned
 
 
 @pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(producer_end, "_INTERRUPTED_SECONDS", 0.02)
-    monkeypatch.setattr(lifetime, "_LOOK_SECONDS", 0.005)
-    monkeypatch.setattr(lifetime, "_LEAVE_SECONDS", 0.02)
+def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    shorten_waits(monkeypatch, interrupted=0.02, look=0.005, close=0.02)
 
 
-@pytest.mark.usefixtures("impatient")
+@pytest.mark.usefixtures("short_waits")
 def test_a_signal_handler_may_flush_at_any_point_of_an_append_and_does_not_hang() -> None:
-    """The usual handler of SIGTERM: it can't wait for the very call that it has interrupted."""
+    """A handler of SIGTERM typically does so; it cannot wait for the call that it interrupts."""
     for interrupted_by in everywhere(real=True):
         with queue_of(6, records=3) as queue:
             worker = fork(partial(serve, queue))
@@ -283,17 +275,17 @@ def test_a_signal_handler_may_flush_at_any_point_of_an_append_and_does_not_hang(
             with interrupted_by(flush):
                 append_five(queue, [])
             assert queue.producer.flush(10) == 0
-            assert left == [] or left[0] <= 3, "what is in the interrupted frame is still pending"
+            assert left == [] or left[0] <= 3, "only the interrupted frame is still pending"
             stats = queue.stats()
             assert (stats.accepted, stats.delivered) == (5, 5)
             kill(worker)
 
 
-@pytest.mark.usefixtures("impatient")
-def test_a_signal_handler_may_close_at_any_point_of_an_append() -> None:
-    """What append had returned for is in the arena; what it had not raises ValueError."""
-    too_late = 3
-    returned = Slate()
+@pytest.mark.usefixtures("short_waits")
+def test_a_signal_handler_may_close_the_queue_at_any_point_of_an_append() -> None:
+    """Records whose append has returned are in the arena; the other calls raise ValueError."""
+    not_interrupted = 3
+    returned = SharedCounts()
     for at in itertools.count():
         with queue_of(6, records=3) as queue:
 
@@ -302,28 +294,30 @@ def test_a_signal_handler_may_close_at_any_point_of_an_append() -> None:
                 with Interruption(at, queue.close, real=True) as interruption, suppress(ValueError):
                     for number, width in enumerate([0, 0, 0, 40, 40]):
                         queue.producer.append(record(number, width))
-                        returned.mark(number)
+                        returned.add(number)
                 if not interruption.happened:
-                    os._exit(too_late)
+                    os._exit(not_interrupted)
                 with pytest.raises(ClosedError):
                     queue.producer.append(record(9))
                 # Two pipes, the arena, and the duplicate that Python's mmap makes of it.
                 assert len(before - descriptors()) == 7
 
-            # In a child: its parent has the arena still, and sees what became of the records.
+            # In a child: its parent still has the arena, and can check the records.
             ended = in_a_child(child)
             numbers = audit(queue)
             assert len(numbers) == len(set(numbers))
-            assert returned.marked() <= set(numbers) <= {*returned.marked(), len(returned.marked())}
-            returned.wipe()
-        if ended == too_late:
+            assert (
+                returned.numbers() <= set(numbers) <= {*returned.numbers(), len(returned.numbers())}
+            )
+            returned.clear()
+        if ended == not_interrupted:
             assert at
             return
         assert ended == 0, f"at {at}"
 
 
 class Emitter:
-    """Emits when it is collected, in a cycle, so that nobody knows when."""
+    """Appends when the garbage collector collects it, which happens at any time."""
 
     def __init__(self, queue: RecordQueue, number: int) -> None:
         self._queue = queue
@@ -334,7 +328,7 @@ class Emitter:
         self._queue.producer.append(record(self._number))
 
 
-def test_a_finalizer_may_append_while_an_append_is_under_way() -> None:
+def test_a_finalizer_may_append_in_the_middle_of_an_append() -> None:
     thresholds = gc.get_threshold()
     with queue_of(200, 4096, records=100) as queue:
         gc.set_threshold(5)
@@ -349,27 +343,27 @@ def test_a_finalizer_may_append_while_an_append_is_under_way() -> None:
 
 
 @contextlib.contextmanager
-def bombarded(handler: Callable[[int, FrameType | None], object]) -> Iterator[None]:
-    """Inside, this process gets SIGUSR1 some thousand times a second."""
+def many_signals(handler: Callable[[int, FrameType | None], object]) -> Iterator[None]:
+    """Send SIGUSR1 to this process several thousand times per second."""
     target = os.getpid()
 
-    def bombard() -> None:
-        chance = random.Random(7)
+    def send() -> None:
+        rng = random.Random(7)
         while os.getppid() == target:
             os.kill(target, signal.SIGUSR1)
-            time.sleep(chance.random() * 2e-4)
+            time.sleep(rng.random() * 2e-4)
 
     before = signal.signal(signal.SIGUSR1, handler)
-    gun = fork(bombard)
+    sender = fork(send)
     try:
         yield
     finally:
-        kill(gun)
+        kill(sender)
         signal.signal(signal.SIGUSR1, before)
 
 
 def emit_for(seconds: float, emit: Callable[[int], object]) -> int:
-    """Emit record after record; how many."""
+    """Call `emit` with 0, 1, 2 and so on for this time; return how often it was called."""
     end = time.monotonic() + seconds
     for number in itertools.count():
         if number == 50_000 or time.monotonic() > end:
@@ -378,11 +372,11 @@ def emit_for(seconds: float, emit: Callable[[int], object]) -> int:
     raise AssertionError("not reached")
 
 
-def test_a_bombardment_with_ctrl_c_loses_nothing_and_leaks_nothing() -> None:
-    hits: list[int] = []
+def test_many_ctrl_c_in_quick_succession_lose_no_record_and_leak_no_frame() -> None:
+    interrupted: list[int] = []
     returned: list[int] = []
 
-    def hit(number: int, frame: FrameType | None) -> None:
+    def interrupt(number: int, frame: FrameType | None) -> None:
         if is_inside(frame):
             raise KeyboardInterrupt
 
@@ -393,17 +387,17 @@ def test_a_bombardment_with_ctrl_c_loses_nothing_and_leaks_nothing() -> None:
                 queue.producer.append(record(number))
                 returned.append(number)
             except KeyboardInterrupt:
-                hits.append(number)
+                interrupted.append(number)
 
-        with bombarded(hit):
+        with many_signals(interrupt):
             count = emit_for(1.0, emit)
         numbers = audit(queue)
-        assert len(hits) > 50
+        assert len(interrupted) > 50
         assert len(numbers) == len(set(numbers))
         assert set(returned) <= set(numbers) <= set(range(count))
 
 
-def test_a_bombardment_with_handlers_that_append_loses_nothing_and_doubles_nothing() -> None:
+def test_many_signal_handlers_that_append_lose_and_duplicate_no_record() -> None:
     handled = itertools.count(1_000_000)
     last = 1_000_000
 
@@ -414,7 +408,7 @@ def test_a_bombardment_with_handlers_that_append_loses_nothing_and_doubles_nothi
             last = next(handled)
             queue.producer.append(record(last))
 
-        with bombarded(handle):
+        with many_signals(handle):
             count = emit_for(1.0, lambda number: queue.producer.append(record(number)))
         assert last > 1_000_050
         assert sorted(audit(queue)) == [*range(count), *range(1_000_000, last + 1)]

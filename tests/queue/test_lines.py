@@ -1,8 +1,6 @@
-"""Many records in one call: as if each had been appended, whatever comes between."""
+"""Many records in one call, with the same guarantees as one call for each record."""
 
 import os
-import sys
-import threading
 from contextlib import suppress
 from functools import partial
 from queue import Full
@@ -10,27 +8,20 @@ from queue import Full
 import pytest
 
 from dataart_mp.errors import ClosedError, EventError
-from dataart_mp.queue import RecordQueue, lifetime, producer_end
-from dataart_mp.queue.frame_writer import Taken
+from dataart_mp.queue import RecordQueue
 from tests.queue.deaths import TEARS, Tear, at_every_step
-from tests.queue.interrupts import ctrl_c, everywhere
+from tests.queue.internals import Taken, shorten_waits
+from tests.queue.interrupts import ctrl_c, everywhere, points
 from tests.queue.tools import (
-    Slate,
+    SharedCounts,
     audit,
     claim_all,
     drain,
-    lines_of,
-    number_of,
+    numbers_of,
     queue_of,
     reap,
     record,
-)
-
-# At every bytecode, or, so that it takes a quarter of the time, wherever the interpreter looks.
-points = pytest.mark.parametrize(
-    "real",
-    [True, pytest.param(False, marks=pytest.mark.soak)],
-    ids=["where it looks", "everywhere"],
+    run_threads,
 )
 
 
@@ -39,7 +30,7 @@ def block(*numbers: int, width: int = 0) -> memoryview:
 
 
 def append_all(queue: RecordQueue, taken: list[int], *numbers: int, width: int = 0) -> None:
-    """Append the records, and note of each call which it took."""
+    """Append the records, and add to `taken` what each call has taken."""
     left, at = block(*numbers, width=width), 0
     while left:
         records, size, _ = queue.producer.append_lines(left, len(numbers) - at, timeout=0)
@@ -48,26 +39,23 @@ def append_all(queue: RecordQueue, taken: list[int], *numbers: int, width: int =
 
 
 def append_seven(queue: RecordQueue, taken: list[int]) -> None:
-    """Fills an open frame, opens others, fills one by its bytes, and leaves one open."""
+    """Fill an open frame, open others, fill one by size, and leave one open."""
     queue.producer.append(record(100))
     append_all(queue, taken, 0, 1, 2, 3)
     append_all(queue, taken, 4, 5, 6, width=30)
 
 
-def test_a_frame_takes_as_many_as_make_it_full() -> None:
+def test_a_call_takes_as_many_records_as_fill_the_frame() -> None:
     with queue_of(records=3) as queue:
         queue.producer.append(record(0))
         lines = block(1, 2, 3, 4)
         assert queue.producer.append_lines(lines, 4) == Taken(2, 16, room=0)
         assert queue.producer.append_lines(lines[16:], 2) == Taken(2, 16, room=1)
         queue.producer.seal()
-        assert [[*map(number_of, lines_of(frame))] for frame in claim_all(queue)] == [
-            [0, 1, 2],
-            [3, 4],
-        ]
+        assert [numbers_of(frame) for frame in claim_all(queue)] == [[0, 1, 2], [3, 4]]
 
 
-def test_a_frame_takes_as_many_as_it_has_bytes_for() -> None:
+def test_a_call_takes_as_many_records_as_fit_into_the_frame() -> None:
     with queue_of(records=9) as queue:
         lines = block(0, 1, 2, width=30)
         assert queue.producer.append_lines(lines, 3) == Taken(2, 60, room=7)
@@ -75,7 +63,7 @@ def test_a_frame_takes_as_many_as_it_has_bytes_for() -> None:
         assert sorted(audit(queue)) == [0, 1, 2]
 
 
-def test_records_may_be_as_large_as_a_frame_and_no_larger() -> None:
+def test_records_of_a_block_may_be_as_large_as_a_frame_and_no_larger() -> None:
     with queue_of(records=9) as queue:
         queue.producer.append(record(0))
         lines = block(1, 2, width=64)
@@ -85,7 +73,7 @@ def test_records_may_be_as_large_as_a_frame_and_no_larger() -> None:
         assert sorted(audit(queue)) == [0, 1]
 
 
-def test_a_full_queue_raises_full_and_has_taken_nothing() -> None:
+def test_a_call_on_a_full_queue_raises_full_and_takes_nothing() -> None:
     with queue_of(1, records=3) as queue:
         taken: list[int] = []
         with pytest.raises(Full):
@@ -93,7 +81,8 @@ def test_a_full_queue_raises_full_and_has_taken_nothing() -> None:
         assert taken == [0, 1, 2] == sorted(audit(queue))
 
 
-def test_threads_and_single_records_share_the_frames() -> None:
+@pytest.mark.usefixtures("frequent_switches")
+def test_threads_that_append_blocks_and_single_records_share_frames() -> None:
     with queue_of(200, 4096, records=7) as queue:
 
         def append(first: int) -> None:
@@ -101,20 +90,11 @@ def test_threads_and_single_records_share_the_frames() -> None:
                 append_all(queue, [], *range(number, number + 4))
                 queue.producer.append(record(number + 4))
 
-        interval = sys.getswitchinterval()
-        sys.setswitchinterval(1e-6)
-        try:
-            threads = [threading.Thread(target=append, args=(n * 100,)) for n in range(8)]
-            for thread in threads:
-                thread.start()
-            for thread in threads:
-                thread.join()
-        finally:
-            sys.setswitchinterval(interval)
+        run_threads(partial(append, thread * 100) for thread in range(8))
         assert sorted(audit(queue)) == [*range(800)]
 
 
-def test_a_closed_queue_takes_none() -> None:
+def test_a_closed_queue_takes_no_block() -> None:
     with queue_of() as queue:
         queue.check_open()
         queue.close()
@@ -125,7 +105,7 @@ def test_a_closed_queue_takes_none() -> None:
 
 
 @points
-def test_ctrl_c_at_any_point_loses_nothing_that_was_taken_and_leaks_nothing(real: bool) -> None:
+def test_ctrl_c_at_any_point_loses_no_taken_record_and_leaks_no_frame(real: bool) -> None:
     for interrupted_by in everywhere(real=real):
         with queue_of(6, records=3) as queue:
             taken: list[int] = []
@@ -137,8 +117,8 @@ def test_ctrl_c_at_any_point_loses_nothing_that_was_taken_and_leaks_nothing(real
                     kept.append(error)
             queue.producer.append(record(9))
             numbers = [number for number in audit(queue) if number != 100]
-            assert len(numbers) == len(set(numbers)), "none twice"
-            assert {*taken, 9} <= set(numbers), "none lost"
+            assert len(numbers) == len(set(numbers)), "no record is duplicated"
+            assert {*taken, 9} <= set(numbers), "no record is lost"
             assert set(numbers) - {*taken, 9} <= {*range(len(taken), len(taken) + 3)}
 
 
@@ -168,8 +148,7 @@ def test_a_signal_handler_may_append_at_any_point(real: bool) -> None:
 def test_a_signal_handler_may_flush_at_any_point_and_does_not_hang(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(producer_end, "_INTERRUPTED_SECONDS", 0.002)
-    monkeypatch.setattr(lifetime, "_LOOK_SECONDS", 0.001)
+    shorten_waits(monkeypatch, interrupted=0.002, look=0.001)
     for interrupted_by in everywhere(real=True, within="append_lines"):
         with queue_of(6, records=3) as queue:
             with interrupted_by(partial(queue.producer.flush, 0.02)):
@@ -178,37 +157,37 @@ def test_a_signal_handler_may_flush_at_any_point_and_does_not_hang(
 
 
 @pytest.mark.parametrize("tear", TEARS, ids=lambda tear: tear.__name__)
-def test_a_process_may_die_at_any_step_and_loses_nothing_that_was_taken(tear: Tear) -> None:
-    taken = Slate()
+def test_no_taken_record_is_lost_if_the_process_dies_at_any_step(tear: Tear) -> None:
+    taken = SharedCounts()
 
     def work(queue: RecordQueue) -> None:
         numbers: list[int] = []
         append_all(queue, numbers, 0, 1, 2, 3)
         for number in numbers:
-            taken.mark(number)
+            taken.add(number)
 
     for queue in at_every_step(work, tear=tear, frames=4, records=3):
         accepted = queue.stats().accepted
         numbers = audit(queue)
         assert len(numbers) == len(set(numbers)) == accepted
-        assert taken.marked() <= set(numbers) <= {0, 1, 2, 3}
-        assert numbers == sorted(numbers), "of a torn copy, only what stands before the tear"
-        taken.wipe()
+        assert taken.numbers() <= set(numbers) <= {0, 1, 2, 3}
+        assert numbers == sorted(numbers), "of a torn copy, only records before the tear"
+        taken.clear()
 
 
 def test_a_signal_handler_may_fork_at_any_point() -> None:
-    """The call goes on in both; nothing is taken twice by the parent, and nothing is lost."""
+    """The call continues in both processes; no record is lost or taken twice by the parent."""
     for interrupted_by in everywhere(real=True, within="append_lines"):
         with queue_of(6, records=3) as queue:
             me = os.getpid()
             children: list[int] = []
 
-            def split(children: list[int] = children) -> None:
+            def fork_child(children: list[int] = children) -> None:
                 children.append(os.fork())
 
             taken: list[int] = []
             try:
-                with interrupted_by(split):
+                with interrupted_by(fork_child):
                     append_all(queue, taken, 0, 1, 2, 3)
             finally:
                 if os.getpid() != me:

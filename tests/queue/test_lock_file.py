@@ -9,11 +9,18 @@ from pathlib import Path
 
 import pytest
 
-from dataart_mp.queue import Frame, janitor, lock_file
-from dataart_mp.queue.arena import FILLING, READY, SENDING
-from dataart_mp.queue.process import NOBODY, Process
+from dataart_mp.queue import Frame
+from tests.queue.internals import (
+    FILLING,
+    NOBODY,
+    READY,
+    SENDING,
+    Process,
+    janitor,
+    lock_file,
+)
 from tests.queue.tools import (
-    Slate,
+    SharedCounts,
     audit,
     claim_all,
     fork,
@@ -70,14 +77,14 @@ def test_a_frame_stays_its_producers_when_all_descriptors_are_opened_and_closed_
 
 
 def test_a_frame_stays_its_workers_when_all_descriptors_are_opened_and_closed_again() -> None:
-    sign = Slate()
+    sign = SharedCounts()
     with queue_of() as queue:
         queue.producer.append(record(0))
 
         def claim_and_look_around() -> None:
             claim_all(queue)
             open_and_close_all_descriptors()
-            sign.mark(0)
+            sign.add(0)
             wait_until(lambda: sign[1])
 
         worker = fork(claim_and_look_around)
@@ -91,13 +98,13 @@ def test_a_frame_stays_its_workers_when_all_descriptors_are_opened_and_closed_ag
 
 def test_a_frame_of_a_living_process_that_has_lost_its_lock_is_left_alone() -> None:
     """Its application has closed the descriptor of the lock file."""
-    sign = Slate()
+    sign = SharedCounts()
     with queue_of(records=5) as queue:
 
         def lose_the_lock() -> None:
             queue.producer.append(record(0))
             os.close(os.dup(queue.arena.lock_fd))
-            sign.mark(0)
+            sign.add(0)
             wait_until(lambda: sign[1])
             queue.producer.append(record(1))
             queue.producer.seal()
@@ -108,7 +115,7 @@ def test_a_frame_of_a_living_process_that_has_lost_its_lock_is_left_alone() -> N
         assert janitor.sweep(queue.arena) == []
         assert queue.arena.locks.owner(0) is None, "it is free for its owner again"
         assert queue.arena.state(0) == FILLING
-        sign.mark(1)
+        sign.add(1)
         assert reap(child) == 0
         assert queue.arena.state(0) == READY
         assert audit(queue) == [0, 1]

@@ -1,7 +1,7 @@
-"""The record queue against a model so simple that it is seen to be right. The deaths are real.
+"""The queue is compared with a simple model, while processes are really killed.
 
-The model knows which records lie together in a frame, and whose the frame is. The queue must agree
-with it after every step: on each record, on every column of the balance, and on every frame in use.
+The model knows which records are in which frame, and which process owns the frame. After every step
+the queue must agree with it on each record, each counter of the balance, and each frame in use.
 """
 
 from dataclasses import dataclass, field
@@ -21,10 +21,9 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from dataart_mp.queue import Frame, RecordQueue, janitor
-from dataart_mp.queue.arena import FREE, READY, WAITING
-from dataart_mp.queue.release import wake
-from tests.queue.deaths import TEARS, Fate, everything
+from dataart_mp.queue import Frame, RecordQueue
+from tests.queue.deaths import TEARS, DeathAtStep, everything
+from tests.queue.internals import FREE, READY, WAITING, janitor, wake
 from tests.queue.tools import (
     FAR_FUTURE,
     KILLED,
@@ -34,7 +33,7 @@ from tests.queue.tools import (
     fork,
     kill,
     lines_of,
-    number_of,
+    numbers_of,
     reap,
     record,
 )
@@ -44,13 +43,13 @@ if TYPE_CHECKING:
 
 FRAMES, CAPACITY, RECORDS, PROCESSES = 4, 64, 3, 3
 
-# The states of a frame in the model; one that is free is not there at all.
+# The states of a frame in the model, which contains no free frames.
 OPEN, WAITS, SENT, POSTPONED = "open", "waits", "sent", "postponed"
-NOBODY = -1
+NO_OWNER = -1
 
 
 class Actor:
-    """What a child process does when it is told to."""
+    """Carries out commands in a child process."""
 
     def __init__(self, queue: RecordQueue) -> None:
         self._queue = queue
@@ -71,8 +70,8 @@ class Actor:
         return True
 
     def put_and_die(self, line: bytes, tear: int) -> bool:
-        """Die in the middle of the copy, if it comes to that."""
-        Fate(0, TEARS[tear]).rule(self._queue)
+        """Put, and die in the middle of the copy if there is room for the record."""
+        DeathAtStep(0, TEARS[tear]).install(self._queue)
         return self.put(line)
 
     def seal(self) -> None:
@@ -83,8 +82,7 @@ class Actor:
             frame = Frame.claim(self._queue.arena, number)
             if frame is not None:
                 self._frames[number] = frame
-                numbers = [number_of(line) for line in lines_of(frame)]
-                return number, frame.key, numbers, frame.attempts, frame.is_identity
+                return number, frame.key, numbers_of(frame), frame.attempts, frame.is_identity
         return None
 
     def advance(self, number: int, records: int, outcome: dict[str, int]) -> None:
@@ -105,13 +103,13 @@ class Actor:
 
 
 class Child:
-    """A forked process with an actor in it."""
+    """A forked process with an actor."""
 
     def __init__(self, queue: RecordQueue) -> None:
-        mine, theirs = Pipe()
+        ours, theirs = Pipe()
         self.pid = fork(partial(self._act, queue, theirs))
         theirs.close()
-        self._pipe: Connection[Any, Any] = mine
+        self._pipe: Connection[Any, Any] = ours
 
     @staticmethod
     def _act(queue: RecordQueue, pipe: "Connection[Any, Any]") -> None:
@@ -140,7 +138,7 @@ class Child:
 
 @dataclass(eq=False)
 class ModelFrame:
-    """Records that lie together."""
+    """The records of one frame."""
 
     state: str
     owner: int
@@ -155,7 +153,7 @@ class ModelFrame:
 
 
 class QueueMachine(RuleBasedStateMachine):
-    """Three processes that put, claim, settle and die, and one that looks on and sweeps."""
+    """Three processes that put, claim, settle and die; this one checks and sweeps."""
 
     processes = st.integers(0, PROCESSES - 1)
     widths = st.sampled_from([0, 0, 0, 20, 40, CAPACITY])
@@ -184,15 +182,15 @@ class QueueMachine(RuleBasedStateMachine):
         return [each for each in self.frames if (each.state, each.owner) == (state, owner)]
 
     def claimed(self) -> list[ModelFrame]:
-        """The frames in living owner."""
-        return [each for each in self.frames if each.state == SENT and each.owner != NOBODY]
+        """Return the claimed frames whose owner lives."""
+        return [each for each in self.frames if each.state == SENT and each.owner != NO_OWNER]
 
     def make_room(self, process: int, size: int) -> ModelFrame | None:
-        """The open frame that a record goes to: the one there is, or a new one, or None."""
+        """Return the open frame for a record of this size, a new one if necessary, or None."""
         for frame in self.in_state(OPEN, process):
             if frame.used + size <= CAPACITY:
                 return frame
-            frame.state, frame.owner = WAITS, NOBODY
+            frame.state, frame.owner = WAITS, NO_OWNER
         if len(self.frames) == FRAMES:
             return None
         self.frames.append(ModelFrame(OPEN, process))
@@ -207,7 +205,7 @@ class QueueMachine(RuleBasedStateMachine):
             frame.numbers.append(self.next)
             frame.used += len(line)
             if len(frame.numbers) == RECORDS:
-                frame.state, frame.owner = WAITS, NOBODY
+                frame.state, frame.owner = WAITS, NO_OWNER
             self.accepted += 1
         self.next += 1
 
@@ -216,7 +214,7 @@ class QueueMachine(RuleBasedStateMachine):
         room = len(self.frames) < FRAMES
         assert self.children[process]("put_alone", record(self.next, width)) == room
         if room:
-            self.frames.append(ModelFrame(WAITS, NOBODY, identity=True, numbers=[self.next]))
+            self.frames.append(ModelFrame(WAITS, NO_OWNER, identity=True, numbers=[self.next]))
             self.accepted += 1
         self.next += 1
 
@@ -224,41 +222,41 @@ class QueueMachine(RuleBasedStateMachine):
     def seal(self, process: int) -> None:
         self.children[process]("seal")
         for frame in self.in_state(OPEN, process):
-            frame.state, frame.owner = WAITS, NOBODY
+            frame.state, frame.owner = WAITS, NO_OWNER
 
     @rule(process=processes)
     def claim(self, process: int) -> None:
         claimed = self.children[process]("claim")
-        waiting = self.in_state(WAITS, NOBODY)
+        waiting = self.in_state(WAITS, NO_OWNER)
         if claimed is None:
             assert waiting == []
             return
         number, key, numbers, attempts, identity = claimed
-        # By its name, too: of two frames that are all through, nothing else is left.
+        # Compare names too: two frames without records left differ only in their names.
         (frame,) = [
             each
             for each in waiting
             if each.numbers[each.through :] == numbers and each.name in (None, (number, key))
         ]
         assert (frame.attempts, frame.identity) == (attempts, identity)
-        assert self.keys.setdefault(key, frame.numbers) is frame.numbers, "and no other gets it"
+        assert self.keys.setdefault(key, frame.numbers) is frame.numbers, "no key is reused"
         frame.name = number, key
         frame.state, frame.owner = SENT, process
 
     @precondition(lambda self: self.claimed())
     @rule(data=st.data())
     def work(self, data: st.DataObject) -> None:
-        """Go on with a claimed frame: let some of it be through, put it off, or settle it."""
+        """Continue with a claimed frame: finish some of its records, postpone it, or settle it."""
         frame = data.draw(st.sampled_from(self.claimed()))
         assert frame.name is not None
         child, number = self.children[frame.owner], frame.name[0]
         rest = len(frame.numbers) - frame.through
-        deeds = ["settle"] + ["advance", "postpone"] * (rest > 0)
-        match data.draw(st.sampled_from(deeds)):
+        steps = ["settle"] + ["advance", "postpone"] * (rest > 0)
+        match data.draw(st.sampled_from(steps)):
             case "advance":
                 records = data.draw(st.integers(1, rest))
-                column = data.draw(st.sampled_from(["rejected", "failed", None]))
-                outcome = {} if column is None else {column: records}
+                counter = data.draw(st.sampled_from(["rejected", "failed", None]))
+                outcome = {} if counter is None else {counter: records}
                 child("advance", number, records, outcome)
                 frame.through += records
                 frame.rejected += outcome.get("rejected", 0)
@@ -267,7 +265,7 @@ class QueueMachine(RuleBasedStateMachine):
             case "postpone":
                 child("postpone", number)
                 frame.attempts += 1
-                frame.state, frame.owner = POSTPONED, NOBODY
+                frame.state, frame.owner = POSTPONED, NO_OWNER
             case "settle":
                 child("settle", number)
                 self.frames.remove(frame)
@@ -278,7 +276,7 @@ class QueueMachine(RuleBasedStateMachine):
     @rule(process=processes)
     def die(self, process: int) -> None:
         self.children[process].kill()
-        self.bury(process)
+        self.replace(process)
 
     @rule(process=processes, width=widths, tear=st.integers(1, TEARS.index(everything) - 1))
     def die_in_the_middle_of_a_put(self, process: int, width: int, tear: int) -> None:
@@ -288,19 +286,19 @@ class QueueMachine(RuleBasedStateMachine):
         assert self.children[process].is_killed_by("put_and_die", line, tear) == room
         if not room:
             self.children[process].kill()
-        self.bury(process)
+        self.replace(process)
 
-    def bury(self, process: int) -> None:
-        """What a dead process owned is nobody's, until somebody sweeps."""
+    def replace(self, process: int) -> None:
+        """Replace a dead process; its frames have no owner until a sweep."""
         for frame in self.frames:
             if frame.owner == process:
-                frame.owner = NOBODY
+                frame.owner = NO_OWNER
         self.children[process] = Child(self.queue)
 
     @rule()
     def sweep(self) -> None:
         janitor.sweep(self.queue.arena)
-        for frame in [*self.in_state(OPEN, NOBODY), *self.in_state(SENT, NOBODY)]:
+        for frame in [*self.in_state(OPEN, NO_OWNER), *self.in_state(SENT, NO_OWNER)]:
             if frame.numbers:
                 frame.state = WAITS
             else:
@@ -310,7 +308,7 @@ class QueueMachine(RuleBasedStateMachine):
     def wake(self) -> None:
         for number in self.queue.arena.all_in(WAITING):
             assert wake(self.queue.arena, number, FAR_FUTURE)
-        for frame in self.in_state(POSTPONED, NOBODY):
+        for frame in self.in_state(POSTPONED, NO_OWNER):
             frame.state = WAITS
 
     @invariant()
@@ -342,7 +340,7 @@ def run(examples: int, steps: int) -> None:
     )
 
 
-def test_the_queue_agrees_with_a_simple_model_whatever_dies() -> None:
+def test_the_queue_agrees_with_a_simple_model_whichever_processes_die() -> None:
     run(40, 40)
 
 

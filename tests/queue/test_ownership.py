@@ -1,4 +1,4 @@
-"""Who owns a frame is known by the kernel alone: real processes, and real `kill -9`."""
+"""Only the kernel knows which process owns a frame: tests with real processes and `kill -9`."""
 
 import os
 import random
@@ -8,12 +8,10 @@ from functools import partial
 
 import pytest
 
-from dataart_mp.queue import Frame, RecordQueue, janitor
-from dataart_mp.queue.arena import FREE, READY, SENDING
-from dataart_mp.queue.counters import DROPPED_FULL
-from dataart_mp.queue.locks import JANITOR, ROWS
+from dataart_mp.queue import Frame, RecordQueue
+from tests.queue.internals import DROPPED_FULL, FREE, JANITOR, READY, ROWS, SENDING, janitor
 from tests.queue.tools import (
-    Slate,
+    SharedCounts,
     assert_clean,
     audit,
     claim_all,
@@ -21,34 +19,31 @@ from tests.queue.tools import (
     fork,
     in_a_child,
     kill,
-    lines_of,
-    number_of,
+    numbers_of,
     queue_of,
     record,
     serve,
 )
+from tests.support import wait_until
 
 
-def wait_for(slate: Slate, number: int) -> None:
-    deadline = time.monotonic() + 20
-    while not slate[number]:
-        assert time.monotonic() < deadline
-        time.sleep(0.001)
+def wait_for(counts: SharedCounts, number: int) -> None:
+    wait_until(lambda: counts[number], 20)
 
 
-def test_a_frame_in_the_hands_of_a_living_process_is_nobody_elses() -> None:
-    sign = Slate()
+def test_no_other_process_can_claim_a_frame_that_a_living_process_owns() -> None:
+    ready = SharedCounts()
     with queue_of(records=2) as queue:
         queue.producer.append(record(0))
         queue.producer.append(record(1))
 
         def hold() -> None:
             (frame,) = claim_all(queue)
-            sign.mark(frame.number)
+            ready.add(frame.number)
             signal.pause()
 
         holder = fork(hold)
-        wait_for(sign, 0)
+        wait_for(ready, 0)
         assert queue.arena.locks.owner(0) == holder
         assert janitor.sweep(queue.arena) == []
         assert Frame.claim(queue.arena, 0) is None
@@ -59,7 +54,7 @@ def test_a_frame_in_the_hands_of_a_living_process_is_nobody_elses() -> None:
         assert audit(queue) == [0, 1]
 
 
-def test_a_stopped_process_is_alive_and_keeps_its_frame() -> None:
+def test_a_stopped_process_keeps_its_frame() -> None:
     with queue_of(records=5) as queue:
 
         def emit_and_stop() -> None:
@@ -76,18 +71,18 @@ def test_a_stopped_process_is_alive_and_keeps_its_frame() -> None:
         assert audit(queue) == [0, 1]
 
 
-def test_a_killed_producers_records_are_given_back_by_the_janitor() -> None:
-    sign = Slate()
+def test_a_sweep_releases_the_records_of_a_killed_producer() -> None:
+    ready = SharedCounts()
     with queue_of(8, records=3) as queue:
 
         def emit() -> None:
             for number in range(8):
                 queue.producer.append(record(number))
-            sign.mark(1)
+            ready.add(1)
             signal.pause()
 
         producer = fork(emit)
-        wait_for(sign, 1)
+        wait_for(ready, 1)
         assert queue.stats().pending == 8
         kill(producer)
         assert queue.stats().pending == 8
@@ -97,25 +92,24 @@ def test_a_killed_producers_records_are_given_back_by_the_janitor() -> None:
         assert audit(queue) == [*range(8)]
 
 
-def test_a_redelivered_frame_has_the_key_it_had() -> None:
+def test_a_redelivered_frame_keeps_its_key() -> None:
     with queue_of(records=2) as queue:
         seen: set[str] = set()
         for turn in range(3):
             queue.producer.append(record(2 * turn))
             queue.producer.append(record(2 * turn + 1))
             for _ in range(3):
-                with_worker = in_a_child(partial(claim_all, queue))  # and dies with it
-                assert with_worker == 0
+                assert in_a_child(partial(claim_all, queue)) == 0  # it ends without settling
                 assert queue.arena.state(0) == SENDING
                 assert janitor.sweep(queue.arena) == [0]
             (frame,) = claim_all(queue)
-            assert frame.key not in seen, "another content, another key"
+            assert frame.key not in seen, "another content has another key"
             assert frame.key == f"{queue.arena.id}-0-{turn + 1}"
             seen.add(frame.key)
             queue.worker.settle(frame)
 
 
-def test_a_key_is_never_used_for_another_content_however_often_producers_die() -> None:
+def test_a_key_is_never_reused_for_other_content_however_often_producers_die() -> None:
     keys: dict[str, list[int]] = {}
     with queue_of(2, records=5) as queue:
         for number in range(12):
@@ -123,24 +117,24 @@ def test_a_key_is_never_used_for_another_content_however_often_producers_die() -
             janitor.sweep(queue.arena)
             for frame in claim_all(queue):
                 assert frame.key not in keys
-                keys[frame.key] = [number_of(line) for line in lines_of(frame)]
+                keys[frame.key] = numbers_of(frame)
                 queue.worker.settle(frame)
     assert list(keys.values()) == [[number] for number in range(12)]
 
 
-def test_one_janitor_at_a_time_sweeps() -> None:
-    sign = Slate()
+def test_only_one_process_sweeps_at_a_time() -> None:
+    ready = SharedCounts()
     with queue_of() as queue:
         queue.producer.append(record(0))
         assert in_a_child(partial(claim_all, queue)) == 0
 
-        def sweep_for_ever() -> None:
+        def sweep_forever() -> None:
             assert queue.arena.locks.acquire(JANITOR)
-            sign.mark(1)
+            ready.add(1)
             signal.pause()
 
-        other = fork(sweep_for_ever)
-        wait_for(sign, 1)
+        other = fork(sweep_forever)
+        wait_for(ready, 1)
         assert janitor.sweep(queue.arena) == []
         assert queue.arena.state(0) == SENDING
         kill(other)
@@ -148,7 +142,7 @@ def test_one_janitor_at_a_time_sweeps() -> None:
         audit(queue)
 
 
-def test_counts_in_the_ledger_outlive_their_process() -> None:
+def test_counters_outlive_the_process_that_counted() -> None:
     with queue_of() as queue:
 
         def count() -> None:
@@ -164,7 +158,7 @@ def test_counts_in_the_ledger_outlive_their_process() -> None:
         assert stats.balanced
 
 
-def test_a_row_that_nobody_counts_in_yet_hides_no_row_behind_it() -> None:
+def test_an_unused_row_of_counters_hides_no_row_behind_it() -> None:
     with queue_of() as queue:
         assert queue.arena.locks.acquire(ROWS)  # another thread has just taken the first row
         queue.counters.add(DROPPED_FULL, 5)
@@ -174,59 +168,59 @@ def test_a_row_that_nobody_counts_in_yet_hides_no_row_behind_it() -> None:
 # Under load
 
 
-SPAN = 60_000  # numbers for each producer
+SPAN = 60_000  # how many numbers each producer may use
 
 
-def emit_for_ever(queue: RecordQueue, returned: Slate, first: int) -> None:
-    for number in range(first, first + SPAN):  # beyond it, numbers are another producer's
+def emit_forever(queue: RecordQueue, returned: SharedCounts, first: int) -> None:
+    for number in range(first, first + SPAN):  # further numbers belong to another producer
         queue.producer.append(record(number))
-        returned.mark(number)
+        returned.add(number)
     signal.pause()
 
 
-def storm(seconds: float, seed: int) -> None:
-    """Producers and workers are killed at random moments, in random order, while they are busy."""
-    lives = 1_000
-    returned, delivered = Slate(SPAN * 120), Slate(SPAN * 120)
-    chance = random.Random(seed)
+def kill_at_random(seconds: float, seed: int) -> None:
+    """Kill busy producers and workers at random moments, and check all records and counters."""
+    most_kills = 1_000
+    returned, delivered = SharedCounts(SPAN * 120), SharedCounts(SPAN * 120)
+    rng = random.Random(seed)
     with queue_of(12, 400, records=7) as queue:
         starts = iter(range(0, SPAN * 120, SPAN))
         producers = {next(starts): 0 for _ in range(2)}
         producers = {
-            first: fork(partial(emit_for_ever, queue, returned, first)) for first in producers
+            first: fork(partial(emit_forever, queue, returned, first)) for first in producers
         }
         workers = [fork(partial(serve, queue, delivered)) for _ in range(2)]
         accepted = delivered_before = 0
         end = time.monotonic() + seconds
         kills = 0
-        while time.monotonic() < end and kills < lives:
-            time.sleep(chance.random() * 0.02)
+        while time.monotonic() < end and kills < most_kills:
+            time.sleep(rng.random() * 0.02)
             stats = queue.stats()
             assert stats.balanced
-            assert stats.accepted >= accepted, "what was accepted is never taken back"
+            assert stats.accepted >= accepted, "the counter never decreases"
             assert stats.delivered >= delivered_before
             accepted, delivered_before = stats.accepted, stats.delivered
-            if chance.random() < 0.5 and kills < 100:
-                first = chance.choice(list(producers))
+            if rng.random() < 0.5 and kills < 100:
+                first = rng.choice(list(producers))
                 kill(producers.pop(first))
                 first = next(starts)
-                producers[first] = fork(partial(emit_for_ever, queue, returned, first))
+                producers[first] = fork(partial(emit_forever, queue, returned, first))
             else:
-                kill(workers.pop(chance.randrange(2)))
+                kill(workers.pop(rng.randrange(2)))
                 workers.append(fork(partial(serve, queue, delivered)))
             kills += 1
         for pid in [*producers.values(), *workers]:
             kill(pid)
         for number in drain(queue):
-            delivered.mark(number)
+            delivered.add(number)
         stats = queue.stats()
         assert stats.balanced
         assert (stats.pending, stats.rejected, stats.failed) == (0, 0, 0)
-        arrived = delivered.marked()
-        assert returned.marked() <= arrived, "lost"
-        assert stats.delivered == len(arrived), "each is accounted for once, however often it went"
-        doubled = sum(1 for number in arrived if delivered[number] > 1)
-        assert doubled <= 7 * kills, "no more than the frame in the owner of each that was killed"
+        arrived = delivered.numbers()
+        assert returned.numbers() <= arrived, "no record is lost"
+        assert stats.delivered == len(arrived), "each is counted once, however often it was sent"
+        duplicates = sum(1 for number in arrived if delivered[number] > 1)
+        assert duplicates <= 7 * kills, "at most one frame per killed process"
         assert kills > 10
         assert len(arrived) > 100
         assert_clean(queue)
@@ -234,20 +228,20 @@ def storm(seconds: float, seed: int) -> None:
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_kill_9_at_any_moment_under_load_loses_nothing_and_leaks_nothing(seed: int) -> None:
-    storm(1.5, seed)
+    kill_at_random(1.5, seed)
 
 
 @pytest.mark.soak
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("seed", range(10, 22))
-def test_a_long_storm(seed: int) -> None:
-    storm(10, seed)
+def test_kill_9_at_any_moment_for_a_long_time_loses_nothing_and_leaks_nothing(seed: int) -> None:
+    kill_at_random(10, seed)
 
 
-def test_the_balance_holds_at_every_moment_read_from_another_process() -> None:
-    returned, delivered = Slate(1 << 20), Slate(1 << 20)
+def test_another_process_sees_a_correct_balance_at_every_moment() -> None:
+    returned, delivered = SharedCounts(1 << 20), SharedCounts(1 << 20)
     with queue_of(6, 100, records=3) as queue:
-        busy = [fork(partial(emit_for_ever, queue, returned, first)) for first in (0, 500_000)]
+        busy = [fork(partial(emit_forever, queue, returned, first)) for first in (0, 500_000)]
         busy += [fork(partial(serve, queue, delivered)) for _ in range(2)]
         last = queue.stats()
         looks = 0

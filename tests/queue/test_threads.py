@@ -1,15 +1,13 @@
-"""Threads share the writers of a process: every record is there exactly once."""
+"""Threads share the frame writers of a process: each record arrives exactly once."""
 
-import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 
 import pytest
 
 from dataart_mp.queue import Frame, RecordQueue
-from dataart_mp.queue.arena import FILLING
-from dataart_mp.queue.counters import REQUESTS
+from tests.queue.internals import FILLING, REQUESTS
 from tests.queue.tools import (
     audit,
     claim_all,
@@ -19,23 +17,17 @@ from tests.queue.tools import (
     number_of,
     queue_of,
     record,
+    run_threads,
     serve,
 )
 
 THREADS = 8
 
-
-@pytest.fixture(autouse=True)
-def restless() -> Iterator[None]:
-    """Let the interpreter change threads as often as it can."""
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    yield
-    sys.setswitchinterval(interval)
+pytestmark = pytest.mark.usefixtures("frequent_switches")
 
 
 def in_threads(work: Callable[[int], object]) -> None:
-    """Eight threads that start at the same moment; what one raises is raised here."""
+    """Call `work` in eight threads at the same moment, and raise what it raises."""
     ready = threading.Barrier(THREADS)
     raised: list[BaseException] = []
 
@@ -46,17 +38,13 @@ def in_threads(work: Callable[[int], object]) -> None:
         except BaseException as error:  # noqa: BLE001 - raised below
             raised.append(error)
 
-    threads = [threading.Thread(target=run, args=[number]) for number in range(THREADS)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    run_threads(partial(run, number) for number in range(THREADS))
     for error in raised:
         raise error
 
 
 @pytest.mark.parametrize("records", [1, 3, 20])
-def test_eight_threads_append_and_every_record_is_there_once(records: int) -> None:
+def test_each_record_of_eight_threads_arrives_once(records: int) -> None:
     each = 500
     with queue_of(5000, 256, records=records) as queue:
 
@@ -69,8 +57,8 @@ def test_eight_threads_append_and_every_record_is_there_once(records: int) -> No
         assert sorted(audit(queue)) == [*range(THREADS * each)]
 
 
-def test_eight_threads_through_four_frames_with_a_worker_behind() -> None:
-    """More threads than frames: they wait for room, and for each other's writers."""
+def test_each_record_of_eight_threads_arrives_once_with_only_four_frames() -> None:
+    """The threads wait for free frames, and for the writers of other threads."""
     each = 200
     with queue_of(4, 64, records=3) as queue:
         worker = fork(partial(serve, queue))
@@ -86,12 +74,12 @@ def test_eight_threads_through_four_frames_with_a_worker_behind() -> None:
         kill(worker)
 
 
-def test_threads_that_seal_flush_and_count_disturb_no_thread_that_appends() -> None:
+def test_threads_that_seal_flush_and_query_disturb_no_thread_that_appends() -> None:
     each = 150
     with queue_of(5000, 256, records=20) as queue:
 
         def work(thread: int) -> None:
-            meddle: list[Callable[[], object]] = [
+            calls: list[Callable[[], object]] = [
                 queue.producer.seal,
                 lambda: queue.producer.seal_due(1e9),
                 lambda: queue.producer.flush(0),
@@ -102,13 +90,13 @@ def test_threads_that_seal_flush_and_count_disturb_no_thread_that_appends() -> N
                 if thread < 4:
                     queue.producer.append(record(thread * each + number))
                 else:
-                    meddle[number % len(meddle)]()
+                    calls[number % len(calls)]()
 
         in_threads(work)
         assert sorted(audit(queue)) == [*range(4 * each)]
 
 
-def test_threads_that_get_take_each_record_once() -> None:
+def test_each_record_is_got_by_one_thread() -> None:
     each = 100
     got: list[int] = []
     with queue_of(1000, 256, records=3) as queue:
@@ -126,7 +114,7 @@ def test_threads_that_get_take_each_record_once() -> None:
         queue.join()
 
 
-def test_threads_count_in_the_ledger_and_nothing_is_lost() -> None:
+def test_threads_that_count_lose_no_count() -> None:
     with queue_of() as queue:
 
         def count(thread: int) -> None:
@@ -137,7 +125,7 @@ def test_threads_count_in_the_ledger_and_nothing_is_lost() -> None:
         assert queue.counters.total(REQUESTS) == 2000 * THREADS
 
 
-def test_threads_claim_each_frame_once() -> None:
+def test_each_frame_is_claimed_by_one_thread() -> None:
     with queue_of(400) as queue:
         for number in range(400):
             queue.producer.append(record(number))
@@ -152,13 +140,13 @@ kept: list[object] = []
 
 
 def keep(frames: list[Frame]) -> list[Frame]:
-    """A frame that is dropped is given back: hold on to them."""
+    """Keep references to the frames: a frame that is collected is released."""
     kept.extend(frames)
     return frames
 
 
 def test_flush_waits_for_what_another_thread_seals_meanwhile() -> None:
-    """A writer that changes from open to sealed while flush makes its list must not escape it."""
+    """A frame that is sealed while flush lists the open frames must not be missed."""
     with queue_of(100, 64, records=2) as queue:
         for turn in range(200):
             queue.producer.append(record(turn))

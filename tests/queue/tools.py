@@ -1,7 +1,7 @@
-"""What the tests of the record queue share: processes that die, and an auditor of what they leave.
+"""Helpers of the queue's tests: processes that die, and an audit of what they leave behind.
 
-A test here forks: the child works on the queue and dies as the test wants it, the parent is the
-process that lives on, gives back what the dead have left (`audit`), and looks at every record.
+A test forks a child that works on the queue and dies. The parent survives, recovers what the dead
+process has left (`audit`), and checks every record.
 """
 
 import contextlib
@@ -10,15 +10,15 @@ import mmap
 import os
 import signal
 import sys
+import threading
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
-from dataart_mp.queue import Frame, RecordQueue, janitor
-from dataart_mp.queue.arena import FREE, READY, WAITING
-from dataart_mp.queue.release import wake
+from dataart_mp.queue import Frame, RecordQueue
 from dataart_mp.stats import Stats
+from tests.queue.internals import FREE, READY, WAITING, janitor, wake
 
 KILLED = -signal.SIGKILL
 FAR_FUTURE = 1 << 62
@@ -26,23 +26,27 @@ NOW = 1 << 60
 
 
 def record(number: int, width: int = 0) -> bytes:
-    """The record of that number, as many bytes long as `width` or as it needs."""
+    """Return the record with this number, `width` bytes long or as long as necessary."""
     return b'{"n":%d}' % number + b" " * (width - 1 - len(b'{"n":%d}' % number)) + b"\n"
 
 
 def number_of(line: bytes) -> int:
+    """Return the number of a record."""
     number = json.loads(line)["n"]
     assert isinstance(number, int)
     return number
 
 
+# Processes
+
+
 def die() -> None:
-    """As `kill -9` does it: nothing of Python's runs any more."""
+    """Kill this process by SIGKILL, so that no more Python code runs in it."""
     os.kill(os.getpid(), signal.SIGKILL)
 
 
 def fork(work: Callable[[], object]) -> int:
-    """Do the work in a forked child that then ends without Python's leave; its process id."""
+    """Call `work` in a forked child, which then ends by `os._exit`; return its process id."""
     pid = os.fork()
     if pid:
         return pid
@@ -51,7 +55,7 @@ def fork(work: Callable[[], object]) -> int:
         sys.settrace(None)
         work()
         status = 0
-    except BaseException:  # noqa: BLE001 - whatever it is, it must not unwind into pytest
+    except BaseException:  # noqa: BLE001 - no exception may unwind into pytest
         traceback.print_exc()
     finally:
         sys.stderr.flush()
@@ -59,21 +63,23 @@ def fork(work: Callable[[], object]) -> int:
 
 
 def reap(pid: int) -> int:
-    """Wait for a child's end: its exit code, or minus the signal that killed it."""
+    """Wait until a child has ended; return its exit code, or minus the signal that killed it."""
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
 def in_a_child(work: Callable[[], object]) -> int:
+    """Call `work` in a forked child, and return its exit code as `reap` does."""
     return reap(fork(work))
 
 
 def kill(pid: int) -> None:
+    """Kill a child by SIGKILL, and reap it."""
     os.kill(pid, signal.SIGKILL)
     assert reap(pid) == KILLED
 
 
-class Slate:
-    """Numbers that several processes write down, and that outlive them all."""
+class SharedCounts:
+    """A count for each number, in memory that processes share and that outlives them."""
 
     def __init__(self, size: int = 4096) -> None:
         self._memory = mmap.mmap(-1, size)
@@ -82,21 +88,36 @@ class Slate:
     def __getitem__(self, number: int) -> int:
         return self._memory[number]
 
-    def mark(self, number: int) -> None:
-        """One more mark at this number (by one process at a time)."""
+    def add(self, number: int) -> None:
+        """Add one to the count of this number; only one process may do so at a time."""
         self._memory[number] += 1
 
-    def wipe(self) -> None:
+    def clear(self) -> None:
+        """Set all counts to zero."""
         self._memory[:] = bytes(self._size)
 
-    def marked(self) -> set[int]:
+    def numbers(self) -> set[int]:
+        """Return the numbers whose count is not zero."""
         return {number for number in range(self._size) if self._memory[number]}
+
+
+def run_threads(works: Iterable[Callable[[], object]]) -> None:
+    """Run each function in a separate thread, and wait until all have returned."""
+    threads = [threading.Thread(target=work) for work in works]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+# Queues
 
 
 @contextlib.contextmanager
 def queue_of(
     frames: int = 4, capacity: int = 64, *, records: int = 1, interval: float = 60.0
 ) -> Iterator[RecordQueue]:
+    """Create a queue, and close it afterwards."""
     queue = RecordQueue(frames, capacity, records=records, interval=interval)
     try:
         yield queue
@@ -105,26 +126,35 @@ def queue_of(
 
 
 def put_seven(queue: RecordQueue) -> None:
+    """Append the actions 0 to 5 and the identity 6."""
     for number in range(6):
         queue.producer.append(record(number))
     queue.producer.append_alone(record(6))
 
 
 def put_eight(queue: RecordQueue) -> None:
+    """Append the actions 0 to 6 and the identity 7, and seal all frames."""
     for number in range(7):
         queue.producer.append(record(number))
     queue.producer.append_alone(record(7))
     queue.producer.seal()
 
 
+def claim(queue: RecordQueue, number: int) -> Frame:
+    """Claim a frame that is READY."""
+    frame = Frame.claim(queue.arena, number)
+    assert frame is not None
+    return frame
+
+
 def claim_all(queue: RecordQueue) -> list[Frame]:
-    """Claim whatever is READY, the lowest frame first."""
+    """Claim all frames that are READY, in the order of their numbers."""
     frames = [Frame.claim(queue.arena, number) for number in queue.arena.all_in(READY)]
     return [frame for frame in frames if frame is not None]
 
 
 def lines_of(frame: Frame) -> list[bytes]:
-    """The records of a frame that are still to be sent."""
+    """Return the records of a frame that are still to be sent."""
     return [
         line
         for start, end in frame.spans()
@@ -132,8 +162,13 @@ def lines_of(frame: Frame) -> list[bytes]:
     ]
 
 
+def numbers_of(frame: Frame) -> list[int]:
+    """Return the numbers of the records of a frame that are still to be sent."""
+    return [number_of(line) for line in lines_of(frame)]
+
+
 def drain(queue: RecordQueue) -> list[int]:
-    """Deliver all that is sealed, or left behind by the dead; the numbers of the records."""
+    """Deliver all records, those left behind by dead processes too; return their numbers."""
     numbers: list[int] = []
     queue.producer.seal()
     while True:
@@ -145,54 +180,59 @@ def drain(queue: RecordQueue) -> list[int]:
         if not frames:
             return numbers
         for frame in frames:
-            numbers += [number_of(line) for line in lines_of(frame)]
+            numbers += numbers_of(frame)
             queue.worker.settle(frame)
 
 
-def serve(queue: RecordQueue, delivered: Slate | None = None) -> NoReturn:
-    """Be a worker, until somebody kills this process."""
+def serve(queue: RecordQueue, delivered: SharedCounts | None = None) -> NoReturn:
+    """Work as a worker until this process is killed."""
     while True:
         for number in janitor.sweep(queue.arena):
             queue.work.notify(number)
-        heard = queue.work.wait_at_most(0.002)
-        for frame in claim_all(queue) if heard is None else [Frame.claim(queue.arena, heard)]:
+        notified = queue.work.wait_at_most(0.002)
+        ready = claim_all(queue) if notified is None else [Frame.claim(queue.arena, notified)]
+        for frame in ready:
             if frame is not None:
                 if delivered is not None:
-                    for line in lines_of(frame):
-                        delivered.mark(number_of(line))
+                    for number in numbers_of(frame):
+                        delivered.add(number)
                 queue.worker.settle(frame)
 
 
 def stats_while(queue: RecordQueue, frame: int, move: Callable[[], object]) -> Stats:
-    """The balance, if records are moved when all frames before `frame` have been read."""
+    """Return the stats when `move` is called after all frames before `frame` have been counted."""
     arena: Any = queue.arena
-    account = arena.account
+    generation = arena.generation
 
     def read(number: int) -> Any:
-        if number == frame and "account" in vars(arena):
-            del arena.account
+        if number == frame and "generation" in vars(arena):
+            del arena.generation
             move()
-        return account(number)
+        return generation(number)
 
-    arena.account = read
+    arena.generation = read
     return queue.stats()
 
 
 def audit(queue: RecordQueue) -> list[int]:
-    """Deliver what is left, and see that everything is accounted for and nothing leaked."""
+    """Deliver all records, and check that each is counted once and that nothing leaks.
+
+    Returns:
+        The numbers of the delivered records.
+    """
     before = queue.stats()
     assert before.balanced
     numbers = drain(queue)
     after = queue.stats()
     assert after.balanced
     assert (after.accepted, after.pending) == (before.accepted, 0), f"{before} became {after}"
-    assert after.delivered == before.delivered + len(numbers), "each was accepted as one"
+    assert after.delivered == before.delivered + len(numbers), "each was accepted once"
     assert_clean(queue)
     return numbers
 
 
 def assert_clean(queue: RecordQueue) -> None:
-    """No frame is in use, or owned, or holds a byte of what it held."""
+    """Check that all frames are free and zeroed, and that no process owns one."""
     arena = queue.arena
     states = [arena.state(frame) for frame in range(arena.frames)]
     assert states == [FREE] * arena.frames, "a frame leaked"
@@ -203,6 +243,6 @@ def assert_clean(queue: RecordQueue) -> None:
 
 
 def descriptors() -> set[str]:
-    """The open descriptors of this process, by their numbers and what they lead to."""
+    """Return the open descriptors of this process: their numbers and what they refer to."""
     folder = Path("/proc/self/fd" if sys.platform == "linux" else "/dev/fd")
     return {f"{fd.name} {fd.readlink()}" for fd in folder.iterdir() if fd.exists()}

@@ -10,7 +10,7 @@ import pytest
 from dataart_mp.queue.arena import FILLING, Arena
 from dataart_mp.spool import arena_file
 from dataart_mp.spool.arena_file import ArenaError
-from tests.queue.tools import Slate, fork, reap
+from tests.queue.tools import SharedCounts, fork, reap
 
 
 @pytest.fixture
@@ -67,7 +67,7 @@ def test_no_other_descriptor_of_a_file_releases_its_lock(path: Path) -> None:
 def test_a_forked_child_shares_the_lock_until_it_closes_its_descriptor(path: Path) -> None:
     mine, other = open_file(path), open_file(path)
     assert arena_file.lock(mine)
-    sign = Slate()
+    sign = SharedCounts()
 
     def stay() -> None:
         while not sign[0]:
@@ -76,7 +76,7 @@ def test_a_forked_child_shares_the_lock_until_it_closes_its_descriptor(path: Pat
     child = fork(stay)
     os.close(mine)
     assert not arena_file.lock(other)
-    sign.mark(0)
+    sign.add(0)
     assert reap(child) == 0
     assert arena_file.lock(other)
     os.close(other)

@@ -96,23 +96,23 @@ def at_every_step(
     **shape: Any,
 ) -> Iterator[RecordQueue]:
     """As `deaths.at_every_step`, where each SQLite transaction adds two steps."""
-    return deaths.at_every_step(work, prepare, tear, rule=_rule, **shape)
+    return deaths.at_every_step(work, prepare, tear, install=_install, **shape)
 
 
-def _rule(fate: deaths.Fate, queue: RecordQueue) -> None:
+def _install(death: deaths.DeathAtStep, queue: RecordQueue) -> None:
     """Make each write to memory a step, and the moments before and after each transaction.
 
-    It changes `Database` for good, in a child process that is about to end.
+    It changes `Database` permanently, in a child process that is about to end.
     """
-    fate.rule(queue)
+    death.install(queue)
     database: Any = Database
     transaction = Database.transaction
 
     @contextlib.contextmanager
     def step_by_step(itself: Database) -> Iterator[sqlite3.Connection]:
-        fate.step()
+        death.step()
         with transaction(itself) as connection:
             yield connection
-        fate.step()
+        death.step()
 
     database.transaction = step_by_step

@@ -1,4 +1,4 @@
-"""An heir: a client on the spool of an application that is gone; it sends what was parked there."""
+"""A new owner: a client on the spool of an application that has ended sends what was parked."""
 
 import sys
 import time
@@ -12,7 +12,7 @@ _LOOK_SECONDS: Final = 0.1
 
 
 def main() -> None:
-    """Stay until nothing is left: `python -m tests.chaos.heir URL SPOOL SECONDS`."""
+    """Run until the spool is empty: `python -m tests.chaos.new_owner URL SPOOL SECONDS`."""
     url, spool, seconds = sys.argv[1], Path(sys.argv[2]), float(sys.argv[3])
     deadline = time.monotonic() + seconds
     config = ClientConfig(

@@ -1,4 +1,4 @@
-"""What was accepted arrives, whatever dies at whatever moment: proven by runs of the harness."""
+"""Runs of the harness: accepted events arrive, whichever processes die and whenever they die."""
 
 import json
 import subprocess
@@ -11,12 +11,12 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 pytestmark = pytest.mark.skipif(
-    sys.platform != "linux", reason="needs a subreaper, and /proc to see every process"
+    sys.platform != "linux", reason="needs a subreaper and /proc, which exist only on Linux"
 )
 
 
 def chaos(folder: Path, seconds: float) -> dict[str, Any]:
-    """The summary of one run; pytest shows what it said."""
+    """Return the summary of one run; pytest shows its output."""
     report = folder / "summary.json"
     done = subprocess.run(
         [sys.executable, "-m", "tests.chaos", "--seconds", str(seconds), "--json", str(report)],
@@ -25,26 +25,27 @@ def chaos(folder: Path, seconds: float) -> dict[str, Any]:
         check=False,
     )
     summary: dict[str, Any] = json.loads(report.read_text())
-    assert done.returncode == 0, summary["faults"]
+    assert done.returncode == 0, summary["problems"]
     assert summary["verdict"] == "passed"
     return summary
 
 
-def check_that_promises_were_kept(summary: dict[str, Any]) -> None:
-    """The verdict again, figure by figure: it is not the harness's word alone."""
+def assert_nothing_is_wrong(summary: dict[str, Any]) -> None:
+    """Check each figure, so that the result does not rely on the harness's verdict alone."""
     assert summary["lost"] == 0
     assert summary["hung"] == 0
     assert summary["unexplained_duplicates"] == 0
     assert summary["leaks"] == {"frames": 0, "processes": 0, "descriptors": 0, "files": 0}
-    assert summary["arrived"] == summary["accepted"] + summary["unnoted"]
-    assert summary["faults"] == []
+    assert summary["arrived"] == summary["accepted"] + summary["unconfirmed"]
+    assert summary["problems"] == []
+    assert summary["workers"] > 0, "the driver sees the workers, and so can kill them"
 
 
 @pytest.mark.timeout(420)
 def test_in_half_a_minute_of_chaos_nothing_is_lost_hung_or_leaked(tmp_path: Path) -> None:
     summary = chaos(tmp_path, 30)
-    check_that_promises_were_kept(summary)
-    # It was put to the test: a machine that is busy with other things gets through less.
+    assert_nothing_is_wrong(summary)
+    # Low limits: a machine that is busy with other things emits and kills less.
     assert summary["accepted"] > 15_000
     assert sum(summary["kills"].values()) > 10
 
@@ -53,6 +54,6 @@ def test_in_half_a_minute_of_chaos_nothing_is_lost_hung_or_leaked(tmp_path: Path
 @pytest.mark.timeout(3600)
 def test_in_ten_minutes_of_chaos_nothing_is_lost_hung_or_leaked(tmp_path: Path) -> None:
     summary = chaos(tmp_path, 600)
-    check_that_promises_were_kept(summary)
+    assert_nothing_is_wrong(summary)
     assert summary["accepted"] > 1_000_000
     assert sum(summary["kills"].values()) > 100

@@ -1,4 +1,4 @@
-"""The measuring program, at a tiny size: what it writes is there, and what it counts is true."""
+"""The benchmarks, at a tiny scale: they store their results, and their counts are correct."""
 
 import gzip
 import http.client
@@ -27,10 +27,10 @@ Run = Callable[..., dict[str, Any]]
 
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
-    """Runs a command on some of its cases, and returns what it has written."""
+    """Runs some cases of a command, and returns the stored measurement."""
 
     def run(command: str, *only: str, options: tuple[str, ...] = ()) -> dict[str, Any]:
-        chosen = [word for text in only for word in ("--only", text)]
+        chosen = [argument for text in only for argument in ("--only", text)]
         done = invoke(command, *TINY, *chosen, "--output", tmp_path, *options)
         assert done.exit_code == 0, done.output
         file = tmp_path / f"{command}-part.json"
@@ -47,7 +47,7 @@ def invoke(*arguments: object) -> Result:
     return CliRunner().invoke(bench, [*map(str, arguments)], catch_exceptions=False)
 
 
-def test_a_result_keeps_every_sample_and_says_what_it_was_taken_on(run: Run) -> None:
+def test_a_measurement_stores_every_sample_and_describes_the_machine(run: Run) -> None:
     posting = floor.case(floor.RAW, 20)
     written = run("floor", floor.COPY, posting, options=("--repetitions", "2"))
     assert [one["events"] for one in written["samples"][floor.COPY]] == [1000, 1000]
@@ -61,15 +61,15 @@ def test_a_result_keeps_every_sample_and_says_what_it_was_taken_on(run: Run) -> 
         assert len(moment["load_average"]) == 3
 
 
-@pytest.mark.parametrize("layer", ["http.client", "urllib3 HTTPConnection", floor.EXCHANGE])
-def test_a_floor_posts_bodies_that_hold_whole_batches(layer: str) -> None:
+@pytest.mark.parametrize("layer", ["http.client", "urllib3 HTTPConnection", floor.SENDER])
+def test_each_layer_posts_complete_batches(layer: str) -> None:
     with counting(EVENT.key) as counter:
         floor.post(layer, counter.url, batch=20, requests=10)
-    assert counter.requests == 12  # two to warm up
+    assert counter.requests == 12  # two of them are the warm-up
     assert counter.count == 12 * 20
 
 
-def test_without_nginx_there_is_another_sink(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_nginx_the_devsink_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda *_, **__: None)
     with speed_sink() as sink:
         assert sink.name == "dataart_mp.devsink"
@@ -80,7 +80,7 @@ def test_without_nginx_there_is_another_sink(monkeypatch: pytest.MonkeyPatch) ->
 def test_emit_measures_calls_and_their_distribution(run: Run) -> None:
     samples = run("emit", emit.FOUR, emit.FULL, emit.TIMED)["samples"]
     (four,), (full,), (timed,) = (samples[case] for case in (emit.FOUR, emit.FULL, emit.TIMED))
-    assert full["events"] == 200  # each of them dropped, or the run would have failed
+    assert full["events"] == 200  # all of them were dropped, otherwise the run had failed
     assert four["delivered"] == four["events"] == 200
     assert four["work_ns_per_call"] > 0
     times = list(timed["latency"].values())
@@ -89,7 +89,7 @@ def test_emit_measures_calls_and_their_distribution(run: Run) -> None:
     assert timed["longest"] <= timed["longest_of_all"]
 
 
-def test_the_seeds_benchmark_emits_4000_actions(run: Run) -> None:
+def test_seed_emits_4000_actions_as_the_go_benchmark_does(run: Run) -> None:
     written = run("seed", "BenchmarkClient-2")
     (sample,) = written["samples"]["BenchmarkClient-2"]
     assert sample["delivered"] == 4000
@@ -98,7 +98,7 @@ def test_the_seeds_benchmark_emits_4000_actions(run: Run) -> None:
     assert written["configuration"]["flush_buffer_size"] == 100
 
 
-def test_what_is_shipped_is_counted_by_a_sink_first(run: Run) -> None:
+def test_ship_first_verifies_by_a_sink_that_all_events_arrive(run: Run) -> None:
     case = ship.case(500)
     written = run("ship", case)
     verified = written["configuration"]["verified_by_a_counting_sink"]
@@ -112,7 +112,7 @@ def test_what_is_shipped_is_counted_by_a_sink_first(run: Run) -> None:
     assert accepted == delivered <= arrived
 
 
-def test_memory_is_that_of_all_processes(run: Run) -> None:
+def test_memory_measures_all_processes(run: Run) -> None:
     case = footprint.case(20)
     (sample,) = run("memory", case)["samples"][case]
     assert sample["events"] == 1100
@@ -122,20 +122,20 @@ def test_memory_is_that_of_all_processes(run: Run) -> None:
         assert min(workers) > 0
 
 
-def test_scale_measures_the_start_and_idleness(run: Run) -> None:
+def test_scale_measures_the_start_and_an_idle_client(run: Run) -> None:
     samples = run("scale", scale.START, scale.IDLE)["samples"]
     assert samples[scale.START][0]["first_call_us"] > 0
     assert samples[scale.START][0]["first_delivery_ms"] > 0
     assert samples[scale.IDLE][0]["cpu_seconds"] >= 0
 
 
-def test_queues_are_compared_by_speed_and_survival(run: Run) -> None:
+def test_queues_measures_the_speed_of_each_queue(run: Run) -> None:
     written = run("queues", "RecordQueue", options=("--trials", "0"))
     assert len(written["samples"]) == 2
     assert all(sample[0]["records"] == 20 for sample in written["samples"].values())
 
 
-def test_the_counter_counts_zipped_bodies_too() -> None:
+def test_the_counter_counts_compressed_bodies() -> None:
     with counting(EVENT.key) as counter:
         address = urlsplit(counter.url)
         connection = http.client.HTTPConnection(address.hostname or "", address.port)
@@ -146,46 +146,46 @@ def test_the_counter_counts_zipped_bodies_too() -> None:
 
 
 @pytest.mark.skipif(not peers.VENV.exists(), reason="`python -m bench peers` installs them")
-def test_a_peer_is_measured_beside_ours(run: Run) -> None:
+def test_peers_measures_a_peer_and_our_client(run: Run) -> None:
     written = run("peers", "batch 50", options=("--peer", "Mixpanel"))
     assert set(written["samples"]) == {peers.case(peers.OURS, 50), peers.case("Mixpanel", 50)}
     assert peers.case("Mixpanel", 50) in written["configuration"]["verified_by_a_counting_sink"]
 
 
-def test_cases_that_do_not_exist_are_refused(tmp_path: Path) -> None:
+def test_only_refuses_a_text_that_matches_no_case(tmp_path: Path) -> None:
     done = invoke("floor", *TINY, "--only", "nonsense", "--output", tmp_path)
     assert done.exit_code == 2
-    assert "none of the cases is named so" in done.output
+    assert "--only matches no case" in done.output
 
 
-def test_the_report_judges_and_draws_what_the_readme_tells_of(tmp_path: Path) -> None:
+def test_report_shows_targets_and_draws_charts_of_the_published_results(tmp_path: Path) -> None:
     done = invoke("report", RESULTS, "--output", tmp_path)
     assert done.exit_code == 0, done.output
     assert "emit_action, 1 thread, to orjson.dumps (CPU)" in done.output
-    drawings = {file.name for file in tmp_path.iterdir()}
-    assert drawings == {
+    charts = {file.name for file in tmp_path.iterdir()}
+    assert charts == {
         "emit-latency.png",
         "memory-over-time.png",
         "ship-by-batch.png",
         "ship-by-workers.png",
         "ship-through-faults.png",
     }
-    assert all((tmp_path / name).stat().st_size > 10_000 for name in drawings)
+    assert all((tmp_path / name).stat().st_size > 10_000 for name in charts)
 
 
-def test_a_report_of_nothing_says_what_to_run(tmp_path: Path) -> None:
+def test_report_without_measurements_says_what_to_run(tmp_path: Path) -> None:
     done = invoke("report", tmp_path)
     assert done.exit_code == 1
     assert "run other commands first" in done.output
 
 
-def test_results_are_read_as_they_were_written(tmp_path: Path) -> None:
+def test_a_stored_measurement_is_loaded_unchanged(tmp_path: Path) -> None:
     (emitted,) = [run for run in results.load(RESULTS).values() if run.name == "emit"]
     results.save(emitted, tmp_path)
     assert results.load(tmp_path) == {"emit": emitted}
 
 
-def test_a_target_is_met_on_the_right_side_of_its_limit() -> None:
+def test_a_target_is_met_on_the_correct_side_of_its_limit() -> None:
     most, least = Target("a", 1.6, 1.5), Target("b", 0.8, 0.7, least=True)
     assert (most.met, least.met) == (False, True)
     assert table([most, least]).splitlines()[1:] == [

@@ -1,0 +1,180 @@
+"""Joined frames: several frames that a worker sends as one request."""
+
+import itertools
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from dataart_mp.queue import Frame, RecordQueue
+from tests.queue.deaths import Tear, at_every_step, beginning, nothing, tail
+from tests.queue.internals import READY, Arena, ProducerEnd, janitor, wake
+from tests.queue.tools import (
+    FAR_FUTURE,
+    NOW,
+    SharedCounts,
+    assert_clean,
+    audit,
+    claim,
+    claim_all,
+    drain,
+    lines_of,
+    number_of,
+    numbers_of,
+    put_eight,
+    queue_of,
+    record,
+    stats_while,
+)
+
+
+def join_and_send(queue: RecordQueue, sent: SharedCounts) -> None:
+    """Join two frames to the first; reject one record, and deliver the others."""
+    first = claim(queue, queue.arena.all_in(READY)[0])
+    queue.worker.join_ready(first, records=6, size=64)
+    lines = lines_of(first)
+    for line in lines:
+        sent.add(number_of(line))
+    first.aim(first.length, NOW)
+    first.advance(len(lines[0]), rejected=1)
+    first.advance(first.length)
+    queue.worker.settle(first)
+
+
+@pytest.mark.parametrize("tear", [nothing, beginning, tail], ids=lambda tear: tear.__name__)
+def test_every_record_is_counted_once_if_the_worker_dies_while_joining_frames(tear: Tear) -> None:
+    sent = SharedCounts()
+    for queue in at_every_step(
+        lambda queue: join_and_send(queue, sent), put_eight, tear, frames=6, records=2
+    ):
+        middle = queue.stats()
+        assert middle.accepted == 8, "after a death at any step"
+        assert middle.balanced
+        left = drain(queue)
+        end = queue.stats()
+        assert (end.accepted, end.pending) == (8, 0)
+        assert end.balanced
+        assert end.delivered + end.rejected == 8
+        assert sent.numbers() | set(left) == set(range(8)), "no record is lost"
+        assert len(left) == len(set(left)), "no record is duplicated in the queue"
+        assert_clean(queue)
+        sent.clear()
+
+
+def test_joined_frames_are_sent_as_one_and_each_counts_its_records() -> None:
+    with queue_of(frames=6, records=2) as queue:
+        put_eight(queue)
+        leader = claim(queue, 0)
+        queue.worker.join_ready(leader, records=5, size=64)
+        assert numbers_of(leader) == [0, 1, 2, 3], "six records are more than five"
+        assert queue.stats().pending == 8
+        generation = queue.arena.generation(1)
+        leader.aim(leader.length, NOW)
+        leader.postpone(0, FAR_FUTURE)
+        assert wake(queue.arena, 0, FAR_FUTURE)
+        retried = claim(queue, 0)
+        assert retried.attempts == 1
+        assert not retried.is_joinable, "a frame that was sent keeps its content"
+        assert queue.arena.generation(1) == generation
+        retried.advance(retried.length, failed=4)
+        queue.worker.settle(retried)
+        stats = queue.stats()
+        assert (stats.accepted, stats.delivered, stats.failed, stats.pending) == (8, 0, 4, 4)
+        assert sorted(drain(queue)) == [4, 5, 6, 7]
+        assert_clean(queue)
+
+
+def test_delivered_is_never_negative_while_joined_frames_fail() -> None:
+    with queue_of(frames=6, records=2) as queue:
+        for number in range(4):
+            queue.producer.append(record(number))
+        leader = claim(queue, 1)
+        queue.worker.join_ready(leader, records=4, size=64)
+
+        def fail() -> None:
+            leader.advance(leader.length, failed=4)
+            queue.worker.settle(leader)
+
+        between = stats_while(queue, 1, fail)
+        assert between.balanced
+        assert (between.accepted, between.delivered, between.failed) == (4, 0, 4)
+        assert queue.stats().failed == 4
+
+
+@pytest.mark.parametrize("put", [ProducerEnd.append, ProducerEnd.append_alone])
+def test_the_cost_of_joining_does_not_depend_on_the_number_of_waiting_frames(
+    put: Callable[[ProducerEnd, bytes], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[int] = []
+    for frames in (1000, 2000):
+        with queue_of(frames, 16) as queue:
+            queue.producer.append(record(0))
+            for number in range(1, frames):
+                put(queue.producer, record(number))
+            leader = claim(queue, 0)
+            find, looks = queue.arena.find, itertools.count(1)
+
+            def counted(*args: int, find: Any = find, looks: Iterator[int] = looks) -> int:
+                seen[-1] = next(looks)
+                return int(find(*args))
+
+            seen.append(0)
+            monkeypatch.setattr(queue.arena, "find", counted)
+            queue.worker.join_ready(leader, records=2, size=16)
+            queue.worker.hand_back(leader)
+    assert seen[0] == seen[1] > 0
+
+
+@pytest.mark.parametrize("size", [0, 8, 31, 32, 40])
+def test_no_more_frames_are_joined_than_fit(size: int) -> None:
+    with queue_of(frames=6, records=2) as queue:
+        put_eight(queue)
+        leader = claim(queue, 0)
+        queue.worker.join_ready(leader, records=100, size=size)
+        assert leader.length == max(16, size // 16 * 16)
+        janitor.recover(queue.arena)
+        del leader
+        janitor.recover(queue.arena)
+        assert sorted(audit(queue)) == [*range(8)]
+
+
+def test_identities_and_frames_that_were_sent_before_are_not_joined() -> None:
+    with queue_of(frames=6, records=2) as queue:
+        queue.producer.append_alone(record(0))
+        queue.producer.append(record(1))
+        queue.producer.seal()
+        identity, sent = claim_all(queue)
+        assert identity.is_identity
+        assert not identity.is_joinable
+        sent.aim(sent.length, NOW)
+        assert not sent.is_joinable
+        queue.worker.hand_back(sent)
+        queue.worker.hand_back(identity)
+        queue.producer.append(record(2))
+        queue.producer.seal()
+        leader = claim(queue, 2)
+        queue.worker.join_ready(leader, records=100, size=64)
+        assert numbers_of(leader) == [2]
+        queue.worker.hand_back(leader)
+        assert sorted(audit(queue)) == [0, 1, 2]
+
+
+def test_a_frame_that_was_settled_and_filled_again_before_the_claim_is_not_joined(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with queue_of(frames=6, records=1) as queue:
+        queue.producer.append(record(0))
+        leader = claim(queue, 0)
+        queue.producer.append(record(1))
+
+        def claim_too_late(arena: Arena, number: int) -> Frame | None:
+            monkeypatch.undo()
+            queue.worker.settle(claim(queue, number))
+            queue.producer.append_alone(record(2))
+            return Frame.claim(arena, number)
+
+        monkeypatch.setattr(Frame, "claim", claim_too_late)
+        queue.worker.join_ready(leader, records=8, size=64)
+        assert leader.length == len(record(0))
+        queue.worker.hand_back(leader)
+        assert sorted(audit(queue)) == [0, 2]
