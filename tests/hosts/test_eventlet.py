@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from tests.hosts.hosted import CLIENT, StartHost
+from tests.hosts.host import CLIENT, StartHost
 
 pytest.importorskip("eventlet")
 PYTHON = (sys.executable, "-W", "ignore", "app.py")
@@ -39,11 +39,11 @@ def test_a_client_that_is_at_work_goes_on(host: StartHost) -> None:
     """Its threads are real ones."""
     text = "emit(0)\n" + PATCH.format(modules="") + "emit(1)\nassert client.flush(20) == 0\nemit(2)"
     app = host({"app.py": CLIENT + text}, *PYTHON)
-    assert app.ends() == 0
-    app.arrived(range(3))
+    assert app.check_end() == 0
+    app.check_arrived(range(3))
 
 
 def test_eventlet_without_a_patch_is_no_problem(host: StartHost) -> None:
     app = host({"app.py": "import eventlet\n" + CLIENT + "emit(0)"}, *PYTHON)
-    assert app.ends() == 0
-    app.arrived([0])
+    assert app.check_end() == 0
+    app.check_arrived([0])

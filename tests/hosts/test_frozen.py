@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.hosts.hosted import CLIENT, StartHost
+from tests.hosts.host import CLIENT, StartHost
 
 pytest.importorskip("PyInstaller", reason="PyInstaller has no wheel for this interpreter")
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(600)]  # a build takes a minute
@@ -38,8 +38,8 @@ def frozen(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_it_delivers_through_the_interpreter_that_it_names(host: StartHost, frozen: Path) -> None:
     """The packages are those of that interpreter: nothing can import what is inside the bundle."""
     app = host({}, frozen, sys.executable)
-    assert app.ends() == 0, app.log
-    app.arrived(range(30))
+    assert app.check_end() == 0, app.log
+    app.check_arrived(range(30))
 
 
 def test_it_is_refused_if_that_interpreter_has_no_packages(

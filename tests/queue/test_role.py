@@ -7,12 +7,18 @@ from functools import partial
 
 import pytest
 
-from dataart_mp.queue import RecordQueue, janitor
-from dataart_mp.queue.arena import SENDING, Arena
-from dataart_mp.queue.locks import JANITOR, LOADER
-from dataart_mp.queue.role import may_act, role
+from dataart_mp.queue import RecordQueue
+from tests.queue.internals import (
+    JANITOR,
+    LOADER,
+    SENDING,
+    Arena,
+    janitor,
+    may_act,
+    role,
+)
 from tests.queue.tools import (
-    Slate,
+    SharedCounts,
     audit,
     claim_all,
     fork,
@@ -32,11 +38,11 @@ def queue() -> Iterator[RecordQueue]:
 
 def hold_elsewhere(arena: Arena, byte: int) -> int:
     """Let a child hold a role; return its process id."""
-    sign = Slate()
+    sign = SharedCounts()
 
     def hold() -> None:
         assert arena.locks.acquire(byte)
-        sign.mark(1)
+        sign.add(1)
         signal.pause()
 
     child = fork(hold)
