@@ -49,6 +49,12 @@ Examples:
     help="Seconds for which events and requests are kept.",
 )
 @click.option(
+    "--search-seconds",
+    default=_DEFAULTS.search_seconds,
+    show_default=True,
+    help="Longest time for a search, in seconds.",
+)
+@click.option(
     "--database",
     type=click.Path(dir_okay=False, path_type=Path),
     help="SQLite file that stores events and requests.  [default: in memory]",

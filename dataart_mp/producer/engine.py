@@ -40,7 +40,7 @@ REAP_SECONDS: Final = 1.0
 
 
 class Engine:
-    """Starts threads and workers at the first event, and anew in a forked child.
+    """Starts threads and workers at the first event, and again in a forked child.
 
     It is the companion of the queue, which calls it before a process opens its first frame, and
     after a fork.
@@ -62,7 +62,7 @@ class Engine:
         self._takeover = Takeover(spool, config, wiring.report_write_fd)
         self._housekeeping: Housekeeping | None = None
         self._report_reader: ReportReader | None = None
-        # Whoever uses the pipes: the threads, and calls that start something.
+        # The users of the pipes: the threads, and calls that start something.
         self._users = Users(wiring.close)
         self._thread_users: dict[Thread, User] = {}
         self._reader_permit: list[None] = [None]
@@ -149,7 +149,7 @@ class Engine:
         """
         me = User(is_call=True)
         try:
-            self._users.enter(me)  # before the check: `stop` finds this user, or this call stops
+            self._users.add(me)  # before the check: `stop` finds this user, or this call stops
             self._check_open()
             self.queue.verify()
             if eventlet.is_patched():  # since the client was created
@@ -165,7 +165,7 @@ class Engine:
                 self._stop_housekeeping()
                 self._stop_report_reader()
                 self._supervisor.close(0)
-            self._users.leave(me)
+            self._users.remove(me)
 
     def _check_open(self) -> None:
         if self._users.closed:
@@ -205,13 +205,13 @@ class Engine:
             return
         me = User(is_call=True)
         try:
-            self._users.enter(me)
+            self._users.add(me)
             if not self._users.closed:
                 self._start_report_reader()
         except (RuntimeError, OSError) as error:
             _log.error("cannot read the reports of workers: %s", error)
         finally:
-            self._users.leave(me)
+            self._users.remove(me)
 
     def _start_report_reader(self) -> None:
         report_read_fd = self._wiring.report_read_fd
@@ -239,14 +239,14 @@ class Engine:
     def _register(self, thread: Thread) -> None:
         """Count a thread, which is about to start, as a user until its end."""
         user = self._thread_users[thread] = User(is_call=False)
-        self._users.enter(user)
-        thread.after_end(lambda: self._users.leave(user))
+        self._users.add(user)
+        thread.after_end(lambda: self._users.remove(user))
 
     def _unregister(self, thread: Thread) -> None:
         """Count a thread no more; it has ended, or has never started."""
         user = self._thread_users.pop(thread, None)
         if user is not None:
-            self._users.leave(user)
+            self._users.remove(user)
 
     def _delegate_starts(self) -> None:
         """Let the workers start further workers, where this process may have no thread for it."""
@@ -278,7 +278,7 @@ class Engine:
         self._supervisor.ensure_one_remains(time.monotonic())
 
     def reap(self, seconds: float) -> None:
-        """Reap the interpreters that have forked workers, or else whoever adopts them has to.
+        """Reap the interpreters that have forked workers, before process 1 has to do it.
 
         Args:
             seconds: How long to wait for them. They end within milliseconds, unless they start
@@ -296,7 +296,7 @@ class Engine:
                 once, and this call waits for them.
         """
         me = User(is_call=True)
-        self._users.enter(me)
+        self._users.add(me)
         self._users.close()
         try:
             self._gave_up_waiting = not self._users.await_calls(_START_SECONDS)
@@ -312,7 +312,7 @@ class Engine:
             self._attempt(self.queue.close)
             self._attempt(reaper.ensure_running)
         finally:
-            self._users.leave(me)
+            self._users.remove(me)
 
     def _attempt(self, step: Callable[[], object]) -> None:
         """Make one step of the end of a client; log what prevents it."""

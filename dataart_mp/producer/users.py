@@ -47,11 +47,11 @@ class Users:
         self._users: list[User] = []
         self._permit: list[None] = [None]
 
-    def enter(self, user: User) -> None:
+    def add(self, user: User) -> None:
         """Add a user. It checks `closed` only after this call."""
         self._users.append(user)
 
-    def leave(self, user: User) -> None:
+    def remove(self, user: User) -> None:
         """Remove a user; a second call does nothing. The last one releases what they used."""
         with contextlib.suppress(ValueError):
             self._users.remove(user)

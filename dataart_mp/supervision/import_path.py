@@ -14,7 +14,7 @@ from typing import Final
 
 def _current_directory() -> str | None:
     try:
-        return os.getcwd()  # noqa: PTH109 - a path that was removed is no error here
+        return os.getcwd()  # noqa: PTH109 - Path.cwd() does the same in more steps
     except OSError:
         return None
 

@@ -12,11 +12,11 @@ from urllib3.exceptions import HTTPError, ProxyError
 from urllib3.util import parse_url
 
 from dataart_mp.config import ClientConfig
-from dataart_mp.config.setting import MASK
 from dataart_mp.transport.compression import compressor
 from dataart_mp.transport.fast_path import FastPath, OrdinaryResponse, pieces
 from dataart_mp.transport.proxy import credentials, proxy_for
 from dataart_mp.transport.response import MAX_BODY_BYTES, Response
+from dataart_mp.transport.secret_mask import SecretMask
 from dataart_mp.transport.tls import client_context
 
 _MAX_TEXT_CHARACTERS: Final = 500
@@ -48,8 +48,7 @@ class Sender:
         self._compress = compressor(config.http.compression)
         self._fast_paths: dict[str, FastPath] = {}
         self._may_take_fast_path = _may_take_fast_path(self._pool, config)
-        # Some servers quote the key that they refuse, in either encoding.
-        self._secrets = {config.api_key.encode(code) for code in ("latin-1", "utf-8")}
+        self._mask = SecretMask(config)
 
     def post(self, path: str, body: bytes, key: str) -> Response:
         """Post a body.
@@ -113,9 +112,8 @@ class Sender:
         return f"{text} (proxy {proxy.host}:{proxy.port})" if proxy else text
 
     def _loggable(self, text: bytes) -> str:
-        """Return the text short and without the API key."""
-        for secret in self._secrets:
-            text = text.replace(secret, MASK.encode())
+        """Return the text short and without secrets."""
+        text = self._mask.masked(text, is_cut=len(text) >= MAX_BODY_BYTES)
         return text.decode(errors="replace")[:_MAX_TEXT_CHARACTERS]
 
 

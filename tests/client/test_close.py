@@ -115,13 +115,15 @@ def test_no_end_of_a_client_waits_for_a_worker_that_starts_slowly(
     app: App, sink: SinkProcess, tmp_path: Path, end: str
 ) -> None:
     """On a network file system, or a machine that is overloaded. The worker delivers later."""
-    go_on = tmp_path / "go on"
+    may_start = tmp_path / "may start"
     python = tmp_path / "python-slow"
-    python.write_text(f'#!/bin/sh\nwhile [ ! -e "{go_on}" ]; do sleep 0.1; done\nexec {REAL} "$@"')
+    python.write_text(
+        f'#!/bin/sh\nwhile [ ! -e "{may_start}" ]; do sleep 0.1; done\nexec {REAL} "$@"'
+    )
     python.chmod(0o700)
     done = app(SLOW_START, python, sink.url, end, tmp_path / "spool")
     took = time.monotonic() - float(done.stdout.split()[-1])
-    go_on.touch()
+    may_start.touch()
     assert done.returncode == 0, done.stderr
     assert took < 5, took
     sink.wait_for(lambda stats: stats["actions"] >= (2 if "child" in end else 1))

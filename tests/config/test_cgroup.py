@@ -91,7 +91,7 @@ def test_both_versions_at_once(proc: Proc) -> None:
 
 
 @pytest.mark.parametrize("text", [None, "", "x", "0::/\n\nbroken", "\udcff"])
-def test_an_unknown_format_is_no_quota(proc: Proc, text: str | None) -> None:
+def test_an_unknown_format_counts_as_unlimited(proc: Proc, text: str | None) -> None:
     if text is not None:
         proc.directory.joinpath("cgroup").write_text(text, errors="surrogateescape")
         proc.directory.joinpath("mountinfo").write_text(text, errors="surrogateescape")

@@ -35,7 +35,7 @@ def test_the_first_event_is_refused_if_the_process_was_patched_since(host: Start
     assert f"BufferFullError: no worker can deliver events: {REFUSAL}" in app.log
 
 
-def test_a_client_that_is_at_work_goes_on(host: StartHost) -> None:
+def test_a_client_that_has_started_continues(host: StartHost) -> None:
     """Its threads are real ones."""
     text = "emit(0)\n" + PATCH.format(modules="") + "emit(1)\nassert client.flush(20) == 0\nemit(2)"
     app = host({"app.py": CLIENT + text}, *PYTHON)
@@ -43,7 +43,7 @@ def test_a_client_that_is_at_work_goes_on(host: StartHost) -> None:
     app.check_arrived(range(3))
 
 
-def test_eventlet_without_a_patch_is_no_problem(host: StartHost) -> None:
+def test_eventlet_without_a_patch_does_no_harm(host: StartHost) -> None:
     app = host({"app.py": "import eventlet\n" + CLIENT + "emit(0)"}, *PYTHON)
     assert app.check_end() == 0
     app.check_arrived([0])

@@ -1,4 +1,4 @@
-"""Process 1 of a container, or a subreaper, gets no zombies of workers, whoever started them."""
+"""Process 1 of a container, or a subreaper, reaps the workers that it has adopted."""
 
 import os
 import subprocess
