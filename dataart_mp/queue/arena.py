@@ -82,7 +82,6 @@ class Arena:
 
     def __init__(self, fd: int, lock_fd: int | None = None) -> None:
         self._file = Descriptor(fd)
-        self._lock_file = Descriptor(lock_file.make() if lock_fd is None else lock_fd)
         self.path: Path | None = None
         header = os.pread(fd, HEADER.size, 0)
         _, _, identity, *sizes = HEADER.unpack(header)
@@ -95,6 +94,12 @@ class Arena:
         self.memory = mmap.mmap(fd, self._frames + self.frames * self.stride)
         self.words = memoryview(self.memory)[: self._frames].cast("Q")
         self._accounts: dict[int, Account] = {}  # of the frames that this process has looked at
+        try:
+            self._lock_file = Descriptor(lock_file.make() if lock_fd is None else lock_fd)
+        except OSError:
+            self.words.release()
+            self.memory.close()
+            raise
         self.locks = RecordLocks(self._lock_file)
         self.identify()
 
@@ -107,8 +112,12 @@ class Arena:
             capacity: The bytes of content that one frame can hold. Untouched pages cost no memory.
         """
         fd = anonymous_file()
-        os.ftruncate(fd, cls.size(frames, capacity))
-        return cls.format(fd, frames, capacity)
+        try:
+            os.ftruncate(fd, cls.size(frames, capacity))
+            return cls.format(fd, frames, capacity)
+        except BaseException:
+            os.close(fd)
+            raise
 
     @classmethod
     def format(cls, fd: int, frames: int, capacity: int) -> "Arena":

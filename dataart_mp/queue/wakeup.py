@@ -12,6 +12,7 @@ import time
 from typing import Final
 
 from dataart_mp.queue.descriptor import Descriptor
+from dataart_mp.queue.polling import make_poll
 
 # Less than PIPE_BUF, so each notification is written and read whole (POSIX, write(2)): no lock is
 # needed, and no death leaves half of one in the pipe.
@@ -116,6 +117,6 @@ class WakeupPipe:
             return b""
 
     def _poll(self, seconds: float | None) -> bool:
-        poll = select.poll()
+        poll = make_poll()
         poll.register(self.read_fd, select.POLLIN)
         return bool(poll.poll(None if seconds is None else math.ceil(seconds * 1000)))

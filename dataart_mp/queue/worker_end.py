@@ -35,7 +35,14 @@ class WorkerEnd:
 
     def fetch(self) -> Frame | None:
         """Wait for a notification and claim its frame; None when another worker has claimed it."""
-        number = self._work.wait()
+        return self._claim(self._work.wait())
+
+    def fetch_at_once(self) -> Frame | None:
+        """Claim the frame of a notification; None when there is no notification, or as `fetch`."""
+        number = self._work.wait_at_most(0)
+        return None if number is None else self._claim(number)
+
+    def _claim(self, number: int) -> Frame | None:
         frame = Frame.claim(self._arena, number)
         if frame is None and self._arena.state(number) == READY:
             # Some process has its lock for as long as it takes to see that it is not FREE.

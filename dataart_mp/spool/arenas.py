@@ -9,14 +9,17 @@
 A file gets its final name when it is complete and locked.
 """
 
+import contextlib
 import errno
 import logging
 import os
+import re
 import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from dataart_mp.config import limits
 from dataart_mp.errors import ConfigError
 from dataart_mp.queue.arena import Arena
 from dataart_mp.spool import arena_file
@@ -29,6 +32,7 @@ from dataart_mp.spool.repair import repair
 _log = logging.getLogger("dataart_mp")
 
 _UNFINISHED_SUFFIX: Final = ".new"
+_UNFINISHED_NAME: Final = re.compile(r"\d+-[0-9a-f]{16}\.new")
 _END_OF_TIME: Final = (1 << 63) - 1
 
 # Paths that were reported as unusable. They are looked at again and again, and reported once.
@@ -49,9 +53,9 @@ class Spool:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         _check(directory)
-        for unfinished in directory.glob(f"*{_UNFINISHED_SUFFIX}"):
-            if not _is_alive(int(unfinished.name.partition("-")[0])):
-                unfinished.unlink(missing_ok=True)
+        for path in directory.glob(f"*{_UNFINISHED_SUFFIX}"):
+            if _UNFINISHED_NAME.fullmatch(path.name):
+                _remove_if_abandoned(path)
 
     def create(self, frames: int, capacity: int) -> Arena:
         """Make an arena in a new file and reserve the file's whole size on disk.
@@ -61,19 +65,34 @@ class Spool:
             capacity: The bytes of content that one frame can hold.
 
         Raises:
-            ConfigError: The disk has no room for the file.
+            ConfigError: The disk has no room for the file, or its file system no locks; or there is
+                no memory to map it. No file is left then.
+            OSError: The file cannot be created.
         """
+        arena = None
+        while arena is None:
+            arena = self._try_to_create(frames, capacity)
+        return arena
+
+    def _try_to_create(self, frames: int, capacity: int) -> Arena | None:
+        """Return a new arena; None if another client took its file for an abandoned one."""
         name = f"{os.getpid()}-{os.urandom(8).hex()}{_UNFINISHED_SUFFIX}"
         unfinished = self._directory / name
         fd = os.open(unfinished, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, PRIVATE_FILE)
-        try:
-            arena_file.lock(fd)
-            arena = arena_file.create(fd, frames, capacity)
-        except OSError as error:
-            unfinished.unlink()
-            os.close(fd)
-            raise _no_room(self._directory, Arena.size(frames, capacity), error) from error
-        arena.path = unfinished.rename(self._directory / f"{arena.id}{SUFFIX}")
+        with contextlib.ExitStack() as undo:
+            undo.callback(os.close, fd)
+            undo.callback(unfinished.unlink, missing_ok=True)
+            try:
+                if not arena_file.lock(fd) or not os.fstat(fd).st_nlink:
+                    return None
+                arena = arena_file.create(fd, frames, capacity)
+            except OSError as error:
+                raise _no_room(self._directory, Arena.size(frames, capacity), error) from error
+            undo.pop_all()
+            undo.callback(arena.close)
+            undo.callback(unfinished.unlink, missing_ok=True)
+            arena.path = unfinished.rename(self._directory / f"{arena.id}{SUFFIX}")
+            undo.pop_all()
         return arena
 
     def take_over_orphans(self) -> Iterator[Arena]:
@@ -159,14 +178,18 @@ def _modified(file: Path) -> int:
         return 0
 
 
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:  # a process of another user
-        return True
-    return True
+def _remove_if_abandoned(path: Path) -> None:
+    """Remove an unfinished file whose process died; a living one has locked it.
+
+    A process id in its name would prove nothing: it may be of another container.
+    """
+    with contextlib.suppress(OSError):  # a directory, say, or a file of another user
+        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+        try:
+            if arena_file.lock(fd):
+                path.unlink(missing_ok=True)
+        finally:
+            os.close(fd)
 
 
 def _check(directory: Path) -> None:
@@ -196,16 +219,11 @@ def _check(directory: Path) -> None:
 
 
 def _no_room(directory: Path, size: int, error: OSError) -> ConfigError:
-    if error.errno not in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT):
-        return _refused(
-            directory,
-            f"cannot hold a file of {size:,} bytes: {error.strerror}; "
-            "set spool_dir to a directory on a local disk",
-        )
+    is_full = error.errno in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
+    problem = "has no room for" if is_full else "cannot hold"
     return _refused(
         directory,
-        f"has no room for the {size:,} bytes of the buffer ({error.strerror}); free disk space, or "
-        "lower flush_buffer_size or max_request_bytes",
+        f"{problem} the {size:,} bytes of the buffer ({error.strerror}); {limits.remedy(error)}",
     )
 
 

@@ -11,6 +11,7 @@ from typing import Final
 
 from dataart_mp.queue import Frame, RecordQueue
 from dataart_mp.queue.locks import LOADER
+from dataart_mp.queue.role import role
 from dataart_mp.spool.ownership import Ownership
 from dataart_mp.spool.parked_batch import MAX_REST_SECONDS, BatchContent, ParkedBatch
 from dataart_mp.spool.parking_lot import FullError, ParkingError, ParkingLot
@@ -136,16 +137,17 @@ class Parker:
 
     def load(self, is_healthy: Callable[[bool], bool]) -> bool:
         """Fill free frames with parked batches; see `Parking`."""
-        if not self._lot.exists or not self._arena.locks.acquire(LOADER):
-            return False  # another process of this client is loading
-        try:
-            loaded = [self._load(kind, is_healthy(kind)) for kind in (False, True)]
-            return any(loaded)
-        except ParkingError as error:
-            self._report_unreadable(error)
+        if not self._lot.exists:
             return False
-        finally:
-            self._arena.locks.release(LOADER)
+        with role(self._arena.locks, LOADER) as may_load:
+            if not may_load:
+                return False  # another process of this client is loading
+            try:
+                loaded = [self._load(kind, is_healthy(kind)) for kind in (False, True)]
+            except ParkingError as error:
+                self._report_unreadable(error)
+                return False
+            return any(loaded)
 
     def close(self) -> None:
         """Close the parking lot's file."""

@@ -16,9 +16,11 @@ from typing import Final
 from dataart_mp import clock
 from dataart_mp.queue.arena import Arena
 from dataart_mp.queue.locks import REPORTER
+from dataart_mp.queue.role import role
 from dataart_mp.supervision.reports import (
     Crashed,
     Failed,
+    FewThreads,
     NotKept,
     Parked,
     Recovered,
@@ -98,6 +100,10 @@ class Reporter:
         self._next_retrying = 0.0
         self._report(Recovered())
 
+    def few_threads(self, threads: int, wanted: int, error: RuntimeError) -> None:
+        """Report that this worker cannot start all its sender threads."""
+        self._report(FewThreads(threads, wanted, str(error)))
+
     def crashed(self, traceback: str) -> None:
         """Report that this worker ends because of an unexpected exception."""
         self._report(Crashed(traceback))
@@ -114,17 +120,15 @@ class Reporter:
             return False
         line = b"\n" + encode(report, lost) + b"\n"
         deadline = clock.monotonic() + _TIMEOUT_SECONDS
-        while not self._locks.acquire(REPORTER):
-            if clock.monotonic() > deadline:
-                return False
+        while clock.monotonic() < deadline:
+            with role(self._locks, REPORTER) as may_write:
+                if may_write:
+                    written = self._write(line, deadline)
+                    if not written:
+                        self._paused_until = clock.monotonic() + _PAUSE_SECONDS
+                    return written
             time.sleep(_POLL_SECONDS)
-        try:
-            written = self._write(line, deadline)
-        finally:
-            self._locks.release(REPORTER)
-        if not written:
-            self._paused_until = clock.monotonic() + _PAUSE_SECONDS
-        return written
+        return False
 
     def _write(self, line: bytes, deadline: float) -> bool:
         poll = select.poll()
