@@ -49,7 +49,7 @@ CLIENT = DryRunClient(ClientConfig("k", max_request_bytes=4096))
         ),
         (
             Identity("u", {"a": 1, "b": datetime.timedelta(1)}),
-            "metadata.b: datetime.timedelta(days=1) cannot be written as JSON; "
+            "metadata.b: 1 day, 0:00:00 cannot be written as JSON; "
             "convert the column, or leave it out with --metadata",
         ),
         (
