@@ -39,8 +39,8 @@ class _Rejoined(RawIOBase):
 
     def readinto(self, buffer: "WriteableBuffer") -> int:
         view = memoryview(buffer).cast("B")
-        if not self._first:
-            return self._rest.readinto1(view)
-        content, self._first = self._first[: len(view)], self._first[len(view) :]
+        # Not `readinto1`, which may wait for more although some bytes are available.
+        content = self._first[: len(view)] or self._rest.read1(len(view))
+        self._first = self._first[len(view) :]
         view[: len(content)] = content
         return len(content)
