@@ -4,6 +4,7 @@ import errno
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
+from dataart_mp.cli.doctor.container import CONTAINER, check_container
 from dataart_mp.cli.doctor.delivery import EVENT, send_event
 from dataart_mp.cli.doctor.descriptors import DESCRIPTORS, RAISE_LIMIT, check_descriptors
 from dataart_mp.cli.doctor.finding import FailedError, Finding, skipped
@@ -18,6 +19,7 @@ _LOCAL_CHECKS: Final = {
     MEMORY: check_memory,
     SHARED_MEMORY: check_shared_memory,
     DESCRIPTORS: check_descriptors,
+    CONTAINER: check_container,
 }
 _REMEDIES: Final[Mapping[int | None, str]] = {
     errno.EFBIG: "raise the limit of file sizes: ulimit -f unlimited; systemd: LimitFSIZE=",
