@@ -7,6 +7,7 @@ opens the file finds the old content or the new one.
 
 import errno
 import os
+import re
 import stat
 import tempfile
 from pathlib import Path
@@ -14,7 +15,8 @@ from typing import IO, Final
 
 from dataart_mp.spool.permissions import PRIVATE_FILE
 
-_DESCRIPTORS: Final = ("/dev/", "/proc/self/fd/")
+_DESCRIPTOR: Final = re.compile(r"/dev/(stdout|stderr)|/(?:dev|proc/self)/fd/([0-9]+)")
+_NUMBERS: Final = {"stdout": 1, "stderr": 2}
 _NO_LINK: Final = os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -48,7 +50,12 @@ def open_for_lines(path: Path, *, append: bool) -> IO[str]:
     Raises:
         OSError: The file cannot be written, or is a symbolic link to a file.
     """
-    if _is_stream(path):
+    inherited = _DESCRIPTOR.fullmatch(str(path))
+    if inherited:
+        # Not opened again: what this process writes to it otherwise would overwrite the lines.
+        name, number = inherited.groups()
+        descriptor = os.dup(int(number) if number else _NUMBERS[name])
+    elif _is_stream(path):
         descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_NOCTTY | os.O_CLOEXEC)
     elif append:
         descriptor = _append_to(path)
@@ -84,9 +91,8 @@ def _create_beside(path: Path) -> tuple[int, str]:
 
 
 def _is_stream(path: Path) -> bool:
-    """Return whether a path is not that of a regular file, or is a name for a descriptor."""
+    """Return whether a path leads to a device or a pipe, which has no content to overwrite."""
     try:
-        mode = path.stat().st_mode
+        return not stat.S_ISREG(path.stat().st_mode)
     except OSError:
         return False
-    return not stat.S_ISREG(mode) or str(path).startswith(_DESCRIPTORS)
