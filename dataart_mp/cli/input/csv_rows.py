@@ -97,7 +97,7 @@ class CsvRows:
             yield Row(self._file, number, self._lines.position, content)
 
     def _content(self, cells: list[str]) -> dict[str, Any] | EventError | bytes:
-        if not cells or (_is_blank(cells) and len(cells) == 1 < len(self.columns)):
+        if not cells or (len(cells) == 1 < len(self.columns) and _is_blank(cells)):
             return b"\n"  # an empty line
         if len(cells) != len(self.columns):
             return EventError(

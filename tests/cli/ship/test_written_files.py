@@ -1,4 +1,4 @@
-"""The files that `ship` writes: never through a symbolic link, private, and only if a run starts."""
+"""The files that `ship` writes: private, never through a link, and only if a run starts."""
 
 import json
 import os
