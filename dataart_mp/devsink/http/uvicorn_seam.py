@@ -267,15 +267,21 @@ class SinkServer(uvicorn.Server):
         """Stop at SIGINT and SIGTERM.
 
         uvicorn's own method raises the signal again after the shutdown. For a sink that was asked
-        to stop, stopping is a success.
+        to stop, stopping is a success. A signal that is ignored stays ignored, as in a command that
+        a script runs in the background, unless another process controls this one.
         """
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
+        numbers = [
+            number
+            for number in (signal.SIGINT, signal.SIGTERM)
+            if self._until_eof or signal.getsignal(number) is not signal.SIG_IGN
+        ]
+        for number in numbers:
             loop.add_signal_handler(number, self._stop)
         try:
             yield
         finally:
-            for number in (signal.SIGINT, signal.SIGTERM):
+            for number in numbers:
                 loop.remove_signal_handler(number)
 
     def _stop(self) -> None:
