@@ -13,7 +13,6 @@ import functools
 import logging
 import os
 import queue
-import time
 import warnings
 import weakref
 from collections.abc import Iterable, Mapping
@@ -22,6 +21,7 @@ from multiprocessing import context
 from types import TracebackType
 from typing import Any, Final, Self
 
+from dataart_mp import clock
 from dataart_mp.config import ClientConfig
 from dataart_mp.config.timeout import checked_timeout
 from dataart_mp.errors import BufferFullError, ClosedError
@@ -280,13 +280,13 @@ class Client:
         self._pending_at_close = pending
         self._engine.stop(wait=pending == 0)
         self._finalizer.detach()  # last: if this call is interrupted, the collector goes on
-        self._log_drops(self._drop_throttle.remaining(time.monotonic()))
+        self._log_drops(self._drop_throttle.remaining(clock.monotonic()))
 
     def _drop(self, full: queue.Full, count: int = 1) -> None:
         """Drop `count` records for which no frame is free, or raise BufferFullError."""
         if self._drops_when_full:
             self._queue.counters.add(DROPPED_FULL, count)
-            self._log_drops(self._drop_throttle.count(count, time.monotonic()))
+            self._log_drops(self._drop_throttle.count(count, clock.monotonic()))
             return
         if isinstance(full, AbandonedError):
             raise BufferFullError(f"no worker can deliver events: {full}")
@@ -303,9 +303,9 @@ class Client:
         """Let workers deliver for up to `exit_timeout`; after that they continue on their own."""
         if self._pending_at_close is not None:
             return
-        self._log_drops(self._drop_throttle.remaining(time.monotonic()))
+        self._log_drops(self._drop_throttle.remaining(clock.monotonic()))
         if os.getpid() == self._creator:
-            waited = time.monotonic() - started  # for other clients: the timeout is for all
+            waited = clock.monotonic() - started  # for other clients: the timeout is for all
             self._producer.flush(max(0.0, self.config.exit_timeout - waited))
         else:
             self._producer.seal()
@@ -318,10 +318,10 @@ _clients: weakref.WeakSet[Client] = weakref.WeakSet()
 @atexit.register
 def _at_exit() -> None:
     # This does not close the clients: later exit handlers, and finalizers, may still emit.
-    started = time.monotonic()
+    started = clock.monotonic()
     clients = list(_clients)
     for client in clients:
         client._at_exit(started)
-    deadline = time.monotonic() + REAP_SECONDS
+    deadline = clock.monotonic() + REAP_SECONDS
     for client in clients:
-        client._engine.reap(max(0.0, deadline - time.monotonic()))
+        client._engine.reap(max(0.0, deadline - clock.monotonic()))

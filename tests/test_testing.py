@@ -196,12 +196,14 @@ def test_of_many_actions_only_those_that_are_too_large_are_refused(
     ]
 
 
-def test_a_carriage_return_within_a_record_does_not_end_it(client: RecordingClient) -> None:
-    metadata = {"raw": orjson.Fragment(b'{"a":\r1}')}
-    client.emit_actions([{**ACTION, "metadata": metadata}] * 3)
-    client.identify("ann", metadata)
-    assert [action.metadata for action in client.actions] == [{"raw": {"a": 1}}] * 3
-    assert client.identities[0].metadata == {"raw": {"a": 1}}
+def test_a_fragment_with_a_raw_line_break_is_refused(client: RecordingClient) -> None:
+    for text in (b'{"a":\r1}', b'{"a":\n1}'):
+        metadata = {"raw": orjson.Fragment(text)}
+        with pytest.raises(ActionsError, match="raw line break"):
+            client.emit_actions([{**ACTION, "metadata": metadata}] * 3)
+        with pytest.raises(EventError, match="raw line break"):
+            client.identify("ann", metadata)
+    assert (client.actions, client.identities) == ([], [])
 
 
 def test_nothing_is_ever_pending(client: RecordingClient) -> None:

@@ -5,12 +5,12 @@ It holds the queue, the background threads, the supervisor of the workers, and t
 
 import contextlib
 import logging
-import time
 from collections.abc import Callable, Iterator, Sequence
 from multiprocessing import reduction
 from pathlib import Path
 from typing import Any, Final
 
+from dataart_mp import clock
 from dataart_mp.config import ClientConfig, limits
 from dataart_mp.errors import ClosedError, ConfigError
 from dataart_mp.producer import eventlet, reaper, uwsgi
@@ -130,7 +130,7 @@ class Engine:
 
     def take_over(self) -> None:
         """Deliver what clients that died have left in the spool, now and later."""
-        now = time.monotonic()
+        now = clock.monotonic()
         self._takeover.check(now)
         for supervisor in self._takeover.supervisors:
             supervisor.ensure_one(now)
@@ -174,7 +174,7 @@ class Engine:
     def _start_workers(self) -> None:
         """Start one worker at once, which outlives this process; housekeeping starts the others."""
         self._start_threads()  # first: a starting worker would compete with them for the CPU
-        self._supervisor.ensure_one(time.monotonic())
+        self._supervisor.ensure_one(clock.monotonic())
         self._delegate_starts()
         if self._housekeeping is not None:
             self._housekeeping.ensure_started()
@@ -275,7 +275,7 @@ class Engine:
 
     def ensure_worker_remains(self) -> None:
         """Make sure, before this process ends, that a worker delivers the remaining records."""
-        self._supervisor.ensure_one_remains(time.monotonic())
+        self._supervisor.ensure_one_remains(clock.monotonic())
 
     def reap(self, seconds: float) -> None:
         """Reap the interpreters that have forked workers, before process 1 has to do it.

@@ -7,9 +7,9 @@ import logging
 import math
 import select
 import threading
-import time
 from typing import Final
 
+from dataart_mp import clock
 from dataart_mp.producer import threads
 from dataart_mp.queue.polling import make_poll
 from dataart_mp.queue.record_queue import RecordQueue
@@ -55,7 +55,7 @@ class Housekeeping:
         self._needs_workers = True
         self._wakeup.notify()
         if self.thread.ident is None:  # the interpreter is shutting down
-            self._supervisor.check(time.monotonic())
+            self._supervisor.check(clock.monotonic())
 
     def stop(self, seconds: float) -> bool:
         """Stop the thread; return False if that takes longer than `seconds`."""
@@ -87,7 +87,7 @@ class Housekeeping:
 
     def _check(self) -> None:
         """Do everything that is due, then wait until something may be due again."""
-        now = time.monotonic()
+        now = clock.monotonic()
         self._takeover.check(now)
         ownership = Ownership(self._queue.arena)
         if not self._needs_workers and self._takeover.is_anything_parked(ownership, now):
@@ -109,4 +109,4 @@ class Housekeeping:
             if fd == self._wakeup.read_fd and not self._stopped:
                 self._wakeup.drain()
             elif fd in by_sentinel and not self._stopped:
-                by_sentinel[fd].read_status(fd, time.monotonic())
+                by_sentinel[fd].read_status(fd, clock.monotonic())

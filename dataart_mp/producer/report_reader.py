@@ -7,10 +7,10 @@ import json
 import logging
 import os
 import select
-import time
 from collections.abc import Callable
 from typing import Final, NamedTuple, assert_never
 
+from dataart_mp import clock
 from dataart_mp.config.limits import MORE_THREADS
 from dataart_mp.failure import Failure
 from dataart_mp.producer import threads
@@ -108,7 +108,7 @@ class ReportReader:
             if not more:  # every writing end is closed
                 poll.unregister(self._report_read_fd)
         for topic, throttle in self._throttles.items():
-            _log_count(topic, throttle.remaining(time.monotonic()))
+            _log_count(topic, throttle.remaining(clock.monotonic()))
 
     def _read(self) -> bool:
         """Read and handle reports; return False if there are none, or no writer is left."""
@@ -176,13 +176,13 @@ class ReportReader:
 
     def _log_trouble(self, text: str) -> None:
         throttle = self._trouble_throttles.setdefault(text, LogThrottle(_LOG_INTERVAL_SECONDS))
-        if throttle.count(1, time.monotonic()):
+        if throttle.count(1, clock.monotonic()):
             _log.error("spool: %s", text)
 
     def _count(self, topic: _Topic, amount: int, answer: str = "") -> None:
         """Log an amount at once, or later together with others of the same topic."""
         throttle = self._throttles.setdefault(topic, LogThrottle(_LOG_INTERVAL_SECONDS))
-        _log_count(topic, throttle.count(amount, time.monotonic()), answer)
+        _log_count(topic, throttle.count(amount, clock.monotonic()), answer)
 
 
 def _log_count(topic: _Topic, count: Occurrences, answer: str = "") -> None:

@@ -10,6 +10,8 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+from dataart_mp import clock
+
 _POLL_SECONDS: Final = 0.001
 
 
@@ -70,10 +72,10 @@ class Users:
         Args:
             seconds: The longest wait.
         """
-        deadline = time.monotonic() + seconds
+        deadline = clock.monotonic() + seconds
         own = (None, threading.get_ident())
         while any(user.thread not in own for user in self._users.copy()):
-            if time.monotonic() >= deadline:
+            if clock.monotonic() >= deadline:
                 return False
             time.sleep(_POLL_SECONDS)
         return True

@@ -16,6 +16,7 @@ import weakref
 from collections.abc import Callable, Iterator
 from typing import Final
 
+from dataart_mp import clock
 from dataart_mp.errors import ClosedError, DescriptorsClosedError
 from dataart_mp.queue import guard
 from dataart_mp.queue.arena import Arena
@@ -149,9 +150,9 @@ class Lifetime:
             AbandonedError: No worker can run.
             ClosedError: The queue was closed meanwhile.
         """
-        deadline, started = Deadline(timeout), time.monotonic()
+        deadline, started = Deadline(timeout), clock.monotonic()
         while True:
-            self._arena.wanted_until = time.monotonic_ns() + _WANTED_NS
+            self._arena.wanted_until = clock.monotonic_ns() + _WANTED_NS
             if reached():
                 return True
             if deadline.over():
@@ -167,7 +168,7 @@ class Lifetime:
             reason = self.companion.unavailable_reason()
         except DescriptorsClosedError as error:
             # Workers have descriptors of their own and may deliver; nobody here can find out.
-            reason = str(error) if time.monotonic() > started + _LOST_SECONDS else None
+            reason = str(error) if clock.monotonic() > started + _LOST_SECONDS else None
         if reason is not None:
             raise AbandonedError(reason)
 

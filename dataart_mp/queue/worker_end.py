@@ -4,6 +4,7 @@ import itertools
 import time
 from typing import Final
 
+from dataart_mp import clock
 from dataart_mp.queue import janitor, joining
 from dataart_mp.queue.account import Evicted
 from dataart_mp.queue.arena import READY, SETTLED, WAITING, Arena
@@ -135,5 +136,5 @@ class WorkerEnd:
         frame.account.close(parked, evicted)
         arena.set_state(number, SETTLED)
         make_free(arena, number)
-        if arena.wanted_until > time.monotonic_ns():
+        if arena.wanted_until > clock.monotonic_ns():
             self._room.notify()

@@ -23,11 +23,11 @@ import itertools
 import os
 import select
 import signal
-import time
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Final
 
+from dataart_mp import clock
 from dataart_mp.config import ClientConfig
 from dataart_mp.queue.anonymous_file import anonymous_file
 from dataart_mp.queue.polling import make_poll
@@ -153,8 +153,8 @@ class Launch:
         """Wait until the worker has ended, but not longer than `seconds`."""
         poll = make_poll()
         poll.register(self.status, select.POLLIN)
-        deadline = time.monotonic() + seconds
-        while self.read() and poll.poll(max(0.0, deadline - time.monotonic()) * 1000):
+        deadline = clock.monotonic() + seconds
+        while self.read() and poll.poll(max(0.0, deadline - clock.monotonic()) * 1000):
             pass
 
     @property

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+from dataart_mp import clock
 from dataart_mp.supervision.launch import Launch
 
 _POLL_SECONDS: Final = 0.001
@@ -85,9 +86,9 @@ class Launches:
             seconds: How long to wait for interpreters that have not forked their worker yet, and
                 for workers that are about to end.
         """
-        deadline = time.monotonic() + seconds
+        deadline = clock.monotonic() + seconds
         _reap(self._unreaped)
-        while any(each.is_ending for each in self._unreaped) and time.monotonic() < deadline:
+        while any(each.is_ending for each in self._unreaped) and clock.monotonic() < deadline:
             try:
                 time.sleep(_POLL_SECONDS)
             except AssertionError:  # gevent's event loop cannot wait; the collector may run there
@@ -96,9 +97,9 @@ class Launches:
 
     def wait(self, seconds: float) -> None:
         """Wait until the workers have ended, but not longer than `seconds`."""
-        deadline = time.monotonic() + seconds
+        deadline = clock.monotonic() + seconds
         for launch, _ in self.all():
-            launch.wait(max(0.0, deadline - time.monotonic()))
+            launch.wait(max(0.0, deadline - clock.monotonic()))
 
     def close(self) -> None:
         """Watch no launch any longer; the workers live on. `reap_abandoned` reaps their zombies."""

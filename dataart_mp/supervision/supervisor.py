@@ -6,6 +6,7 @@ import time
 from dataclasses import replace
 from typing import Final
 
+from dataart_mp import clock
 from dataart_mp.config import ClientConfig
 from dataart_mp.errors import ConfigError
 from dataart_mp.queue.locks import PLACES, STARTER
@@ -85,7 +86,7 @@ class Supervisor:
             if not self._locks.holds(STARTER):
                 break  # another process is starting one, or none can be started
             time.sleep(_POLL_SECONDS)  # another thread of this process is starting one
-            now = time.monotonic()
+            now = clock.monotonic()
 
     def check(self, now: float) -> None:
         """Start the workers that are missing, unless it is too early or another process does."""

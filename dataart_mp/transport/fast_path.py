@@ -29,7 +29,6 @@ whatever is not HTTP.
 import errno
 import re
 import socket
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, NamedTuple
@@ -38,6 +37,7 @@ import urllib3
 from urllib3.connection import HTTPConnection
 from urllib3.util import Url, wait_for_read
 
+from dataart_mp import clock
 from dataart_mp.config import HTTPOptions
 from dataart_mp.transport.response import MAX_BODY_BYTES
 from dataart_mp.transport.urllib3_seam import (
@@ -180,8 +180,8 @@ class FastPath:
 
     def _receive_rest(self, sock: socket.socket, data: bytes, length: int) -> bytes:
         """Return the data and what follows up to `length`; less if it breaks off or is late."""
-        deadline = time.monotonic() + self._read_timeout
-        while len(data) < length and time.monotonic() < deadline:
+        deadline = clock.monotonic() + self._read_timeout
+        while len(data) < length and clock.monotonic() < deadline:
             try:
                 piece = sock.recv(_READ_BYTES)
             except OSError:

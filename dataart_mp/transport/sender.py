@@ -2,7 +2,6 @@
 
 import importlib
 import operator
-import time
 from http.client import HTTPException
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -11,6 +10,7 @@ import urllib3
 from urllib3.exceptions import HTTPError, ProxyError
 from urllib3.util import parse_url
 
+from dataart_mp import clock
 from dataart_mp.config import ClientConfig
 from dataart_mp.transport.compression import compressor
 from dataart_mp.transport.fast_path import FastPath, OrdinaryResponse, pieces
@@ -71,7 +71,7 @@ class Sender:
             return Response(None, self._loggable(self._described(error).encode()))
         if isinstance(response, OrdinaryResponse):
             return Response(response.status, self._loggable(response.body), response.retry_after)
-        start = _read_start(response, time.monotonic() + self._http.read_timeout)
+        start = _read_start(response, clock.monotonic() + self._http.read_timeout)
         return Response(response.status, self._loggable(start), response.headers.get("Retry-After"))
 
     def _send_on_fast_path(
@@ -146,7 +146,7 @@ def _read_start(response: urllib3.BaseHTTPResponse, deadline: float) -> bytes:
                 response.release_conn()
                 return start
             start += piece
-            if time.monotonic() > deadline:
+            if clock.monotonic() > deadline:
                 start = b""
                 break
     except (HTTPError, OSError):

@@ -13,6 +13,7 @@ import select
 import time
 from typing import Final
 
+from dataart_mp import clock
 from dataart_mp.queue.arena import Arena
 from dataart_mp.queue.locks import REPORTER
 from dataart_mp.queue.role import role
@@ -89,7 +90,7 @@ class Reporter:
 
     def retrying(self, answer: Response, delay: float) -> None:
         """Report that a batch is retried after `delay` seconds, at most once per interval."""
-        now = time.monotonic()
+        now = clock.monotonic()
         if now >= self._next_retrying:
             self._next_retrying = now + _RETRYING_INTERVAL_SECONDS
             self._report(Retrying(answer.status, answer.text, float(delay)))
@@ -115,16 +116,16 @@ class Reporter:
         self._lost = self._lost - lost if written else self._lost + 1
 
     def _try_to_write(self, report: Report, lost: int) -> bool:
-        if time.monotonic() < self._paused_until:
+        if clock.monotonic() < self._paused_until:
             return False
         line = b"\n" + encode(report, lost) + b"\n"
-        deadline = time.monotonic() + _TIMEOUT_SECONDS
-        while time.monotonic() < deadline:
+        deadline = clock.monotonic() + _TIMEOUT_SECONDS
+        while clock.monotonic() < deadline:
             with role(self._locks, REPORTER) as may_write:
                 if may_write:
                     written = self._write(line, deadline)
                     if not written:
-                        self._paused_until = time.monotonic() + _PAUSE_SECONDS
+                        self._paused_until = clock.monotonic() + _PAUSE_SECONDS
                     return written
             time.sleep(_POLL_SECONDS)
         return False
@@ -137,7 +138,7 @@ class Reporter:
             try:
                 left = left[os.write(self._fd, left) :]
             except BlockingIOError:
-                if not poll.poll(max(0.0, deadline - time.monotonic()) * 1000):
+                if not poll.poll(max(0.0, deadline - clock.monotonic()) * 1000):
                     return False
             except BrokenPipeError:
                 return False

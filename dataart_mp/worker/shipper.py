@@ -5,6 +5,7 @@ import time
 from datetime import UTC, datetime
 from typing import assert_never
 
+from dataart_mp import clock
 from dataart_mp.queue import Frame, RecordQueue
 from dataart_mp.queue.counters import BYTES, REQUESTS, RETRIES
 from dataart_mp.transport.envelope import PATHS, path_of
@@ -108,7 +109,7 @@ class Shipper:
         Returns:
             The batches to send in its place, none if it is done; or where the frame went.
         """
-        now = time.monotonic()
+        now = clock.monotonic()
         permission = self._circuits[batch.path].acquire_permission(frame, now)
         match permission:
             case Gathered():
@@ -174,7 +175,7 @@ class Shipper:
     ) -> RetryOutcome:
         """Charge an attempt to the frame, and to the frames that share its result."""
         circuit = self._circuits[batch.path]
-        for other in circuit.on_failure(permission, after, time.monotonic()):
+        for other in circuit.on_failure(permission, after, clock.monotonic()):
             first = self._unsent(other)[0]
             other.aim(first.end, time.time_ns())
             if isinstance(self._retry_later(other, first, response, after), Abandoned):

@@ -10,6 +10,7 @@ import traceback
 from collections.abc import Iterator
 from typing import Final
 
+from dataart_mp import clock
 from dataart_mp.queue import Frame, RecordQueue
 from dataart_mp.queue.wakeup import WakeupPipe
 from dataart_mp.spool import arena_file
@@ -113,7 +114,7 @@ class Worker:
             elif fd == work:  # there is no thread that sends, so this one does
                 self._ship(self._queue.worker.fetch_at_once())
             else:
-                self._supervisor.read_status(fd, time.monotonic())
+                self._supervisor.read_status(fd, clock.monotonic())
 
     def _check(self) -> float:
         """Find work that no notification announced.
@@ -122,7 +123,7 @@ class Worker:
             Seconds until the next check.
         """
         if self._is_orphaned:
-            self._supervisor.check(time.monotonic())
+            self._supervisor.check(clock.monotonic())
         self._start_senders()
         now = time.time_ns()
         due = self._queue.worker.look(now)
