@@ -55,6 +55,32 @@ class RivalAtStep:
         target[start + half : start + len(data)] = data[half:]
 
 
+class Watch:
+    """Looks at a queue before every step of this process.
+
+    Args:
+        look: What is done.
+    """
+
+    def __init__(self, look: Callable[[], object]) -> None:
+        self._look = look
+        self._looking = False
+
+    def read(self) -> None:
+        """Do nothing: nothing has changed since the last step."""
+
+    def step(self) -> None:
+        if not self._looking:
+            self._looking = True
+            self._look()
+            self._looking = False
+
+    def store(self, target: Any, start: int, data: bytes) -> None:
+        self.step()
+        target[start : start + len(data)] = data
+        self.step()
+
+
 def with_a_rival_at_every_step(
     work: Callable[[RecordQueue], Result],
     rival: Rival,

@@ -3,7 +3,6 @@
 import contextlib
 from collections.abc import Callable
 from queue import Full
-from typing import Any
 
 import pytest
 
@@ -11,6 +10,7 @@ from dataart_mp.queue import Frame, RecordQueue
 from tests.queue.interleavings import (
     InALivingProcess,
     Rival,
+    Watch,
     in_another_process,
     with_a_rival_at_every_step,
 )
@@ -420,32 +420,6 @@ def test_counters_lose_nothing_when_two_processes_begin_to_count_at_once() -> No
 # What is stored first
 
 
-class Watch:
-    """Looks at a queue before every step of this process.
-
-    Args:
-        look: What is done.
-    """
-
-    def __init__(self, look: Callable[[], object]) -> None:
-        self._look = look
-        self._looking = False
-
-    def read(self) -> None:
-        """Do nothing: nothing has changed since the last step."""
-
-    def step(self) -> None:
-        if not self._looking:
-            self._looking = True
-            self._look()
-            self._looking = False
-
-    def store(self, target: Any, start: int, data: bytes) -> None:
-        self.step()
-        target[start : start + len(data)] = data
-        self.step()
-
-
 def work_through(queue: RecordQueue) -> None:
     """Fill, seal, claim, join, postpone, wake, advance, settle and fill again."""
     put_eight(queue)
@@ -471,10 +445,17 @@ def test_the_account_names_the_owner_before_the_state_says_that_there_is_one() -
                 if arena.state(frame) in (FILLING, SENDING):
                     assert arena.account(frame).process == arena.process
 
-        in_another_process(put_eight)(queue)  # so that the accounts name another process
-        drain(queue)
+        def fill_and_send(queue: RecordQueue) -> None:
+            put_eight(queue)
+            send_all(queue, SharedCounts())
+
         intercept(queue, Watch(look))
-        work_through(queue)
+        # Before each of these, the accounts name another process.
+        in_another_process(put_eight)(queue)
+        send_all(queue, SharedCounts())
+        in_another_process(fill_and_send)(queue)
+        put_eight(queue)
+        assert sorted(audit(queue)) == [*range(8)]
 
 
 def test_a_frame_changes_its_state_only_while_its_lock_is_held() -> None:

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from dataart_mp.queue import locks as locks_module
 from tests.queue.internals import Arena
 from tests.queue.tools import in_a_child
 
@@ -85,7 +84,7 @@ def watch(arena: Arena, monkeypatch: pytest.MonkeyPatch, other: OtherThread) -> 
         lockf(*arguments)
         other.step()
 
-    monkeypatch.setattr(locks_module.fcntl, "lockf", slow_lockf)
+    monkeypatch.setattr(fcntl, "lockf", slow_lockf)
 
 
 def assert_agrees_with_the_kernel(arena: Arena) -> None:
@@ -210,7 +209,7 @@ def test_an_exception_in_the_middle_leaves_no_claim(
         if command & fcntl.LOCK_EX:
             raise error
 
-    monkeypatch.setattr(locks_module.fcntl, "lockf", interrupted)
+    monkeypatch.setattr(fcntl, "lockf", interrupted)
     with pytest.raises(error):
         arena.locks.acquire(BYTE, Holder())
     monkeypatch.undo()
@@ -226,7 +225,7 @@ def test_a_failing_unlock_leaves_no_claim_behind(
         raise OSError
 
     assert arena.locks.acquire(BYTE)
-    monkeypatch.setattr(locks_module.fcntl, "lockf", failing)
+    monkeypatch.setattr(fcntl, "lockf", failing)
     with pytest.raises(OSError):  # noqa: PT011
         arena.locks.release(BYTE)
     monkeypatch.undo()
