@@ -23,7 +23,7 @@ A response is ordinary if it is HTTP/1.1, has a final status that is not a redir
 headers of printable ASCII that arrive together, and has a short body of known length (or none, with
 204). urllib3 reads everything else from its first byte, as it would without the fast path: chunks,
 `Connection: close`, HTTP/1.0, an interim (1xx) response, an unusual or duplicate header, and
-whatever is not HTTP.
+whatever is not HTTP. Either way, one deadline holds for the whole response.
 """
 
 import errno
@@ -57,9 +57,11 @@ _HEAD: Final = re.compile(
     rb"HTTP/1\.1 ([245]\d\d)(?: [ -~]*)?\r\n(?:[!-9;-~]+:[\t -~]*\r\n){0,64}\r\n"
 )
 _FIELD: Final = re.compile(
-    rb"\n(content-length|transfer-encoding|connection|retry-after):[\t ]*([\t -~]*)\r",
+    rb"\n(content-length|content-encoding|transfer-encoding|connection|retry-after):"
+    rb"[\t ]*([\t -~]*)\r",
     re.IGNORECASE,
 )
+_DATE: Final = re.compile(rb"\ndate:[\t ]*([\t -~]*)\r", re.IGNORECASE)
 _LENGTH: Final = re.compile(rb"\d{1,4}")
 _NO_CONTENT: Final = 204
 # The server reads no more, but may have responded: it need not read a body that it refuses.
@@ -74,12 +76,16 @@ class OrdinaryResponse:
     Attributes:
         status: HTTP status: 2xx, 4xx or 5xx.
         body: The body; empty if it is incomplete, for the status alone decides.
+        encoding: The Content-Encoding header as it was sent; None when there was none.
         retry_after: The Retry-After header as it was sent; None when there was none.
+        date: The Date header if there is a Retry-After header.
     """
 
     status: int
     body: bytes
-    retry_after: str | None
+    encoding: str | None = None
+    retry_after: str | None = None
+    date: str | None = None
 
 
 class FastPath:
@@ -134,6 +140,7 @@ class FastPath:
     ) -> OrdinaryResponse | urllib3.HTTPResponse | None:
         sock = socket_of(connection)
         is_sent = self._send(sock, content, key)
+        deadline = time.monotonic() + self._read_timeout
         data = _receive_first(sock)
         if not data:
             connection.close()
@@ -141,9 +148,11 @@ class FastPath:
             return None
         head = _ordinary_head(data)
         if head is None:
-            return resumed_response(self._pool, connection, data, reusable=is_sent)
+            return resumed_response(
+                self._pool, connection, data, reusable=is_sent, deadline=deadline
+            )
         if len(data) < head.end:
-            data = self._receive_rest(sock, data, head.end)
+            data = _receive_rest(sock, data, head.end, deadline)
         if is_sent and len(data) == head.end < _READ_BYTES:
             self._idle.put(connection)
         else:
@@ -151,7 +160,7 @@ class FastPath:
             # would be taken for a part of the next.
             connection.close()
         body = data[head.start : head.end] if len(data) >= head.end else b""
-        return OrdinaryResponse(head.status, body, head.retry_after)
+        return OrdinaryResponse(head.status, body, head.encoding, head.retry_after, head.date)
 
     def _send(self, sock: socket.socket, content: bytes, key: str) -> bool:
         """Write the request, and set the timeout for reading.
@@ -178,19 +187,6 @@ class FastPath:
         sock.settimeout(self._read_timeout)
         return is_sent
 
-    def _receive_rest(self, sock: socket.socket, data: bytes, length: int) -> bytes:
-        """Return the data and what follows up to `length`; less if it breaks off or is late."""
-        deadline = time.monotonic() + self._read_timeout
-        while len(data) < length and time.monotonic() < deadline:
-            try:
-                piece = sock.recv(_READ_BYTES)
-            except OSError:
-                break
-            if not piece:
-                break
-            data += piece
-        return data
-
 
 def pieces(content: bytes) -> list[bytes]:
     """Cut what is written into pieces for one call each, so that each has the full timeout."""
@@ -213,13 +209,32 @@ def _receive_first(sock: socket.socket) -> bytes:
         return b""
 
 
+def _receive_rest(sock: socket.socket, data: bytes, length: int, deadline: float) -> bytes:
+    """Return the data and what follows up to `length`; less if it breaks off or is late."""
+    while len(data) < length:
+        seconds = deadline - time.monotonic()
+        if seconds <= 0:
+            break
+        sock.settimeout(seconds)
+        try:
+            piece = sock.recv(_READ_BYTES)
+        except OSError:
+            break
+        if not piece:
+            break
+        data += piece
+    return data
+
+
 class _Head(NamedTuple):
     """The head of an ordinary response; the body is data[start:end]."""
 
     status: int
     start: int
     end: int
+    encoding: str | None
     retry_after: str | None
+    date: str | None
 
 
 def _ordinary_head(data: bytes) -> _Head | None:
@@ -241,4 +256,16 @@ def _ordinary_head(data: bytes) -> _Head | None:
     if size > (0 if status == _NO_CONTENT else MAX_BODY_BYTES):
         return None
     after = fields.get(b"retry-after")
-    return _Head(status, start, start + size, None if after is None else after.decode("ascii"))
+    date = None if after is None else _DATE.search(data, 0, start)
+    return _Head(
+        status,
+        start,
+        start + size,
+        _text(fields.get(b"content-encoding")),
+        _text(after),
+        _text(date and date[1]),
+    )
+
+
+def _text(value: bytes | None) -> str | None:
+    return None if value is None else value.decode("ascii")
