@@ -31,7 +31,6 @@ import re
 import socket
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 import urllib3
@@ -57,11 +56,11 @@ _HEAD: Final = re.compile(
     rb"HTTP/1\.1 ([245]\d\d)(?: [ -~]*)?\r\n(?:[!-9;-~]+:[\t -~]*\r\n){0,64}\r\n"
 )
 _FIELD: Final = re.compile(
-    rb"\n(content-length|content-encoding|transfer-encoding|connection|retry-after):"
-    rb"[\t ]*([\t -~]*)\r",
+    rb"\n(content-length|transfer-encoding|connection|retry-after):[\t ]*([\t -~]*)\r",
     re.IGNORECASE,
 )
-_DATE: Final = re.compile(rb"\ndate:[\t ]*([\t -~]*)\r", re.IGNORECASE)
+_FIELD_OF_ERROR: Final = re.compile(rb"\n(content-encoding|date):[\t ]*([\t -~]*)\r", re.IGNORECASE)
+_FIRST_ERROR: Final = 400
 _LENGTH: Final = re.compile(rb"\d{1,4}")
 _NO_CONTENT: Final = 204
 # The server reads no more, but may have responded: it need not read a body that it refuses.
@@ -69,23 +68,24 @@ _NO_CONTENT: Final = 204
 _DISCONNECTED: Final = frozenset({errno.EPIPE, errno.ECONNRESET, errno.EPROTOTYPE})
 
 
-@dataclass(frozen=True, slots=True)
-class OrdinaryResponse:
+class OrdinaryResponse(NamedTuple):
     """An ordinary response.
 
     Attributes:
         status: HTTP status: 2xx, 4xx or 5xx.
         body: The body; empty if it is incomplete, for the status alone decides.
-        encoding: The Content-Encoding header as it was sent; None when there was none.
-        retry_after: The Retry-After header as it was sent; None when there was none.
-        date: The Date header if there is a Retry-After header.
+        fields: Retry-After, and of an error Content-Encoding and Date, by their names in lower
+            case; those that were sent.
     """
 
     status: int
     body: bytes
-    encoding: str | None = None
-    retry_after: str | None = None
-    date: str | None = None
+    fields: dict[bytes, bytes]
+
+    def header(self, name: bytes) -> str | None:
+        """Return one of the headers as it was sent; None if there was none."""
+        value = self.fields.get(name)
+        return None if value is None else value.decode("ascii")
 
 
 class FastPath:
@@ -160,7 +160,7 @@ class FastPath:
             # would be taken for a part of the next.
             connection.close()
         body = data[head.start : head.end] if len(data) >= head.end else b""
-        return OrdinaryResponse(head.status, body, head.encoding, head.retry_after, head.date)
+        return OrdinaryResponse(head.status, body, head.fields)
 
     def _send(self, sock: socket.socket, content: bytes, key: str) -> bool:
         """Write the request, and set the timeout for reading.
@@ -232,9 +232,7 @@ class _Head(NamedTuple):
     status: int
     start: int
     end: int
-    encoding: str | None
-    retry_after: str | None
-    date: str | None
+    fields: dict[bytes, bytes]
 
 
 def _ordinary_head(data: bytes) -> _Head | None:
@@ -247,25 +245,14 @@ def _ordinary_head(data: bytes) -> _Head | None:
     fields = {name.lower(): value for name, value in pairs}
     if len(fields) < len(pairs) or b"transfer-encoding" in fields:
         return None
-    if fields.get(b"connection", b"keep-alive").lower() != b"keep-alive":
+    if fields.pop(b"connection", b"keep-alive").lower() != b"keep-alive":
         return None
-    length = fields.get(b"content-length", b"0" if status == _NO_CONTENT else b"")
+    length = fields.pop(b"content-length", b"0" if status == _NO_CONTENT else b"")
     if not _LENGTH.fullmatch(length):
         return None
     size = int(length)
     if size > (0 if status == _NO_CONTENT else MAX_BODY_BYTES):
         return None
-    after = fields.get(b"retry-after")
-    date = None if after is None else _DATE.search(data, 0, start)
-    return _Head(
-        status,
-        start,
-        start + size,
-        _text(fields.get(b"content-encoding")),
-        _text(after),
-        _text(date and date[1]),
-    )
-
-
-def _text(value: bytes | None) -> str | None:
-    return None if value is None else value.decode("ascii")
+    if status >= _FIRST_ERROR:
+        fields |= ((name.lower(), value) for name, value in _FIELD_OF_ERROR.findall(data, 0, start))
+    return _Head(status, start, start + size, fields)

@@ -23,6 +23,7 @@ from dataart_mp.transport.tls import TimedSocket, client_context
 from dataart_mp.transport.urllib3_seam import bound_responses
 
 _MAX_TEXT_CHARACTERS: Final = 500
+_MASK: Final = MASK.encode()
 _FIRST_FINAL_STATUS: Final = 200
 
 
@@ -74,10 +75,13 @@ class Sender:
                 response = self._send_with_urllib3(path, content, key)
         except (HTTPError, HTTPException, OSError) as error:
             return Response(None, self._loggable(f"{type(error).__name__}: {error}".encode()))
-        if isinstance(response, OrdinaryResponse):
-            text = self._loggable(decoded(response.body, response.encoding))
-            return Response(response.status, text, response.retry_after, response.date)
-        return self._unusual(response)
+        if not isinstance(response, OrdinaryResponse):
+            return self._unusual(response)
+        status, body, fields = response
+        if not fields:  # of a success, nearly always
+            return Response(status, self._loggable(body))
+        text = self._loggable(decoded(body, response.header(b"content-encoding")))
+        return Response(status, text, response.header(b"retry-after"), response.header(b"date"))
 
     def _unusual(self, response: urllib3.BaseHTTPResponse) -> Response:
         """Read a response with urllib3."""
@@ -126,7 +130,7 @@ class Sender:
     def _loggable(self, text: bytes) -> str:
         """Return the text short and without the API key."""
         for secret in self._secrets:
-            text = text.replace(secret, MASK.encode())
+            text = text.replace(secret, _MASK)
         return text.decode(errors="replace")[:_MAX_TEXT_CHARACTERS]
 
 
