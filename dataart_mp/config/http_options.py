@@ -97,7 +97,7 @@ class HTTPOptions:
 
     Attributes:
         connect_timeout: Seconds to wait for each step of connecting (TCP, TLS, a tunnel), and for
-            each 64 KiB of a request to be accepted.
+            the server to accept each 64 KiB of a request (16 KiB with TLS).
         read_timeout: Seconds to wait for a whole response.
         proxy: URL of an HTTP proxy, `http://user:password@host:3128`; None: the environment
             decides (see `trust_env`).
