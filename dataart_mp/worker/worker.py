@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Iterator
 from typing import Final
 
-from dataart_mp.queue import RecordQueue
+from dataart_mp.queue import RecordQueue, clock
 from dataart_mp.queue.wakeup import WakeupPipe
 from dataart_mp.spool import arena_file
 from dataart_mp.supervision.supervisor import Supervisor
@@ -103,7 +103,7 @@ class Worker:
         """
         if self._is_orphaned:
             self._supervisor.check(time.monotonic())
-        now = time.time_ns()
+        now = clock.now()
         due = self._queue.worker.look(now)
         next_check = _LOAD_SECONDS if self._load() else _CHECK_SECONDS
         return next_check if due is None else min(next_check, max(0.0, (due - now) / 1e9))

@@ -2,12 +2,12 @@
 
 import json
 import math
-import time
 from collections import Counter
 
 import pytest
 
 from dataart_mp.devsink.process import SinkProcess
+from dataart_mp.queue import clock
 from dataart_mp.queue.arena import READY
 from tests.worker.workbench import (
     RATIO,
@@ -116,7 +116,7 @@ def test_a_delivered_frame_whose_worker_died_is_settled_without_a_request(
     work = workbench()
     work.put(*["tick"] * 5)
     frame = work.claim()
-    frame.aim(frame.length, time.time_ns())
+    frame.aim(frame.length, clock.now())
     frame.advance(frame.length)
     work.queue.arena.set_state(frame.number, READY)
     work.queue.arena.locks.release(frame.number)

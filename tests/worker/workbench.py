@@ -8,7 +8,7 @@ from typing import Any
 
 from dataart_mp.devsink.process import SinkProcess
 from dataart_mp.producer.encoder import encode_action, encode_identity
-from dataart_mp.queue import Frame, RecordQueue
+from dataart_mp.queue import Frame, RecordQueue, clock
 from dataart_mp.queue.arena import READY, WAITING
 from dataart_mp.queue.release import wake
 from dataart_mp.spool.parked_batch import ParkedBatch
@@ -81,7 +81,7 @@ class Workbench:
     def wake(self) -> None:
         """Let the delays of all waiting frames pass."""
         for frame in self.queue.arena.all_in(WAITING):
-            now = time.time_ns()
+            now = clock.now()
             self.queue.arena.account(frame).due = now
             assert wake(self.queue.arena, frame, now)
 
