@@ -365,9 +365,9 @@ LATE = OK + b"Content-Length: 4\r\n\r\nlate"
         ("X: length unknown", b"no"),
     ],
 )
-@pytest.mark.parametrize("pause", [0.0, 0.4])
+@pytest.mark.parametrize("when", ["at once", "before the next request", "after the next request"])
 def test_the_late_rest_of_a_response_is_never_read_as_the_next_response(
-    serve: Serve, sender_to: SenderTo, framing: str, first: bytes, pause: float
+    serve: Serve, sender_to: SenderTo, framing: str, first: bytes, when: str
 ) -> None:
     """The rest contains what looks like a response, and the next request gets its own."""
     count = itertools.count()
@@ -379,14 +379,18 @@ def test_the_late_rest_of_a_response_is_never_read_as_the_next_response(
                 peer.respond(503 if number else 200)
                 continue
             peer.send(f"HTTP/1.1 500 Oops\r\n{framing}\r\n\r\n".encode() + first)
-            time.sleep(pause)
+            if when == "before the next request":
+                time.sleep(2 * READ_TIMEOUT)
+            elif when == "after the next request":
+                peer.head()
             peer.send(LATE * 2)
 
     server = serve(handle)
     sender = sender_to(server.url, read_timeout=READ_TIMEOUT)
     assert post(sender).status == 200
     assert post(sender).status == 500
-    time.sleep(pause)
+    if when == "before the next request":
+        time.sleep(2 * READ_TIMEOUT)
     assert post(sender) == Response(503)
     assert server.connections == 2
 
