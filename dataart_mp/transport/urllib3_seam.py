@@ -55,10 +55,13 @@ def bound_responses(manager: urllib3.PoolManager) -> None:
 
 
 def _bounded_pool(pool: Any) -> Any:
-    connection = type(
-        pool.ConnectionCls.__name__, (pool.ConnectionCls,), {"response_class": BoundedResponse}
-    )
-    return type(pool.__name__, (pool,), {"ConnectionCls": connection})
+    connection = _subclass(pool.ConnectionCls, response_class=BoundedResponse)
+    return _subclass(pool, ConnectionCls=connection)
+
+
+def _subclass(kind: Any, **attributes: Any) -> Any:
+    """Return a subclass that errors show under the same name."""
+    return type(kind.__name__, (kind,), {"__module__": kind.__module__, **attributes})
 
 
 class IdleConnections:

@@ -262,6 +262,7 @@ class _Queue(queue.Queue[Any]):
 
 
 def _set_timeout(response: Any, sock: Any, *arguments: Any, **options: Any) -> None:
+    response.fp = None
     try:
         sock.settimeout(1.0)
     finally:
