@@ -1,4 +1,4 @@
-"""The clock of all waiting: seconds that only go forward, whatever happens to the time of day.
+"""The clocks of all waiting and ages: they only go forward, whatever happens to the time of day.
 
 Every time-out, interval and age inside this package is measured with `monotonic`, never with
 `time.time` or `datetime.now`: a step of the wall clock must neither expire nor delay anything.
@@ -13,6 +13,7 @@ the one of `time.monotonic`.
 
 import functools
 import time
+from collections.abc import Callable
 from typing import Final
 
 monotonic: Final = functools.partial(time.clock_gettime, time.CLOCK_MONOTONIC)
@@ -20,3 +21,22 @@ monotonic: Final = functools.partial(time.clock_gettime, time.CLOCK_MONOTONIC)
 
 monotonic_ns: Final = functools.partial(time.clock_gettime_ns, time.CLOCK_MONOTONIC)
 """Return the time in nanoseconds, as an int, since the same moment."""
+
+
+def _elapsed() -> Callable[[], int]:
+    """Return the function that reads the clock of ages, as far as this system has one."""
+    try:
+        clock = time.CLOCK_BOOTTIME
+        time.clock_gettime_ns(clock)
+    except (AttributeError, OSError):  # not Linux; then time in suspension does not count
+        return monotonic_ns
+    return functools.partial(time.clock_gettime_ns, clock)
+
+
+now: Callable[[], int] = _elapsed()
+"""Return the time by which frames age and wait, in nanoseconds.
+
+It also advances while the machine is suspended, and it is the same for all processes of one boot.
+Only differences between two times of one boot have a meaning. After a restart it begins again, so
+a new owner of an arena lets all ages and delays begin again, too; see `Arena.settle_in`.
+"""

@@ -25,8 +25,8 @@
     29    postponed             WAITING              when `due` was set
     30    process               FILLING, SENDING     id and start of the process that owns it
 
-Times are nanoseconds since the epoch. A batch is in progress when `batch_end` lies behind what is
-done with.
+Times are nanoseconds of the clock of the queue (see `clock`). A batch is in progress when
+`batch_end` lies behind what is done with.
 
 The totals exist twice, so that one store, that of the state SETTLED, moves a frame's records from
 pending to delivered. A death before that store leaves the opening totals in force, a death after it
@@ -230,6 +230,14 @@ class Account:
         self.words[first + _COUNT : first + _OPENING] = _ZEROS
         self.kind = kind
 
+    def restart_times(self, now: int) -> None:
+        """Let the age of its batch begin now, and its delay be over: their clock has ended.
+
+        Args:
+            now: The time (ns) by the clock that replaces it.
+        """
+        self.since = self.postponed = self.due = self.not_before = now
+
     def close(self, parked: int, evicted: Evicted) -> None:
         """Write the closing totals. The caller then stores the state SETTLED.
 
@@ -270,15 +278,15 @@ class Account:
     def due_at(self, now: int, *, early: bool = False) -> int:
         """Return when the batch of a WAITING frame may be tried again.
 
-        That is at once when it seems to have been postponed in the future: somebody has set the
-        clock back, and how long it has waited is unknown.
+        That is at once when it seems to have been postponed in the future: its times are damaged,
+        or were written by a release that used the wall clock.
 
         Args:
-            now: The time (epoch, ns).
+            now: The time (ns).
             early: Return the earliest time that the platform allows, not the planned one.
 
         Returns:
-            Time since the epoch in nanoseconds.
+            The time (ns).
         """
         if self.postponed > now:
             return now

@@ -19,6 +19,7 @@ from array import array
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
+from dataart_mp import clock
 from dataart_mp.queue import lock_file, process
 from dataart_mp.queue.account import WORD_BYTES, WORD_MASK, WORDS, Account
 from dataart_mp.queue.anonymous_file import anonymous_file
@@ -171,16 +172,21 @@ class Arena:
         return World(high << 64 | low, namespace)
 
     def settle_in(self) -> None:
-        """Give the process ids in the accounts the meaning that they have for this process.
+        """Give process ids and times in the accounts the meaning that they have for this process.
 
-        For an arena that no other process uses. What the accounts say of owners is forgotten.
+        For an arena that no other process uses. What the accounts say of owners is forgotten, and
+        after another boot (or if that cannot be excluded) what they say of times, too.
         """
         boot, namespace = process.world()
+        is_same_boot = bool(boot) and boot == self.world.boot
+        now = clock.now()
         words = array("Q", [boot >> 64, boot & WORD_MASK, namespace])
         self.words[_WORLD_WORD : _WORLD_WORD + 3] = memoryview(words)
         for frame in range(self.frames):
             if self.generation(frame):
                 self.account(frame).process = process.NOBODY
+            if not is_same_boot and self.state(frame) in (READY, SENDING, WAITING):
+                self.account(frame).restart_times(now)
         self.identify()
 
     def identify(self) -> None:

@@ -102,7 +102,7 @@ class WorkerEnd:
         Such an attempt is an additional one: if it fails, the frame waits as if it had not been
         made.
         """
-        self._wake(time.time_ns(), early=True)
+        self._wake(clock.now(), early=True)
 
     def look(self, now: int) -> int | None:
         """Find what no notification has announced, and announce it.
@@ -111,10 +111,10 @@ class WorkerEnd:
         notification was lost.
 
         Args:
-            now: The time (epoch, ns).
+            now: The time (ns of the clock of the queue).
 
         Returns:
-            When the next frame is due (epoch, ns); None when none waits.
+            When the next frame is due (ns); None when none waits.
         """
         self._wake(now)
         for number in janitor.sweep(self._arena):

@@ -1,7 +1,6 @@
 """The shipper: what happens to one frame, from its claim to its settlement."""
 
 import random
-import time
 from datetime import UTC, datetime
 from typing import assert_never
 
@@ -135,7 +134,7 @@ class Shipper:
 
     def _post(self, frame: Frame, batch: Batch) -> Response:
         is_retry = frame.is_sent_again
-        frame.aim(batch.end, time.time_ns())
+        frame.aim(batch.end, clock.now())
         frame.mark_sent()
         body = batch.body(datetime.now(UTC))
         response = self._sender.post(batch.path, body, batch.key)
@@ -177,7 +176,7 @@ class Shipper:
         circuit = self._circuits[batch.path]
         for other in circuit.on_failure(permission, after, clock.monotonic()):
             first = self._unsent(other)[0]
-            other.aim(first.end, time.time_ns())
+            other.aim(first.end, clock.now())
             if isinstance(self._retry_later(other, first, response, after), Abandoned):
                 self._queue.worker.hand_back(other)  # its other batches are still to be sent
         return self._retry_later(frame, batch, response, after)
@@ -197,7 +196,7 @@ class Shipper:
         self, frame: Frame, batch: Batch, response: Response, after: float
     ) -> RetryOutcome:
         """Postpone the frame, or park it if this was its last attempt, or abandon its batch."""
-        now, attempts = time.time_ns(), frame.attempts + 1
+        now, attempts = clock.now(), frame.attempts + 1
         if frame.is_early(now):  # the attempt was made before it was due, and does not count
             return hold(frame, after)
         delay = self._backoff.delay(

@@ -5,7 +5,6 @@ import math
 import os
 import select
 import threading
-import time
 import traceback
 from collections.abc import Iterator
 from typing import Final
@@ -125,7 +124,7 @@ class Worker:
         if self._is_orphaned:
             self._supervisor.check(clock.monotonic())
         self._start_senders()
-        now = time.time_ns()
+        now = clock.now()
         due = self._queue.worker.look(now)
         next_check = _LOAD_SECONDS if self._load() else _CHECK_SECONDS
         return next_check if due is None else min(next_check, max(0.0, (due - now) / 1e9))
