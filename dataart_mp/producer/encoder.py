@@ -21,7 +21,6 @@ from dataart_mp.errors import EventError, short_repr
 from dataart_mp.producer.jsonable import as_text
 from dataart_mp.producer.plain import (
     ATOMS,
-    MAX_DEPTH,
     are_plain,
     encode_plain,
     find_invalid_atom,
@@ -81,7 +80,9 @@ def encode_action(
     try:
         if type(metadata) is dict:
             for value in metadata.values():
-                if type(value) not in ATOMS and not are_plain((value,), MAX_DEPTH - 1):
+                if type(value) not in ATOMS:
+                    if are_plain(metadata):
+                        break
                     return _encode_slowly(action)
         elif metadata is not None:
             return _encode_slowly(action)
@@ -126,9 +127,11 @@ def encode_identity(user_key: object, metadata: object = None) -> bytes:
     Raises:
         EventError: The identity cannot be sent; the message names the path, the value and the fix.
     """
-    identity = {"user_key": _checked_key("user_key", user_key), "metadata": metadata}
+    if type(user_key) is not str or not user_key:
+        user_key = _checked_key("user_key", user_key)
+    identity = {"user_key": user_key, "metadata": metadata}
     try:
-        if are_plain((metadata,)) and (metadata is None or type(metadata) is dict):
+        if metadata is None or (type(metadata) is dict and are_plain(metadata)):
             return _dumps(identity, None, _END_OF_LINE)
     except (TypeError, RuntimeError):  # RuntimeError: another thread has changed it
         pass

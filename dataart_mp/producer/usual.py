@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from itertools import chain
 from typing import Any, Final
 
-from dataart_mp.producer.plain import ATOMS, MAX_DEPTH, are_plain, to_plain
+from dataart_mp.producer.plain import ATOMS, are_plain, to_plain
 from dataart_mp.producer.timestamp import are_rfc_3339, to_timestamp
 
 FIELDS: Final = ("key", "user_key", "is_anonymous_user", "timestamp", "metadata")
@@ -77,8 +77,8 @@ def _form(events: list[Event]) -> bool | None:
             encodable = False
         if type(metadata) is dict:
             for value in metadata.values():
-                if type(value) not in ATOMS and not are_plain((value,), MAX_DEPTH - 1):
-                    encodable = False
+                if type(value) not in ATOMS:
+                    encodable = encodable and are_plain(metadata)
                     break
         elif metadata is not None:
             return None
@@ -91,9 +91,11 @@ def _encodable(event: Event) -> Event:
     Raises:
         EventError: The timestamp or the metadata are invalid.
     """
-    timestamp = event["timestamp"]
+    timestamp, metadata = event["timestamp"], event["metadata"]
     if timestamp is None:
         timestamp = datetime.now(UTC)
     elif type(timestamp) is not str:  # texts are checked already
         timestamp = to_timestamp(timestamp)
-    return {**event, "timestamp": timestamp, "metadata": to_plain("metadata", event["metadata"])}
+    if metadata and not are_plain(metadata):
+        metadata = to_plain("metadata", metadata)
+    return {**event, "timestamp": timestamp, "metadata": metadata}

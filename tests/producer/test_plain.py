@@ -2,6 +2,7 @@
 
 import collections
 import enum
+import json
 import math
 import re
 from collections import UserString
@@ -234,6 +235,31 @@ def test_metadata_may_be_nested_as_deep_as_orjson_allows() -> None:
     error = refused(nested(254))
     assert error.path == "metadata"
     assert "nested more than 254 levels deep; flatten it" in str(error)
+
+
+def test_a_cycle_with_many_branches_is_refused_at_once() -> None:
+    parent: dict[str, Any] = {}
+    parent["children"] = [{"parent": parent} for _ in range(1000)]
+    assert refused(parent).path == "metadata.children[0].parent"
+
+
+def test_metadata_with_very_many_containers_arrives_unchanged() -> None:
+    metadata = {"rows": [{"cells": [number]} for number in range(20_000)]}
+    assert decoded(metadata) == metadata
+
+
+@pytest.mark.parametrize("value", [(), (1, "a"), ((1,), [2]), [({"a": (1,)},)]], ids=repr)
+def test_a_tuple_becomes_a_list(value: object) -> None:
+    assert decoded({"a": value}) == json.loads(json.dumps({"a": value}))
+
+
+def test_the_attributes_of_an_object_are_checked_too() -> None:
+    class Row:
+        def __init__(self, value: object) -> None:
+            self.value = value
+
+    assert decoded({"row": vars(Row(Path("a")))}) == {"row": {"value": "a"}}
+    assert refused({"row": [vars(Row(INVALID))]}).path == "metadata.row[0].value"
 
 
 def test_an_invalid_value_below_the_maximum_depth_is_refused_for_its_depth() -> None:
