@@ -18,7 +18,7 @@ from tests.cli.terminal import SCRIPT, run, start_in_terminal
 from tests.support import environment
 from tests.transport.servers import Peer, Serve
 
-# A title, a colour, C1's CSI, a line of its own, a reversal, invisible marks, DEL, markup of rich.
+# A title, a colour, C1's CSI, a separate line, a reversal, invisible marks, DEL, markup of rich.
 HOSTILE = (
     "\x1b]0;title\x07\x1b[31m\x9b1m\r\nforged: line\x08\u202e\u2066\u200b\u200d\ufeff\u2028\u3164"
     "\x7f[bold]"

@@ -1,6 +1,7 @@
 """The end of a client holds its timeout, takes every step, and leaves nothing behind."""
 
 import logging
+import os
 import resource
 import sys
 import threading
@@ -9,10 +10,12 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 from decimal import Decimal
 from fractions import Fraction
+from multiprocessing import spawn
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 
 from dataart_mp import BufferFullError, Client
@@ -129,6 +132,23 @@ def test_no_end_of_a_client_waits_for_a_worker_that_starts_slowly(
     sink.wait_for(lambda stats: stats["actions"] >= (2 if "child" in end else 1))
 
 
+def test_the_interpreter_of_a_slow_start_is_reaped_after_the_client_was_closed(
+    config: Configure, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, nothing_left: None
+) -> None:
+    may_start = tmp_path / "may start"
+    python = tmp_path / "python-slow"
+    python.write_text(f'#!/bin/sh\nwhile [ ! -e "{may_start}" ]; do sleep 0.1; done\nexit 1')
+    python.chmod(0o700)
+    monkeypatch.setattr(spawn, "_python_exe", os.fsencode(python))
+    before = psutil.Process().children()
+    client = Client(config())
+    client.emit_action("tick", "ann")
+    assert client.close(0.2) == 1
+    (interpreter,) = (child for child in psutil.Process().children() if child not in before)
+    may_start.touch()
+    wait_until(lambda: not psutil.pid_exists(interpreter.pid))
+
+
 # Another thread
 
 
@@ -136,16 +156,17 @@ def test_close_waits_for_the_first_event_of_another_thread(
     config: Configure, monkeypatch: pytest.MonkeyPatch, nothing_left: None
 ) -> None:
     """Else its threads would start when everything that they use is closed already."""
-    outcomes, client = race_close_with_first_event(Client(config()), monkeypatch, seconds=0.2)
+    outcomes, was_awaited = race_close_with_first_event(Client(config()), monkeypatch, seconds=0.2)
+    assert was_awaited
     assert outcomes in (["ClosedError"], ["accepted"])
-    assert client.stats().balanced
 
 
 def test_a_first_event_that_takes_longer_than_close_waits_cleans_up_itself(
     config: Configure, monkeypatch: pytest.MonkeyPatch, nothing_left: None
 ) -> None:
     monkeypatch.setattr(engine_module, "_START_SECONDS", 0.05)
-    outcomes, _ = race_close_with_first_event(Client(config()), monkeypatch, seconds=4)
+    outcomes, was_awaited = race_close_with_first_event(Client(config()), monkeypatch, seconds=4)
+    assert not was_awaited
     assert outcomes == ["ClosedError"]
 
 
@@ -159,15 +180,20 @@ def emit_first(client: Client, outcomes: list[str]) -> None:
 
 def race_close_with_first_event(
     client: Client, monkeypatch: pytest.MonkeyPatch, seconds: float
-) -> tuple[list[str], Client]:
-    """Close while another thread is starting a worker; return what became of its event."""
-    started = threading.Event()
+) -> tuple[list[str], bool]:
+    """Close while another thread is starting a worker.
+
+    Returns:
+        What became of its event, and whether the start had ended when `close` returned.
+    """
+    started, ended = threading.Event(), threading.Event()
     ensure_one = Supervisor.ensure_one
 
     def slow(supervisor: Supervisor, now: float) -> None:
         started.set()
         time.sleep(seconds)
         ensure_one(supervisor, now)
+        ended.set()
 
     monkeypatch.setattr(Supervisor, "ensure_one", slow)
     outcomes: list[str] = []
@@ -176,8 +202,9 @@ def race_close_with_first_event(
     assert started.wait(10)
     monkeypatch.setattr(Supervisor, "ensure_one", ensure_one)
     client.close(5)
+    was_awaited = ended.is_set()
     thread.join()
-    return outcomes, client
+    return outcomes, was_awaited
 
 
 def test_close_and_the_first_event_may_meet_at_any_moment(

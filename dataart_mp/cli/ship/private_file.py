@@ -1,8 +1,8 @@
 """Files that only their user may read, written where somebody else may have put a symbolic link.
 
 A file is never opened through a symbolic link, which could lead to any other file of the user: a
-new file is written under a random name and renamed. That replaces a link, and is atomic: whoever
-opens the file finds the old content or the new one.
+new file is written under a random name and renamed. That replaces a link, and is atomic: a process
+that opens the file finds the old content or the new one.
 """
 
 import errno

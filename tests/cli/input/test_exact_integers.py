@@ -46,7 +46,7 @@ def test_a_wide_integer_can_be_a_user_key_or_text(write: Write) -> None:
     assert events(file, *options) == [Action("k", str(WIDE), metadata={"n": str(-WIDE)})]
 
 
-def test_long_digits_in_text_and_fractions_are_no_integers(write: Write) -> None:
+def test_long_digits_in_text_and_fractions_are_not_taken_for_integers(write: Write) -> None:
     text = f'{{"a":"{WIDE}","b":0.{WIDE},"c":1e30,"d":[-{2**63 - 1}]}}'
     assert read_json(text) == {"a": str(WIDE), "b": float(f"0.{WIDE}"), "c": 1e30, "d": [1 - 2**63]}
 
