@@ -50,6 +50,9 @@ def main() -> int:
     arguments = _parser().parse_args()
     modules = arguments.modules or sorted(TESTS)
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # loading all plugins would double the time
+    os.environ["CI"] = (
+        "true"  # Hypothesis then draws the same examples each time, without a deadline
+    )
     start = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(ROOT)

@@ -39,12 +39,27 @@ def test_silent_deaths_of_one_round_count_once() -> None:
     assert answers == [True] * 5
 
 
+def test_a_worker_that_was_started_at_the_moment_of_a_silent_death_belongs_to_the_next_round() -> (
+    None
+):
+    policy = RestartPolicy()
+    answers = [policy.may_be_killed(started=now, now=now + 10) for now in (0, 10, 20, 30)]
+    assert answers == [True, True, True, False]
+
+
+def test_a_worker_that_was_started_before_the_clock_began_belongs_to_the_first_round() -> None:
+    policy = RestartPolicy()
+    answers = [policy.may_be_killed(started=now, now=now + 1) for now in (-50, -40, -30, -20)]
+    assert answers == [True, True, True, False]
+
+
 def test_a_worker_that_becomes_ready_starts_the_count_of_silent_deaths_anew() -> None:
     policy = RestartPolicy()
     for now in (0, 10, 20):
         policy.may_be_killed(started=now, now=now + 1)
     policy.after_ready()
-    assert policy.may_be_killed(started=30, now=31)
+    answers = [policy.may_be_killed(started=now, now=now + 1) for now in (30, 40, 50, 60)]
+    assert answers == [True, True, True, False]
 
 
 def test_reset_forgets_all_failures() -> None:
@@ -53,5 +68,6 @@ def test_reset_forgets_all_failures() -> None:
         policy.may_be_killed(started=now, now=now + 1)
         policy.after_failed_start()
     policy.reset()
-    assert policy.may_be_killed(started=30, now=31)
+    answers = [policy.may_be_killed(started=now, now=now + 1) for now in (30, 40, 50, 60)]
+    assert answers == [True, True, True, False]
     assert policy.after_failed_start() == pytest.approx(0.1)

@@ -1,5 +1,7 @@
 """The delays are the Go client's by default, and no delay follows the last attempt."""
 
+from dataclasses import FrozenInstanceError
+
 import pytest
 
 from dataart_mp import ClientConfig
@@ -37,7 +39,7 @@ def test_without_retries_there_is_no_delay_after_the_first_attempt() -> None:
 @pytest.mark.parametrize("kind", ["linear", "exponential"])
 def test_no_delay_grows_beyond_the_cap(kind: BackoffKind) -> None:
     backoff = Backoff(kind, ratio=5.0, retries=1_000_000)
-    assert backoff.delay(1_000_000) == LONGEST_DELAY
+    assert backoff.delay(1_000_000) == LONGEST_DELAY == 300.0
     assert Backoff(kind, ratio=1000.0, retries=9).delay(9) == 1000.0  # a longer ratio is intended
 
 
@@ -66,3 +68,29 @@ def test_no_attempt_begins_after_the_deadline(age: float, delay: float | None) -
 
 def test_the_ratio_may_be_a_fraction() -> None:
     assert Backoff("linear", ratio=0.25, retries=9).delay(3) == 0.75
+
+
+def test_exponential_delays_double_until_they_are_far_beyond_the_cap() -> None:
+    """A number of doublings without a limit would overflow."""
+    backoff = Backoff("exponential", ratio=2.0**-24, retries=1_000_000)
+    assert backoff.delay(33) == 2.0**8
+    assert backoff.delay(1_000_000) == 2.0**8
+
+
+def test_without_further_arguments_nothing_is_asked_for_and_no_time_has_passed() -> None:
+    jittery = Backoff("linear", ratio=0.0, retries=3, jitter=True, deadline=0.0)
+    assert jittery.delay(1) == 0.0
+    assert Backoff("linear", ratio=5.0, retries=3, jitter=True).delay(1) == 5.0
+    assert Backoff("linear", ratio=-0.5, retries=3).delay(1) == 0.0
+    assert Backoff("linear", ratio=0.5, retries=3, deadline=0.4).delay(1) is None
+
+
+def test_the_reason_says_which_limit_was_reached() -> None:
+    assert LINEAR.exhausted_reason(3) == "delivery_timeout over"
+    assert LINEAR.exhausted_reason(4) == "retries exhausted"
+
+
+def test_a_policy_cannot_be_changed() -> None:
+    assert not hasattr(LINEAR, "__dict__")
+    with pytest.raises(FrozenInstanceError):
+        LINEAR.ratio = 1.0  # type: ignore[misc]

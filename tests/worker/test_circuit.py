@@ -1,13 +1,15 @@
 """While an endpoint is down, one request at a time finds out whether it works again."""
 
+from dataclasses import FrozenInstanceError
+
 import pytest
 
 from dataart_mp.queue import Frame, RecordQueue
 from dataart_mp.worker.circuit import (
     FAILURES_TO_OPEN,
-    LONGEST_PAUSE,
     Circuit,
     Gathered,
+    Permission,
     Probe,
     Send,
     Wait,
@@ -23,7 +25,7 @@ def frame() -> Frame:
 
 def opened(at: float = 0.0, after: float = 0.0) -> Circuit:
     circuit = Circuit(PAUSE)
-    for _ in range(FAILURES_TO_OPEN):
+    for _ in range(5):
         assert circuit.is_closed
         assert circuit.on_failure(Send(), after, at) == []
     assert not circuit.is_closed
@@ -60,7 +62,7 @@ def test_a_long_backoff_does_not_lengthen_the_pause(frame: Frame) -> None:
     circuit = Circuit(3600.0)
     for _ in range(FAILURES_TO_OPEN):
         circuit.on_failure(Send(), 0.0, 0.0)
-    assert circuit.acquire_permission(frame, 0.0) == Wait(LONGEST_PAUSE)
+    assert circuit.acquire_permission(frame, 0.0) == Wait(2.0)
 
 
 def test_one_frame_is_a_probe_and_the_others_gather_behind_it(frame: Frame) -> None:
@@ -112,3 +114,32 @@ def test_a_probe_of_an_earlier_outage_does_not_count_for_frames_of_the_next(fram
     assert circuit.on_failure(old, 0.0, 4.0) == []
     assert isinstance(new, Probe)
     assert circuit.on_failure(new, 0.0, 4.0) == [other]
+
+
+def test_a_circuit_is_healthy_until_a_request_fails_and_again_after_a_success() -> None:
+    circuit = Circuit(PAUSE)
+    seen = [(circuit.is_healthy, circuit.is_closed)]
+    circuit.on_failure(Send(), 0.0, 0.0)
+    seen.append((circuit.is_healthy, circuit.is_closed))
+    circuit.on_success()
+    seen.append((circuit.is_healthy, circuit.is_closed))
+    assert seen == [(True, True), (False, True), (True, True)]
+
+
+def test_an_open_circuit_is_not_healthy() -> None:
+    circuit = opened()
+    assert (circuit.is_healthy, circuit.is_closed) == (False, False)
+    circuit.on_success()
+    assert (circuit.is_healthy, circuit.is_closed) == (True, True)
+
+
+def test_two_probes_are_different_even_if_nothing_has_gathered_behind_them() -> None:
+    assert Probe() != Probe()
+
+
+@pytest.mark.parametrize("permission", [Send(), Probe(), Gathered(), Wait(1.0)])
+def test_a_permission_cannot_be_changed(permission: Permission) -> None:
+    assert not hasattr(permission, "__dict__")
+    for name in ("gathered", "until"):
+        with pytest.raises((FrozenInstanceError, TypeError)):
+            setattr(permission, name, None)

@@ -1,5 +1,6 @@
 """Every response has exactly one verdict, and every `Retry-After` is harmless."""
 
+from dataclasses import FrozenInstanceError, replace
 from datetime import UTC, datetime
 from email.utils import format_datetime
 
@@ -170,3 +171,15 @@ def test_every_http_date_is_understood(moment: datetime) -> None:
     moment = moment.replace(microsecond=0)
     expected = min(max((moment - NOW).total_seconds(), 0.0), RETRY_AFTER_CAP)
     assert retry_after(format_datetime(moment, usegmt=True), NOW) == expected
+
+
+def test_no_server_can_ask_for_more_than_five_minutes() -> None:
+    assert RETRY_AFTER_CAP == 300.0
+
+
+@pytest.mark.parametrize("verdict", [Delivered(), Retry(), Split(), Rejected()])
+def test_a_verdict_is_a_value(verdict: Verdict) -> None:
+    assert verdict == replace(verdict)
+    assert not hasattr(verdict, "__dict__")
+    with pytest.raises((FrozenInstanceError, TypeError)):
+        verdict.after = 1.0  # type: ignore[union-attr, misc]
