@@ -274,12 +274,12 @@ class Client:
 
     def _close(self, pending: int) -> None:
         if os.getpid() == self._creator:
-            self._queue.arena.close_for_good()
+            self._queue.arena.close_permanently()
         self._producer.seal()
         self._last_stats = self._queue.stats()
         self._pending_at_close = pending
         self._engine.stop(wait=pending == 0)
-        self._finalizer.detach()  # last: if this call is interrupted, the collector goes on
+        self._finalizer.detach()  # last: if this call is interrupted, the collector completes it
         self._log_drops(self._drop_throttle.remaining(clock.monotonic()))
 
     def _drop(self, full: queue.Full, count: int = 1) -> None:

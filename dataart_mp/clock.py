@@ -7,7 +7,7 @@ all modules, also where it was imported before, and a `flush(2)` would then neve
 freezegun nor time-machine touches the system call below. They do freeze `datetime.now`, and so the
 timestamps of events, which is what such a test wants.
 
-All processes of a client must use this clock, since they exchange its readings. On macOS it is not
+All processes of a client must use this clock, since they compare its readings. On macOS it is not
 the one of `time.monotonic`.
 """
 

@@ -68,7 +68,7 @@ def test_frozen_time_freezes_timestamps_but_no_time_out(
 
 def test_no_other_clock_measures_a_wait() -> None:
     others = re.compile(r"\btime\.(monotonic|perf_counter)|from time import")
-    apart = ("clock.py", "cli", "devsink")  # the command line is a program of its own
+    apart = ("clock.py", "cli", "devsink")  # the command line is a separate program
     for path in PACKAGE.rglob("*.py"):
         if path.relative_to(PACKAGE).parts[0] not in apart:
             assert not others.search(path.read_text(encoding="utf-8")), path

@@ -23,7 +23,7 @@ from dataart_mp.queue.frame_writer import Taken
 
 _MAX_GROUP: Final = 256
 _GROUP_SECONDS: Final = 0.01
-# So many refused actions are no coincidence: the source is wrong, and reading stops.
+# So many refused actions are not a coincidence: the source is wrong, and reading stops.
 _MAX_REFUSED: Final = 100
 _EXAMPLE: Final = '{"key": "play", "user_key": "ann"}'
 

@@ -105,7 +105,7 @@ class Engine:
             engine = cls(config, queue, wiring, spool)
             if spool is not None:
                 undo.callback(engine.stop, wait=False)
-                undo.callback(arena.close_for_good)
+                undo.callback(arena.close_permanently)
                 engine.take_over()
             undo.pop_all()
         return engine

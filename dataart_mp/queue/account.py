@@ -2,7 +2,7 @@
 
     word  name                  valid in states      meaning
     0     generation            always               times a producer has claimed the frame
-    1     count                 READY .. SETTLED     records of its own, without those joined to it
+    1     count                 READY .. SETTLED     its records, without those joined to it
     2     length                READY .. SETTLED     bytes of content, with what was joined to it
     3     kind                  FILLING .. SETTLED   ACTIONS or IDENTITY
     4     progress              READY .. WAITING     what is done with; see `Progress`
@@ -65,7 +65,7 @@ MAX_CAPACITY: Final = (1 << 24) - 1
 
 
 class Progress(NamedTuple):
-    """What of a frame's content is done with, from its front; packed into one word.
+    """What of a frame's content is finished, from its front; packed into one word.
 
     Attributes:
         through: Bytes (24 bits).
@@ -163,7 +163,7 @@ class Account:
 
     @property
     def through(self) -> int:
-        """Bytes of content that are done with."""
+        """Bytes of content that are finished."""
         return self._progress >> _THROUGH_SHIFT
 
     @property
@@ -196,7 +196,7 @@ class Account:
         """Begin a new filling. The caller then stores the state FILLING.
 
         Args:
-            kind: ACTIONS or IDENTITY; whoever completes the frame of a dead producer needs it.
+            kind: ACTIONS or IDENTITY; needed to complete the frame of a dead producer.
             process: The words of the process that owns it.
             taken: Id of the parked batch that it is filled from; 0 for none.
             adopted: Whether another client had parked that batch.
@@ -242,7 +242,7 @@ class Account:
         """Write the closing totals. The caller then stores the state SETTLED.
 
         Args:
-            parked: Records that were parked; 0 when all content is done with.
+            parked: Records that were parked; 0 when all content is finished.
             evicted: Records that were discarded to make room for those; they count as failed.
         """
         count = self.count

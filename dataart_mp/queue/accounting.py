@@ -20,7 +20,7 @@ def balance(arena: Arena, counters: Counters) -> Stats:
     """Return the balance over all processes, dead ones included, since the arena was made.
 
     Frames are read one after another. Meanwhile records may move from a frame that was read to one
-    that was not, by way of the parking lot or with the frame that they were joined to. Then they
+    that was not, through the parking lot or with the frame that they were joined to. Then they
     are pending in the first frame, and what they became in the second one is negative there: a
     total below zero counts records that are pending twice.
     """

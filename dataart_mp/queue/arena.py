@@ -75,7 +75,7 @@ class Arena:
             arena closes it. None makes a new one, for the first process that uses the arena.
 
     Attributes:
-        process: This process, as the owner of frames; NOBODY when the others could not tell.
+        process: This process, as the owner of frames; NOBODY when the others could not identify it.
         process_words: The same as words.
         path: A label that the spool sets; the arena does not use it. None when the memory has no
             path.
@@ -204,11 +204,11 @@ class Arena:
     def is_owner_alive(self, frame: int) -> bool:
         """Return whether another process that owned a frame last is alive, whatever locks it has.
 
-        False also when this process cannot tell: it is of another boot, or of another namespace.
+        False also when this process cannot know: it is of another boot, or of another namespace.
         """
         owner = self.account(frame).process
-        can_tell = self.process not in (process.NOBODY, owner)
-        return can_tell and process.is_alive(owner)
+        can_judge = self.process not in (process.NOBODY, owner)
+        return can_judge and process.is_alive(owner)
 
     # Frames
 
@@ -283,7 +283,7 @@ class Arena:
         """Whether the client is closed for new records, in all processes."""
         return bool(self.words[_CLOSED_WORD])
 
-    def close_for_good(self) -> None:
+    def close_permanently(self) -> None:
         """Refuse new records from now on, from any process."""
         self.words[_CLOSED_WORD] = 1
 

@@ -1,6 +1,6 @@
 """The counters that belong to no frame: requests, retries, bytes, drops.
 
-Each thread that counts has a row of its own in the arena and is the only one that writes to it, so
+Each thread that counts has a separate row in the arena and is the only one that writes to it, so
 no lock is needed and no count is lost between processes. When its owner has gone, the next thread
 that needs a row continues it.
 """

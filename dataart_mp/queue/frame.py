@@ -5,11 +5,11 @@
       └──── WAITING ◄─┼───┘                │
                       └── join ──► JOINED ─┘  (when the leader is settled)
 
-A frame is sent from its front to its back. One word holds how much of it is done with: delivered,
-rejected, failed or parked. Whoever continues with the frame (this process after a backoff, another
+A frame is sent from its front to its back. One word holds how much of it is finished: delivered,
+rejected, failed or parked. Any process that continues with it (this one after a backoff, another
 one after a death) starts where it stopped and cuts it in the same places: a batch that is sent
 again has the same content and the same key. A batch is *in progress* from the moment it is aimed at
-until that word says that it is done with. Times are those of the clock of the queue; see `clock`.
+until that word says that it is finished. Times are those of the clock of the queue; see `clock`.
 """
 
 from dataart_mp.queue import joining
@@ -95,7 +95,7 @@ class Frame:
 
     @property
     def is_in_progress(self) -> bool:
-        """Whether a batch is in progress: an attempt was prepared, and it is not done with."""
+        """Whether a batch is in progress: an attempt was prepared, and it is not finished."""
         return self.account.batch_end > self.account.through
 
     @property
@@ -156,7 +156,7 @@ class Frame:
         self.account.parking = parking
 
     def advance(self, end: int, *, rejected: int = 0, failed: int = 0) -> None:
-        """Record that all content up to `end` is done with.
+        """Record that all content up to `end` is finished.
 
         Args:
             end: Offset at which the batch ended.

@@ -66,7 +66,7 @@ def follows(arena: Arena, number: int, leader: int) -> bool:
 def settle_followers(arena: Arena, leader: int, known: Sequence[int], holder: object) -> None:
     """Settle and free all followers of a leader that is about to be settled.
 
-    They are settled first, because as long as the leader is there, somebody will see to them.
+    They are settled first, because as long as the leader is there, some process will settle them.
 
     Args:
         arena: The arena they are in.

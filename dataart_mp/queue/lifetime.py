@@ -29,7 +29,7 @@ _LOOK_SECONDS: Final = 0.05
 # How long the workers notify waiters after somebody has stored that it waits.
 _WANTED_NS: Final = 1_000_000_000
 # How long `close` waits for other threads to leave the queue.
-_LEAVE_SECONDS: Final = 1.0
+_VISITORS_SECONDS: Final = 1.0
 # How long a thread waits while another one prepares the process for the queue.
 _PREPARE_SECONDS: Final = 1.0
 _PAUSE_SECONDS: Final = 0.001
@@ -43,7 +43,7 @@ class Lifetime:
     Args:
         arena: The queue's arena.
         work: The pipe that notifies workers.
-        room: The pipe that notifies whoever waits for frames to be settled.
+        room: The pipe that notifies those that wait for frames to be settled.
         rebuild: Rebuilds, in a forked child, what the fork breaks, and ends with `arm`.
 
     Attributes:
@@ -167,7 +167,7 @@ class Lifetime:
         try:
             reason = self.companion.unavailable_reason()
         except DescriptorsClosedError as error:
-            # Workers have descriptors of their own and may deliver; nobody here can find out.
+            # Workers have their own descriptors and may deliver; this process cannot find out.
             reason = str(error) if clock.monotonic() > started + _LOST_SECONDS else None
         if reason is not None:
             raise AbandonedError(reason)
@@ -186,9 +186,9 @@ class Lifetime:
             raise
         finally:
             del visitor
-            self.leave()
+            self.release_if_closed()
 
-    def leave(self) -> None:
+    def release_if_closed(self) -> None:
         """Close a closed queue's descriptors if the last visitor has left."""
         if self.closed:
             self._release()
@@ -230,7 +230,7 @@ class Lifetime:
 
     def _await_visitors(self, drain: Callable[[], bool]) -> None:
         """Wait for the other visitors to put back their writers and to leave."""
-        deadline = Deadline(_LEAVE_SECONDS)
+        deadline = Deadline(_VISITORS_SECONDS)
         drained = drain()
         while (len(self.visitors) > 1 or not drained) and not deadline.over():
             self._room.notify()

@@ -1,7 +1,7 @@
 """The lock file: the file whose bytes the record locks of an arena lie on.
 
 POSIX drops all of a process's record locks on a file when the process closes *any* descriptor of
-that file. The arena's own file is no place for them: a backup, a checksum or `tar` in the
+that file. The arena's own file is not a place for them: a backup, a checksum or `tar` in the
 application opens and closes it, and anonymous memory can be opened through `/proc/self/fd`. So the
 locks lie on an unconnected socket. It has an inode like every file, no path leads to it, and
 `/proc` does not open sockets (ENXIO). Only closing the descriptor itself drops the locks.

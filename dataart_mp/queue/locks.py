@@ -60,8 +60,8 @@ class RecordLocks:
 
     A process may live on and still lose what it held: an exception (Ctrl-C) comes between two steps
     and unwinds the thread that knew of it. So a claim can be tied to an object, its holder. When
-    the holder is collected, the byte is `lost`. Whoever acquires it next in this process gets it,
-    as another process gets the bytes of a dead one.
+    the holder is collected, the byte is `lost`. The next caller in this process that acquires it
+    gets it, as another process gets the bytes of a dead one.
 
     Args:
         file: The lock file.

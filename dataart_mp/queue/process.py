@@ -44,7 +44,7 @@ class World(NamedTuple):
 
     @property
     def is_known(self) -> bool:
-        """Whether processes in it can be told apart."""
+        """Whether processes in it can be distinguished."""
         return bool(self.boot and self.namespace)
 
 

@@ -149,7 +149,7 @@ class ProducerEnd:
         return taken
 
     def append_alone(self, record: bytes, timeout: float | None = None) -> None:
-        """Give one identity a frame of its own and seal it at once; else as `append`."""
+        """Give one identity a separate frame and seal it at once; else as `append`."""
         if not self._guard[0]:
             self._lifetime.reconsider()
         self._check_size(record)
@@ -278,7 +278,7 @@ class ProducerEnd:
         finally:
             del me
             if lifetime.closed:
-                lifetime.leave()
+                lifetime.release_if_closed()
 
     def _await_room(self, kind: int, records: int, timeout: float | None) -> FrameWriter:
         found: list[FrameWriter] = []

@@ -43,7 +43,7 @@ class RecordQueue(_Queue):
     Attributes:
         arena: Where the frames are.
         work: The pipe that notifies workers.
-        room: The pipe that notifies whoever waits for frames to be settled.
+        room: The pipe that notifies those that wait for frames to be settled.
         counters: Counts what belongs to no frame.
         producer: What a process that emits does with the queue.
         worker: What a process that delivers does with it.
@@ -166,7 +166,7 @@ class RecordQueue(_Queue):
             return self._reader.get(timeout if block else 0.0)
 
     def task_done(self) -> None:
-        """Say that a record which `get` returned is done with.
+        """Say that a record which `get` returned is finished.
 
         Raises:
             ValueError: Called more often than `get`.
@@ -176,7 +176,7 @@ class RecordQueue(_Queue):
             self._reader.task_done()
 
     def join(self) -> None:
-        """Wait until all records that any process has put are done with.
+        """Wait until all records that any process has put are finished.
 
         Raises:
             AbandonedError: No worker can run to fetch what is left.

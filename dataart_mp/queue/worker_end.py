@@ -25,7 +25,7 @@ class WorkerEnd:
     Args:
         arena: Where the frames are.
         work: The pipe that notifies workers.
-        room: The pipe that notifies whoever waits for frames to be settled.
+        room: The pipe that notifies those that wait for frames to be settled.
     """
 
     def __init__(self, arena: Arena, work: WakeupPipe, room: WakeupPipe) -> None:
@@ -83,7 +83,7 @@ class WorkerEnd:
         self._work.notify(frame.number)
 
     def settle(self, frame: Frame) -> None:
-        """Free a claimed frame all of whose content is done with."""
+        """Free a claimed frame all of whose content is finished."""
         self._settle(frame, 0, _NOTHING_EVICTED)
 
     def settle_parked(self, frame: Frame, evicted: Evicted) -> None:

@@ -1,8 +1,8 @@
 """Ownership: which parked batches a client may take, decided by the arenas of the spool.
 
     owner of the batch                                    the client may take it
-    a frame of its own arena that still holds the batch   no: the frame's worker continues
-    a frame of its own arena that was settled since       yes
+    a frame of the same arena that still holds the batch   no: the frame's worker continues
+    a frame of the same arena that was settled since       yes
     a frame of the arena of a live client                 no: the batch is that client's
     a frame of an arena whose file was removed            yes: that client has ended
 

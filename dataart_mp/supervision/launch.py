@@ -55,7 +55,7 @@ _READY: Final = b"ready\n"
 _TAKEN: Final = b"taken\n"
 _STATUS_BYTES: Final = 65536
 _STREAMS: Final = 3  # standard input, output and error
-# Python ignores these signals, and a fresh interpreter decides anew.
+# Python ignores these signals, and a fresh interpreter decides again.
 _DEFAULT_SIGNALS: Final = (signal.SIGPIPE, signal.SIGXFSZ)
 # A worker outlives its application, so it ignores the signals that end the processes of a terminal
 # or of a service. It ends when everything is delivered, or by SIGKILL.

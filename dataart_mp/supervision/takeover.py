@@ -110,7 +110,7 @@ class _OrphanedArena:
             records, interval = config.flush_actions_batch_size, config.flush_interval
             self._queue = RecordQueue.attach(arena, work, room, records, interval)
             undo.pop_all()
-        arena.close_for_good()
+        arena.close_permanently()
         arena.reports_records = config.on_failure is not None
         self._life_read_fd = life_read_fd
         wiring = Wiring(life_read_fd, -1, -1, report_write_fd)

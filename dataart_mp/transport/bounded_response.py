@@ -1,7 +1,7 @@
 """A bounded response: one that http.client reads within one deadline and a number of bytes.
 
-http.client waits for each piece of a response anew, skips any number of interim (1xx) responses,
-and reads any number of trailers. So a server, or something in between, that sends a byte now and
+http.client waits for each piece of a response separately, skips any number of interim (1xx)
+responses, and reads any number of trailers. So a server, or something in between, that sends a byte now and
 then would hold up a sender forever. One line that it cannot parse hides all headers below it, so it
 would wait for the end of a body whose length the server did state.
 

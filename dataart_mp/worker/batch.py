@@ -68,10 +68,10 @@ class Batch:
 
     def _part(self, start: int, end: int) -> "Batch":
         whole_key = self.whole_key or self.key
-        return part_of(whole_key, self.is_identity, self.start + start, self.content[start:end])
+        return section_of(whole_key, self.is_identity, self.start + start, self.content[start:end])
 
 
-def part_of(whole_key: str, is_identity: bool, start: int, content: bytes) -> Batch:
+def section_of(whole_key: str, is_identity: bool, start: int, content: bytes) -> Batch:
     """Return a batch with a part of a frame's records; its key names the part.
 
     Args:
@@ -98,4 +98,4 @@ def _batch(frame: Frame, key: str, start: int, end: int) -> Batch:
     content = frame.content(start, end)
     if start == 0 and end == frame.length:
         return Batch(key, frame.is_identity, start, content)
-    return part_of(key, frame.is_identity, start, content)
+    return section_of(key, frame.is_identity, start, content)

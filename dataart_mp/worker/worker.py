@@ -87,7 +87,7 @@ class Worker:
             return False
         # Another worker may not have noticed the end yet and be loading parked batches: either this
         # process sees its frame now, or that one sees that the arena is closed.
-        self._arena.close_for_good()
+        self._arena.close_permanently()
         return self._arena.all_free()
 
     def _is_closing(self) -> bool:

@@ -43,7 +43,7 @@ TESTS: Final = {
 }
 _BASELINE_SECONDS: Final = 120.0
 # A mutant that loops is killed by this: the time without a mutation, and that many times as much.
-_PATIENCE: Final = 10.0
+_TIMEOUT: Final = 10.0
 
 
 def main() -> int:
@@ -106,7 +106,7 @@ def _time_limit(module: str) -> float:
     outcome, output = run_tests(_command(module), _BASELINE_SECONDS)
     if outcome != TestOutcome.SURVIVED:
         raise SystemExit(f"the tests of {module} fail without any change:\n{output}")
-    return _PATIENCE + _PATIENCE * (time.monotonic() - start)
+    return _TIMEOUT + _TIMEOUT * (time.monotonic() - start)
 
 
 def _survivor(mutant: Mutant, seconds: float) -> Survivor | None:

@@ -65,7 +65,7 @@ class Comparison:
 
     Attributes:
         new: Those that are not listed.
-        gone: Those that are listed and were killed, or are no mutants any more.
+        gone: Those that are listed and were killed, or are not mutants any more.
     """
 
     new: list[Survivor]

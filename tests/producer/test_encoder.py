@@ -170,7 +170,7 @@ def test_text_of_any_kind_in_metadata_becomes_text(text: object) -> None:
     assert arrived(with_other_key) == {"1": {"signup": "signup"}}
 
 
-def test_a_proxy_without_text_of_its_own_is_refused() -> None:
+def test_a_proxy_without_text_is_refused() -> None:
     class Bare:
         __class__ = property(lambda self: str)
 

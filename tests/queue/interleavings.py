@@ -55,7 +55,7 @@ class RivalAtStep:
         target[start + half : start + len(data)] = data[half:]
 
 
-class Watch:
+class Observer:
     """Looks at a queue before every step of this process.
 
     Args:

@@ -99,4 +99,4 @@ def shorten_waits(
     monkeypatch.setattr(producer_end, "_INTERRUPTED_SECONDS", interrupted)
     monkeypatch.setattr(lifetime, "_LOOK_SECONDS", look)
     if close is not None:
-        monkeypatch.setattr(lifetime, "_LEAVE_SECONDS", close)
+        monkeypatch.setattr(lifetime, "_VISITORS_SECONDS", close)

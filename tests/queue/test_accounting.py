@@ -1,4 +1,4 @@
-"""The balance counts each record in one column, whatever frame it is in and whoever moves it."""
+"""The balance counts each record in one column, in whatever frame it is."""
 
 from typing import Any
 

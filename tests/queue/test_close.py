@@ -199,7 +199,7 @@ def test_a_closed_queue_writes_to_no_descriptor_that_has_reused_its_numbers() ->
 def test_no_process_opens_a_frame_after_the_arena_was_closed_permanently() -> None:
     with queue_of(records=2) as queue:
         queue.producer.append(record(0))
-        queue.arena.close_for_good()
+        queue.arena.close_permanently()
         queue.producer.append(record(1))  # a frame that is open accepts what it has room for
         for put in (queue.producer.append, queue.producer.append_alone):
             with pytest.raises(ClosedError):
@@ -221,7 +221,7 @@ def test_a_frame_opened_while_the_arena_is_closed_is_released(
         open_writer = FrameWriter.open
 
         def open_and_close(*arguments: Any) -> FrameWriter | None:
-            queue.arena.close_for_good()
+            queue.arena.close_permanently()
             return open_writer(*arguments)
 
         monkeypatch.setattr(FrameWriter, "open", open_and_close)
@@ -233,7 +233,7 @@ def test_a_frame_opened_while_the_arena_is_closed_is_released(
 def test_an_append_that_waits_for_room_ends_when_the_arena_is_closed() -> None:
     with queue_of(1) as queue:
         queue.producer.append(record(0))
-        timer = threading.Timer(0.05, queue.arena.close_for_good)
+        timer = threading.Timer(0.05, queue.arena.close_permanently)
         timer.start()
         with pytest.raises(ClosedError):
             queue.producer.append(record(1), timeout=10)

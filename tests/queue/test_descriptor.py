@@ -96,7 +96,7 @@ def test_no_frame_is_opened_without_the_lock_file(tmp_path: Path) -> None:
 
 
 def test_records_of_an_open_frame_are_sealed_without_descriptors(tmp_path: Path) -> None:
-    """And delivered by other processes, which have descriptors of their own."""
+    """And delivered by other processes, which have their own descriptors."""
     with queue_of(records=3) as queue:
 
         def emit() -> None:

@@ -9,8 +9,8 @@ import pytest
 from dataart_mp.queue import Frame, RecordQueue
 from tests.queue.interleavings import (
     InALivingProcess,
+    Observer,
     Rival,
-    Watch,
     in_another_process,
     with_a_rival_at_every_step,
 )
@@ -420,7 +420,7 @@ def test_the_account_names_the_owner_before_the_state_says_that_there_is_one() -
             put_eight(queue)
             send_all(queue, SharedCounts())
 
-        intercept(queue, Watch(look))
+        intercept(queue, Observer(look))
         # Before each of these, the accounts name another process.
         in_another_process(put_eight)(queue)
         send_all(queue, SharedCounts())
@@ -446,12 +446,12 @@ def test_a_frame_changes_its_state_only_while_its_lock_is_held() -> None:
                     assert held
                 before[frame], locked[frame] = state, held
 
-        intercept(queue, Watch(look))
+        intercept(queue, Observer(look))
         work_through(queue)
 
 
 def test_a_generation_is_never_seen_with_two_contents() -> None:
-    """Whoever reads a sealed frame at any step finds for each key what it found before."""
+    """A process that reads a sealed frame at any step finds for each key what it found before."""
     contents: dict[tuple[int, int], bytes] = {}
     with queue_of(frames=2, records=2) as queue:
         arena = queue.arena
@@ -465,7 +465,7 @@ def test_a_generation_is_never_seen_with_two_contents() -> None:
                     key = frame, account.generation
                     assert contents.setdefault(key, content) == content
 
-        intercept(queue, Watch(look))
+        intercept(queue, Observer(look))
         for number in range(0, 12, 2):
             queue.producer.append(record(number))
             queue.producer.append(record(number + 1))
@@ -481,5 +481,5 @@ def test_a_free_frame_is_all_zeros_at_every_step() -> None:
             for frame in arena.all_in(FREE):
                 assert not arena.content(frame, 0, arena.stride).strip(b"\0")
 
-        intercept(queue, Watch(look))
+        intercept(queue, Observer(look))
         work_through(queue)

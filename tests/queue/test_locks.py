@@ -72,7 +72,7 @@ def arena() -> Iterator[Arena]:
     made.close()
 
 
-def watch(arena: Arena, monkeypatch: pytest.MonkeyPatch, other: OtherThread) -> None:
+def observe(arena: Arena, monkeypatch: pytest.MonkeyPatch, other: OtherThread) -> None:
     """Make each step of a call of the locks a chance for the other thread."""
     locks: Any = arena.locks
     locks._held = Claims(other)
@@ -103,7 +103,7 @@ def test_two_threads_never_have_the_same_byte(
 ) -> None:
     for at in itertools.count():
         other, one, two = OtherThread(at), Holder(), Holder()
-        watch(arena, monkeypatch, other)
+        observe(arena, monkeypatch, other)
         got: list[bool] = []
         other.acts(lambda got=got, two=two: got.append(arena.locks.acquire(BYTE, two)))
         first = arena.locks.acquire(BYTE, one)
@@ -122,7 +122,7 @@ def test_no_other_thread_gets_a_byte_before_the_kernel_has_released_it(
     for at in itertools.count():
         one, two = Holder(), Holder()
         other = OtherThread(at)
-        watch(arena, monkeypatch, other)
+        observe(arena, monkeypatch, other)
         assert arena.locks.acquire(BYTE, one)
         other.acts(lambda two=two: arena.locks.acquire(BYTE, two))
         arena.locks.release(BYTE)
@@ -148,7 +148,7 @@ def test_a_lost_byte_has_exactly_one_successor(
 ) -> None:
     for at in itertools.count():
         other, one, two = OtherThread(at), Holder(), Holder()
-        watch(arena, monkeypatch, other)
+        observe(arena, monkeypatch, other)
         lose(arena)
         got: list[bool] = []
         other.acts(lambda got=got, two=two: got.append(arena.locks.acquire(BYTE, two)))
@@ -169,7 +169,7 @@ def test_a_lost_byte_that_was_released_in_between_has_at_most_one_owner(
     """The other thread takes the byte over and releases it, between two steps of this one."""
     for at in itertools.count():
         other, one, two = OtherThread(at), Holder(), Holder()
-        watch(arena, monkeypatch, other)
+        observe(arena, monkeypatch, other)
         lose(arena)
 
         def take_and_release(two: Holder = two) -> None:

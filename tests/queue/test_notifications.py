@@ -168,7 +168,7 @@ def test_frames_are_not_announced_again_while_notifications_are_unread() -> None
         assert notified(queue) == [0, 1]
 
 
-def test_whoever_waits_for_frames_to_be_settled_is_notified() -> None:
+def test_each_waiter_for_settled_frames_is_notified() -> None:
     with queue_of() as queue:
         queue.producer.append(record(0))
         queue.worker.settle(claim(queue, 0))

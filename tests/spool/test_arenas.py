@@ -91,7 +91,7 @@ def test_stray_files_with_a_similar_name_are_left_alone(folder: Path) -> None:
     assert {file.name for file in folder.iterdir()} == {*names, directory.name}
 
 
-def test_a_file_that_another_client_took_for_abandoned_is_made_anew(
+def test_a_file_that_another_client_took_for_abandoned_is_made_again(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another client starts between the creation of the file and its lock."""

@@ -39,7 +39,7 @@ def test_no_batch_is_taken_into_a_closed_arena(make_worker: MakeWorker) -> None:
         put_seven(queue)
         worker = make_worker(queue)
         worker.park_all()
-        queue.arena.close_for_good()
+        queue.arena.close_permanently()
         worker.load()
         assert balanced_counts(queue.stats()) == (7, 0, 7, 0)
         assert_clean(queue)

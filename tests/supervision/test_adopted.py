@@ -58,7 +58,7 @@ def test_clients_that_are_closed_leave_no_zombies(platform: SinkProcess) -> None
     )
 
 
-def test_workers_that_outlive_their_client_leave_no_zombies(platform: SinkProcess) -> None:
+def test_workers_that_outlive_their_client_do_not_become_zombies(platform: SinkProcess) -> None:
     """The platform does not respond for a while; nobody calls the package any more."""
     platform.set_faults({"kind": "latency", "seconds": 2})
     run_as_init(

@@ -53,7 +53,7 @@ def test_a_worker_that_was_started_before_the_clock_began_belongs_to_the_first_r
     assert answers == [True, True, True, False]
 
 
-def test_a_worker_that_becomes_ready_starts_the_count_of_silent_deaths_anew() -> None:
+def test_a_worker_that_becomes_ready_restarts_the_count_of_silent_deaths() -> None:
     policy = RestartPolicy()
     for now in (0, 10, 20):
         policy.may_be_killed(started=now, now=now + 1)

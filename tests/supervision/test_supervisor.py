@@ -178,7 +178,7 @@ def test_no_worker_is_started_if_the_client_is_closed_and_all_is_settled(
     make_crew: MakeCrew,
 ) -> None:
     work = make_crew()
-    work.queue.arena.close_for_good()
+    work.queue.arena.close_permanently()
     work.supervisor.check(time.monotonic())
     assert not work.launches
 
@@ -188,7 +188,7 @@ def test_a_worker_is_started_to_deliver_what_a_closed_client_left(
 ) -> None:
     work = make_crew()
     work.emit("tick")
-    work.queue.arena.close_for_good()
+    work.queue.arena.close_permanently()
     work.check_until(lambda: work.delivered() == 1)
     work.check_until(lambda: work.places == [None])
     work.check_until(lambda: not work.launches)
@@ -237,7 +237,7 @@ def test_wait_ends_when_workers_have_ended_or_time_is_up(make_crew: MakeCrew) ->
     started = time.monotonic()
     work.supervisor.wait(0.2)
     assert 0.15 < time.monotonic() - started < 2
-    work.queue.arena.close_for_good()
+    work.queue.arena.close_permanently()
     work.wiring.close_life()
     work.supervisor.wait(20)
     wait_until(lambda: gone(worker), 2)

@@ -98,7 +98,7 @@ BODIES: dict[str, tuple[bytes, bytes]] = {
 
 @pytest.mark.parametrize("part", HEADS)
 @pytest.mark.parametrize("send", [drips, floods])
-def test_a_head_without_end_is_no_response_in_time(
+def test_a_head_without_end_counts_as_none_in_time(
     meet: Meet, send: Callable[[bytes, bytes], Handle], part: str
 ) -> None:
     response, seconds = meet(send(*HEADS[part]))

@@ -221,7 +221,7 @@ def test_interim_responses_before_the_final_one_are_skipped(
     assert (server.connections, len(server.requests)) == (1, 3)
 
 
-def test_an_interim_response_without_a_final_one_is_no_response(
+def test_an_interim_response_without_a_final_one_counts_as_none(
     serve: Serve, sender_to: SenderTo
 ) -> None:
     assert is_retried(post(sender_to(serve(sends(EARLY_HINTS)).url)))
@@ -330,7 +330,7 @@ def test_a_success_without_a_known_length_is_not_waited_for(
 
 
 @only_new
-def test_a_refused_connection_is_no_response(sender_to: SenderTo) -> None:
+def test_a_refused_connection_counts_as_none(sender_to: SenderTo) -> None:
     response = post(sender_to(f"http://127.0.0.1:{refused_port()}"))
     assert is_retried(response)
     assert "refused" in response.text
@@ -338,7 +338,7 @@ def test_a_refused_connection_is_no_response(sender_to: SenderTo) -> None:
 
 @only_new
 @pytest.mark.parametrize("host", ["no-such-host.invalid", "a..b", f"{'x' * 64}.invalid"])
-def test_a_host_name_that_cannot_be_resolved_is_no_response(sender_to: SenderTo, host: str) -> None:
+def test_a_host_name_that_cannot_be_resolved_counts_as_none(sender_to: SenderTo, host: str) -> None:
     response = post(sender_to(f"http://{host}:9"))
     assert is_retried(response)
     assert response.text
@@ -393,7 +393,7 @@ def test_a_server_that_never_accepts_takes_the_connect_timeout(sender_to: Sender
     ],
     ids=range(13),
 )
-def test_garbage_is_no_response(serve: Serve, sender_to: SenderTo, garbage: bytes) -> None:
+def test_garbage_counts_as_none(serve: Serve, sender_to: SenderTo, garbage: bytes) -> None:
     server = serve(sends(garbage))
     sender = sender_to(server.url)
     assert is_retried(post(sender))
@@ -421,7 +421,7 @@ def test_the_status_decides_even_if_the_rest_is_broken(
     assert judge(response, 1, datetime.now(UTC)) == Delivered()
 
 
-def test_a_connection_that_the_server_resets_is_no_response(
+def test_a_connection_that_the_server_resets_counts_as_none(
     serve: Serve, sender_to: SenderTo
 ) -> None:
     def handle(peer: Peer) -> None:

@@ -89,7 +89,7 @@ class Crew:
     def close(self) -> None:
         """Close everything as an application does, and kill the workers that are left."""
         workers = [pid for pid in self.places if pid is not None]
-        self.queue.arena.close_for_good()
+        self.queue.arena.close_permanently()
         if self.wiring.life_write_fd >= 0:
             self.wiring.close_life()
         for launch in self.launches:

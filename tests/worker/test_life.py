@@ -120,7 +120,7 @@ def test_a_worker_ends_at_once_when_the_client_is_closed_and_all_is_settled(crew
     worker = worker_of(work)
     work.emit("tick")
     wait_until(lambda: work.delivered() == 1)
-    work.queue.arena.close_for_good()
+    work.queue.arena.close_permanently()
     die(work)
     wait_until(lambda: gone(worker), 1)
 
@@ -130,7 +130,7 @@ def test_a_worker_ends_soon_when_the_client_is_closed_but_other_processes_hold_t
 ) -> None:
     work = crew()
     worker = worker_of(work)
-    work.queue.arena.close_for_good()
+    work.queue.arena.close_permanently()
     wait_until(lambda: gone(worker), 3)
 
 
@@ -318,7 +318,7 @@ def test_a_crash_in_any_thread_is_reported(
 
 def test_an_ordinary_end_is_not_reported(worker: tuple[Worker, Crew]) -> None:
     made, work = worker
-    work.queue.arena.close_for_good()
+    work.queue.arena.close_permanently()
     made.run()
     with contextlib.suppress(BlockingIOError):
         assert not os.read(work.wiring.report_read_fd, 65536)

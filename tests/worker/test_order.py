@@ -15,7 +15,7 @@ from dataart_mp.transport.response import Response
 from dataart_mp.worker.failures import Failures
 from dataart_mp.worker.parker import Parker
 from dataart_mp.worker.worker import Worker
-from tests.queue.interleavings import Watch, in_another_process, with_a_rival_at_every_step
+from tests.queue.interleavings import Observer, in_another_process, with_a_rival_at_every_step
 from tests.queue.steps import intercept
 from tests.queue.tools import NOW, audit, claim_all, put_eight, queue_of, record
 from tests.spool.tools import LARGE, ParkingWorker, balanced_counts
@@ -102,7 +102,7 @@ def test_a_new_batch_begins_without_the_attempts_of_the_one_before() -> None:
                 assert (frame.attempts, frame.since) == (0, NOW + 1)
                 assert not frame.is_sent_again
 
-        intercept(queue, Watch(look))
+        intercept(queue, Observer(look))
         frame.account = queue.arena.account(0)  # a view that is intercepted
         frame.aim(2 * half, NOW + 1)
         assert (frame.attempts, frame.since) == (0, NOW + 1)
