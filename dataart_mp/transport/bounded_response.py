@@ -1,9 +1,9 @@
 """A bounded response: one that http.client reads within one deadline and a number of bytes.
 
 http.client waits for each piece of a response separately, skips any number of interim (1xx)
-responses, and reads any number of trailers. So a server, or something in between, that sends a byte now and
-then would hold up a sender forever. One line that it cannot parse hides all headers below it, so it
-would wait for the end of a body whose length the server did state.
+responses, and reads any number of trailers. So a server, or something in between, that sends a
+byte now and then would hold up a sender forever. One line that it cannot parse hides all headers
+below it, so it would wait for the end of a body whose length the server did state.
 
     │ interim responses, skipped │ status │ fields, without unreadable ones │ body │ trailers │
     └──────────────────────── within one deadline and MAX_BYTES ────────────────────────────────┘

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from dataart_mp.producer.encoder import encode_action, encode_identity
 from dataart_mp.transport import envelope
-from dataart_mp.worker.batch import Batch, part_of
+from dataart_mp.worker.batch import Batch, section_of
 
 SENT = datetime(2021, 5, 4, 10, 11, 13, 5, tzinfo=UTC)
 MOMENT = datetime(2021, 5, 4, 12, 11, 12, 123456, tzinfo=timezone(timedelta(hours=2)))
@@ -105,7 +105,7 @@ def test_the_key_of_a_part_does_not_depend_on_how_it_was_split() -> None:
     whole = batch(records(1, 2, 3, 4))
     (_, last), content = whole.halves(), whole.content
     by_halves = last.halves()[1]
-    by_progress = part_of("arena-3-1", False, by_halves.start, content[by_halves.start :])
+    by_progress = section_of("arena-3-1", False, by_halves.start, content[by_halves.start :])
     assert by_progress == by_halves
     assert by_halves.key == "arena-3-1+15-22"
 
