@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from dataart_mp import clock
 from dataart_mp.queue import RecordQueue
 from tests.queue.internals import (
     FREE,
@@ -126,7 +127,7 @@ def test_a_waiting_frame_that_is_due_is_announced() -> None:
 
 
 def test_a_retry_now_announces_what_the_platform_allows() -> None:
-    now = time.time_ns()
+    now = clock.now()
     with queue_of() as queue:
         for number in range(2):
             queue.producer.append(record(number))
