@@ -152,18 +152,25 @@ def test_a_duplicate_is_an_item_that_arrived_before(requests: list[list[int]]) -
 
 def test_a_long_search_through_long_items_takes_linear_time() -> None:
     """Each character of the text matches at each place, except for the last one."""
+    seconds_of_long_search(100_000)  # the first search also compiles and imports
+    assert seconds_of_long_search(8_000_000) < 24 * seconds_of_long_search(1_000_000)
+
+
+def seconds_of_long_search(size: int) -> float:
+    """Search items of so many characters, and return the seconds of CPU that it takes."""
     database = Database(SinkSettings())
-    content = b"a" * 8_000_000
+    content = b"a" * size
     hard = b'{"metadata":{"t":"%b"},"user_key":"%b"}' % (content, content)
-    escaped = b'{"metadata":null,"user_key":"%b"}' % (b'\\"' * 4_000_000)
+    escaped = b'{"metadata":null,"user_key":"%b"}' % (b'\\"' * (size // 2))
     delivery = Delivery("identities", 2, time.time(), 1, Duplicates(), [hard, escaped])
     database.write([], [delivery])
-    started = time.monotonic()
+    started = time.process_time()
     assert database.select(Query(text="a" * 999 + "b")) == []
     assert database.select(Query(user_key="a" * 999 + "b")) == []
     assert [one.number for one in database.select(Query(text='"' * 999))] == [2]
-    assert time.monotonic() - started < 5.0
+    seconds = time.process_time() - started
     database.close()
+    return seconds
 
 
 @pytest.mark.parametrize(
