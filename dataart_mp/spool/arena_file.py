@@ -125,8 +125,8 @@ def ids_beside(arena: Arena) -> list[str]:
     """
     if arena.path is None:
         return []
-    names = os.listdir(arena.path.parent)
-    return [name.removesuffix(SUFFIX) for name in names if name.endswith(SUFFIX)]
+    paths = arena.path.parent.iterdir()
+    return [path.name.removesuffix(SUFFIX) for path in paths if path.name.endswith(SUFFIX)]
 
 
 def is_beside(arena: Arena, identity: str) -> bool:

@@ -128,7 +128,7 @@ class Spool:
         The workers report that: they notice it, too, and events are delivered nevertheless.
         """
         try:
-            return os.listdir(self._directory)
+            return [path.name for path in self._directory.iterdir()]
         except OSError:
             return []
 

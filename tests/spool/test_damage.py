@@ -1,4 +1,4 @@
-"""Whatever word or bit of an arena is damaged, intact events are delivered and the balance closes."""
+"""Whatever is damaged in an arena, intact events are delivered and the balance closes."""
 
 import errno
 import json
@@ -19,7 +19,6 @@ from dataart_mp.queue.arena import (
     SENDING,
     SETTLED,
     WAITING,
-    Arena,
 )
 from dataart_mp.queue.counters import REQUESTS
 from dataart_mp.queue.frame_writer import FrameWriter
@@ -52,21 +51,21 @@ class Wreck:
         return self.arena.account(frame).first + word
 
     def deliver(self) -> list[int]:
-        """Do all that a new owner does; return the numbers of the readable records that it sends."""
+        """Do all that a new owner does; return the numbers of the records that it sends."""
         self.arena.settle_in()
         repair(self.arena)
         assert self.queue.stats().balanced
         assert self.queue.stats().pending >= 0
         janitor.sweep(self.arena)
-        for frame in self.arena.all_in(WAITING):
-            assert self.arena.account(frame).due_at(NOW) <= NOW, "it does not wait for ever"
+        for number in self.arena.all_in(WAITING):
+            assert self.arena.account(number).due_at(NOW) <= NOW, "it does not wait for ever"
         self.queue.worker.look(NOW)
         numbers: list[int] = []
         for frame in claim_all(self.queue):
             assert frame.content(0, frame.length).count(b"\n") >= frame.count > 0
             for start, end in frame.spans():
-                for line in frame.content(start, end).splitlines(keepends=True):
-                    numbers.append(json.loads(line).get("n", -1))
+                lines = frame.content(start, end).splitlines()
+                numbers += [json.loads(line).get("n", -1) for line in lines]
                 frame.aim(end, NOW)
                 frame.advance(end)
             self.queue.worker.settle(frame)
