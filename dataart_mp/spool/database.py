@@ -5,7 +5,8 @@ failed. Then the file stays as it is, and the caller tries again. A file that is
 damaged is replaced by a new one with all rows that are readable; see `salvage`.
 
 On a full disk, nothing can be written, and so nothing could be removed. Therefore some room is
-reserved in a file beside it, which is given up for a change that leads to free room.
+reserved in a file beside it, which is given up for a change that leads to free room. It must have
+the size of SQLite's log of changes (`wal_autocheckpoint`): all of it may have to be merged first.
 
 An application must not open these files: to close any descriptor of the database drops the locks
 that SQLite has on it in that process. So only workers and the command line use this module.
@@ -31,8 +32,6 @@ _PRIMARY_CODE: Final = 0xFF
 _BUSY_CODES: Final = (5, 6)  # SQLITE_BUSY, SQLITE_LOCKED
 # SQLITE_IOERR, SQLITE_FULL: with a quota, the system calls a full disk an I/O error.
 _FULL_CODES: Final = (10, 13)
-# After the disk was full, the log of changes is merged into the file after so many pages.
-_FEW_PAGES: Final = 64
 
 
 class ParkingError(Exception):
@@ -192,8 +191,8 @@ class Database:
         self.release_spare()
         with self._exclusively(PATIENCE_SECONDS), contextlib.suppress(sqlite3.Error, OSError):
             connection = self._open(PATIENCE_SECONDS)
-            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-            connection.execute(f"PRAGMA wal_autocheckpoint = {_FEW_PAGES}").fetchall()
+            # RESTART and not TRUNCATE: the room of the log is used again, and by nobody else.
+            connection.execute("PRAGMA wal_checkpoint(RESTART)").fetchall()
 
     @contextlib.contextmanager
     def _exclusively(self, patience: float) -> Iterator[None]:
@@ -218,12 +217,21 @@ class Database:
             self._close()
             _create(self._file)  # SQLite would create it with permissions for other users
             self._inode = _inode(self._file)
-            self._connection = connect(self._file, self._layout)
+            self._connection = self._connect()
             self._patience = -1.0
         if self._patience != patience:
             self._connection.execute(f"PRAGMA busy_timeout = {int(patience * 1000)}")
             self._patience = patience
         return self._connection
+
+    def _connect(self) -> sqlite3.Connection:
+        try:
+            return connect(self._file, self._layout)
+        except sqlite3.Error as error:
+            if _primary_code(error) not in _FULL_CODES or not self._spare_file.exists():
+                raise
+        self.release_spare()  # the files of the log have no room
+        return connect(self._file, self._layout)
 
     def _commit(self, connection: sqlite3.Connection) -> None:
         try:

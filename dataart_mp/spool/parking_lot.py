@@ -30,6 +30,7 @@ from dataart_mp.spool.permissions import PRIVATE_FILE
 
 _LAYOUT: Final = """
     PRAGMA journal_mode = WAL;
+    PRAGMA wal_autocheckpoint = 256;  -- pages: so large is the log when the disk is full
     PRAGMA synchronous = NORMAL;  -- like the arena: a power failure can cost the newest rows
     CREATE TABLE IF NOT EXISTS parked (
         id INTEGER PRIMARY KEY AUTOINCREMENT,  -- never reused in one file: frames refer to it

@@ -35,6 +35,9 @@ _LONGEST_PAUSE: Final = 5.0
 # are just being parked or evicted may be missing for a moment.
 _MISSING_SECONDS: Final = 2.0
 
+# In place of the identity of a file, which is smaller: something was parked in some file.
+_NOT_COMPARED: Final = 1 << 63
+
 # What is wrong with the spool, as bits of `Arena.spool_trouble`.
 _UNREADABLE: Final = 1
 _UNWRITABLE: Final = 2
@@ -100,6 +103,7 @@ class Parker:
         """Park what is left in a frame, and settle it; see `Parking`."""
         now = time.time_ns()
         frame.mark_parking(True)
+        self._arena.lot_file = self._arena.lot_file or _NOT_COMPARED
         try:
             since, not_before = self._times(frame, now)
             evicted, removed = self._lot.park(
