@@ -13,7 +13,6 @@ import functools
 import logging
 import os
 import queue
-import time
 import warnings
 import weakref
 from collections.abc import Iterable, Mapping
@@ -22,11 +21,13 @@ from multiprocessing import context
 from types import TracebackType
 from typing import Any, Final, Self
 
+from dataart_mp import clock
 from dataart_mp.config import ClientConfig
+from dataart_mp.config.timeout import checked_timeout
 from dataart_mp.errors import BufferFullError, ClosedError
 from dataart_mp.producer.bulk import Bulk
 from dataart_mp.producer.encoder import encode_action, encode_identity
-from dataart_mp.producer.engine import Engine
+from dataart_mp.producer.engine import REAP_SECONDS, Engine
 from dataart_mp.producer.log_throttle import LogThrottle, Occurrences
 from dataart_mp.protocol import Emitted
 from dataart_mp.queue import AbandonedError
@@ -50,8 +51,9 @@ class Client:
         config: The settings, such as the API key and the URL of the platform.
 
     Raises:
-        ConfigError: There is no Python interpreter to run workers, or the directory of the spool,
-            or the proxy that the environment names, cannot be used.
+        ConfigError: There is no Python interpreter to run workers; or the directory of the spool,
+            or the proxy that the environment names, cannot be used; or a limit of the system is
+            reached; or eventlet has patched this process. The client leaves nothing behind then.
 
     Warns:
         UserWarning: The API key is sent unencrypted, over http to another machine.
@@ -183,9 +185,11 @@ class Client:
 
         Raises:
             ClosedError: The client is closed.
+            ValueError: The timeout is not a finite number of zero or more, and not None.
         """
+        seconds = checked_timeout(timeout)
         self._engine.ensure_reports_read()
-        return self._producer.flush(timeout)
+        return self._producer.flush(seconds)
 
     def close(self, timeout: float | None = None) -> int:
         """Flush, and accept no more events. A second call has no effect and returns the same.
@@ -195,11 +199,15 @@ class Client:
         for that process only.
 
         Args:
-            timeout: As for `flush`.
+            timeout: As for `flush`. Ending threads and workers may take some seconds more.
 
         Returns:
             As for `flush`.
+
+        Raises:
+            ValueError: As for `flush`. Nothing else: a problem while closing is logged.
         """
+        timeout = checked_timeout(timeout)
         before = self._pending_at_close
         if before is not None:
             return before
@@ -270,15 +278,15 @@ class Client:
         self._producer.seal()
         self._last_stats = self._queue.stats()
         self._pending_at_close = pending
-        self._finalizer.detach()
         self._engine.stop(wait=pending == 0)
-        self._log_drops(self._drop_throttle.remaining(time.monotonic()))
+        self._finalizer.detach()  # last: if this call is interrupted, the collector goes on
+        self._log_drops(self._drop_throttle.remaining(clock.monotonic()))
 
     def _drop(self, full: queue.Full, count: int = 1) -> None:
         """Drop `count` records for which no frame is free, or raise BufferFullError."""
         if self._drops_when_full:
             self._queue.counters.add(DROPPED_FULL, count)
-            self._log_drops(self._drop_throttle.count(count, time.monotonic()))
+            self._log_drops(self._drop_throttle.count(count, clock.monotonic()))
             return
         if isinstance(full, AbandonedError):
             raise BufferFullError(f"no worker can deliver events: {full}")
@@ -295,9 +303,9 @@ class Client:
         """Let workers deliver for up to `exit_timeout`; after that they continue on their own."""
         if self._pending_at_close is not None:
             return
-        self._log_drops(self._drop_throttle.remaining(time.monotonic()))
+        self._log_drops(self._drop_throttle.remaining(clock.monotonic()))
         if os.getpid() == self._creator:
-            waited = time.monotonic() - started  # for other clients: the timeout is for all
+            waited = clock.monotonic() - started  # for other clients: the timeout is for all
             self._producer.flush(max(0.0, self.config.exit_timeout - waited))
         else:
             self._producer.seal()
@@ -310,6 +318,10 @@ _clients: weakref.WeakSet[Client] = weakref.WeakSet()
 @atexit.register
 def _at_exit() -> None:
     # This does not close the clients: later exit handlers, and finalizers, may still emit.
-    started = time.monotonic()
-    for client in list(_clients):
+    started = clock.monotonic()
+    clients = list(_clients)
+    for client in clients:
         client._at_exit(started)
+    deadline = clock.monotonic() + REAP_SECONDS
+    for client in clients:
+        client._engine.reap(max(0.0, deadline - clock.monotonic()))

@@ -9,6 +9,7 @@
 The code under test takes a `dataart_mp.DataArtClient`; `RecordingClient` is one.
 """
 
+import itertools
 import json
 import queue
 import threading
@@ -18,12 +19,15 @@ from datetime import datetime
 from types import TracebackType
 from typing import Any, Final, NoReturn, Self
 
-from dataart_mp.errors import ClosedError
+from dataart_mp.config import ClientConfig
+from dataart_mp.config.timeout import checked_timeout
+from dataart_mp.errors import ClosedError, EventError
 from dataart_mp.producer.bulk import Bulk
 from dataart_mp.producer.encoder import encode_action, encode_identity
 from dataart_mp.protocol import Emitted
 from dataart_mp.queue.frame_writer import Taken
 from dataart_mp.stats import Stats
+from dataart_mp.transport import envelope
 
 _FRAME_RECORDS: Final = 256
 
@@ -63,11 +67,15 @@ class Identity:
 class RecordingClient:
     """A `DataArtClient` that records events. It needs no configuration, and sends nothing.
 
-    It validates and encodes events as `Client` does, so a test sees the same errors. Recorded
-    events are decoded from their JSON. The client is thread-safe.
+    It refuses what `Client` refuses, with the same errors. Recorded events are decoded from their
+    JSON. The client is thread-safe.
+
+    Args:
+        max_request_bytes: As in `ClientConfig`: a larger event is refused.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, max_request_bytes: int = ClientConfig.max_request_bytes) -> None:
+        self._capacity = max_request_bytes - envelope.MAX_BYTES
         self._lock = threading.Lock()
         self._is_closed = False
         self._reset()
@@ -98,7 +106,6 @@ class RecordingClient:
             EventError: The event cannot be sent.
             ClosedError: The client is closed.
         """
-        self._refuse_if_closed()
         record = encode_action(key, user_key, is_anonymous_user, timestamp, metadata)
         self._record(memoryview(record), 1)
         return True
@@ -115,20 +122,34 @@ class RecordingClient:
 
     def identify(self, user_key: str, metadata: Mapping[str, Any] | None = None) -> bool:
         """Record an identity. Returns and raises as `emit_action` does."""
-        self._refuse_if_closed()
         record = encode_identity(user_key, metadata)
         with self._lock:
+            self._refuse_if_closed()
+            self._check_size(len(record))
             self._identities.append(Identity(**json.loads(record)))
             self._bytes += len(record)
         return True
 
-    def flush(self, timeout: float | None = None) -> int:  # noqa: ARG002 - the protocol has it
-        """Return 0: nothing is ever pending."""
+    def flush(self, timeout: float | None = None) -> int:
+        """Return 0: nothing is ever pending.
+
+        Raises:
+            ClosedError: The client is closed.
+            ValueError: The timeout is not a finite number of zero or more, and not None.
+        """
+        checked_timeout(timeout)
+        self._refuse_if_closed()
         return 0
 
-    def close(self, timeout: float | None = None) -> int:  # noqa: ARG002 - the protocol has it
-        """Accept no more events, and return 0. Recorded events are kept."""
-        self._is_closed = True
+    def close(self, timeout: float | None = None) -> int:
+        """Accept no more events, and return 0. Recorded events are kept.
+
+        Raises:
+            ValueError: As for `flush`.
+        """
+        checked_timeout(timeout)
+        with self._lock:
+            self._is_closed = True
         return 0
 
     def stats(self) -> Stats:
@@ -163,13 +184,30 @@ class RecordingClient:
         self._identities: list[Identity] = []
         self._bytes = 0
 
-    def _record(self, lines: memoryview, count: int) -> Taken:
-        self._refuse_if_closed()
-        recorded = [_action(line) for line in bytes(lines).splitlines()]
+    def _record(self, lines: memoryview, _count: int) -> Taken:
+        """Record as many of some actions as fit into requests: at least the first one."""
+        # No newline is inside a record, but metadata may hold other line breaks.
+        records = bytes(lines).removesuffix(b"\n").split(b"\n")
+        fitting = list(itertools.takewhile(self._fits, records))
+        recorded = [_action(record) for record in fitting]
+        size = sum(len(record) + 1 for record in fitting)
         with self._lock:
+            self._refuse_if_closed()
+            if not fitting:
+                self._check_size(len(records[0]) + 1)
             self._actions += recorded
-            self._bytes += len(lines)
-        return Taken(count, len(lines), room=0)
+            self._bytes += size
+        return Taken(len(fitting), size, room=0)
+
+    def _fits(self, record: bytes) -> bool:
+        return len(record) < self._capacity  # a newline is added
+
+    def _check_size(self, size: int) -> None:
+        if size > self._capacity:
+            raise EventError(
+                f"the event takes {size:,} bytes as JSON, and a request holds "
+                f"{self._capacity:,}; shorten its metadata, or raise max_request_bytes"
+            )
 
     def _refuse_if_closed(self) -> None:
         if self._is_closed:

@@ -1,16 +1,21 @@
 """A recording client validates as `Client` does, and keeps what the platform would receive."""
 
+import math
 import threading
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
+import orjson
 import pytest
 
-from dataart_mp.errors import ClosedError, EventError
+from dataart_mp import Client, ClientConfig
+from dataart_mp.errors import ActionsError, ClosedError, EventError, short_repr
 from dataart_mp.producer.encoder import encode_action, encode_identity
 from dataart_mp.protocol import DataArtClient
 from dataart_mp.stats import Stats
 from dataart_mp.testing import Action, Identity, RecordingClient
+from dataart_mp.transport import envelope
 
 MOMENT = datetime(2021, 5, 4, 10, 11, 12, 123456, tzinfo=UTC)
 
@@ -53,36 +58,152 @@ def test_recorded_events_do_not_change_with_the_caller_s_objects(client: Recordi
     assert client.actions[0].metadata == {"seats": [1]}
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ("", "ann"),
-        ("signup", ""),
-        ("signup", "ann", None),
-        ("signup", "ann", False, "yesterday"),
-        ("signup", "ann", False, None, {"raw": b"x"}),
-        ("signup", "ann", False, None, [1]),
+LARGE = {"text": "a" * ClientConfig.max_request_bytes}
+ACTION = {"key": "signup", "user_key": "ann"}
+
+REFUSED: list[tuple[str, tuple[Any, ...]]] = [
+    *[
+        ("emit_action", arguments)
+        for arguments in [
+            ("", "ann"),
+            ("signup", ""),
+            ("signup", 7),
+            (b"signup", "ann"),
+            (None, None),
+            ("signup", "ann", None),
+            ("signup", "ann", 1),
+            ("signup", "ann", "yes"),
+            ("signup", "ann", False, "yesterday"),
+            ("signup", "ann", False, "2021-05-04T10:11:12"),
+            ("signup", "ann", False, 1620123072),
+            ("signup", "ann", False, None, {"raw": b"x"}),
+            ("signup", "ann", False, None, [1]),
+            ("signup", "ann", False, None, {"n": 2**64}),
+            ("signup", "ann", False, None, {"raw": orjson.Fragment(b'"a\n"')}),
+            ("signup", "ann", False, None, LARGE),
+        ]
     ],
-    ids=repr,
-)
-def test_an_action_that_the_real_client_refuses_is_refused(
-    client: RecordingClient, arguments: Any
-) -> None:
-    with pytest.raises(EventError) as real:
-        encode_action(*arguments)
-    with pytest.raises(EventError) as recorded:
-        client.emit_action(*arguments)
-    assert (str(recorded.value), recorded.value.path) == (str(real.value), real.value.path)
-    assert client.actions == []
+    *[
+        ("identify", arguments)
+        for arguments in [("",), (7,), ("ann", {"raw": b"x"}), ("ann", [1]), ("ann", LARGE)]
+    ],
+    *[
+        ("emit_actions", (actions,))
+        for actions in [
+            [{"key": "signup"}],
+            [{**ACTION, "song": 1}],
+            [{**ACTION, "key": ""}],
+            [{**ACTION, "metadata": LARGE}],
+            [{**ACTION, "is_anonymous_user": 1, "timestamp": None, "metadata": None}],
+            ["signup"],
+            [None],
+            ACTION,
+            7,
+            None,
+        ]
+    ],
+]
+
+
+@pytest.fixture(scope="module")
+def real() -> Iterator[Client]:
+    """A client that sends nothing, because it accepts nothing."""
+    client = Client(ClientConfig("key", base_url="http://127.0.0.1:1"))
+    yield client
     assert client.stats() == Stats()
+    client.close()
 
 
-def test_an_identity_that_the_real_client_refuses_is_refused(
+def error_of(client: DataArtClient, method: str, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
+    with pytest.raises(Exception) as caught:  # noqa: PT011 - compared below
+        getattr(client, method)(*arguments)
+    return type(caught.value), str(caught.value), getattr(caught.value, "path", None)
+
+
+@pytest.mark.parametrize(("method", "arguments"), REFUSED, ids=lambda part: short_repr(part, 60))
+def test_what_the_real_client_refuses_is_refused_with_the_same_error(
+    client: RecordingClient, real: Client, method: str, arguments: tuple[Any, ...]
+) -> None:
+    assert error_of(client, method, arguments) == error_of(real, method, arguments)
+    assert (client.actions, client.identities, client.stats()) == ([], [], Stats())
+    assert client.emit_action("signup", "ann"), "the client is not closed"
+
+
+@pytest.mark.parametrize("timeout", [math.nan, math.inf, -1, -0.001, "1", True, 10**400, []])
+def test_an_invalid_timeout_is_refused_also_by_a_closed_client(
+    client: RecordingClient, timeout: Any
+) -> None:
+    for _ in range(2):
+        for wait in (client.flush, client.close):
+            with pytest.raises(ValueError, match=r"^timeout=.*: must be seconds"):
+                wait(timeout)
+        client.close(0)
+
+
+def test_a_closed_client_refuses_as_the_real_one_does(client: RecordingClient) -> None:
+    with Client(ClientConfig("key", base_url="http://127.0.0.1:1")) as real:
+        pass
+    client.close()
+    calls: list[tuple[str, tuple[Any, ...]]] = [
+        *REFUSED,  # an invalid event is invalid first
+        ("emit_action", ("signup", "ann")),
+        ("identify", ("ann",)),
+        ("emit_actions", ([ACTION],)),
+        ("emit_actions", ([],)),
+        ("flush", ()),
+        ("flush", (1.0,)),
+    ]
+    for method, arguments in calls:
+        kind, text, path = error_of(client, method, arguments)
+        expected = error_of(real, method, arguments)
+        if expected[0] is ClosedError:  # its text may be that of the queue
+            assert kind is ClosedError, (method, arguments)
+        else:
+            assert (kind, text, path) == expected
+    assert client.close() == real.close() == 0
+    with client as same:
+        assert same is client
+
+
+def test_an_event_as_large_as_a_request_is_recorded() -> None:
+    client = RecordingClient(max_request_bytes=1024)
+    size = (
+        1024
+        - envelope.MAX_BYTES
+        - len(encode_action("a", "ann", metadata={"t": ""}, timestamp=MOMENT))
+    )
+    assert client.emit_action("a", "ann", timestamp=MOMENT, metadata={"t": "x" * size})
+    with pytest.raises(EventError, match="shorten its metadata, or raise max_request_bytes"):
+        client.emit_action("a", "ann", timestamp=MOMENT, metadata={"t": "x" * (size + 1)})
+    assert len(client.actions) == 1
+
+
+def test_of_many_actions_only_those_that_are_too_large_are_refused(
     client: RecordingClient,
 ) -> None:
-    with pytest.raises(EventError, match=r"^metadata\.raw: bytes"):
-        client.identify("ann", {"raw": b"x"})
-    assert client.identities == []
+    def made(number: int) -> dict[str, Any]:
+        metadata = LARGE if number in (0, 3, 4, 600) else None
+        return {**ACTION, "key": f"k{number}", "metadata": metadata}
+
+    with pytest.raises(ActionsError) as caught:
+        client.emit_actions([made(number) for number in range(601)])
+    assert caught.value.accepted == len(client.actions) == client.stats().accepted == 597
+    assert [str(error).partition(":")[0] for error in caught.value.errors] == [
+        "actions[0]",
+        "actions[3]",
+        "actions[4]",
+        "actions[600]",
+    ]
+
+
+def test_a_fragment_with_a_raw_line_break_is_refused(client: RecordingClient) -> None:
+    for text in (b'{"a":\r1}', b'{"a":\n1}'):
+        metadata = {"raw": orjson.Fragment(text)}
+        with pytest.raises(ActionsError, match="raw line break"):
+            client.emit_actions([{**ACTION, "metadata": metadata}] * 3)
+        with pytest.raises(EventError, match="raw line break"):
+            client.identify("ann", metadata)
+    assert (client.actions, client.identities) == ([], [])
 
 
 def test_nothing_is_ever_pending(client: RecordingClient) -> None:
@@ -102,8 +223,9 @@ def test_a_closed_client_refuses_events_but_keeps_recorded_ones(
         client.emit_action("signup", "bob")
     with pytest.raises(ClosedError):
         client.identify("bob")
+    with pytest.raises(ClosedError):
+        client.flush()
     assert [action.user_key for action in client.actions] == ["ann"]
-    assert client.flush() == 0
 
 
 def test_leaving_the_with_block_closes(client: RecordingClient) -> None:

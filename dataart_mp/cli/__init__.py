@@ -10,7 +10,7 @@
     nycflights/       the events of `demo` and `flights`
     input/            files ─► rows ─► events
     client_options, dry_run_client, progress, seconds, stop_signals
-    exit_code, message
+    exit_code, message, standard_streams
 
 Each command is a package or a module. Imports go down only: a command imports what is below the
 line, never another command.
@@ -18,6 +18,8 @@ line, never another command.
 
 import importlib.util
 import sys
+
+from dataart_mp.cli.standard_streams import prepare_streams
 
 # Copies of values in exit_code, which is not imported before the extra is known to be installed.
 _USAGE = 2
@@ -31,6 +33,7 @@ def main() -> int:
     Returns:
         The exit code; see `dataart_mp.cli.exit_code`.
     """
+    prepare_streams()
     missing = [name for name in _REQUIRED if importlib.util.find_spec(name) is None]
     if missing:
         sys.stderr.write(

@@ -1,9 +1,11 @@
 """The group of all commands, and how the user sees their errors."""
 
-import contextlib
 import logging
-import os
 import sys
+import threading
+import traceback
+import warnings
+from types import TracebackType
 from typing import Any
 
 import click
@@ -15,10 +17,11 @@ from dataart_mp.cli.demo.command import demo
 from dataart_mp.cli.doctor.command import doctor
 from dataart_mp.cli.exit_code import ExitCode
 from dataart_mp.cli.flights import flights
-from dataart_mp.cli.message import PROGRAM, warn
+from dataart_mp.cli.message import PROGRAM, printable, report, warn
 from dataart_mp.cli.ship.command import ship
 from dataart_mp.cli.sink import sink
 from dataart_mp.cli.spool.command import spool
+from dataart_mp.cli.standard_streams import discard
 from dataart_mp.cli.version import version
 from dataart_mp.errors import DataArtError
 
@@ -33,22 +36,53 @@ class _App(click.Group):
             warn(str(error))
             ctx.exit(ExitCode.USAGE)
         except BrokenPipeError:
-            _discard_output()
+            discard(sys.stdout)
             ctx.exit(ExitCode.BROKEN_PIPE)
         except OSError as error:  # a full disk, an unreadable file, …
             warn(f"{error.filename}: {error.strerror}" if error.filename else str(error))
-            _discard_output()
+            discard(sys.stdout)
             ctx.exit(ExitCode.USAGE)
         except KeyboardInterrupt:
             ctx.exit(ExitCode.INTERRUPTED)
 
+    def main(self, *arguments: Any, **options: Any) -> Any:
+        """Run the command line; a usage error may quote a file name or any other argument."""
+        try:
+            result = super().main(*arguments, **{**options, "standalone_mode": False})
+        except click.ClickException as error:
+            _printable_error(error).show()
+            result = error.exit_code
+        except click.Abort:
+            result = ExitCode.INTERRUPTED
+        if options.get("standalone_mode", True):
+            sys.exit(result)
+        return result
 
-def _discard_output() -> None:
-    """Redirect buffered output to /dev/null: else the interpreter's exit fails on flushing it."""
-    with contextlib.suppress(OSError):  # no descriptor is free
-        null = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(null, sys.stdout.fileno())
-        os.close(null)
+
+def _printable_error(error: click.ClickException) -> click.ClickException:
+    if isinstance(error, click.MissingParameter):  # it quotes nothing, and has several lines
+        return error
+    text = printable(error.format_message())
+    if isinstance(error, click.UsageError):
+        return click.UsageError(text, error.ctx)
+    return click.ClickException(text)
+
+
+def _show_warning(message: Warning | str, *_: object) -> None:
+    """Show a warning without its source line, as a message of the command."""
+    warn(str(message))
+
+
+def _show_exception(
+    kind: type[BaseException], error: BaseException | None, trace: TracebackType | None
+) -> None:
+    """Show the traceback of a programming error, each line with its control characters escaped."""
+    for line in "".join(traceback.format_exception(kind, error, trace)).splitlines():
+        report(line)
+
+
+def _show_thread_exception(arguments: threading.ExceptHookArgs) -> None:
+    _show_exception(arguments.exc_type, arguments.exc_value, arguments.exc_traceback)
 
 
 class _LogHandler(logging.Handler):
@@ -82,5 +116,8 @@ for _command in (ship, doctor, sink, demo, spool, flights, bench, completion, ve
 def run() -> int:
     """Run the command line; ends the process with SystemExit, as click does."""
     logging.getLogger("dataart_mp").addHandler(_LogHandler(logging.WARNING))
+    warnings.showwarning = _show_warning  # type: ignore[assignment]
+    sys.excepthook = _show_exception
+    threading.excepthook = _show_thread_exception
     app(prog_name=PROGRAM)
     return ExitCode.OK

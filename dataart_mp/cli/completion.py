@@ -3,7 +3,7 @@
 import click
 from click.shell_completion import get_completion_class
 
-from dataart_mp.cli.message import PROGRAM
+from dataart_mp.cli.message import PROGRAM, show_script
 
 _VARIABLE = f"_{PROGRAM}_COMPLETE".replace("-", "_").upper()
 
@@ -24,4 +24,4 @@ def completion(shell: str) -> None:
     if kind is None:
         raise click.UsageError(f"this version of click does not support {shell}; upgrade click")
     root = click.get_current_context().find_root().command
-    click.echo(kind(root, {}, PROGRAM, _VARIABLE).source())
+    show_script(kind(root, {}, PROGRAM, _VARIABLE).source())

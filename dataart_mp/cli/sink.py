@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import click
 
+from dataart_mp.cli.message import show
 from dataart_mp.devsink import SinkSettings, run
 from dataart_mp.errors import DataArtError
 
@@ -47,6 +48,12 @@ Examples:
     default=_DEFAULTS.keep_seconds,
     show_default=True,
     help="Seconds for which events and requests are kept.",
+)
+@click.option(
+    "--search-seconds",
+    default=_DEFAULTS.search_seconds,
+    show_default=True,
+    help="Longest time for a search, in seconds.",
 )
 @click.option(
     "--database",
@@ -106,9 +113,9 @@ def _key(file: Path | None) -> str | None:
 
 
 def _show_addresses(url: str) -> None:
-    click.echo(f"Listening on {url}")
-    click.echo(f"  base_url of a client    {url}")
-    click.echo(f"  live page               {url}/")
-    click.echo(f"  counts for tests        {url}/_sink/stats")
-    click.echo(f"  API description         {url}/_sink/openapi.json")
-    click.echo("Press Ctrl-C to stop.")
+    show(f"Listening on {url}")
+    show(f"  base_url of a client    {url}")
+    show(f"  live page               {url}/")
+    show(f"  counts for tests        {url}/_sink/stats")
+    show(f"  API description         {url}/_sink/openapi.json")
+    show("Press Ctrl-C to stop.")

@@ -15,16 +15,23 @@ _EXIT_CODES: Final = {
 class StopSignals:
     """A context in which SIGTERM raises KeyboardInterrupt, as SIGINT does; main thread only.
 
+    A signal that is ignored stays ignored: a shell ignores SIGINT for a command that a script runs
+    in the background, so that Ctrl-C ends the script only.
+
     Attributes:
         exit_code: The exit code for the last signal; INTERRUPTED before the first one.
     """
 
     def __init__(self) -> None:
         self.exit_code = ExitCode.INTERRUPTED
-        self._previous = {number: signal.getsignal(number) for number in _EXIT_CODES}
+        self._previous = {
+            number: handler
+            for number in _EXIT_CODES
+            if (handler := signal.getsignal(number)) not in (signal.SIG_IGN, None)
+        }
 
     def __enter__(self) -> Self:
-        for number in _EXIT_CODES:
+        for number in self._previous:
             signal.signal(number, self._stop)
         return self
 

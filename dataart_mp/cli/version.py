@@ -1,11 +1,11 @@
 """`dataart-mp version`."""
 
-import json
 import platform
 
 import click
 
 from dataart_mp import __version__
+from dataart_mp.cli.message import show, show_json
 
 
 @click.command(
@@ -23,6 +23,6 @@ def version(as_json: bool) -> None:
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
     }
     if as_json:
-        click.echo(json.dumps(versions))
+        show_json(versions)
     else:
-        click.echo("dataart-mp {dataart-mp} ({python}, {system})".format(**versions))
+        show("dataart-mp {dataart-mp} ({python}, {system})".format(**versions))

@@ -96,8 +96,9 @@ class HTTPOptions:
     the key or the proxy, nor the value of any header.
 
     Attributes:
-        connect_timeout: Seconds to wait for a connection, including TLS.
-        read_timeout: Seconds to wait for each part of a response.
+        connect_timeout: Seconds to wait for each step of connecting (TCP, TLS, a tunnel), and for
+            the server to accept each 64 KiB of a request (16 KiB with TLS).
+        read_timeout: Seconds to wait for a whole response.
         proxy: URL of an HTTP proxy, `http://user:password@host:3128`; None: the environment
             decides (see `trust_env`).
         ca_file: PEM file of the certificate authorities to trust; None: the system's.

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from dataart_mp.devsink import SinkSettings, run
+from dataart_mp.devsink.log import printable
 
 # Options with a default: name, type, help.
 _OPTIONS: Final = (
@@ -16,6 +17,7 @@ _OPTIONS: Final = (
     ("keep", int, "number of items kept of each kind"),
     ("keep-requests", int, "number of requests kept"),
     ("keep-seconds", float, "seconds for which they are kept"),
+    ("search-seconds", float, "longest time for a search, in seconds"),
     ("id-field", str, "metadata field that identifies an event"),
     ("max-body-bytes", int, "largest accepted body"),
     ("keep-alive", float, "seconds for which an idle connection stays open"),
@@ -55,11 +57,11 @@ def main() -> int:
     try:
         settings = SinkSettings(**given | {"allow_hosts": tuple(given["allow_hosts"])})
     except ValueError as error:
-        parser.error(str(error))
+        parser.error(printable(str(error)))
     try:
         run(settings, on_ready=lambda url: print(url, flush=True))  # noqa: T201
     except (OSError, ValueError) as error:
-        print(f"{parser.prog}: {error}", file=sys.stderr)  # noqa: T201
+        print(f"{parser.prog}: {printable(str(error))}", file=sys.stderr)  # noqa: T201
         return 1
     return 0
 

@@ -15,6 +15,8 @@ import time
 from typing import IO, TYPE_CHECKING, Any, Final, Self, cast
 from urllib.parse import urlencode
 
+from dataart_mp.devsink.log import printable
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
@@ -295,5 +297,6 @@ class SinkProcess:
         finally:
             connection.close()
         if response.status != http.client.OK:
-            raise SinkError(f"{method} {path}: {response.status} {text.decode(errors='replace')}")
+            problem = printable(text.decode(errors="replace"))
+            raise SinkError(f"{method} {printable(path)}: {response.status} {problem}")
         return json.loads(text)

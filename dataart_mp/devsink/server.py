@@ -12,8 +12,9 @@ from starlette.routing import Mount, Route, Router
 
 from dataart_mp.devsink.control.app import control_app
 from dataart_mp.devsink.http.guard import Guarded
-from dataart_mp.devsink.http.uvicorn_seam import ON_MALFORMED, SinkProtocol, SinkServer
+from dataart_mp.devsink.http.uvicorn_seam import ON_REFUSED, SinkProtocol, SinkServer
 from dataart_mp.devsink.ingest import Ingest
+from dataart_mp.devsink.log import LOGGING
 from dataart_mp.devsink.page.assets import index
 from dataart_mp.devsink.sink import Sink
 
@@ -42,7 +43,7 @@ def _app(sink: Sink) -> ASGIApp:
     @contextlib.asynccontextmanager
     async def lifespan(_app: Router) -> AsyncIterator[dict[str, Any]]:
         # uvicorn hands this state to every SinkProtocol.
-        yield {ON_MALFORMED: sink.reject_malformed}
+        yield {ON_REFUSED: sink.refuse}
 
     def guarded(app: ASGIApp) -> Guarded:
         return Guarded(sink.guard, app)
@@ -76,7 +77,7 @@ def _config(settings: SinkSettings, app: ASGIApp) -> uvicorn.Config:
         ws="none",
         lifespan="on",
         interface="asgi3",
-        log_level="error",
+        log_config=LOGGING,
         access_log=False,
         proxy_headers=False,
         server_header=False,

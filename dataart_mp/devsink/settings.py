@@ -24,6 +24,7 @@ class SinkSettings:
         keep: Number of items of each kind kept for `/_sink/events` and `/_sink/identities`.
         keep_requests: Number of requests kept for `/_sink/requests` and for `/_sink/rejected`.
         keep_seconds: Seconds for which items and requests are kept at most.
+        search_seconds: Longest time for a search through the kept items, in seconds.
         database: SQLite file for the kept items and requests, from which a restarted sink restores
             its counts; None: they are kept in memory.
         id_field: Field of an action's metadata by which arrivals are counted for `/_sink/ids`.
@@ -43,6 +44,7 @@ class SinkSettings:
     keep: int = 100_000
     keep_requests: int = 10_000
     keep_seconds: float = WEEK_SECONDS
+    search_seconds: float = 5.0
     database: Path | None = None
     id_field: str = "_id"
     max_body_bytes: int = 32 * MIB
@@ -63,7 +65,7 @@ class SinkSettings:
         for name in ("keep", "keep_requests", "max_body_bytes"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}: {getattr(self, name)} is less than 1")
-        for name in ("keep_alive", "keep_seconds"):
+        for name in ("keep_alive", "keep_seconds", "search_seconds"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name}: {getattr(self, name)} is not more than 0 seconds")
         if self.journal is not None and self.database is not None:

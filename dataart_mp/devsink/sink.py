@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from dataart_mp.devsink.counters.counters import Counters
 from dataart_mp.devsink.faults.active import ActiveFaults
 from dataart_mp.devsink.http.guard import Guard
-from dataart_mp.devsink.http.rejection import RejectionError
 from dataart_mp.devsink.live.rate import Rate
 from dataart_mp.devsink.live.viewers import Viewers
 from dataart_mp.devsink.protocol.payload import payload_of
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
 
     from dataart_mp.devsink.counters.item_counter import Duplicates
     from dataart_mp.devsink.counters.logged_request import LoggedRequest, Outcome
+    from dataart_mp.devsink.http.rejection import RejectionError
     from dataart_mp.devsink.protocol.payload import Payload
     from dataart_mp.devsink.settings import SinkSettings
 
@@ -77,10 +77,10 @@ class Sink:
             self.rate.at(time.time()).rejected += 1
             self.viewers.reject(logged)
 
-    def reject_malformed(self, connection: int) -> None:
-        """Count bytes on a connection that are not HTTP as a rejected request."""
+    def refuse(self, connection: int, error: RejectionError) -> None:
+        """Count what a connection sent and could not become a request as a rejected one."""
         logged = self.counters.begin(connection, "?", "?", [])
-        self.reject(self.counters, logged, RejectionError("request", "is not HTTP"))
+        self.reject(self.counters, logged, error)
 
     def end(
         self, counters: Counters, logged: LoggedRequest, outcome: Outcome, status: int | None

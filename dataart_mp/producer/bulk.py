@@ -1,6 +1,6 @@
 """Emit many actions in one call: read them from an iterable, encode and append them in groups.
 
-    iterable ──read──► group ──columns──► events ──encoder──► lines ──take──► open frame
+    iterable ──read──► group ───usual──► events ──encoder──► lines ──take──► open frame
                          └──── one by one, if they are not of the usual form ────────┘
 
 Each group is appended before more is read, whatever the iterable raises. A group holds no more
@@ -11,13 +11,13 @@ reads, parent and child both emit the current group.)
 
 import itertools
 import queue
-import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, Final
 
+from dataart_mp import clock
 from dataart_mp.errors import ActionsError, BufferFullError, EventError, short_repr
-from dataart_mp.producer.columns import FIELDS, REQUIRED, Event, as_events
 from dataart_mp.producer.encoder import encode_action, encode_events
+from dataart_mp.producer.usual import FIELDS, REQUIRED, Event, as_events
 from dataart_mp.protocol import Emitted
 from dataart_mp.queue.frame_writer import Taken
 
@@ -88,11 +88,11 @@ class Bulk:
     def _read_group(self, wanted: int) -> None:
         self._before += len(self._group)
         self._group, self._done = [], 0
-        started = time.monotonic()
+        started = clock.monotonic()
         try:
             self._group.extend(itertools.islice(self._actions, wanted))
         finally:  # `extend` keeps what it got before an exception
-            seconds = time.monotonic() - started
+            seconds = clock.monotonic() - started
             size = wanted * _GROUP_SECONDS / seconds if seconds else _MAX_GROUP
             self._size = max(1, min(_MAX_GROUP, int(size)))
             self._append_group()
@@ -181,15 +181,15 @@ def _arguments(action: object) -> dict[str, Any]:
     Raises:
         EventError: It is not a mapping, or has missing or unknown fields.
     """
-    if not isinstance(action, Mapping):
-        kind = type(action).__name__
-        problem = f"is not an action; pass a dict, such as {_EXAMPLE}"
-        raise EventError(f"{kind} ({short_repr(action)}) {problem}")
     try:
-        arguments = dict(action)
+        arguments = dict(action) if isinstance(action, Mapping) else None
     except Exception as error:
         problem = f"it raised {short_repr(error)}; pass a dict, such as {_EXAMPLE}"
         raise EventError(f"{short_repr(action)} cannot be read: {problem}") from error
+    if arguments is None:
+        kind = type(action).__name__
+        problem = f"is not an action; pass a dict, such as {_EXAMPLE}"
+        raise EventError(f"{kind} ({short_repr(action)}) {problem}")
     for name in REQUIRED:
         if name not in arguments:
             raise EventError(f"{name}: is missing; pass a dict, such as {_EXAMPLE}", name)

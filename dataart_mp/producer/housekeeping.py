@@ -7,10 +7,11 @@ import logging
 import math
 import select
 import threading
-import time
 from typing import Final
 
+from dataart_mp import clock
 from dataart_mp.producer import threads
+from dataart_mp.queue.polling import make_poll
 from dataart_mp.queue.record_queue import RecordQueue
 from dataart_mp.queue.wakeup import WakeupPipe
 from dataart_mp.spool.ownership import Ownership
@@ -39,34 +40,31 @@ class Housekeeping:
         self._wakeup = WakeupPipe.make()
         self._stopped = self._forgotten = False
         self._needs_workers = False
-        self._thread = threads.Thread(self._run, "housekeeping")
+        self.thread = threads.Thread(self._run, "housekeeping")
 
     def start(self) -> None:
-        """Start the thread, unless the interpreter is shutting down.
+        """Start the thread, unless it was started before or the interpreter is shutting down.
 
         Raises:
             RuntimeError: The system cannot start a thread at the moment.
         """
-        try:
-            threads.start(self._thread)
-        except RuntimeError:
-            self._wakeup.close()
-            raise
+        threads.start(self.thread)
 
     def ensure_started(self) -> None:
         """Start workers for the queue from now on, not only for orphaned arenas."""
         self._needs_workers = True
         self._wakeup.notify()
-        if self._thread.ident is None:  # the interpreter is shutting down
-            self._supervisor.check(time.monotonic())
+        if self.thread.ident is None:  # the interpreter is shutting down
+            self._supervisor.check(clock.monotonic())
 
     def stop(self, seconds: float) -> bool:
         """Stop the thread; return False if that takes longer than `seconds`."""
         self._stopped = True
         self._wakeup.notify()
         # The thread itself calls this if the client is garbage-collected there.
-        is_caller = self._thread is threading.current_thread()
-        if not is_caller and not threads.join(self._thread, seconds):
+        is_caller = self.thread is threading.current_thread()
+        if not is_caller and not threads.join(self.thread, seconds):
+            self.thread.after_end(self._wakeup.close)
             return False
         self._wakeup.close()
         return True
@@ -89,7 +87,7 @@ class Housekeeping:
 
     def _check(self) -> None:
         """Do everything that is due, then wait until something may be due again."""
-        now = time.monotonic()
+        now = clock.monotonic()
         self._takeover.check(now)
         ownership = Ownership(self._queue.arena)
         if not self._needs_workers and self._takeover.is_anything_parked(ownership, now):
@@ -104,11 +102,11 @@ class Housekeeping:
     def _wait(self, seconds: float, supervisors: list[Supervisor]) -> None:
         """Wait until a worker becomes ready or dies, a notification arrives, or time is up."""
         by_sentinel = {fd: each for each in supervisors for fd in each.sentinels}
-        poll = select.poll()
+        poll = make_poll()
         for fd in (self._wakeup.read_fd, *by_sentinel):
             poll.register(fd, select.POLLIN)
         for fd, _ in poll.poll(math.ceil(seconds * 1000)):
             if fd == self._wakeup.read_fd and not self._stopped:
                 self._wakeup.drain()
             elif fd in by_sentinel and not self._stopped:
-                by_sentinel[fd].read_status(fd, time.monotonic())
+                by_sentinel[fd].read_status(fd, clock.monotonic())

@@ -7,17 +7,20 @@ import json
 import logging
 import os
 import select
-import time
 from collections.abc import Callable
 from typing import Final, NamedTuple, assert_never
 
+from dataart_mp import clock
+from dataart_mp.config.limits import MORE_THREADS
 from dataart_mp.failure import Failure
 from dataart_mp.producer import threads
 from dataart_mp.producer.log_throttle import LogThrottle, Occurrences
+from dataart_mp.queue.polling import make_poll
 from dataart_mp.queue.wakeup import WakeupPipe
 from dataart_mp.supervision.reports import (
     Crashed,
     Failed,
+    FewThreads,
     NotKept,
     Parked,
     Recovered,
@@ -50,9 +53,6 @@ class ReportReader:
     Args:
         report_read_fd: The reading end of the report pipe, which does not block.
         on_failure: The application's callback. Its exceptions are logged.
-
-    Raises:
-        RuntimeError: The system cannot start a thread at the moment.
     """
 
     def __init__(self, report_read_fd: int, on_failure: Callable[[Failure], object] | None) -> None:
@@ -63,14 +63,18 @@ class ReportReader:
         self._unfinished = b""
         self._throttles: dict[_Topic, LogThrottle] = {}
         self._trouble_throttles: dict[str, LogThrottle] = {}
-        self._thread = threads.Thread(self._run, "report reader")
+        self.thread = threads.Thread(self._run, "report reader")
         self._signals = threads.current_mask()
-        try:
-            # A process that is about to end reads no more reports; the counters are exact.
-            threads.start(self._thread)
-        except RuntimeError:
-            self._wakeup.close()
-            raise
+
+    def start(self) -> None:
+        """Start the thread, unless it was started before or the interpreter is shutting down.
+
+        A process that is about to end reads no more reports; the counters are exact.
+
+        Raises:
+            RuntimeError: The system cannot start a thread at the moment.
+        """
+        threads.start(self.thread)
 
     def stop(self, seconds: float) -> bool:
         """Read what was written until now, then stop.
@@ -79,7 +83,8 @@ class ReportReader:
             False if that takes longer than `seconds`, or if the caller is `on_failure` itself.
         """
         self._wakeup.notify()
-        if not threads.join(self._thread, seconds):
+        if not threads.join(self.thread, seconds):
+            self.thread.after_end(self._wakeup.close)
             return False
         self._wakeup.close()
         return True
@@ -90,7 +95,7 @@ class ReportReader:
         self._wakeup.close()
 
     def _run(self) -> None:
-        poll = select.poll()
+        poll = make_poll()
         poll.register(self._report_read_fd, select.POLLIN)
         poll.register(self._wakeup.read_fd, select.POLLIN)
         while True:
@@ -103,7 +108,7 @@ class ReportReader:
             if not more:  # every writing end is closed
                 poll.unregister(self._report_read_fd)
         for topic, throttle in self._throttles.items():
-            _log_count(topic, throttle.remaining(time.monotonic()))
+            _log_count(topic, throttle.remaining(clock.monotonic()))
 
     def _read(self) -> bool:
         """Read and handle reports; return False if there are none, or no writer is left."""
@@ -147,6 +152,9 @@ class ReportReader:
                     "dead letters of the %d oldest batches removed: spool_max_bytes is reached",
                     batches,
                 )
+            case FewThreads(number, wanted, reason):
+                problem = f"{number} of {wanted} sender threads: {reason}; {MORE_THREADS}"
+                _log.error("a worker continues with %s", problem)
             case Crashed(traceback):
                 _log.error("a worker crashed: %s", traceback)
             case _:
@@ -168,13 +176,13 @@ class ReportReader:
 
     def _log_trouble(self, text: str) -> None:
         throttle = self._trouble_throttles.setdefault(text, LogThrottle(_LOG_INTERVAL_SECONDS))
-        if throttle.count(1, time.monotonic()):
+        if throttle.count(1, clock.monotonic()):
             _log.error("spool: %s", text)
 
     def _count(self, topic: _Topic, amount: int, answer: str = "") -> None:
         """Log an amount at once, or later together with others of the same topic."""
         throttle = self._throttles.setdefault(topic, LogThrottle(_LOG_INTERVAL_SECONDS))
-        _log_count(topic, throttle.count(amount, time.monotonic()), answer)
+        _log_count(topic, throttle.count(amount, clock.monotonic()), answer)
 
 
 def _log_count(topic: _Topic, count: Occurrences, answer: str = "") -> None:

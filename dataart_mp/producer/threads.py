@@ -34,18 +34,33 @@ class Thread(threading.Thread):
     def __init__(self, work: Callable[[], object], name: str) -> None:
         super().__init__(name=f"dataart_mp {name}", daemon=True)
         self._work = work
+        self._calls: list[Callable[[], object]] = []
         self.has_ended = threading.Event()
 
     def run(self) -> None:
-        """Run the work."""
+        """Run the work, then the calls of `after_end`."""
         try:
             self._work()
         finally:
             self.has_ended.set()
+            self._make_calls()
+
+    def after_end(self, call: Callable[[], object]) -> None:
+        """Have this thread make a call at its end; if it has ended already, make the call now."""
+        self._calls.append(call)
+        if self.has_ended.is_set():
+            self._make_calls()
+
+    def _make_calls(self) -> None:
+        with contextlib.suppress(IndexError):  # each call is popped, and made, by one thread
+            while True:
+                self._calls.pop()()
 
 
 def start(thread: Thread) -> bool:
-    """Start a thread that blocks all signals; it inherits its mask from the calling thread.
+    """Start a thread that blocks all signals, unless it was started before.
+
+    It inherits its mask from the calling thread.
 
     The thread does not set the mask itself: under gevent it is a greenlet, and the mask would apply
     to all of them.
@@ -56,6 +71,8 @@ def start(thread: Thread) -> bool:
     Raises:
         RuntimeError: The system cannot start a thread at the moment.
     """
+    if thread.ident is not None:
+        return True
     if sys.is_finalizing():  # before Python 3.12, `start` would hang
         return False
     try:

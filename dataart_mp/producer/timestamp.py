@@ -1,13 +1,15 @@
 """Validate and convert timestamps. Each one is sent with its UTC offset."""
 
+import functools
 import re
 from collections import deque
 from collections.abc import Sequence
-from datetime import UTC, date, datetime
-from typing import Final
+from datetime import UTC, date, datetime, timezone
+from types import MethodDescriptorType
+from typing import Any, Final
 
 from dataart_mp.errors import EventError, short_repr
-from dataart_mp.producer.jsonable import is_equal_to_itself
+from dataart_mp.producer.jsonable import as_text, is_equal_to_itself, is_whole_minutes
 
 _RFC_3339 = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]+)?"
@@ -46,15 +48,22 @@ def to_timestamp(value: object) -> datetime | str:
             of its `isoformat`.
 
     Returns:
-        A plain aware datetime whose offset is in whole minutes, or RFC 3339 text.
+        A plain aware datetime whose offset is in whole minutes and is known without calling Python
+        code; or RFC 3339 text.
 
     Raises:
         EventError: The value is not a timestamp; the message says what to pass.
     """
-    if isinstance(value, datetime):
-        return _with_offset(value)
-    if isinstance(value, str):
-        return _checked_text(value)
+    try:
+        if isinstance(value, datetime):
+            return _aware(value) if type(value) is datetime else _subclass_as_text(value)
+        text = as_text(value)
+    except EventError:
+        raise
+    except Exception as error:  # a time zone that raises, or a year that no time zone covers
+        raise _error(value, "its UTC offset cannot be determined; pass it in UTC") from error
+    if text is not None:
+        return _checked_text(text)
     if isinstance(value, int | float):
         raise _error(value, "pass datetime.fromtimestamp(value, timezone.utc)")
     if isinstance(value, date):
@@ -62,37 +71,56 @@ def to_timestamp(value: object) -> datetime | str:
     raise _error(value, _FIX)
 
 
-def _with_offset(value: datetime) -> datetime | str:
-    try:
-        return _aware(value) if type(value) is datetime else _subclass_as_text(value)
-    except EventError:
-        raise
-    except Exception as error:  # a time zone that raises, or a year that no time zone covers
-        raise _error(value, "its UTC offset cannot be determined; pass it in UTC") from error
-
-
 def _aware(value: datetime) -> datetime:
     offset = value.utcoffset()
     if offset is None:
-        value = value.astimezone()
+        value = _in_local_zone(value)
         offset = value.utcoffset()
-    # Offsets of local mean time, before about 1900, have seconds, which RFC 3339 cannot express.
-    is_whole_minutes = offset is not None and not offset.seconds % 60 and not offset.microseconds
-    return value if is_whole_minutes else value.astimezone(UTC)
+    if offset is None or not is_whole_minutes(offset):
+        return value.astimezone(UTC)
+    # orjson would ask the zone for the offset again. A method in Python may raise then, or a signal
+    # handler during it, and orjson would crash.
+    kind: Any = type(value.tzinfo)
+    return value if kind is timezone or _is_native(kind) else value.replace(tzinfo=timezone(offset))
+
+
+@functools.cache
+def _is_native(kind: Any) -> bool:
+    """Whether a class of time zones is ZoneInfo, implemented in C."""
+    names = (kind.__module__, kind.__qualname__)
+    return names == ("zoneinfo", "ZoneInfo") and isinstance(kind.utcoffset, MethodDescriptorType)
+
+
+def _in_local_zone(value: datetime) -> datetime:
+    """Return the instant of a naive datetime, with the local offset of that instant.
+
+    Where a clock is set forward, there is no such time. Then the offset before is used or, with
+    `fold=1`, the one after (PEP 495). `astimezone` would apply the other one.
+    """
+    naive = value if value.tzinfo is None else value.replace(tzinfo=None)
+    local = naive.astimezone()
+    if (local.minute, local.hour, local.day) == (naive.minute, naive.hour, naive.day):
+        return local
+    seconds = naive.replace(microsecond=0).timestamp()
+    return datetime.fromtimestamp(seconds, UTC).replace(microsecond=value.microsecond).astimezone()
 
 
 def _subclass_as_text(value: datetime) -> str:
     if not is_equal_to_itself(value):
         raise _error(value, "it is not a time; omit the timestamp, or the event")
-    text = value.isoformat()
+    text = str.__str__(value.isoformat())
+    plain = _plain(value)
     if value.utcoffset() is None:
-        text += _local_offset(value)
-    return text if is_rfc_3339(text) else _aware(_plain(value)).isoformat()
+        text += _local_offset(plain)
+    return text if is_rfc_3339(text) else _aware(plain).isoformat()
 
 
 def _local_offset(value: datetime) -> str:
-    local = _plain(value).astimezone().replace(microsecond=0)
-    return local.isoformat().removeprefix(local.replace(tzinfo=None).isoformat())
+    """Return the offset with which the wall-clock time of a naive datetime is its instant."""
+    naive = value.replace(tzinfo=None, microsecond=0)
+    instant = _in_local_zone(naive).astimezone(UTC).replace(tzinfo=None)
+    offset = timezone(naive - instant)
+    return naive.replace(tzinfo=offset).isoformat().removeprefix(naive.isoformat())
 
 
 def _plain(value: datetime) -> datetime:

@@ -7,6 +7,7 @@
 Read in this order:
 
     locks, arena, account     who owns a frame, where its bytes lie, what its words mean
+    clock                     the time by which frames age and wait
     frame_writer, writer_pool a producer's open frames
     frame, joining, release   a worker's claimed frame
     wakeup, janitor           how others learn of work, and what becomes of the frames of the dead

@@ -25,8 +25,8 @@
     29    postponed             WAITING              when `due` was set
     30    process               FILLING, SENDING     id and start of the process that owns it
 
-Times are nanoseconds since the epoch. A batch is in progress when `batch_end` lies behind what is
-done with.
+Times are nanoseconds of the clock of the queue (see `clock`). A batch is in progress when
+`batch_end` lies behind what is done with.
 
 The totals exist twice, so that one store, that of the state SETTLED, moves a frame's records from
 pending to delivered. A death before that store leaves the opening totals in force, a death after it
@@ -142,7 +142,7 @@ class Account:
     leader_generation = Word(23)
     postponed = Word(29)
     _progress = Word(4)
-    _origin = Word(12)
+    origin = Word(12)
 
     def __init__(self, words: memoryview, first: int) -> None:
         self.words = words
@@ -169,12 +169,12 @@ class Account:
     @property
     def adopted(self) -> bool:
         """Whether another client had parked the batch that the frame was filled from."""
-        return bool(self._origin & 1)
+        return bool(self.origin & 1)
 
     @property
     def is_origin_sound(self) -> bool:
         """Whether both words that name the parked batch agree, so that neither is damaged."""
-        return self._origin >> 1 == self.taken
+        return self.origin >> 1 == self.taken
 
     @property
     def process(self) -> Process:
@@ -207,7 +207,7 @@ class Account:
         """Whether no word is set that a frame gets when it is sealed, or later."""
         first, kind = self.first, Account.kind.offset
         words = self.words[first + _COUNT : first + _OPENING].tolist()
-        for offset in (kind, Account.taken.offset, Account._origin.offset):
+        for offset in (kind, Account.taken.offset, Account.origin.offset):
             words[offset - _COUNT] = 0
         return not any(words) and self.kind in (ACTIONS, IDENTITY)
 
@@ -234,7 +234,7 @@ class Account:
         if kind != ACTIONS:
             self.kind = kind
         if taken:
-            self.taken, self._origin = taken, taken << 1 | adopted
+            self.taken, self.origin = taken, taken << 1 | adopted
         return generation
 
     def seal(self, count: int, length: int) -> None:
@@ -248,6 +248,14 @@ class Account:
         first = self.first
         self.words[first + _COUNT : first + _OPENING] = _ZEROS
         self.kind = kind
+
+    def restart_times(self, now: int) -> None:
+        """Let the age of its batch begin now, and its delay be over: their clock has ended.
+
+        Args:
+            now: The time (ns) by the clock that replaces it.
+        """
+        self.since = self.postponed = self.due = self.not_before = now
 
     def close(self, parked: int, evicted: Evicted) -> None:
         """Write the closing totals. The caller then stores the state SETTLED.
@@ -300,15 +308,15 @@ class Account:
     def due_at(self, now: int, *, early: bool = False) -> int:
         """Return when the batch of a WAITING frame may be tried again.
 
-        That is at once when it seems to have been postponed in the future: somebody has set the
-        clock back, and how long it has waited is unknown.
+        That is at once when it seems to have been postponed in the future: its times are damaged,
+        or were written by a release that used the wall clock.
 
         Args:
-            now: The time (epoch, ns).
+            now: The time (ns).
             early: Return the earliest time that the platform allows, not the planned one.
 
         Returns:
-            Time since the epoch in nanoseconds.
+            The time (ns).
         """
         if self.postponed > now:
             return now

@@ -58,11 +58,11 @@ def pending_in(arena: Arena, frame: int) -> int:
 
 def _read(arena: Arena, frame: int) -> tuple[list[int], int]:
     """Return one frame's totals and pending records, of one moment."""
+    if not arena.generation(frame):  # never used
+        return [0] * TOTALS, 0
     account = arena.account(frame)
     while True:
         generation, state = account.generation, arena.state(frame)
-        if not generation:
-            return [0] * TOTALS, 0
         if state in (FREE, SETTLED):
             totals, pending = account.closing(), 0
         else:

@@ -18,6 +18,7 @@ from array import array
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
+from dataart_mp import clock
 from dataart_mp.queue import lock_file, process
 from dataart_mp.queue.account import WORD_BYTES, WORD_MASK, WORDS, Account
 from dataart_mp.queue.anonymous_file import anonymous_file
@@ -87,6 +88,7 @@ class Arena:
         self._place(self.frames)
         self.memory = mmap.mmap(fd, self._frames + self.frames * self.stride)
         self.words = memoryview(self.memory)[: self._frames].cast("Q")
+        self._accounts: dict[int, Account] = {}  # of the frames that this process has looked at
         try:
             self._lock_file = Descriptor(lock_file.make() if lock_fd is None else lock_fd)
         except OSError:
@@ -105,8 +107,12 @@ class Arena:
             capacity: The bytes of content that one frame can hold. Untouched pages cost no memory.
         """
         fd = anonymous_file()
-        os.ftruncate(fd, cls.size(frames, capacity))
-        return cls.format(fd, frames, capacity)
+        try:
+            os.ftruncate(fd, cls.size(frames, capacity))
+            return cls.format(fd, frames, capacity)
+        except BaseException:
+            os.close(fd)
+            raise
 
     @classmethod
     def format(cls, fd: int, frames: int, capacity: int) -> "Arena":
@@ -158,16 +164,21 @@ class Arena:
         return World(high << 64 | low, namespace)
 
     def settle_in(self) -> None:
-        """Give the process ids in the accounts the meaning that they have for this process.
+        """Give process ids and times in the accounts the meaning that they have for this process.
 
-        For an arena that no other process uses. What the accounts say of owners is forgotten.
+        For an arena that no other process uses. What the accounts say of owners is forgotten, and
+        after another boot (or if that cannot be excluded) what they say of times, too.
         """
         boot, namespace = process.world()
+        is_same_boot = bool(boot) and boot == self.world.boot
+        now = clock.now()
         words = array("Q", [boot >> 64, boot & WORD_MASK, namespace])
         self.words[_WORLD_WORD : _WORLD_WORD + 3] = memoryview(words)
         for frame in range(self.frames):
             if self.generation(frame):
                 self.account(frame).process = process.NOBODY
+            if not is_same_boot and self.state(frame) in (READY, SENDING, WAITING):
+                self.account(frame).restart_times(now)
         self.identify()
 
     def identify(self) -> None:
@@ -228,7 +239,11 @@ class Arena:
 
     def account(self, frame: int) -> Account:
         """Return a view of a frame's account."""
-        return Account(self.words, self._accounts_word + frame * WORDS)
+        account = self._accounts.get(frame)
+        if account is None:
+            account = Account(self.words, self._accounts_word + frame * WORDS)
+            self._accounts[frame] = account
+        return account
 
     def generation(self, frame: int) -> int:
         """Return how often a producer has claimed the frame."""

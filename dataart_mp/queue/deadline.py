@@ -1,6 +1,6 @@
 """A deadline: the end of a wait."""
 
-import time
+from dataart_mp import clock
 
 
 class Deadline:
@@ -11,14 +11,14 @@ class Deadline:
     """
 
     def __init__(self, timeout: float | None) -> None:
-        self._end = None if timeout is None else time.monotonic() + timeout
+        self._end = None if timeout is None else clock.monotonic() + timeout
 
     def over(self) -> bool:
         """Return whether the time is over."""
-        return self._end is not None and time.monotonic() >= self._end
+        return self._end is not None and clock.monotonic() >= self._end
 
     def at_most(self, seconds: float) -> float:
         """Return the seconds that are left, but not more than `seconds`."""
         if self._end is None:
             return seconds
-        return min(seconds, max(0.0, self._end - time.monotonic()))
+        return min(seconds, max(0.0, self._end - clock.monotonic()))

@@ -69,10 +69,11 @@ class Descriptor:
 
     def close(self) -> None:
         """Close it, unless its number belongs to another file now. A second call does nothing."""
-        # Forgotten first, in one step: no other call, and no call after an interrupted one, may
-        # close the number again when it belongs to another file.
+        is_intact = not self.is_lost and _file_of(self.number) == self._file
+        # Forgotten in one step, right before it is closed: no other call, and no call after an
+        # interrupted one, may close the number again when it belongs to another file.
         number, self.number = self.number, -1
-        if number >= 0 and not self.is_lost and _file_of(number) == self._file:
+        if is_intact and number >= 0:
             os.close(number)
 
 

@@ -9,7 +9,7 @@ A frame is sent from its front to its back. One word holds how much of it is don
 rejected, failed or parked. Whoever continues with the frame (this process after a backoff, another
 one after a death) starts where it stopped and cuts it in the same places: a batch that is sent
 again has the same content and the same key. A batch is *in progress* from the moment it is aimed at
-until that word says that it is done with.
+until that word says that it is done with. Times are those of the clock of the queue; see `clock`.
 """
 
 from dataart_mp.queue import joining
@@ -105,7 +105,7 @@ class Frame:
 
     @property
     def since(self) -> int:
-        """When the first attempt of the batch in progress began (epoch, ns); 0 without one."""
+        """When the first attempt of the batch in progress began (ns); 0 without one."""
         return self.account.since if self.is_in_progress else 0
 
     @property
@@ -114,7 +114,7 @@ class Frame:
         return self.attempts > 0 and self.account.sent > 0
 
     def is_early(self, now: int) -> bool:
-        """Return whether an attempt at `now` (epoch, ns) comes before the batch is due."""
+        """Return whether an attempt at `now` (ns) comes before the batch is due."""
         return now < self._due(now)
 
     def spans(self) -> list[tuple[int, int]]:
@@ -138,7 +138,7 @@ class Frame:
 
         Args:
             batch_end: Offset at which the batch ends.
-            now: The time (epoch, ns).
+            now: The time (ns).
         """
         account = self.account
         if not self.is_in_progress:
@@ -172,9 +172,9 @@ class Frame:
         """Release the frame until `due`: the batch in progress has failed once more.
 
         Args:
-            now: The time (epoch, ns).
-            due: When any worker may try again (epoch, ns).
-            not_before: The earliest time that the platform allows (epoch, ns).
+            now: The time (ns).
+            due: When any worker may try again (ns).
+            not_before: The earliest time that the platform allows (ns).
         """
         self.account.attempts += 1
         self._wait(now, due, not_before)
@@ -183,11 +183,11 @@ class Frame:
         """Release the frame, and count no attempt. It is due when it was, or at `not_before`.
 
         Args:
-            now: The time (epoch, ns).
-            not_before: The earliest time of the next attempt (epoch, ns).
+            now: The time (ns).
+            not_before: The earliest time of the next attempt (ns).
 
         Returns:
-            When it is due (epoch, ns).
+            When it is due (ns).
         """
         due = max(self._due(now), not_before)
         self._wait(now, due, not_before)
@@ -212,5 +212,5 @@ class Frame:
         self._arena.locks.release(self.number)
 
     def _due(self, now: int) -> int:
-        """When the batch in progress may be tried again (epoch, ns); 0 when it has not failed."""
+        """When the batch in progress may be tried again (ns); 0 when it has not failed."""
         return self.account.due_at(now) if self.attempts else 0

@@ -12,7 +12,6 @@ import bisect
 import itertools
 from typing import Final, NamedTuple
 
-from dataart_mp.queue.account import Account
 from dataart_mp.queue.arena import FILLING, FREE, READY, Arena
 
 Claim = tuple[int, int]
@@ -130,9 +129,9 @@ class FrameWriter:
 
     def seal(self) -> bool:
         """Hand the frame to the workers; False when it is empty and is free again."""
-        frame, _ = self.claim
-        length = self.position - self._start
-        return _seal(self._arena, frame, self._account, self._records - self.room, length)
+        count = self._records - self.room
+        self._account.seal(count, self.position - self._start)
+        return _release(self._arena, self.claim[0], count)
 
 
 def filled(arena: Arena, frame: int) -> tuple[int, int, int]:
@@ -159,14 +158,15 @@ def salvage(arena: Arena, frame: int) -> bool:
     account = arena.account(frame)
     if account.taken:  # the batch that it was filled from is still parked
         arena.wipe(frame, 0, arena.capacity)
-        return _seal(arena, frame, account, 0, 0)
-    count, length, written = filled(arena, frame)
-    arena.wipe(frame, length, written)  # a record without its end was never accepted
-    return _seal(arena, frame, account, count, length)
-
-
-def _seal(arena: Arena, frame: int, account: Account, count: int, length: int) -> bool:
+        count, length = 0, 0
+    else:
+        count, length, written = filled(arena, frame)
+        arena.wipe(frame, length, written)  # a record without its end was never accepted
     account.seal(count, length)
+    return _release(arena, frame, count)
+
+
+def _release(arena: Arena, frame: int, count: int) -> bool:
     arena.set_state(frame, READY if count else FREE)
     arena.locks.release(frame)
     return count > 0

@@ -2,7 +2,8 @@
 
 A frame in FILLING, SENDING or SETTLED whose lock is free has lost its owner. One process at a time
 looks for such frames, because it looks by acquiring the locks: two that looked at once would each
-see the other as a living owner.
+see the other as a living owner, and leave the frame to it. If one of them is stopped, the other
+looks nevertheless; only the frames whose locks the stopped one has got by then must wait for it.
 
 A living process can lose its locks, too, when the application closes descriptors that are not its
 own. So a free lock is not enough: the process that the account names must be dead as well.
@@ -15,6 +16,7 @@ from dataart_mp.queue.arena import FILLING, READY, SENDING, SETTLED, Arena
 from dataart_mp.queue.frame_writer import salvage
 from dataart_mp.queue.locks import JANITOR
 from dataart_mp.queue.release import make_free, make_ready
+from dataart_mp.queue.role import role
 
 
 class _Round:
@@ -28,9 +30,9 @@ def sweep(arena: Arena) -> list[int]:
         The frames that are READY again. Empty while another process is sweeping.
     """
     this_round = _Round()
-    if not arena.locks.acquire(JANITOR, this_round):
-        return []
-    try:
+    with role(arena.locks, JANITOR) as may_sweep:
+        if not may_sweep:
+            return []
         orphans = [
             frame
             for state in (FILLING, SENDING, SETTLED)
@@ -38,8 +40,6 @@ def sweep(arena: Arena) -> list[int]:
             if arena.locks.acquire(frame, this_round) and not _is_disowned(arena, frame)
         ]
         return [frame for frame in orphans if _release(arena, frame)]
-    finally:
-        arena.locks.release(JANITOR)
 
 
 def _is_disowned(arena: Arena, frame: int) -> bool:

@@ -16,6 +16,7 @@ import weakref
 from collections.abc import Callable, Iterator
 from typing import Final
 
+from dataart_mp import clock
 from dataart_mp.errors import ClosedError, DescriptorsClosedError
 from dataart_mp.queue import guard
 from dataart_mp.queue.arena import Arena
@@ -49,6 +50,7 @@ class Lifetime:
         guard: Holds 1 as long as this process may use the queue without a further check.
         companion: Provides workers.
         closed: Whether this process has closed the queue.
+        visitors: The calls in progress; each removes itself when its `Visitor` is collected.
         is_started: Whether the companion has provided workers for this process.
     """
 
@@ -72,7 +74,7 @@ class Lifetime:
 
     def start_afresh(self) -> None:
         """Forget what belongs to the process: in a forked child it is the parent's."""
-        self._visitors: list[weakref.ref[Visitor]] = []
+        self.visitors: list[weakref.ref[Visitor]] = []
         self.is_started = False
         self._starting: dict[None, tuple[int, object]] = {}
 
@@ -148,9 +150,9 @@ class Lifetime:
             AbandonedError: No worker can run.
             ClosedError: The queue was closed meanwhile.
         """
-        deadline, started = Deadline(timeout), time.monotonic()
+        deadline, started = Deadline(timeout), clock.monotonic()
         while True:
-            self._arena.wanted_until = time.monotonic_ns() + _WANTED_NS
+            self._arena.wanted_until = clock.monotonic_ns() + _WANTED_NS
             if reached():
                 return True
             if deadline.over():
@@ -166,7 +168,7 @@ class Lifetime:
             reason = self.companion.unavailable_reason()
         except DescriptorsClosedError as error:
             # Workers have descriptors of their own and may deliver; nobody here can find out.
-            reason = str(error) if time.monotonic() > started + _LOST_SECONDS else None
+            reason = str(error) if clock.monotonic() > started + _LOST_SECONDS else None
         if reason is not None:
             raise AbandonedError(reason)
 
@@ -177,7 +179,7 @@ class Lifetime:
         """Keep the descriptors open inside."""
         visitor = Visitor()
         try:
-            self.enter(visitor)
+            self.visitors.append(weakref.ref(visitor, self.visitors.remove))
             yield
         except BaseException as error:
             self.let_go(error)
@@ -185,10 +187,6 @@ class Lifetime:
         finally:
             del visitor
             self.leave()
-
-    def enter(self, visitor: "Visitor") -> None:
-        """Begin a visit, which ends when `visitor` is collected; the first half of `visit`."""
-        self._visitors.append(weakref.ref(visitor, self._visitors.remove))
 
     def leave(self) -> None:
         """Close a closed queue's descriptors if the last visitor has left."""
@@ -234,13 +232,13 @@ class Lifetime:
         """Wait for the other visitors to put back their writers and to leave."""
         deadline = Deadline(_LEAVE_SECONDS)
         drained = drain()
-        while (len(self._visitors) > 1 or not drained) and not deadline.over():
+        while (len(self.visitors) > 1 or not drained) and not deadline.over():
             self._room.notify()
             time.sleep(_PAUSE_SECONDS)
             drained = drain()
 
     def _release(self) -> None:
-        if not self._visitors:
+        if not self.visitors:
             self._arena.close()
             self._work.close()
             self._room.close()

@@ -116,8 +116,7 @@ class RecordLocks:
 
     def is_held_by(self, byte: int, holder: object) -> bool:
         """Return whether this process holds `byte` for `holder`."""
-        claim = self._held.get(byte)
-        return isinstance(claim, weakref.ref) and claim() is holder
+        return self._held.get(byte) is weakref.ref(holder)  # an object has one such reference
 
     def held(self) -> list[int]:
         """Return the bytes that this process holds."""

@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 
 _PROC: Final = Path("/proc")
 _DEAD: Final = frozenset("ZXx")  # zombie, dead: proc(5), /proc/pid/stat
+_STOPPED: Final = frozenset("Tt")  # by a signal, by a debugger
 _STATE: Final = 0
 _START: Final = 19  # both counted behind the name in parentheses
 
@@ -62,6 +63,12 @@ def is_alive(process: Process) -> bool:
     if fields is None or fields[_STATE] in _DEAD:
         return False
     return int(fields[_START]) == process.start
+
+
+def is_stopped(pid: int) -> bool:
+    """Return whether a process is stopped, by SIGSTOP or a debugger; False if that is unknown."""
+    fields = _stat(pid)
+    return fields is not None and fields[_STATE] in _STOPPED
 
 
 def world() -> World:

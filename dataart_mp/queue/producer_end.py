@@ -3,10 +3,11 @@
 import contextlib
 import functools
 import sys
-import time
+import weakref
 from queue import Full
 from typing import TYPE_CHECKING, Final
 
+from dataart_mp import clock
 from dataart_mp.errors import DescriptorsClosedError, EventError
 from dataart_mp.queue.account import ACTIONS, IDENTITY
 from dataart_mp.queue.accounting import pending_in
@@ -270,7 +271,7 @@ class ProducerEnd:
     def _open_writer(self, kind: int, records: int, timeout: float | None) -> FrameWriter:
         lifetime, me = self._lifetime, Visitor()
         try:  # as `with lifetime.visit()`, at half its cost
-            lifetime.enter(me)
+            lifetime.visitors.append(weakref.ref(me, lifetime.visitors.remove))
             if not lifetime.is_started:
                 lifetime.ensure_started()
             return self._try_open(kind, records) or self._await_room(kind, records, timeout)
@@ -290,7 +291,7 @@ class ProducerEnd:
         raise Full if reason is None else AbandonedError(reason)
 
     def _try_open(self, kind: int, records: int) -> FrameWriter | None:
-        writer = self._pool.open(kind, records, time.monotonic(), self._interval)
+        writer = self._pool.open(kind, records, clock.monotonic(), self._interval)
         if self._arena.closed or self._lifetime.closed:
             # Checked after the frame was taken: a worker that ends sees it, or this process sees
             # that the arena is closed.

@@ -23,7 +23,7 @@ def wake(arena: Arena, number: int, now: int, *, early: bool = False) -> bool:
     Args:
         arena: The arena it is in.
         number: The frame.
-        now: The time (epoch, ns).
+        now: The time (ns of the clock of the queue).
         early: Ignore the planned time, and heed only the earliest one that the platform allows.
     """
     if arena.account(number).due_at(now, early=early) > now or not arena.locks.acquire(number):

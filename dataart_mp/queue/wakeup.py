@@ -12,6 +12,7 @@ import time
 from typing import Final
 
 from dataart_mp.queue.descriptor import Descriptor
+from dataart_mp.queue.polling import make_poll
 
 # Less than PIPE_BUF, so each notification is written and read whole (POSIX, write(2)): no lock is
 # needed, and no death leaves half of one in the pipe.
@@ -30,11 +31,15 @@ class WakeupPipe:
     Args:
         read_fd: The end that waiters read.
         write_fd: The end that `notify` writes, which does not block.
+
+    Attributes:
+        is_intact: Returns whether `notify` still writes to this pipe.
     """
 
     def __init__(self, read_fd: int, write_fd: int) -> None:
         self._read_end = Descriptor(read_fd)
         self._write_end = Descriptor(write_fd)
+        self.is_intact = self._write_end.is_intact
 
     @property
     def read_fd(self) -> int:
@@ -56,10 +61,6 @@ class WakeupPipe:
     def notify(self, number: int = 0) -> bool:
         """Wake one waiter and pass it `number`; False when the pipe is full."""
         return self.is_intact() and self.write(number)
-
-    def is_intact(self) -> bool:
-        """Return whether `notify` still writes to this pipe."""
-        return self._write_end.is_intact()
 
     def write(self, number: int) -> bool:
         """Notify as `notify` does; for a caller that has just made sure that it `is_intact`."""
@@ -116,6 +117,6 @@ class WakeupPipe:
             return b""
 
     def _poll(self, seconds: float | None) -> bool:
-        poll = select.poll()
+        poll = make_poll()
         poll.register(self.read_fd, select.POLLIN)
         return bool(poll.poll(None if seconds is None else math.ceil(seconds * 1000)))

@@ -4,6 +4,7 @@ import itertools
 import time
 from typing import Final
 
+from dataart_mp import clock
 from dataart_mp.queue import janitor, joining
 from dataart_mp.queue.account import ACTIONS, Evicted
 from dataart_mp.queue.arena import READY, SENDING, SETTLED, WAITING, Arena
@@ -35,7 +36,14 @@ class WorkerEnd:
 
     def fetch(self) -> Frame | None:
         """Wait for a notification and claim its frame; None when another worker has claimed it."""
-        number = self._work.wait()
+        return self._claim(self._work.wait())
+
+    def fetch_at_once(self) -> Frame | None:
+        """Claim the frame of a notification; None when there is no notification, or as `fetch`."""
+        number = self._work.wait_at_most(0)
+        return None if number is None else self._claim(number)
+
+    def _claim(self, number: int) -> Frame | None:
         frame = Frame.claim(self._arena, number)
         if frame is None and self._arena.state(number) == READY:
             # Some process has its lock for as long as it takes to see that it is not FREE.
@@ -117,7 +125,7 @@ class WorkerEnd:
         Such an attempt is an additional one: if it fails, the frame waits as if it had not been
         made.
         """
-        self._wake(time.time_ns(), early=True)
+        self._wake(clock.now(), early=True)
 
     def look(self, now: int) -> int | None:
         """Find what no notification has announced, and announce it.
@@ -126,10 +134,10 @@ class WorkerEnd:
         notification was lost.
 
         Args:
-            now: The time (epoch, ns).
+            now: The time (ns of the clock of the queue).
 
         Returns:
-            When the next frame is due (epoch, ns); None when none waits.
+            When the next frame is due (ns); None when none waits.
         """
         self._wake(now)
         for number in janitor.sweep(self._arena):
@@ -151,5 +159,5 @@ class WorkerEnd:
         frame.account.close(parked, evicted)
         arena.set_state(number, SETTLED)
         make_free(arena, number)
-        if arena.wanted_until > time.monotonic_ns():
+        if arena.wanted_until > clock.monotonic_ns():
             self._room.notify()

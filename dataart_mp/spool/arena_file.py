@@ -8,8 +8,8 @@ has no room would kill the process with SIGBUS.
 An open arena has one lock (`flock`) on its file. The lock belongs to the open file description,
 which all processes that use the arena share, because they inherit it: forked children at once, and
 workers from their starter. So the lock is held as long as any of them holds the descriptor, and no
-`close` of another descriptor of the file, in whatever process, releases it. Whoever gets the lock
-is the only user of the arena.
+`close` of another descriptor of the file, in whatever process, releases it. The process that gets
+the lock is the only user of the arena.
 """
 
 import contextlib
@@ -166,7 +166,7 @@ def _extend(fd: int, length: int, size: int) -> None:
         OSError: The disk has no room.
     """
     status = os.fstatvfs(fd)
-    if status.f_bavail * status.f_frsize < size - length:  # else it would be filled in vain
+    if status.f_bavail * status.f_frsize < size - length:  # else it would be filled for nothing
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     try:
         _reserve(fd, size)

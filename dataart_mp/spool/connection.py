@@ -5,7 +5,7 @@ import sqlite3
 from pathlib import Path
 from typing import Final
 
-PATIENCE_SECONDS: Final = 5.0
+TIMEOUT_SECONDS: Final = 5.0
 """How long to wait while another process or thread writes."""
 
 
@@ -17,9 +17,9 @@ def connect(file: Path, layout: str) -> sqlite3.Connection:
     """
     connection = sqlite3.connect(
         file,
-        timeout=PATIENCE_SECONDS,
+        timeout=TIMEOUT_SECONDS,
         isolation_level=None,
-        check_same_thread=False,  # the caller sees to it that one thread at a time uses it
+        check_same_thread=False,  # the caller lets one thread at a time use it
     )
     # A damaged text must not hold up the other rows.
     connection.text_factory = lambda text: text.decode(errors="replace")

@@ -5,7 +5,7 @@ failed. Then the file stays as it is, and the caller tries again. A file that is
 damaged is replaced by a new one with all rows that are readable; see `salvage`.
 
 On a full disk, nothing can be written, and so nothing could be removed. Therefore some room is
-reserved in a file beside it, which is given up for a change that leads to free room. It must have
+reserved in a file beside it, which is removed for a change that leads to free room. It must have
 the size of SQLite's log of changes (`wal_autocheckpoint`): all of it may have to be merged first.
 
 An application must not open these files: to close any descriptor of the database drops the locks
@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from dataart_mp.spool.connection import PATIENCE_SECONDS, connect
+from dataart_mp.spool.connection import TIMEOUT_SECONDS, connect
 from dataart_mp.spool.permissions import PRIVATE_FILE
 from dataart_mp.spool.salvage import Salvage, SalvageError
 
@@ -76,7 +76,7 @@ class Database:
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
         self._inode = 0
-        self._patience = 0.0
+        self._timeout = 0.0
 
     @property
     def exists(self) -> bool:
@@ -93,32 +93,32 @@ class Database:
         return True
 
     def read(
-        self, query: str, values: tuple[Any, ...] = (), *, patience: float = PATIENCE_SECONDS
+        self, query: str, values: tuple[Any, ...] = (), *, timeout: float = TIMEOUT_SECONDS
     ) -> list[Any]:
         """Return the rows that a query finds; none if the file does not exist.
 
         Args:
             query: One SQL statement.
             values: The values of its placeholders.
-            patience: Seconds to wait for a lock.
+            timeout: Seconds to wait for a lock.
 
         Raises:
             ParkingError: The file cannot be used.
         """
-        with self._exclusively(patience), self._errors_translated():
+        with self._exclusively(timeout), self._errors_translated():
             if not self.exists:
                 self._close()
                 return []
-            return self._open(patience).execute(query, values).fetchall()
+            return self._open(timeout).execute(query, values).fetchall()
 
     @contextlib.contextmanager
-    def transaction(self, *, patience: float = PATIENCE_SECONDS) -> Iterator[sqlite3.Connection]:
+    def transaction(self, *, timeout: float = TIMEOUT_SECONDS) -> Iterator[sqlite3.Connection]:
         """Run the block as one transaction, with no write of another process in between.
 
         An exception in the block rolls the transaction back.
 
         Args:
-            patience: Seconds to wait for a lock.
+            timeout: Seconds to wait for a lock.
 
         Yields:
             The connection.
@@ -126,8 +126,8 @@ class Database:
         Raises:
             ParkingError: The file cannot be used.
         """
-        with self._exclusively(patience), self._errors_translated():
-            connection = self._begin(patience)
+        with self._exclusively(timeout), self._errors_translated():
+            connection = self._begin(timeout)
             try:
                 yield connection
             except BaseException:
@@ -137,13 +137,13 @@ class Database:
             self._commit(connection)
 
     def free_room(
-        self, work: Callable[[sqlite3.Connection], _T], *, patience: float = PATIENCE_SECONDS
+        self, work: Callable[[sqlite3.Connection], _T], *, timeout: float = TIMEOUT_SECONDS
     ) -> _T:
         """Do some work in a transaction that leads to free room, also on a full disk.
 
         Args:
             work: Does it, with the connection; it may be called twice.
-            patience: Seconds to wait for a lock.
+            timeout: Seconds to wait for a lock.
 
         Returns:
             What `work` returned.
@@ -152,13 +152,13 @@ class Database:
             ParkingError: The file cannot be used.
         """
         try:
-            with self.transaction(patience=patience) as connection:
+            with self.transaction(timeout=timeout) as connection:
                 return work(connection)
         except ParkingError as error:
             if not error.is_full:
                 raise
         self._use_spare()
-        with self.transaction(patience=patience) as connection:
+        with self.transaction(timeout=timeout) as connection:
             return work(connection)
 
     def reserve_spare(self) -> None:
@@ -189,39 +189,39 @@ class Database:
     def _use_spare(self) -> None:
         """Make room on a full disk: give up the spare, and merge the log of changes."""
         self.release_spare()
-        with self._exclusively(PATIENCE_SECONDS), contextlib.suppress(sqlite3.Error, OSError):
-            connection = self._open(PATIENCE_SECONDS)
+        with self._exclusively(TIMEOUT_SECONDS), contextlib.suppress(sqlite3.Error, OSError):
+            connection = self._open(TIMEOUT_SECONDS)
             # RESTART and not TRUNCATE: the room of the log is used again, and by nobody else.
             connection.execute("PRAGMA wal_checkpoint(RESTART)").fetchall()
 
     @contextlib.contextmanager
-    def _exclusively(self, patience: float) -> Iterator[None]:
+    def _exclusively(self, timeout: float) -> Iterator[None]:
         """Keep the other threads of this process away."""
-        if not self._lock.acquire(timeout=patience):
+        if not self._lock.acquire(timeout=timeout):
             raise ParkingError("another thread is using it", is_busy=True)
         try:
             yield
         finally:
             self._lock.release()
 
-    def _begin(self, patience: float) -> sqlite3.Connection:
+    def _begin(self, timeout: float) -> sqlite3.Connection:
         while True:
-            connection = self._open(patience)
+            connection = self._open(timeout)
             connection.execute("BEGIN IMMEDIATE")
             if self._inode == _inode(self._file):
                 return connection
             connection.rollback()  # the file was replaced while this process waited for the lock
 
-    def _open(self, patience: float) -> sqlite3.Connection:
+    def _open(self, timeout: float) -> sqlite3.Connection:
         if self._connection is None or self._inode != _inode(self._file):
             self._close()
             _create(self._file)  # SQLite would create it with permissions for other users
             self._inode = _inode(self._file)
             self._connection = self._connect()
-            self._patience = -1.0
-        if self._patience != patience:
-            self._connection.execute(f"PRAGMA busy_timeout = {int(patience * 1000)}")
-            self._patience = patience
+            self._timeout = -1.0
+        if self._timeout != timeout:
+            self._connection.execute(f"PRAGMA busy_timeout = {int(timeout * 1000)}")
+            self._timeout = timeout
         return self._connection
 
     def _connect(self) -> sqlite3.Connection:

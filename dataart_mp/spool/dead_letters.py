@@ -11,12 +11,18 @@ A file is written under another name and then renamed, so that it is complete wh
 workers can add files while other processes read and remove them. A worker writes the file before it
 settles the batch. If it dies in between, the next worker abandons the same batch again and replaces
 the file with the same content.
+
+Other files in the directory are not touched, and do not count towards its size.
 """
 
+import errno
 import json
 import math
 import os
+import re
+import stat
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -27,6 +33,15 @@ from dataart_mp.spool.permissions import PRIVATE_DIRECTORY, PRIVATE_FILE
 
 _FOLDER: Final = "dead"
 _SUFFIX: Final = ".jsonl"
+# Idempotency-Keys have no other characters, and other names could not be printed safely.
+_IS_NAME: Final = re.compile(r"[!-~]+\.jsonl").fullmatch
+_BEGINNING: Final = b'{"time": "'
+# A link may lead anywhere, and opening a pipe would wait for its other end.
+_OPEN: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_CREATE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+# Far more than a batch takes.
+_MOST_READ: Final = 1 << 30
+_PRINTED: Final = ("time", "reason", "kind")
 # A share of `max_bytes`: how much is written before the size of the folder is checked again, and
 # how much room that check then makes.
 _SHARE: Final = 1 / 16
@@ -81,20 +96,31 @@ class Letters:
     def size(self) -> int:
         """The size in bytes; 0 when the file was removed."""
         try:
-            return self._file.stat().st_size
-        except FileNotFoundError:
+            return self._file.lstat().st_size
+        except OSError:
             return 0
 
     @property
     def count(self) -> int:
-        """The number of lines, damaged ones included; 0 when the file was removed."""
-        return len(self._lines())
+        """The number of lines, damaged ones included; 0 when the file cannot be read."""
+        try:
+            return len(self._lines())
+        except DamagedLettersError:
+            return 0
+
+    @property
+    def begins_as_letters(self) -> bool:
+        """Whether the file begins as this module writes it, and not as somebody else's file."""
+        try:
+            return self._content(len(_BEGINNING)) == _BEGINNING
+        except OSError:
+            return False
 
     def read(self) -> list[dict[str, Any]]:
         """Return the letters, each with the fields shown above; none when the file was removed.
 
         Raises:
-            DamagedLettersError: A line is not a letter.
+            DamagedLettersError: The file cannot be read, or a line is not a letter.
         """
         return [self._letter(number, line) for number, line in enumerate(self._lines(), start=1)]
 
@@ -106,20 +132,45 @@ class Letters:
         try:
             letter = json.loads(line)
         except (ValueError, RecursionError) as error:
-            raise self._damaged(number, f"is not JSON: {error}") from None
+            raise self._damaged(f"line {number} is not JSON: {error}") from None
         if type(letter) is not dict or "event" not in letter:
-            raise self._damaged(number, f"has no event: {short_repr(letter)}")
+            raise self._damaged(f"line {number} has no event: {short_repr(letter)}")
+        for field in _PRINTED:
+            value = letter.get(field, "")
+            if not (isinstance(value, str) and value.isprintable()):
+                raise self._damaged(f"line {number}: {field}={short_repr(value)} must be text")
         return letter
 
-    def _damaged(self, number: int, problem: str) -> DamagedLettersError:
+    def _damaged(self, problem: str) -> DamagedLettersError:
         remedy = f"repair it, or remove the file: dataart-mp spool purge DIR {self.name}"
-        return DamagedLettersError(f"{self._file}: line {number} {problem}; {remedy}")
+        return DamagedLettersError(f"{self._file}: {problem}; {remedy}")
 
     def _lines(self) -> list[bytes]:
         try:
-            return self._file.read_bytes().splitlines()
+            content = self._content(_MOST_READ + 1)
         except FileNotFoundError:
             return []
+        except OSError as error:
+            raise self._damaged(f"cannot be read: {error.strerror}") from None
+        if len(content) > _MOST_READ:
+            raise self._damaged(f"is larger than {_MOST_READ:,} bytes")
+        # Not `splitlines`: a record may hold other line breaks, as white space of its JSON.
+        return content.removesuffix(b"\n").split(b"\n") if content else []
+
+    def _content(self, size: int) -> bytes:
+        """Return the first bytes of the file.
+
+        Raises:
+            OSError: It cannot be read, or is not a regular file.
+        """
+        fd = os.open(self._file, _OPEN)
+        try:
+            if not stat.S_ISREG(os.fstat(fd).st_mode):
+                raise OSError(errno.EINVAL, "not a regular file")
+            with os.fdopen(fd, "rb", closefd=False) as file:
+                return file.read(size)
+        finally:
+            os.close(fd)
 
 
 class DeadLetters:
@@ -128,12 +179,14 @@ class DeadLetters:
     Args:
         spool_dir: The spool's directory. The folder in it is created with the first letter.
         max_bytes: How much to keep, approximately; then the oldest batches are removed.
+        sync: Whether the letters of a batch also survive a power failure when `keep` has returned.
     """
 
-    def __init__(self, spool_dir: Path, max_bytes: float = math.inf) -> None:
+    def __init__(self, spool_dir: Path, max_bytes: float = math.inf, *, sync: bool = False) -> None:
         self._spool_dir = spool_dir
         self._folder = spool_dir / _FOLDER
         self._max_bytes = max_bytes
+        self._sync = sync
         self._unchecked = math.inf  # bytes written since the size was checked
 
     def keep(self, name: str, records: bytes, cause: Cause) -> int:
@@ -148,27 +201,42 @@ class DeadLetters:
             The number of the oldest batches that were removed to make room.
 
         Raises:
-            OSError: They cannot be written, for example because the disk is full.
+            OSError: They cannot be written, for example because the disk is full. No part of them
+                is kept then.
         """
         self._folder.mkdir(PRIVATE_DIRECTORY, exist_ok=True)
         head = cause.head()
+        lines = [head + record + b"}\n" for record in records.removesuffix(b"\n").split(b"\n")]
         # If this process dies now, the spool removes a file with such a name.
         unfinished = self._spool_dir / f"{os.getpid()}-{name}.new"
-        fd = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, PRIVATE_FILE)
         try:
-            with os.fdopen(fd, "wb") as file:
-                file.writelines(head + record + b"}\n" for record in records.splitlines())
+            self._write(unfinished, lines)
             unfinished.rename(self._folder / f"{name}{_SUFFIX}")
-        except OSError:
-            unfinished.unlink(missing_ok=True)
+        except BaseException:
+            with suppress(OSError):
+                unfinished.unlink(missing_ok=True)
             raise
-        self._unchecked += len(records)
+        if self._sync:
+            _sync_directory(self._folder)
+            _sync_directory(self._spool_dir)
+        self._unchecked += sum(map(len, lines))
         return self._make_room() if self._unchecked > self._max_bytes * _SHARE else 0
 
+    def _write(self, path: Path, lines: list[bytes]) -> None:
+        path.unlink(missing_ok=True)  # left by a process that died and had the same id
+        with os.fdopen(os.open(path, _CREATE, PRIVATE_FILE), "wb") as file:
+            file.writelines(lines)
+            if self._sync:
+                file.flush()
+                os.fsync(file.fileno())
+
     def _make_room(self) -> int:
-        """Remove the oldest batches until there is room; several workers may do so at once."""
+        """Remove the oldest batches until there is room; several workers may do so at once.
+
+        The letters that were just written are kept, so a problem here is not an error.
+        """
         self._unchecked = 0
-        sizes = {letters: letters.size for letters in self}
+        sizes = {letters: letters.size for letters in self if letters.begins_as_letters}
         surplus = sum(sizes.values()) - self._max_bytes
         if surplus <= 0:
             return 0
@@ -177,19 +245,30 @@ class DeadLetters:
         for letters, size in sizes.items():
             if surplus <= 0:
                 break
-            letters.remove()
-            surplus -= size
-            removed += 1
+            with suppress(OSError):
+                letters.remove()
+                surplus -= size
+                removed += 1
         return removed
 
     def __iter__(self) -> Iterator[Letters]:
         """Yield the letters of each batch, the oldest first."""
-        files = [(_age(file), file) for file in self._folder.glob(f"*{_SUFFIX}")]
-        return (Letters(file) for _, file in sorted(files))
+        files = []
+        with suppress(OSError), os.scandir(self._folder) as entries:
+            for entry in entries:
+                if not _IS_NAME(entry.name):
+                    continue
+                with suppress(OSError):  # removed in the meantime, for example
+                    if entry.is_file(follow_symlinks=False):
+                        age = entry.stat(follow_symlinks=False).st_mtime_ns
+                        files.append((age, entry.name))
+        return (Letters(self._folder / name) for _, name in sorted(files))
 
 
-def _age(file: Path) -> int:
+def _sync_directory(path: Path) -> None:
+    """Write the names in a directory to the disk."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        return file.stat().st_mtime_ns
-    except FileNotFoundError:  # removed in the meantime
-        return 0
+        os.fsync(fd)
+    finally:
+        os.close(fd)

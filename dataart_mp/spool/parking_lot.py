@@ -104,12 +104,12 @@ class ParkingLot:
     @property
     def identity(self) -> int:
         """A number that another file of parked batches does not have; 0 when there is none."""
-        rows = self._database.read("PRAGMA user_version", patience=_LOADING_SECONDS)
+        rows = self._database.read("PRAGMA user_version", timeout=_LOADING_SECONDS)
         return int(rows[0][0]) if rows else 0
 
     def probe(self) -> None:
         """Write something, to find out whether the file can be written to."""
-        with self._database.transaction(patience=_LOADING_SECONDS) as database:
+        with self._database.transaction(timeout=_LOADING_SECONDS) as database:
             database.execute("PRAGMA application_id = 1")
 
     def park(
@@ -189,7 +189,7 @@ class ParkingLot:
                 f"{_SELECT} WHERE (not_before - ?) NOT BETWEEN 1 AND ? AND is_identity = ?"
                 f" AND {_excludes(others)} AND (since, id) > (?, ?) ORDER BY since, id LIMIT ?",
                 (now, _MAX_REST_NS, is_identity, *others, *last, _PAGE_ROWS),
-                patience=_LOADING_SECONDS,
+                timeout=_LOADING_SECONDS,
             )
             for batch in map(_parked_batch, filter(_is_sound, rows)):
                 with _spool_errors_translated():
@@ -232,7 +232,7 @@ class ParkingLot:
             )
             return None
 
-        return self._database.free_room(work, patience=_LOADING_SECONDS)
+        return self._database.free_room(work, timeout=_LOADING_SECONDS)
 
     def split(self, batch: ParkedBatch, size: int) -> None:
         """Replace a batch by parts of at most `size` bytes; a larger record is a part by itself."""
@@ -281,7 +281,7 @@ class ParkingLot:
             home: The arena's id.
             ownership: Decides which batches wait: those that no frame sends at this moment.
         """
-        rows = self._database.read(f"{_SELECT} WHERE home = ?", (home,), patience=_LOADING_SECONDS)
+        rows = self._database.read(f"{_SELECT} WHERE home = ?", (home,), timeout=_LOADING_SECONDS)
         batches = map(_parked_batch, filter(_is_sound, rows))
         with _spool_errors_translated():
             return sum(batch.count for batch in batches if ownership.may_take(batch.owner))
@@ -293,7 +293,7 @@ class ParkingLot:
             arena: The arena's id. None of its processes parks anything any more.
         """
         query = "SELECT 1 FROM parked WHERE arena = ? LIMIT 1"
-        if not self._database.read(query, (arena,), patience=_LOADING_SECONDS):
+        if not self._database.read(query, (arena,), timeout=_LOADING_SECONDS):
             with contextlib.suppress(OSError):
                 self._mark_of(arena).unlink()
 

@@ -79,7 +79,7 @@ def _is_sound(arena: Arena, frame: int) -> bool:
 
 
 def _is_sound_filling(arena: Arena, frame: int, account: Account) -> bool:
-    """Whether a producer was filling it. A record that was torn at its end is no damage."""
+    """Whether a producer was filling it. A record may be torn at its end."""
     if not account.is_untouched_filling:
         return False
     count, length, written = filled(arena, frame)

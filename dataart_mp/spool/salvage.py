@@ -4,9 +4,9 @@
         ▲
         └── parked.db.new: the readable rows
 
-A single failed read is no damage, although SQLite may call it that. A file is replaced only if two
-checks find the same and all of its bytes can be read in between. The new file takes its place in
-one step, while no other process can write to the old one.
+A single failed read is not taken for damage, although SQLite may call it that. A file is replaced
+only if two checks find the same and all of its bytes can be read in between. The new file takes its
+place in one step, while no other process can write to the old one.
 """
 
 # ruff: noqa: S608 - the names of tables come from the layout

@@ -18,7 +18,8 @@ class Brief:
     """What a worker process needs to know.
 
     Attributes:
-        import_path: Absolute directories for `sys.path`, before anything else is imported.
+        import_path: Absolute directories for `sys.path`, before anything else is imported; None
+            for those of the worker's interpreter itself.
         ignored_signals: Numbers of the signals that the worker ignores.
         inheritance: The descriptors of the queue and the wiring, by their numbers in the worker.
         place: Number of the worker's place.
@@ -26,7 +27,7 @@ class Brief:
         config: The client's settings. `on_failure` is not passed on.
     """
 
-    import_path: list[str]
+    import_path: list[str] | None
     ignored_signals: list[int]
     inheritance: Inheritance
     place: int

@@ -23,26 +23,31 @@ import itertools
 import os
 import select
 import signal
-import sys
-import time
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Final
 
+from dataart_mp import clock
 from dataart_mp.config import ClientConfig
 from dataart_mp.queue.anonymous_file import anonymous_file
-from dataart_mp.supervision import interpreter
+from dataart_mp.queue.polling import make_poll
+from dataart_mp.supervision import adopted, import_path, interpreter
 from dataart_mp.supervision.brief import Brief
 from dataart_mp.supervision.wiring import Inheritance
 
 # The process that forks does nothing else, because both processes pay for what happens before.
-_BOOTSTRAP: Final = """\
+_BOOTSTRAP: Final = f"""\
 import os, sys
+try:
+    with open("/proc/self/comm", "w") as name:
+        name.write("{adopted.WORKER_NAME}")
+except OSError:
+    pass
 brief = sys.stdin.buffer.read()
 if os.fork():
     os._exit(0)
 import json
-sys.path[:] = json.loads(brief)["import_path"]
+sys.path[:] = json.loads(brief)["import_path"] or sys.path
 from dataart_mp.worker.main import main
 main(brief)
 """
@@ -74,7 +79,7 @@ class Launch:
         self.place = place
         self.ready = False
         self._text = b""
-        self._interpreter_ended = False
+        self._interpreter_ended = self._worker_ended = False
         self.status, worker_status = os.pipe()
         with contextlib.ExitStack() as on_failure, contextlib.ExitStack() as always:
             on_failure.callback(os.close, self.status)
@@ -86,7 +91,7 @@ class Launch:
             _write(
                 brief,
                 Brief(
-                    import_path=_import_path(),
+                    import_path=None if interpreter.is_frozen() else import_path.absolute(),
                     ignored_signals=[*_IGNORED_SIGNALS],
                     inheritance=_renumbered(inheritance, numbers),
                     place=place,
@@ -96,8 +101,8 @@ class Launch:
             )
             self.pid = os.posix_spawn(
                 python,
-                [python, "-I", "-c", _BOOTSTRAP, f"dataart_mp worker {place}"],
-                _environment(),
+                [python, *interpreter.options(), "-c", _BOOTSTRAP, f"dataart_mp worker {place}"],
+                interpreter.environment(),
                 file_actions=_inherit(numbers, brief, worker_status),
                 setsid=True,
                 # Blocked until the worker ignores them, because they would end it before.
@@ -106,21 +111,27 @@ class Launch:
             )
             on_failure.pop_all()
 
-    def reap(self, *, wait: bool) -> bool:
-        """Reap the interpreter that forks the worker; it ends within milliseconds.
+    def reap(self) -> bool:
+        """Reap the interpreter that forks the worker, if it has ended.
 
         If this process adopts orphans, as process 1 of a container does, reap the dead worker too.
-
-        Args:
-            wait: Whether to wait for the interpreter.
 
         Returns:
             False if one of them has not ended yet.
         """
         if not self._interpreter_ended:
-            self._interpreter_ended = _reap(self.pid, 0 if wait else os.WNOHANG)
-        # Then any child in the worker's process group.
-        return self._interpreter_ended and _reap(-self.pid, os.WNOHANG)
+            self._interpreter_ended = _reap(self.pid)
+        if not self._interpreter_ended:
+            return False
+        if _reap(-self.pid):  # any child in the worker's process group
+            return True
+        adopted.expect()
+        return False
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether a process will soon be one to reap: the interpreter, or a worker that ends."""
+        return not self._interpreter_ended or self._worker_ended
 
     def kill(self) -> None:
         """Kill the worker and its interpreter: their process group has no other members."""
@@ -135,14 +146,15 @@ class Launch:
             return True
         self._text = (self._text + text)[-_STATUS_BYTES:]
         self.ready = self.ready or self._text.endswith(_READY)
+        self._worker_ended = not text
         return bool(text)
 
     def wait(self, seconds: float) -> None:
         """Wait until the worker has ended, but not longer than `seconds`."""
-        poll = select.poll()
+        poll = make_poll()
         poll.register(self.status, select.POLLIN)
-        deadline = time.monotonic() + seconds
-        while self.read() and poll.poll(max(0.0, deadline - time.monotonic()) * 1000):
+        deadline = clock.monotonic() + seconds
+        while self.read() and poll.poll(max(0.0, deadline - clock.monotonic()) * 1000):
             pass
 
     @property
@@ -165,19 +177,6 @@ class Launch:
         os.close(self.status)
 
 
-def _import_path() -> list[str]:
-    """Return `sys.path` as absolute paths, without relative ones if the directory was removed."""
-    with contextlib.suppress(FileNotFoundError):
-        return [str(Path(entry).absolute()) for entry in sys.path]
-    return [entry for entry in sys.path if Path(entry).is_absolute()]
-
-
-def _environment() -> dict[str, str]:
-    """Return the application's environment without settings of this package: they may be secret."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("DATAART_")}
-    return {**kept, interpreter.GUARD: "1"}
-
-
 def _with_fixed_processes(config: ClientConfig) -> ClientConfig:
     """Return a copy with the number of processes chosen here: a worker may see other CPUs."""
     return replace(config, flush_num_processes=config.num_processes)
@@ -189,14 +188,12 @@ def _write(file: int, brief: Brief) -> None:
     os.lseek(file, 0, os.SEEK_SET)  # the reader shares this position
 
 
-def _reap(pid: int, options: int) -> bool:
+def _reap(pid: int) -> bool:
     """Return whether a child has ended; a negative number means any child of that group."""
     try:
-        return os.waitpid(pid, options)[0] != 0
+        return os.waitpid(pid, os.WNOHANG)[0] != 0
     except ChildProcessError:  # not our child, or the application has reaped it
         return True
-    except AssertionError:  # gevent's event loop cannot wait; the collector may run there
-        return False
 
 
 def _numbers(descriptors: tuple[int, ...]) -> dict[int, int]:

@@ -1,10 +1,24 @@
 """The launches of one process: the workers that it has started and still watches."""
 
 import contextlib
+import os
 import time
 from collections.abc import Callable
+from typing import Final
 
+from dataart_mp import clock
 from dataart_mp.supervision.launch import Launch
+
+_POLL_SECONDS: Final = 0.001
+
+# Launches that no client watches any more, with processes that are not reaped yet.
+_abandoned: Final[list[Launch]] = []
+
+
+def reap_abandoned() -> bool:
+    """Reap what has ended of launches that nobody watches; return whether something is left."""
+    _reap(_abandoned)
+    return bool(_abandoned)
 
 
 class Launches:
@@ -65,27 +79,48 @@ class Launches:
         del self._watched[launch.status]
         launch.close()
 
-    def reap(self, *, wait: bool) -> None:
+    def reap(self, seconds: float = 0.0) -> None:
         """Reap what has ended, so that no zombie is left.
 
         Args:
-            wait: Whether to wait for interpreters that have not forked their worker yet.
+            seconds: How long to wait for interpreters that have not forked their worker yet, and
+                for workers that are about to end.
         """
-        for launch in list(self._unreaped):
-            if launch.reap(wait=wait):
-                with contextlib.suppress(ValueError):  # another thread has reaped it too
-                    self._unreaped.remove(launch)
+        deadline = clock.monotonic() + seconds
+        _reap(self._unreaped)
+        while any(each.is_ending for each in self._unreaped) and clock.monotonic() < deadline:
+            try:
+                time.sleep(_POLL_SECONDS)
+            except AssertionError:  # gevent's event loop cannot wait; the collector may run there
+                return
+            _reap(self._unreaped)
 
     def wait(self, seconds: float) -> None:
         """Wait until the workers have ended, but not longer than `seconds`."""
-        deadline = time.monotonic() + seconds
+        deadline = clock.monotonic() + seconds
         for launch, _ in self.all():
-            launch.wait(max(0.0, deadline - time.monotonic()))
+            launch.wait(max(0.0, deadline - clock.monotonic()))
 
     def close(self) -> None:
-        """Watch no launch any longer; the workers live on."""
+        """Watch no launch any longer; the workers live on. `reap_abandoned` reaps their zombies."""
+        _abandoned.extend(self._unreaped)
+        self.forget()
+
+    def forget(self) -> None:
+        """Forget all launches, in a forked child: the processes are children of the parent."""
         for launch, _ in self.all():
             launch.close()
         self._watched.clear()
         self._begun.clear()
         self._unreaped.clear()
+
+
+def _reap(unreaped: list[Launch]) -> None:
+    for launch in unreaped.copy():
+        if launch.reap():
+            with contextlib.suppress(ValueError):  # another thread has reaped it too
+                unreaped.remove(launch)
+
+
+# The abandoned launches of the parent are not children of its forked child.
+os.register_at_fork(after_in_child=_abandoned.clear)

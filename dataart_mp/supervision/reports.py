@@ -107,6 +107,21 @@ class Removed:
 
 
 @dataclass(frozen=True, slots=True)
+class FewThreads:
+    """A worker cannot start all its sender threads, and continues with those that it has.
+
+    Attributes:
+        threads: Number of threads that it has; with 0, its main thread sends.
+        wanted: Number of threads that it should have.
+        reason: Text of the exception.
+    """
+
+    threads: int
+    wanted: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Crashed:
     """The worker ends because of an unexpected exception.
 
@@ -117,7 +132,7 @@ class Crashed:
     traceback: str
 
 
-Report = Failed | Retrying | Recovered | Parked | Trouble | NotKept | Removed | Crashed
+Report = Failed | Retrying | Recovered | Parked | Trouble | NotKept | Removed | FewThreads | Crashed
 
 _KINDS: Final[dict[str, type[Report]]] = {kind.__name__: kind for kind in get_args(Report)}
 

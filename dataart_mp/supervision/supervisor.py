@@ -3,12 +3,16 @@
 import logging
 import math
 import time
+from dataclasses import replace
 from typing import Final
 
+from dataart_mp import clock
 from dataart_mp.config import ClientConfig
 from dataart_mp.errors import ConfigError
 from dataart_mp.queue.locks import PLACES, STARTER
 from dataart_mp.queue.record_queue import RecordQueue
+from dataart_mp.queue.role import may_act
+from dataart_mp.supervision import adopted
 from dataart_mp.supervision.launch import Launch
 from dataart_mp.supervision.launches import Launches
 from dataart_mp.supervision.restart import RestartPolicy
@@ -29,7 +33,8 @@ class Supervisor:
     """Starts and restarts the workers of one queue. Several processes may each have one.
 
     Only the process that holds the STARTER lock starts workers, and it holds the lock until they
-    are ready. So no two processes start a worker for the same place, or many at the same moment.
+    are ready. So no two processes start a worker for the same place, or many at the same moment. A
+    holder that is stopped is not waited for.
 
     Args:
         queue: The queue whose frames the workers deliver.
@@ -45,11 +50,13 @@ class Supervisor:
         self._arena = queue.arena
         self._locks = queue.arena.locks
         self._inheritance = Inheritance.of(queue, wiring)
-        self._config = config
+        # Chosen once: the number of CPUs may change, and a worker may see other ones.
+        self._config = replace(config, flush_num_processes=config.num_processes)
         self._places = range(config.num_processes)
         self._launches = Launches()
         self._restarts = RestartPolicy()
         self._not_before = 0.0
+        self._rival: tuple[int | None, float] | None = None  # another starter, and since when
 
     @property
     def sentinels(self) -> list[int]:
@@ -68,7 +75,7 @@ class Supervisor:
 
         This takes a millisecond. The worker is not ready then, but no longer needs this process.
         """
-        if self._has_no_worker() and self._locks.acquire(STARTER):
+        if self._has_no_worker() and self._may_start(now):
             self._start(self._vacant()[:1], now)
 
     def ensure_one_remains(self, now: float) -> None:
@@ -79,17 +86,17 @@ class Supervisor:
             if not self._locks.holds(STARTER):
                 break  # another process is starting one, or none can be started
             time.sleep(_POLL_SECONDS)  # another thread of this process is starting one
-            now = time.monotonic()
-        self._launches.reap(wait=True)  # or else whoever adopts them gets zombies
+            now = clock.monotonic()
 
     def check(self, now: float) -> None:
         """Start the workers that are missing, unless it is too early or another process does."""
         self._kill_late_starts(now)
-        self._launches.reap(wait=False)
+        self._launches.reap()
+        adopted.reap()
         if now < self._not_before or not self._needs_workers():
             return
         places = self._next_places(now)
-        if places and (self._locks.holds(STARTER) or self._locks.acquire(STARTER)):
+        if places and self._may_start(now):
             self._start(places, now)
 
     def due(self, now: float) -> float:
@@ -118,19 +125,32 @@ class Supervisor:
         """Wait until the workers that this process started have ended, at most `seconds`."""
         self._launches.wait(seconds)
 
-    def close(self) -> None:
-        """Watch the workers no longer; they live on. Another process may start workers then."""
-        self._launches.reap(wait=True)
+    def reap(self, seconds: float) -> None:
+        """Reap what this process started and has ended; wait for what is about to end.
+
+        Args:
+            seconds: The longest wait.
+        """
+        self._launches.reap(seconds)
+
+    def close(self, seconds: float = 0.0) -> None:
+        """Watch the workers no longer; they live on. Another process may start workers then.
+
+        Args:
+            seconds: As for `reap`.
+        """
+        self._launches.reap(seconds)
+        self._launches.close()
         self._reset()
         if self._locks.holds(STARTER):
             self._locks.release(STARTER)
 
     def forked(self) -> None:
         """Reset this supervisor in a forked child: the parent watches the workers it started."""
+        self._launches.forget()
         self._reset()
 
     def _reset(self) -> None:
-        self._launches.close()
         self._restarts.reset()
         self._not_before = 0.0
 
@@ -161,6 +181,20 @@ class Supervisor:
         if any_live or waited:
             return vacant
         return [] if self._launches.is_starting() else vacant[:1]
+
+    def _may_start(self, now: float) -> bool:
+        """Whether this process holds the STARTER lock, or need not wait for the one that does.
+
+        That one may be stopped (SIGSTOP, a debugger, a frozen container). Starting without the lock
+        is safe, because the lock of a place decides between two workers.
+        """
+        if self._locks.holds(STARTER) or may_act(self._locks, STARTER):
+            self._rival = None
+            return True
+        owner = self._locks.owner(STARTER)
+        if self._rival is None or self._rival[0] != owner:
+            self._rival = (owner, now)
+        return now - self._rival[1] > READY_SECONDS
 
     def _start(self, places: list[int], now: float) -> None:
         try:

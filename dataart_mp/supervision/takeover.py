@@ -4,6 +4,7 @@ An orphaned arena gets workers with the configuration of the new owner, and no p
 workers deliver its records, remove its file and end, even if the new owner ends before.
 """
 
+import contextlib
 import logging
 import os
 from pathlib import Path
@@ -92,17 +93,20 @@ class _OrphanedArena:
     """One orphaned arena that was taken over."""
 
     def __init__(self, arena: Arena, config: ClientConfig, report_write_fd: int) -> None:
-        self._queue = RecordQueue.attach(
-            arena,
-            WakeupPipe.make(),
-            WakeupPipe.make(),
-            config.flush_actions_batch_size,
-            config.flush_interval,
-        )
+        with contextlib.ExitStack() as undo:  # else the arena would stay locked by this process
+            undo.callback(arena.close)
+            work = WakeupPipe.make()
+            undo.callback(work.close)
+            room = WakeupPipe.make()
+            undo.callback(room.close)
+            life_read_fd, life_write_fd = os.pipe()
+            os.close(life_write_fd)  # the arena has no producers any more
+            undo.callback(os.close, life_read_fd)
+            records, interval = config.flush_actions_batch_size, config.flush_interval
+            self._queue = RecordQueue.attach(arena, work, room, records, interval)
+            undo.pop_all()
         arena.close_for_good()
         arena.reports_records = config.on_failure is not None
-        life_read_fd, life_write_fd = os.pipe()
-        os.close(life_write_fd)  # the arena has no producers any more
         self._life_read_fd = life_read_fd
         wiring = Wiring(life_read_fd, -1, -1, report_write_fd)
         self.supervisor = Supervisor(self._queue, wiring, config)

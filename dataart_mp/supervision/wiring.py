@@ -46,7 +46,12 @@ class Wiring:
     def make(cls) -> "Wiring":
         """Make new pipes. Neither end of the report pipe blocks."""
         life = os.pipe()
-        report = os.pipe()
+        try:
+            report = os.pipe()
+        except OSError:
+            for fd in life:
+                os.close(fd)
+            raise
         for fd in report:
             os.set_blocking(fd, False)
         return cls(*life, *report)

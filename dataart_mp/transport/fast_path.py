@@ -23,21 +23,20 @@ A response is ordinary if it is HTTP/1.1, has a final status that is not a redir
 headers of printable ASCII that arrive together, and has a short body of known length (or none, with
 204). urllib3 reads everything else from its first byte, as it would without the fast path: chunks,
 `Connection: close`, HTTP/1.0, an interim (1xx) response, an unusual or duplicate header, and
-whatever is not HTTP.
+whatever is not HTTP. Either way, one deadline holds for the whole response.
 """
 
 import errno
 import re
 import socket
-import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 import urllib3
 from urllib3.connection import HTTPConnection
 from urllib3.util import Url, wait_for_read
 
+from dataart_mp import clock
 from dataart_mp.config import HTTPOptions
 from dataart_mp.transport.response import MAX_BODY_BYTES
 from dataart_mp.transport.urllib3_seam import (
@@ -60,6 +59,8 @@ _FIELD: Final = re.compile(
     rb"\n(content-length|transfer-encoding|connection|retry-after):[\t ]*([\t -~]*)\r",
     re.IGNORECASE,
 )
+_FIELD_OF_ERROR: Final = re.compile(rb"\n(content-encoding|date):[\t ]*([\t -~]*)\r", re.IGNORECASE)
+_FIRST_ERROR: Final = 400
 _LENGTH: Final = re.compile(rb"\d{1,4}")
 _NO_CONTENT: Final = 204
 # The server reads no more, but may have responded: it need not read a body that it refuses.
@@ -67,19 +68,24 @@ _NO_CONTENT: Final = 204
 _DISCONNECTED: Final = frozenset({errno.EPIPE, errno.ECONNRESET, errno.EPROTOTYPE})
 
 
-@dataclass(frozen=True, slots=True)
-class OrdinaryResponse:
+class OrdinaryResponse(NamedTuple):
     """An ordinary response.
 
     Attributes:
         status: HTTP status: 2xx, 4xx or 5xx.
         body: The body; empty if it is incomplete, for the status alone decides.
-        retry_after: The Retry-After header as it was sent; None when there was none.
+        fields: Retry-After, and of an error Content-Encoding and Date, by their names in lower
+            case; those that were sent.
     """
 
     status: int
     body: bytes
-    retry_after: str | None
+    fields: dict[bytes, bytes]
+
+    def header(self, name: bytes) -> str | None:
+        """Return one of the headers as it was sent; None if there was none."""
+        value = self.fields.get(name)
+        return None if value is None else value.decode("ascii")
 
 
 class FastPath:
@@ -134,6 +140,7 @@ class FastPath:
     ) -> OrdinaryResponse | urllib3.HTTPResponse | None:
         sock = socket_of(connection)
         is_sent = self._send(sock, content, key)
+        deadline = clock.monotonic() + self._read_timeout
         data = _receive_first(sock)
         if not data:
             connection.close()
@@ -141,9 +148,11 @@ class FastPath:
             return None
         head = _ordinary_head(data)
         if head is None:
-            return resumed_response(self._pool, connection, data, reusable=is_sent)
+            return resumed_response(
+                self._pool, connection, data, reusable=is_sent, deadline=deadline
+            )
         if len(data) < head.end:
-            data = self._receive_rest(sock, data, head.end)
+            data = _receive_rest(sock, data, head.end, deadline)
         if is_sent and len(data) == head.end < _READ_BYTES:
             self._idle.put(connection)
         else:
@@ -151,7 +160,7 @@ class FastPath:
             # would be taken for a part of the next.
             connection.close()
         body = data[head.start : head.end] if len(data) >= head.end else b""
-        return OrdinaryResponse(head.status, body, head.retry_after)
+        return OrdinaryResponse(head.status, body, head.fields)
 
     def _send(self, sock: socket.socket, content: bytes, key: str) -> bool:
         """Write the request, and set the timeout for reading.
@@ -178,19 +187,6 @@ class FastPath:
         sock.settimeout(self._read_timeout)
         return is_sent
 
-    def _receive_rest(self, sock: socket.socket, data: bytes, length: int) -> bytes:
-        """Return the data and what follows up to `length`; less if it breaks off or is late."""
-        deadline = time.monotonic() + self._read_timeout
-        while len(data) < length and time.monotonic() < deadline:
-            try:
-                piece = sock.recv(_READ_BYTES)
-            except OSError:
-                break
-            if not piece:
-                break
-            data += piece
-        return data
-
 
 def pieces(content: bytes) -> list[bytes]:
     """Cut what is written into pieces for one call each, so that each has the full timeout."""
@@ -213,13 +209,30 @@ def _receive_first(sock: socket.socket) -> bytes:
         return b""
 
 
+def _receive_rest(sock: socket.socket, data: bytes, length: int, deadline: float) -> bytes:
+    """Return the data and what follows up to `length`; less if it breaks off or is late."""
+    while len(data) < length:
+        seconds = deadline - clock.monotonic()
+        if seconds <= 0:
+            break
+        sock.settimeout(seconds)
+        try:
+            piece = sock.recv(_READ_BYTES)
+        except OSError:
+            break
+        if not piece:
+            break
+        data += piece
+    return data
+
+
 class _Head(NamedTuple):
     """The head of an ordinary response; the body is data[start:end]."""
 
     status: int
     start: int
     end: int
-    retry_after: str | None
+    fields: dict[bytes, bytes]
 
 
 def _ordinary_head(data: bytes) -> _Head | None:
@@ -232,13 +245,14 @@ def _ordinary_head(data: bytes) -> _Head | None:
     fields = {name.lower(): value for name, value in pairs}
     if len(fields) < len(pairs) or b"transfer-encoding" in fields:
         return None
-    if fields.get(b"connection", b"keep-alive").lower() != b"keep-alive":
+    if fields.pop(b"connection", b"keep-alive").lower() != b"keep-alive":
         return None
-    length = fields.get(b"content-length", b"0" if status == _NO_CONTENT else b"")
+    length = fields.pop(b"content-length", b"0" if status == _NO_CONTENT else b"")
     if not _LENGTH.fullmatch(length):
         return None
     size = int(length)
     if size > (0 if status == _NO_CONTENT else MAX_BODY_BYTES):
         return None
-    after = fields.get(b"retry-after")
-    return _Head(status, start, start + size, None if after is None else after.decode("ascii"))
+    if status >= _FIRST_ERROR:
+        fields |= ((name.lower(), value) for name, value in _FIELD_OF_ERROR.findall(data, 0, start))
+    return _Head(status, start, start + size, fields)

@@ -6,6 +6,7 @@ from urllib.parse import unquote, urlsplit
 from dataart_mp.config import HTTPOptions
 from dataart_mp.config.url import is_loopback, proxy_url
 from dataart_mp.errors import ConfigError
+from dataart_mp.transport.no_proxy import is_without_proxy
 
 
 def proxy_for(url: str, http: HTTPOptions) -> str | None:
@@ -28,7 +29,7 @@ def proxy_for(url: str, http: HTTPOptions) -> str | None:
     names = [name for name in os.environ if name.lower() == f"{target.scheme}_proxy"]
     if not names or is_loopback(target.hostname):
         return None
-    proxy = _environment_proxy(target.scheme, target.netloc)
+    proxy = _environment_proxy(target.scheme, url)
     if proxy is None:
         return None
     return _checked(
@@ -37,14 +38,18 @@ def proxy_for(url: str, http: HTTPOptions) -> str | None:
     )
 
 
-def _environment_proxy(scheme: str, host: str) -> str | None:
-    """Return the proxy that the standard library finds in the environment for a host."""
+def _environment_proxy(scheme: str, url: str) -> str | None:
+    """Return the proxy that the environment names for a URL, by the rules of the standard library.
+
+    For NO_PROXY those are not enough: they know no networks, among others.
+    """
     # The import takes 40 ms; an application without a proxy should not wait for it.
     import urllib.request
 
     # Not getproxies(): on macOS that asks the system too, which a forked process must not do.
-    proxy = urllib.request.getproxies_environment().get(scheme)
-    return None if proxy is None or urllib.request.proxy_bypass(host) else proxy
+    proxies = urllib.request.getproxies_environment()
+    proxy = proxies.get(scheme)
+    return None if proxy is None or is_without_proxy(url, proxies.get("no", "")) else proxy
 
 
 def _checked(name: str, proxy: str) -> str:

@@ -13,13 +13,15 @@ class Response:
 
     Attributes:
         status: HTTP status; None when no response arrived.
-        text: First bytes of the body, or why no response arrived.
+        text: First bytes of the body, where a redirect points to, or why no response arrived.
         retry_after: The Retry-After header as it was sent; None when there was none.
+        date: The Date header as it was sent, if there was a Retry-After header.
     """
 
     status: int | None
     text: str = ""
     retry_after: str | None = None
+    date: str | None = None
 
     @property
     def summary(self) -> str:

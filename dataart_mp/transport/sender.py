@@ -2,7 +2,6 @@
 
 import importlib
 import operator
-import time
 from http.client import HTTPException
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -11,13 +10,17 @@ import urllib3
 from urllib3.exceptions import HTTPError, ProxyError
 from urllib3.util import parse_url
 
+from dataart_mp import clock
 from dataart_mp.config import ClientConfig
-from dataart_mp.config.setting import MASK
 from dataart_mp.transport.compression import compressor
+from dataart_mp.transport.decoding import decoded
 from dataart_mp.transport.fast_path import FastPath, OrdinaryResponse, pieces
+from dataart_mp.transport.location import shown_location
 from dataart_mp.transport.proxy import credentials, proxy_for
 from dataart_mp.transport.response import MAX_BODY_BYTES, Response
-from dataart_mp.transport.tls import client_context
+from dataart_mp.transport.secret_mask import SecretMask
+from dataart_mp.transport.tls import TimedSocket, client_context
+from dataart_mp.transport.urllib3_seam import bound_responses
 
 _MAX_TEXT_CHARACTERS: Final = 500
 _FIRST_FINAL_STATUS: Final = 200
@@ -41,6 +44,7 @@ class Sender:
         self._url = config.base_url
         self._http = config.http
         self._pool = _make_pool(config, connections)
+        bound_responses(self._pool)
         self._timeout = urllib3.Timeout(
             connect=config.http.connect_timeout, read=config.http.read_timeout
         )
@@ -48,8 +52,7 @@ class Sender:
         self._compress = compressor(config.http.compression)
         self._fast_paths: dict[str, FastPath] = {}
         self._may_take_fast_path = _may_take_fast_path(self._pool, config)
-        # Some servers quote the key that they refuse, in either encoding.
-        self._secrets = {config.api_key.encode(code) for code in ("latin-1", "utf-8")}
+        self._mask = SecretMask(config)
 
     def post(self, path: str, body: bytes, key: str) -> Response:
         """Post a body.
@@ -70,10 +73,26 @@ class Sender:
                 response = self._send_with_urllib3(path, content, key)
         except (HTTPError, HTTPException, OSError) as error:
             return Response(None, self._loggable(self._described(error).encode()))
-        if isinstance(response, OrdinaryResponse):
-            return Response(response.status, self._loggable(response.body), response.retry_after)
-        start = _read_start(response, time.monotonic() + self._http.read_timeout)
-        return Response(response.status, self._loggable(start), response.headers.get("Retry-After"))
+        if not isinstance(response, OrdinaryResponse):
+            return self._unusual(response)
+        status, body, fields = response
+        if not fields:  # of a success, nearly always
+            return Response(status, self._loggable(body))
+        text = self._loggable(decoded(body, response.header(b"content-encoding")))
+        return Response(status, text, response.header(b"retry-after"), response.header(b"date"))
+
+    def _unusual(self, response: urllib3.BaseHTTPResponse) -> Response:
+        """Read a response with urllib3."""
+        headers = response.headers
+        start = _read_start(response, clock.monotonic() + self._http.read_timeout)
+        text = decoded(start, headers.get("Content-Encoding"))
+        location = headers.get("Location")
+        if location is not None and 300 <= response.status < 400:
+            target = f"redirect to {shown_location(location)}".encode()
+            text = b": ".join(filter(None, (target, text)))
+        after = headers.get("Retry-After")
+        date = None if after is None else headers.get("Date")
+        return Response(response.status, self._loggable(text), after, date)
 
     def _send_on_fast_path(
         self, path: str, content: bytes, key: str
@@ -113,9 +132,8 @@ class Sender:
         return f"{text} (proxy {proxy.host}:{proxy.port})" if proxy else text
 
     def _loggable(self, text: bytes) -> str:
-        """Return the text short and without the API key."""
-        for secret in self._secrets:
-            text = text.replace(secret, MASK.encode())
+        """Return the text short and without secrets."""
+        text = self._mask.masked(text, is_cut=len(text) >= MAX_BODY_BYTES)
         return text.decode(errors="replace")[:_MAX_TEXT_CHARACTERS]
 
 
@@ -140,15 +158,14 @@ def _read_start(response: urllib3.BaseHTTPResponse, deadline: float) -> bytes:
     """
     start = b""
     try:
-        # After an interim (1xx) response the final one is still to come. On a connection that is
-        # kept, it would be taken for the response to the next request.
+        # What follows 101 Switching Protocols, which nothing asked for, is not HTTP.
         while response.status >= _FIRST_FINAL_STATUS and len(start) <= MAX_BODY_BYTES:
             piece = response.read1(MAX_BODY_BYTES + 1 - len(start))
             if not piece:
                 response.release_conn()
                 return start
             start += piece
-            if time.monotonic() > deadline:
+            if clock.monotonic() > deadline:
                 start = b""
                 break
     except (HTTPError, OSError):
@@ -166,6 +183,8 @@ def _make_pool(config: ClientConfig, connections: int) -> urllib3.PoolManager:
         settings["ssl_context"] = client_context(config.http)
     if proxy is None:
         return urllib3.PoolManager(**settings)
+    if "ssl_context" in settings and urlsplit(proxy).scheme == "https":
+        settings["ssl_context"].sslsocket_class = TimedSocket
     auth = credentials(proxy)
     return urllib3.ProxyManager(
         proxy,

@@ -2,6 +2,7 @@
 
 import ssl
 
+from dataart_mp import clock
 from dataart_mp.config import HTTPOptions
 from dataart_mp.config.setting import config_error
 
@@ -37,3 +38,31 @@ def _trusting(ca_file: str | None) -> ssl.SSLContext:
     except OSError as error:  # ssl.SSLError is a subclass
         problem = f"holds no PEM certificate: {error}"
         raise config_error("ca_file", ca_file, problem) from None
+
+
+class TimedSocket(ssl.SSLSocket):
+    """A socket whose timeout covers all reads until it is set again, and not each of them.
+
+    For the connection to a proxy with TLS: urllib3 reads the TLS of the platform, which is inside,
+    from it in as many reads as it takes, and a read that does not time out may be a single byte.
+    """
+
+    _end: float | None = None
+
+    def settimeout(self, value: float | None, /) -> None:
+        """Set the seconds for all that follows."""
+        self._end = None if value is None else clock.monotonic() + value
+        super().settimeout(value)
+
+    def recv(self, buflen: int = 1024, flags: int = 0) -> bytes:
+        """Read what has arrived.
+
+        Raises:
+            TimeoutError: The time is over.
+        """
+        if self._end is not None:
+            seconds = self._end - clock.monotonic()
+            if seconds <= 0:
+                raise TimeoutError("timed out")
+            super().settimeout(seconds)
+        return super().recv(buflen, flags)

@@ -21,12 +21,17 @@ HTTPConnectionPool.ConnectionCls
 HTTPResponse(pool=..., connection=...)
     Used to have urllib3 read an unusual response. Expected: `release_conn` puts the connection
     back into the pool, and `close` closes it.
-http.client.HTTPResponse(sock), of the standard library
-    Used for the same. Expected: it calls only `sock.makefile("rb")`.
+PoolManager.pool_classes_by_scheme
+    Used to have every connection read its responses within bounds. Expected: a dict of the classes
+    of the manager's pools, which is looked up when a pool is made.
+HTTPConnection.response_class, of the standard library
+    Used for the same, for the response of a proxy to CONNECT as well. Expected: urllib3 reads every
+    response with it. `bounded_response` lists what that relies on.
+SSLTransport, which carries TLS inside TLS
+    Used to limit the time of a tunnel through a proxy with TLS. Expected: it sets timeouts and
+    reads on the proxy's socket, an `SSLContext.sslsocket_class`, with `settimeout` and `recv`.
 """
 
-import http.client
-import io
 import queue
 import socket
 from collections.abc import Mapping
@@ -34,6 +39,29 @@ from typing import Any, cast
 
 import urllib3
 from urllib3.connection import HTTPConnection
+
+from dataart_mp.transport.bounded_response import BoundedResponse
+
+
+def bound_responses(manager: urllib3.PoolManager) -> None:
+    """Have all connections that a manager will make read their responses within bounds.
+
+    Args:
+        manager: The manager, which has no pools yet.
+    """
+    manager.pool_classes_by_scheme = {
+        scheme: _bounded_pool(pool) for scheme, pool in manager.pool_classes_by_scheme.items()
+    }
+
+
+def _bounded_pool(pool: Any) -> Any:
+    connection = _subclass(pool.ConnectionCls, response_class=BoundedResponse)
+    return _subclass(pool, ConnectionCls=connection)
+
+
+def _subclass(kind: Any, **attributes: Any) -> Any:
+    """Return a subclass that errors show under the same name."""
+    return type(kind.__name__, (kind,), {"__module__": kind.__module__, **attributes})
 
 
 class IdleConnections:
@@ -96,7 +124,12 @@ def request_head(
 
 
 def resumed_response(
-    pool: urllib3.HTTPConnectionPool, connection: HTTPConnection, data: bytes, *, reusable: bool
+    pool: urllib3.HTTPConnectionPool,
+    connection: HTTPConnection,
+    data: bytes,
+    *,
+    reusable: bool,
+    deadline: float,
 ) -> urllib3.HTTPResponse:
     """Return a response whose first bytes were read already, for the caller to read with urllib3.
 
@@ -105,13 +138,13 @@ def resumed_response(
         connection: The connection that the response arrives on.
         data: The bytes that were read.
         reusable: Whether the connection may serve another request afterwards.
+        deadline: The end of the wait for the response (monotonic, seconds).
 
     Raises:
-        OSError, http.client.HTTPException: The data and what follows are not an HTTP response.
+        OSError, http.client.HTTPException: The data and what follows are not an HTTP response, or
+            it is late.
     """
-    raw = http.client.HTTPResponse(
-        cast("Any", _ResumedSocket(data, socket_of(connection))), method="POST"
-    )
+    raw = BoundedResponse(socket_of(connection), method="POST", data=data, deadline=deadline)
     try:
         raw.begin()
         if raw.will_close or not reusable:
@@ -130,33 +163,3 @@ def resumed_response(
     except BaseException:
         raw.close()
         raise
-
-
-class _ResumedSocket(io.RawIOBase):
-    """A socket, to http.client, that first repeats what was read from it.
-
-    Args:
-        data: What was read.
-        sock: Where the rest comes from.
-    """
-
-    def __init__(self, data: bytes, sock: socket.socket) -> None:
-        self._data = data
-        self._rest = sock.makefile("rb", buffering=0)  # keeps the socket open though it is closed
-
-    def makefile(self, _mode: str) -> io.BufferedReader:
-        return io.BufferedReader(self)
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int | None:
-        if not self._data:
-            return self._rest.readinto(buffer)
-        count = min(len(buffer), len(self._data))
-        buffer[:count], self._data = self._data[:count], self._data[count:]
-        return count
-
-    def close(self) -> None:
-        self._rest.close()
-        super().close()

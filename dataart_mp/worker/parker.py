@@ -14,8 +14,10 @@ from collections.abc import Callable, Sequence
 from itertools import filterfalse, islice
 from typing import Final
 
+from dataart_mp import clock
 from dataart_mp.queue import Frame, RecordQueue
 from dataart_mp.queue.locks import LOADER
+from dataart_mp.queue.role import role
 from dataart_mp.spool import arena_file
 from dataart_mp.spool.ownership import Ownership
 from dataart_mp.spool.parked_batch import MAX_REST_SECONDS, BatchContent, ParkedBatch
@@ -198,12 +200,9 @@ class Parker:
             return False
         if not exists and not self._arena.spool_trouble and not self._arena.lot_file:
             return False
-        if not self._arena.locks.acquire(LOADER):
-            return False  # another process of this client is loading
-        try:
-            return self._load_all(is_healthy)
-        finally:
-            self._arena.locks.release(LOADER)
+        with role(self._arena.locks, LOADER) as may_load:
+            # Else another process of this client is loading.
+            return may_load and self._load_all(is_healthy)
 
     def close(self) -> None:
         """Close the parking lot's file, after the last frame was settled."""
@@ -236,9 +235,9 @@ class Parker:
         parked = self._queue.stats().parked  # before looking for them
         missing = parked - self._lot.held(self._arena.id, self._ownership)
         if missing > 0:
-            since, least = self._missing or (time.monotonic(), missing)
+            since, least = self._missing or (clock.monotonic(), missing)
             self._missing = since, min(least, missing)
-            if time.monotonic() - since < _MISSING_SECONDS:
+            if clock.monotonic() - since < _MISSING_SECONDS:
                 return
             if not self._queue.worker.write_off(self._missing[1]):
                 return

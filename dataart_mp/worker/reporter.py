@@ -13,11 +13,14 @@ import select
 import time
 from typing import Final
 
+from dataart_mp import clock
 from dataart_mp.queue.arena import Arena
 from dataart_mp.queue.locks import REPORTER
+from dataart_mp.queue.role import role
 from dataart_mp.supervision.reports import (
     Crashed,
     Failed,
+    FewThreads,
     NotKept,
     Parked,
     Recovered,
@@ -101,7 +104,7 @@ class Reporter:
 
     def retrying(self, answer: Response, delay: float) -> None:
         """Report that a batch is retried after `delay` seconds, at most once per interval."""
-        now = time.monotonic()
+        now = clock.monotonic()
         if now >= self._next_retrying:
             self._next_retrying = now + _RETRYING_INTERVAL_SECONDS
             self._report(Retrying(answer.status, answer.text, float(delay)))
@@ -110,6 +113,10 @@ class Reporter:
         """Report the end of an outage. The next outage is then reported at once."""
         self._next_retrying = 0.0
         self._report(Recovered())
+
+    def few_threads(self, threads: int, wanted: int, error: RuntimeError) -> None:
+        """Report that this worker cannot start all its sender threads."""
+        self._report(FewThreads(threads, wanted, str(error)))
 
     def crashed(self, traceback: str) -> None:
         """Report that this worker ends because of an unexpected exception."""
@@ -123,21 +130,19 @@ class Reporter:
         self._lost = self._lost - lost if written else self._lost + 1
 
     def _try_to_write(self, report: Report, lost: int) -> bool:
-        if time.monotonic() < self._paused_until:
+        if clock.monotonic() < self._paused_until:
             return False
         line = b"\n" + encode(report, lost) + b"\n"
-        deadline = time.monotonic() + _TIMEOUT_SECONDS
-        while not self._locks.acquire(REPORTER):
-            if time.monotonic() > deadline:
-                return False
+        deadline = clock.monotonic() + _TIMEOUT_SECONDS
+        while clock.monotonic() < deadline:
+            with role(self._locks, REPORTER) as may_write:
+                if may_write:
+                    written = self._write(line, deadline)
+                    if not written:
+                        self._paused_until = clock.monotonic() + _PAUSE_SECONDS
+                    return written
             time.sleep(_POLL_SECONDS)
-        try:
-            written = self._write(line, deadline)
-        finally:
-            self._locks.release(REPORTER)
-        if not written:
-            self._paused_until = time.monotonic() + _PAUSE_SECONDS
-        return written
+        return False
 
     def _write(self, line: bytes, deadline: float) -> bool:
         poll = select.poll()
@@ -147,7 +152,7 @@ class Reporter:
             try:
                 left = left[os.write(self._fd, left) :]
             except BlockingIOError:
-                if not poll.poll(max(0.0, deadline - time.monotonic()) * 1000):
+                if not poll.poll(max(0.0, deadline - clock.monotonic()) * 1000):
                     return False
             except BrokenPipeError:
                 return False

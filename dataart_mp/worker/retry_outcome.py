@@ -1,8 +1,8 @@
 """The retry outcome: what happened to a frame after an attempt to deliver its batch failed."""
 
-import time
 from dataclasses import dataclass
 
+from dataart_mp import clock
 from dataart_mp.queue import Frame
 
 
@@ -37,6 +37,6 @@ def hold(frame: Frame, seconds: float) -> Postponed:
         frame: A claimed frame; the caller holds it no longer.
         seconds: The shortest time to wait. A frame that is due later waits until then.
     """
-    now = time.time_ns()
+    now = clock.now()
     due = frame.keep_waiting(now, now + int(seconds * 1e9))
     return Postponed((due - now) / 1e9)

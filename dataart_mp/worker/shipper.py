@@ -1,10 +1,10 @@
 """The shipper: what happens to one frame, from its claim to its settlement."""
 
 import random
-import time
 from datetime import UTC, datetime
 from typing import assert_never
 
+from dataart_mp import clock
 from dataart_mp.queue import Frame, RecordQueue
 from dataart_mp.queue.counters import BYTES, REQUESTS, RETRIES
 from dataart_mp.transport.envelope import PATHS, path_of
@@ -108,7 +108,7 @@ class Shipper:
         Returns:
             The batches to send in its place, none if it is done; or where the frame went.
         """
-        now = time.monotonic()
+        now = clock.monotonic()
         permission = self._circuits[batch.path].acquire_permission(frame, now)
         match permission:
             case Gathered():
@@ -134,7 +134,7 @@ class Shipper:
 
     def _post(self, frame: Frame, batch: Batch) -> Response:
         is_retry = frame.is_sent_again
-        frame.aim(batch.end, time.time_ns())
+        frame.aim(batch.end, clock.now())
         frame.mark_sent()
         body = batch.body(datetime.now(UTC))
         response = self._sender.post(batch.path, body, batch.key)
@@ -174,9 +174,9 @@ class Shipper:
     ) -> RetryOutcome:
         """Charge an attempt to the frame, and to the frames that share its result."""
         circuit = self._circuits[batch.path]
-        for other in circuit.on_failure(permission, after, time.monotonic()):
+        for other in circuit.on_failure(permission, after, clock.monotonic()):
             first = self._unsent(other)[0]
-            other.aim(first.end, time.time_ns())
+            other.aim(first.end, clock.now())
             if isinstance(self._retry_later(other, first, response, after), Abandoned):
                 self._queue.worker.hand_back(other)  # its other batches are still to be sent
         return self._retry_later(frame, batch, response, after)
@@ -196,7 +196,7 @@ class Shipper:
         self, frame: Frame, batch: Batch, response: Response, after: float
     ) -> RetryOutcome:
         """Postpone the frame, or park it if this was its last attempt, or abandon its batch."""
-        now, attempts = time.time_ns(), frame.attempts + 1
+        now, attempts = clock.now(), frame.attempts + 1
         if frame.is_early(now):  # the attempt was made before it was due, and does not count
             return hold(frame, after)
         delay = self._backoff.delay(

@@ -10,10 +10,11 @@ from dataart_mp.transport.response import Response
 RETRY_AFTER_CAP: Final = 300.0
 """Seconds; a server that asks for a longer delay is tried again after this."""
 
-# Statuses that may change, besides 5xx: unauthorized, forbidden, not found, proxy authentication
-# required, timeout, too early, too many requests. A key that is being rotated or a route that is
-# being deployed must not cost the events in between.
-_TEMPORARY: Final = frozenset({401, 403, 404, 407, 408, 425, 429})
+# Statuses that may change, besides 3xx and 5xx: unauthorized, forbidden, not found, proxy
+# authentication required, timeout, conflict, too early, too many requests. A key that is being
+# rotated or a route that is being deployed must not cost the events in between. A conflict, when
+# every request has an Idempotency-Key, means that an earlier attempt is still being processed.
+_TEMPORARY: Final = frozenset({401, 403, 404, 407, 408, 409, 425, 429})
 CONTENT_TOO_LARGE: Final = 413
 # Bad request, content too large, unprocessable content: a single record may be the reason.
 _ABOUT_CONTENT: Final = frozenset({400, CONTENT_TOO_LARGE, 422})
@@ -54,29 +55,34 @@ def judge(response: Response, records: int, now: datetime) -> Verdict:
     Args:
         response: What came back.
         records: The number of records in the batch.
-        now: The time, with its UTC offset; a date in `Retry-After` is compared to it.
+        now: The time, with its UTC offset; a date in `Retry-After` is compared to it if the
+            response has no date.
     """
     match response.status:
         case None:
             return Retry()
-        case status if status < 200:  # an interim response; the final one did not arrive
+        case status if status < 200:  # 101; the server speaks another protocol
             return Retry()
         case status if 200 <= status < 300:
             return Delivered()
-        case status if status >= 500 or status in _TEMPORARY:
-            return Retry(retry_after(response.retry_after, now))
+        # To follow a redirect would disclose the API key. No 3xx status refuses the content: a
+        # login page or a wrong route is in between, until somebody corrects it.
+        case status if 300 <= status < 400 or status >= 500 or status in _TEMPORARY:
+            return Retry(retry_after(response.retry_after, now, response.date))
         case status if status in _ABOUT_CONTENT and records > 1:
             return Split()
-        case _:  # other 4xx; and 3xx, because following a redirect would disclose the API key
+        case _:  # other 4xx
             return Rejected()
 
 
-def retry_after(value: str | None, now: datetime) -> float:
+def retry_after(value: str | None, now: datetime, date: str | None = None) -> float:
     """Return the delay that a `Retry-After` header asks for (RFC 9110, 10.2.3).
 
     Args:
         value: The header; one that is neither seconds nor a date asks for no delay.
         now: The time, with its UTC offset.
+        date: The `Date` header of the same response. A date in `Retry-After` is compared to it
+            rather than to the clock of this machine, which may be wrong.
 
     Returns:
         Seconds, from 0 to RETRY_AFTER_CAP.
@@ -86,9 +92,18 @@ def retry_after(value: str | None, now: datetime) -> float:
     value = value.strip()
     if value.isdecimal():
         return min(float(value), RETRY_AFTER_CAP)
+    moment = _moment(value)
+    if moment is None:
+        return 0.0
+    sent = None if date is None else _moment(date)
+    seconds = (moment - (sent or now)).total_seconds()
+    return min(max(seconds, 0.0), RETRY_AFTER_CAP)
+
+
+def _moment(value: str) -> datetime | None:
+    """Return the moment of an HTTP date; None if it is not one."""
     try:
         moment = email.utils.parsedate_to_datetime(value)
     except (ValueError, OverflowError):  # OverflowError: numbers that a date cannot hold
-        return 0.0
-    seconds = (moment.replace(tzinfo=moment.tzinfo or UTC) - now).total_seconds()
-    return min(max(seconds, 0.0), RETRY_AFTER_CAP)
+        return None
+    return moment.replace(tzinfo=moment.tzinfo or UTC)

@@ -5,12 +5,12 @@ import math
 import os
 import select
 import threading
-import time
 import traceback
 from collections.abc import Iterator
 from typing import Final
 
-from dataart_mp.queue import RecordQueue
+from dataart_mp import clock
+from dataart_mp.queue import Frame, RecordQueue
 from dataart_mp.queue.wakeup import WakeupPipe
 from dataart_mp.spool import arena_file
 from dataart_mp.supervision.supervisor import Supervisor
@@ -57,16 +57,30 @@ class Worker:
         self._parking = parking
         self._is_orphaned = False
         self._wakeup = WakeupPipe.make()
+        self._threads: list[threading.Thread] = []
+        self._has_reported_threads = False
 
     def run(self) -> None:
         """Work until the client is closed, or its last producer gone, and all is settled."""
         with self._crash_reported():
-            for number in range(self._senders):
-                threading.Thread(target=self._send, name=f"sender {number}", daemon=True).start()
+            self._start_senders()
             while not self._is_finished():
                 self._wait(self._check())
         self._parking.close()
         arena_file.remove(self._arena)
+
+    def _start_senders(self) -> None:
+        """Start the sender threads that are missing, as far as the system allows."""
+        for number in range(len(self._threads), self._senders):
+            thread = threading.Thread(target=self._send, name=f"sender {number}", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError as error:  # a limit of memory or of processes; tried again
+                if not self._has_reported_threads:
+                    self._has_reported_threads = True
+                    self._reporter.few_threads(number, self._senders, error)
+                return
+            self._threads.append(thread)
 
     def _is_finished(self) -> bool:
         if not self._is_closing() or not self._arena.all_free():
@@ -87,13 +101,19 @@ class Worker:
             poll.register(self._life_end, select.POLLIN)
         for status in self._supervisor.sentinels:
             poll.register(status, select.POLLIN)
+        is_alone = bool(self._senders) and not self._threads
+        work = self._queue.work.read_fd if is_alone else -1
+        if work >= 0:
+            poll.register(work, select.POLLIN)
         for fd, _ in poll.poll(math.ceil(seconds * 1000)):
             if fd == self._wakeup.read_fd:
                 self._wakeup.drain()
             elif fd == self._life_end:
                 self._is_orphaned = True
+            elif fd == work:  # there is no thread that sends, so this one does
+                self._ship(self._queue.worker.fetch_at_once())
             else:
-                self._supervisor.read_status(fd, time.monotonic())
+                self._supervisor.read_status(fd, clock.monotonic())
 
     def _check(self) -> float:
         """Find work that no notification announced.
@@ -102,8 +122,9 @@ class Worker:
             Seconds until the next check.
         """
         if self._is_orphaned:
-            self._supervisor.check(time.monotonic())
-        now = time.time_ns()
+            self._supervisor.check(clock.monotonic())
+        self._start_senders()
+        now = clock.now()
         due = self._queue.worker.look(now)
         next_check = _LOAD_SECONDS if self._load() else _CHECK_SECONDS
         return next_check if due is None else min(next_check, max(0.0, (due - now) / 1e9))
@@ -116,15 +137,15 @@ class Worker:
         """Ship frames, one after the other, as long as the process lives."""
         with self._crash_reported():
             while True:
-                frame = self._queue.worker.fetch()
-                if frame is not None:
-                    delay = self._shipper.ship(frame)
-                    if (
-                        delay is not None
-                        or not self._shipper.all_circuits_closed
-                        or self._is_closing()
-                    ):
-                        self._wakeup.notify()
+                self._ship(self._queue.worker.fetch())
+
+    def _ship(self, frame: Frame | None) -> None:
+        """Ship a claimed frame, and wake the main thread if it may have to act."""
+        if frame is None:
+            return
+        delay = self._shipper.ship(frame)
+        if delay is not None or not self._shipper.all_circuits_closed or self._is_closing():
+            self._wakeup.notify()
 
     @contextlib.contextmanager
     def _crash_reported(self) -> Iterator[None]:

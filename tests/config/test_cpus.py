@@ -4,7 +4,13 @@ import os
 
 import pytest
 
+from dataart_mp.config import cpus
 from dataart_mp.config.cpus import available_cpus
+
+
+@pytest.fixture(autouse=True)
+def _no_quota(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cpus, "cpu_quota", lambda: None)
 
 
 def test_only_cpus_in_the_affinity_mask_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:

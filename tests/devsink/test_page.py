@@ -15,6 +15,7 @@ from playwright.sync_api import expect
 
 from dataart_mp.devsink import SinkProcess
 from dataart_mp.testing import RecordingClient
+from tests.devsink.page import opened
 from tests.devsink.poster import IDENTITIES, Poster, action, actions, identity
 
 if TYPE_CHECKING:
@@ -92,18 +93,121 @@ def test_an_event_is_shown_completely_and_copied_as_sent(page: Page, poster: Pos
     assert [(one.user_key, one.metadata) for one in client.identities] == [tuple(who.values())]
 
 
-def test_no_content_of_an_event_becomes_html(page: Page, poster: Poster) -> None:
-    evil = '"><img src=x onerror="window.hacked=1"><script>window.hacked=1</script>'
-    poster.post(actions(action(key=evil, user_key=evil, metadata={evil: evil, "a": {evil: 1}})))
-    poster.post(actions(action(**{evil: 1})))
-    poster.post({"timestamp": evil, "actions": []}, headers={"X-Evil": evil})
-    rows(page).first.click()
-    expect(page.get_by_role("complementary")).to_contain_text("onerror")
+HOSTILE = [
+    '"><img src=x onerror="window.hacked=1"><script>window.hacked=1</script>',
+    "</script><svg onload=window.hacked=1>",
+    "javascript:window.hacked=1",
+    '"-(window.hacked=1)-"',
+    "${window.hacked=1}{{window.hacked=1}}",
+    "__proto__",
+    "constructor",
+    "toString",
+    "\u2028window.hacked=1",
+    "--hue: red; background: url(//evil.example)",
+]
+
+
+def test_no_content_of_an_event_becomes_html_or_code(page: Page, poster: Poster) -> None:
+    for evil in HOSTILE:
+        metadata = {evil: evil, "a": {evil: 1}, "b": [{evil: {evil: [evil]}}]}
+        poster.post(actions(action(key=evil, user_key=evil, metadata=metadata)))
+        poster.post(identity(user_key=evil, metadata=metadata), IDENTITIES)
+        poster.post(actions(action(**{evil: 1})))
+        poster.post(
+            {"timestamp": evil, "actions": []}, headers={"X-Evil": "'\"><b>", "Cookie": "a"}
+        )
+    expect(rows(page)).to_have_count(2 * len(HOSTILE))
+    detail = page.get_by_role("complementary")
+    for row in rows(page).all():
+        row.click()
+        copied(page, "Copy JSON")
+        detail.get_by_role("button", name=re.compile("Copy (emit_action|identify)")).click()
+    expect(detail).to_contain_text("onerror")
     page.keyboard.press("4")
-    page.locator("#rejected button").first.click()
-    expect(page.get_by_role("complementary")).to_contain_text("onerror")
+    for row in page.locator("#rejected button").all():
+        row.click()
+    expect(detail).to_contain_text("onerror")
     assert page.evaluate("window.hacked") is None
-    assert page.locator("main img, main script, aside img, nav img, nav script").count() == 0
+    assert page.evaluate("({}).polluted") is None
+    inserted = "main img, main script, main svg, aside img, aside script, nav img, nav script"
+    assert page.locator(inserted).count() == 0
+
+
+# Two characters of each kind, and those that a person would not notice.
+INVISIBLE = "\0\x1b\x7f\x9b\r\n\u2028\u202e\u2066\u200f\u061c\u200b\ufeff\u00ad\U000e0041"
+FIND_INVISIBLE = r"""() => {
+  const lines = /\n/g;  // in the code of the empty page
+  const marks = "\u2028\u202e\u2066\u200f\u061c\u200b\ufeff\u00ad\u{e0041}";
+  const hidden = new RegExp(`[\\p{Cc}${marks}]`, "u");
+  const found = [];
+  for (const element of document.body.querySelectorAll("*")) {
+    const texts = [...element.childNodes].filter((node) => node.nodeType === 3);
+    const read = ["title", "aria-label"].map((name) => element.getAttribute(name) ?? "");
+    const all = [...texts.map((node) => node.data), ...read].join("").replace(lines, "");
+    if (hidden.test(all)) found.push(element.outerHTML);
+  }
+  return found;
+}"""
+
+
+def test_invisible_characters_are_shown_as_escapes(page: Page, poster: Poster) -> None:
+    evil = f"a{INVISIBLE}z"
+    sent = action(key=evil, user_key=evil, metadata={evil: evil, "deep": {evil: [evil]}})
+    poster.post(actions(sent))
+    poster.post(
+        actions(action(timestamp=evil)), headers={"X-Evil": "\u0085".encode().decode("latin-1")}
+    )
+    row = rows(page).first
+    for text in ("\\u001b", "\\u202e", "\\u2066", "\\u200b", "\\U000e0041"):
+        expect(row.locator(".key")).to_contain_text(text)
+        expect(row.locator(".who")).to_contain_text(text)
+        expect(page.get_by_role("navigation")).to_contain_text(text)
+    row.click()
+    detail = page.get_by_role("complementary")
+    expect(detail.locator(".tree")).to_contain_text('"a\\u0000\\u001b\\u007f\\u009b\\r\\n\\u2028')
+    assert page.evaluate(FIND_INVISIBLE) == []
+
+    text = copied(page, "Copy JSON")
+    assert json.loads(text) == sent
+    call = copied(page, "Copy emit_action")
+    for code in (text, call):
+        assert code.replace("\n", "").isprintable()
+    client = RecordingClient()
+    exec(call, {"client": client})
+    [made] = client.actions
+    assert (made.key, made.user_key, made.metadata) == (evil, evil, sent["metadata"])
+
+    page.keyboard.press("4")
+    page.locator("#rejected button").click()
+    assert page.evaluate(FIND_INVISIBLE) == []
+
+
+def test_integers_beyond_64_bits_are_shown_with_all_digits(page: Page, poster: Poster) -> None:
+    numbers = [2**53 + 1, 2**64 + 1, -(2**63) - 1, 10**25 + 1]
+    poster.post(actions(action(metadata={"n": 2**64 + 1, "all": numbers})))
+    expect(rows(page).first).to_contain_text(str(2**64 + 1))
+    rows(page).first.click()
+    detail = page.get_by_role("complementary")
+    for number in numbers:
+        expect(detail.locator(".number", has_text=re.compile(f"^{number}$")).first).to_be_visible()
+    assert json.loads(copied(page, "Copy JSON"))["metadata"]["all"] == numbers
+
+
+def test_a_search_that_takes_too_long_is_reported_on_the_page(
+    browser: Any, console: list[str]
+) -> None:
+    with SinkProcess("--search-seconds", "0.000001") as sink:
+        poster = Poster(sink.url)
+        poster.post(actions(*(action(metadata={"t": "a" * 20_000}) for _ in range(500))))
+        poster.close()
+        context = browser.new_context()
+        page = opened(context, sink, console)
+        expect(rows(page).first).to_be_visible()
+        page.get_by_role("searchbox", name="Text in keys").fill("a" * 63 + "b")
+        expect(page.locator("#notice")).to_contain_text("took longer than")
+        page.get_by_role("searchbox", name="Text in keys").fill("")
+        expect(rows(page).first).to_be_visible()
+        context.close()
 
 
 def test_a_search_finds_kept_and_new_items(page: Page, poster: Poster) -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from dataart_mp.devsink import SinkProcess, SinkSettings
 from dataart_mp.devsink.counters.item_counter import Duplicates, ItemCounter
+from dataart_mp.devsink.http.rejection import RejectionError
 from dataart_mp.devsink.store.database import Database
 from dataart_mp.devsink.store.delivery import Delivery
 from dataart_mp.devsink.store.query import Query
@@ -147,6 +148,53 @@ def test_a_duplicate_is_an_item_that_arrived_before(requests: list[list[int]]) -
         seen += digests
     assert counter.distinct == len(set(seen))
     assert counter.unexplained == len(seen) - len(set(seen))
+
+
+def test_a_long_search_through_long_items_takes_linear_time() -> None:
+    """Each character of the text matches at each place, except for the last one."""
+    database = Database(SinkSettings())
+    content = b"a" * 8_000_000
+    hard = b'{"metadata":{"t":"%b"},"user_key":"%b"}' % (content, content)
+    escaped = b'{"metadata":null,"user_key":"%b"}' % (b'\\"' * 4_000_000)
+    delivery = Delivery("identities", 2, time.time(), 1, Duplicates(), [hard, escaped])
+    database.write([], [delivery])
+    started = time.monotonic()
+    assert database.select(Query(text="a" * 999 + "b")) == []
+    assert database.select(Query(user_key="a" * 999 + "b")) == []
+    assert [one.number for one in database.select(Query(text='"' * 999))] == [2]
+    assert time.monotonic() - started < 5.0
+    database.close()
+
+
+@pytest.mark.parametrize(
+    "items",
+    [[b"a" * 30_000] * 2000, [b"a" * 400_000] * 100],
+    ids=["short rows, which SQLite searches", "long rows, which Python searches"],
+)
+def test_a_search_ends_when_its_time_is_over(items: list[bytes]) -> None:
+    database = Database(SinkSettings(search_seconds=0.05))
+    for number, item in enumerate(items, start=1):
+        encoded = [b'{"metadata":null,"user_key":"%b"}' % item]
+        database.write([], [Delivery("identities", number, time.time(), 1, Duplicates(), encoded)])
+    for _ in range(2):  # the second one is not affected by the first
+        started = time.monotonic()
+        with pytest.raises(RejectionError, match=r"query: took longer than 0\.05 seconds"):
+            database.select(Query(text="a" * 63 + "b"))
+        assert time.monotonic() - started < 2.0
+    assert len(database.select(Query(limit=7))) == 7, "only a search has a limit"
+    database.close()
+
+
+def test_long_patterns_are_found_in_short_and_long_rows() -> None:
+    database = Database(SinkSettings())
+    text = "100%_of ~ it " * 20
+    for number, size in enumerate((1, 100_000), start=1):
+        item = b'{"metadata":{"t":"%b%b"},"user_key":"u"}' % (text.encode(), b"x" * size)
+        delivery = Delivery("identities", number, time.time(), number, Duplicates(), [item])
+        database.write([], [delivery])
+    assert len(database.select(Query(text=text.upper()))) == 2
+    assert database.select(Query(text=f"{text}y")) == []
+    database.close()
 
 
 @pytest.mark.parametrize("ending", ["stop", "kill"])

@@ -13,7 +13,9 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
-from dataart_mp.devsink.http.uvicorn_seam import ON_MALFORMED, SinkProtocol, connection_of
+from dataart_mp.devsink.http import body, limits
+from dataart_mp.devsink.http.rejection import RejectionError
+from dataart_mp.devsink.http.uvicorn_seam import ON_REFUSED, SinkProtocol, connection_of
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
@@ -23,6 +25,9 @@ MOVED = f"uvicorn {uvicorn.__version__} has no %s: adapt dataart_mp/devsink/http
 HOOKS: list[tuple[type, str, list[str]]] = [
     (HttpToolsProtocol, "connection_made", ["self", "transport"]),
     (HttpToolsProtocol, "connection_lost", ["self", "exc"]),
+    (HttpToolsProtocol, "data_received", ["self", "data"]),
+    (HttpToolsProtocol, "on_message_begin", ["self"]),
+    (HttpToolsProtocol, "on_body", ["self", "body"]),
     (HttpToolsProtocol, "on_headers_complete", ["self"]),
     (HttpToolsProtocol, "send_400_response", ["self", "msg"]),
     (uvicorn.Server, "startup", ["self", "sockets"]),
@@ -31,6 +36,10 @@ HOOKS: list[tuple[type, str, list[str]]] = [
 ]
 ATTRIBUTES: list[tuple[type, str]] = [
     (HttpToolsProtocol, "transport"),
+    (HttpToolsProtocol, "loop"),
+    (HttpToolsProtocol, "url"),
+    (HttpToolsProtocol, "headers"),
+    (HttpToolsProtocol, "connections"),
     (HttpToolsProtocol, "scope"),
     (HttpToolsProtocol, "cycle"),
     (HttpToolsProtocol, "app_state"),
@@ -65,15 +74,17 @@ def transport() -> Mock:
     return mock
 
 
-def served(data: bytes, app: Any) -> tuple[Mock, list[int]]:
-    """Feed bytes to the protocol on an event loop; return its transport and malformed numbers."""
-    malformed: list[int] = []
+def served(data: bytes, app: Any) -> tuple[Mock, list[tuple[int, str]]]:
+    """Feed bytes to the protocol on an event loop; return its transport and what was refused."""
+    refused: list[tuple[int, str]] = []
     mock = transport()
 
     async def feed() -> None:
         config = uvicorn.Config(app, http=SinkProtocol, lifespan="off", log_config=None)
         config.load()
-        state: dict[str, Any] = {ON_MALFORMED: malformed.append}
+        state: dict[str, Any] = {
+            ON_REFUSED: lambda number, error: refused.append((number, error.field))
+        }
         protocol = SinkProtocol(config, ServerState(), state)
         protocol.connection_made(mock)
         protocol.data_received(data)
@@ -85,17 +96,17 @@ def served(data: bytes, app: Any) -> tuple[Mock, list[int]]:
         asyncio.run(feed())
     finally:
         logging.getLogger("uvicorn.error").disabled = False
-    return mock, malformed
+    return mock, refused
 
 
 def test_a_request_can_close_its_connection_without_a_response() -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         connection_of(scope).close()
 
-    mock, malformed = served(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", app)
+    mock, refused = served(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", app)
     mock.abort.assert_called_once_with()
     mock.write.assert_not_called()
-    assert malformed == []
+    assert refused == []
 
 
 def test_the_messages_of_a_request_have_body_and_more_body() -> None:
@@ -113,6 +124,58 @@ def test_bytes_that_are_not_http_are_reported_with_the_number_of_their_connectio
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         raise AssertionError("this is not a request")
 
-    mock, malformed = served(b"\x16\x03\x01\x02\r\n\r\n", app)
-    assert len(malformed) == 1
+    mock, refused = served(b"\x16\x03\x01\x02\r\n\r\n", app)
+    assert [field for _, field in refused] == ["request"]
     assert mock.write.call_args.args[0].startswith(b"HTTP/1.1 400 ")
+
+
+HANGING = b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n"
+
+
+async def no_response(scope: Scope, receive: Receive, send: Send) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+def test_a_head_that_does_not_end_in_time_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "HEAD_SECONDS", 0.01)
+    mock, refused = served(b"POST / HTTP/1.1\r\nX: a", no_response)
+    assert mock.write.call_args.args[0].startswith(b"HTTP/1.1 408 ")
+    mock.write_eof.assert_called_once_with()
+    assert [field for _, field in refused] == ["head"]
+
+
+def test_a_connection_that_sends_nothing_is_closed_and_not_counted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(limits, "HEAD_SECONDS", 0.01)
+    mock, refused = served(b"", no_response)
+    mock.close.assert_called()
+    mock.write.assert_not_called()
+    assert refused == []
+
+
+@pytest.mark.parametrize("next_head", [b"", b"POST / HTTP/1.1\r\nX: a"])
+def test_a_head_has_time_as_long_as_earlier_responses_take(
+    monkeypatch: pytest.MonkeyPatch, next_head: bytes
+) -> None:
+    monkeypatch.setattr(limits, "HEAD_SECONDS", 0.01)
+    mock, refused = served(HANGING + next_head, no_response)
+    mock.write.assert_not_called()
+    mock.abort.assert_not_called()
+    assert refused == []
+
+
+def test_a_body_that_does_not_end_in_time_is_a_408(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(body, "BODY_SECONDS", 0.01)
+    errors = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await body.read_body(receive, 9, 100)
+        except RejectionError as error:
+            errors.append((error.status, error.field))
+        connection_of(scope).close()
+
+    served(b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n{}", app)
+    assert errors == [(408, "body")]

@@ -23,7 +23,7 @@ UWSGI = Callable[..., Host]
 
 @pytest.fixture
 def uwsgi(host: StartHost, port: int) -> UWSGI:
-    """Starts uWSGI with a master, two workers and these arguments; waits until it responds."""
+    """Starts uWSGI with a master, two workers and these arguments; waits until all are ready."""
 
     def start(*arguments: str, **options: str) -> Host:
         serve = ("--http-socket", f"127.0.0.1:{port}", "--master", "--processes", "2")
@@ -31,6 +31,9 @@ def uwsgi(host: StartHost, port: int) -> UWSGI:
         command = (*run, "--die-on-term", "--wsgi-file", "app.py", *arguments)
         started = host({"app.py": START + WSGI}, *command, port=port, **options)
         started.until(lambda: started.get("/"), "a response")
+        # With lazy-apps each worker loads the application, and may still be at it.
+        loaded = 2 if "--lazy-apps" in arguments else 1
+        started.until(lambda: started.log.count("WSGI app 0 ") >= loaded, "all workers are ready")
         return started
 
     return start

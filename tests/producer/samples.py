@@ -1,10 +1,11 @@
 """Values of many types, which tests of the encoder emit."""
 
 import enum
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pydantic
 from hypothesis import strategies as st
@@ -33,6 +34,56 @@ class Event(enum.StrEnum):
     SIGNUP = "signup"
 
 
+class Mixed(str, enum.Enum):  # noqa: UP042 - its text is "Mixed.SIGNUP"
+    SIGNUP = "signup"
+
+
+class Translated(str):
+    """A text whose letters are known late, as those of a translation."""
+
+    late: str
+
+    def __new__(cls, late: str) -> "Translated":
+        text = super().__new__(cls, "?")
+        text.late = late
+        return text
+
+    def __str__(self) -> str:
+        return self.late
+
+
+class Lazy:
+    """A proxy that says that it is its object, such as those of Django, werkzeug and wrapt."""
+
+    def __init__(self, made: object) -> None:
+        self.made = made
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> Any:
+        return type(object.__getattribute__(self, "made"))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(object.__getattribute__(self, "made"), name)
+
+    def __str__(self) -> str:
+        return str(self.made)
+
+    def __bool__(self) -> bool:
+        return bool(self.made)
+
+    def __int__(self) -> int:
+        return int(self.made)  # type: ignore[call-overload, no-any-return]
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.made)  # type: ignore[call-overload, no-any-return]
+
+    def __len__(self) -> int:
+        return len(self.made)  # type: ignore[arg-type]
+
+    def __getitem__(self, key: Any) -> Any:
+        return self.made[key]  # type: ignore[index]
+
+
 class Nanoseconds(datetime):
     """A subclass of datetime with nanoseconds, such as pandas.Timestamp."""
 
@@ -48,6 +99,18 @@ class NotATime(datetime):
         return False
 
     __hash__ = datetime.__hash__
+
+
+class NAType:
+    """A value that is neither true nor false nor equal to itself, such as pandas.NA."""
+
+    def __eq__(self, other: object) -> "NAType":  # type: ignore[override]
+        return self
+
+    def __bool__(self) -> bool:
+        raise TypeError("boolean value of NA is ambiguous")
+
+    __hash__ = object.__hash__
 
 
 class Point(NamedTuple):

@@ -16,10 +16,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dataart_mp import clock
 from dataart_mp.errors import ActionsError, BufferFullError, ClosedError, EventError
 from dataart_mp.producer.bulk import Bulk
-from dataart_mp.producer.columns import as_events
 from dataart_mp.producer.encoder import encode_action, encode_events
+from dataart_mp.producer.usual import as_events
 from dataart_mp.protocol import Emitted
 from dataart_mp.queue.frame_writer import Taken
 from dataart_mp.testing import RecordingClient
@@ -137,6 +138,11 @@ def test_metadata_that_looks_like_a_record_boundary_is_not_split() -> None:
     seam = action(metadata={"seam": [{"a": 1}, {"key": "b"}]})
     assert encode_events([action(), seam]) is None
     assert encode_events([action(metadata={"text": '},{"key":'})] * 2) is not None
+
+
+@pytest.mark.parametrize("text", [b'"a\0b"', b'"a\nb"'])
+def test_records_are_never_encoded_together_if_one_has_a_raw_line_break_or_nul(text: bytes) -> None:
+    assert encode_events([action(), action(metadata={"raw": orjson.Fragment(text)})]) is None
 
 
 VALUES = st.one_of(
@@ -312,7 +318,7 @@ def test_actions_that_arrive_slowly_do_not_wait_for_each_other(
 ) -> None:
     """Even if the first ones arrived fast."""
     now = 0.0
-    monkeypatch.setattr("time.monotonic", lambda: now)
+    monkeypatch.setattr(clock, "monotonic", lambda: now)
     waiting: list[int] = []
 
     def slowly() -> Iterator[dict[str, Any]]:

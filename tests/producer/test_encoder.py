@@ -2,6 +2,7 @@
 
 import json
 import threading
+from collections import UserString
 from datetime import UTC
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dataart_mp.errors import EventError
+from dataart_mp.errors import ActionsError, EventError
 from dataart_mp.producer.encoder import encode_action, encode_identity
+from dataart_mp.testing import RecordingClient
 from tests.producer.encoding import arrived, assert_is_one_line, attempt, refusal, refused
-from tests.producer.samples import INVALID, JSON, MOMENT, Event, Text
+from tests.producer.samples import (
+    INVALID,
+    JSON,
+    MOMENT,
+    Event,
+    Lazy,
+    Mixed,
+    Text,
+    Translated,
+)
 
 
 def test_an_action_is_one_line_with_its_fields_in_the_order_of_the_protocol() -> None:
@@ -128,14 +139,48 @@ def test_an_identity_of_any_values_is_one_line_of_json_or_an_error(
 # --- keys -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("key", [Text("signup"), Event.SIGNUP, np.str_("signup")], ids=repr)
+TEXTS = {
+    "a subclass": Text("signup"),
+    "an enum": Event.SIGNUP,
+    "an enum of another kind": Mixed.SIGNUP,
+    "numpy": np.str_("signup"),
+    "a UserString": UserString("signup"),
+    "a proxy": Lazy("signup"),
+    "a proxy of a subclass": Lazy(Text("signup")),
+    "a subclass that is evaluated late": Translated("signup"),
+}
+
+
+@pytest.mark.parametrize("key", TEXTS.values(), ids=TEXTS)
 def test_a_key_may_be_any_kind_of_text(key: str) -> None:
     action = json.loads(encode_action(key, key, False, MOMENT))
     assert (action["key"], action["user_key"]) == ("signup", "signup")
     assert json.loads(encode_identity(key))["user_key"] == "signup"
+    client = RecordingClient()
+    client.emit_actions([{"key": key, "user_key": key}] * 2)
+    assert [(each.key, each.user_key) for each in client.actions] == [("signup", "signup")] * 2
 
 
-@pytest.mark.parametrize("key", ["", Text(""), None, 5, b"k", ["k"], True])
+@pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
+def test_text_of_any_kind_in_metadata_becomes_text(text: object) -> None:
+    assert arrived(text) == "signup"
+    assert arrived([{"deep": (text,)}]) == [{"deep": ["signup"]}]
+    assert arrived({text: 1}) == {"signup": 1}
+    with_other_key = {1: {text: text}}
+    assert arrived(with_other_key) == {"1": {"signup": "signup"}}
+
+
+def test_a_proxy_without_text_of_its_own_is_refused() -> None:
+    class Bare:
+        __class__ = property(lambda self: str)
+
+    assert refusal(Bare(), "u").path == "key"
+    assert refused({"a": Bare()}).path == "metadata.a"
+
+
+@pytest.mark.parametrize(
+    "key", ["", Text(""), UserString(""), Lazy(""), Lazy(5), None, 5, b"k", ["k"], True]
+)
 def test_a_key_that_is_empty_or_not_text_is_refused_by_name(key: object) -> None:
     assert refusal(key, "u").path == "key"
     assert refusal("k", key).path == "user_key"
@@ -175,29 +220,56 @@ def test_an_interrupt_during_a_conversion_is_raised_unchanged(
         encode_action("k", "u", False, MOMENT, {"a": Slow()})
 
 
-@pytest.mark.parametrize("text", [b"{\n}", b'"\0"', b"1\n"])
-def test_a_fragment_that_would_break_the_line_is_refused(text: bytes) -> None:
+INVALID_FRAGMENTS: list[bytes | str] = [
+    b"{\n}",
+    b"{\r}",
+    b'"\0"',
+    b'"a\0b"',
+    b'"a\nb"',
+    b"1\n",
+    b"",
+    b"{",
+    b"nul",
+    b"1 2",
+    b'"\xff"',
+    b"1,2",
+    b'{"a":1}},{"key":"k"',
+    "\ud800",
+]
+
+
+@pytest.mark.parametrize("text", INVALID_FRAGMENTS)
+def test_a_fragment_that_is_not_json_on_one_line_is_refused(text: bytes | str) -> None:
     error = refused({"a": [orjson.Fragment(text)]})
     assert error.path == "metadata.a[0]"
     assert "orjson.loads" in str(error)
     with pytest.raises(EventError):
         encode_identity("u", {"a": orjson.Fragment(text)})
+    with pytest.raises(ActionsError) as refusals:
+        RecordingClient().emit_actions(
+            [{"key": "k", "user_key": "u", "metadata": {"a": orjson.Fragment(text)}}] * 2
+        )
+    assert [each.path for each in refusals.value.errors] == [
+        "actions[0].metadata.a",
+        "actions[1].metadata.a",
+    ]
 
 
 def test_a_fragment_on_one_line_is_sent_unchanged() -> None:
     assert arrived(orjson.Fragment(b'{"a": [1, 2]}')) == {"a": [1, 2]}
 
 
-def test_a_value_that_is_valid_again_before_the_search_is_reported_as_changed() -> None:
-    class Changing:
-        values = iter([1j, 1j, 1j])
+def test_a_value_is_converted_once_even_if_another_one_is_refused() -> None:
+    class Counting:
+        calls = 0
 
         def model_dump(self, mode: str) -> object:
-            return next(self.values, 1)
+            Counting.calls += 1
+            return {"a": 1}
 
-    error = refused({"a": Changing()})
-    assert error.path == "metadata"
-    assert "changed while it was encoded" in str(error)
+    error = refused({"a": Counting(), "text": "\ud800"})
+    assert error.path == "metadata.text"
+    assert Counting.calls == 1
 
 
 def test_metadata_that_another_thread_changes_never_breaks_a_record() -> None:

@@ -8,12 +8,13 @@ import json
 import math
 import uuid
 from collections.abc import Mapping
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta, timezone
 from datetime import time as time_of_day
 from decimal import Decimal
 from pathlib import PurePosixPath, PureWindowsPath
 from types import MappingProxyType
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
@@ -24,8 +25,10 @@ from tests.producer.encoding import arrived, decoded, refused
 from tests.producer.samples import (
     MOMENT,
     Event,
+    Lazy,
     Line,
     Nanoseconds,
+    NAType,
     NotATime,
     Order,
     Plan,
@@ -42,6 +45,7 @@ class Amount(float):
     pass
 
 
+UNITS = ["Y", "M", "W", "D", "h", "m", "s", "ms", "us", "ns", "ps", "fs", "as", "25s"]
 UUID = uuid.UUID("12345678-1234-5678-1234-567812345678")
 VALUES: list[tuple[object, Any]] = [
     (math.nan, None),
@@ -93,7 +97,36 @@ VALUES: list[tuple[object, Any]] = [
     (np.bool_(True), True),
     (np.str_("a"), "a"),
     (np.datetime64("2021-05-04T10:11:12.123456789"), "2021-05-04T10:11:12.123456"),
-    (np.datetime64("NaT", "s"), None),
+    *((np.array("NaT", f"M8[{unit}]")[()], None) for unit in UNITS),
+    *((np.array(["NaT", 0], f"M8[{unit}]"), [None, "1970-01-01T00:00:00"]) for unit in UNITS),
+    *((np.array("NaT", f"m8[{unit}]")[()], None) for unit in UNITS),
+    (np.datetime64("NaT"), None),
+    (np.array(["NaT"], "m8[s]"), [None]),
+    (np.array("NaT", "M8[ns]"), None),
+    (np.datetime64("10000-01-01"), "10000-01-01T00:00:00"),
+    (np.datetime64("-0001-01-01"), "-001-01-01T00:00:00"),
+    (np.array(["10000", "2021"], "M8[Y]"), ["10000-01-01T00:00:00", "2021-01-01T00:00:00"]),
+    (np.array([(1, "NaT")], "i8,M8[ns]"), [[1, None]]),
+    (np.longdouble("nan"), None),
+    (np.array([1.5, np.nan], np.longdouble), [1.5, None]),
+    (np.longlong(5), 5),
+    (np.ulonglong(2**64 - 1), 2**64 - 1),
+    (NAType(), None),
+    ([NAType(), {"a": NAType()}], [None, {"a": None}]),
+    (collections.UserString("a"), "a"),
+    (Lazy({"a": {1}}), {"a": [1]}),
+    (Lazy([1, 2]), [1, 2]),
+    (Lazy(5), 5),
+    (Lazy(True), True),
+    (Lazy(None), None),
+    (Lazy(MOMENT), "2021-05-04T10:11:12.123456+00:00"),
+    (datetime(1850, 1, 1, tzinfo=ZoneInfo("Europe/Berlin")), "1849-12-31T23:06:32+00:00"),
+    (datetime(2021, 5, 4, tzinfo=timezone(timedelta(seconds=90))), "2021-05-03T23:58:30+00:00"),
+    (
+        Nanoseconds(1850, 1, 1, tzinfo=ZoneInfo("Europe/Berlin")),
+        "1849-12-31T23:06:32.000000789+00:00",
+    ),
+    (datetime(2021, 5, 4, tzinfo=ZoneInfo("Europe/Berlin")), "2021-05-04T00:00:00+02:00"),
     (np.array([[1, 2], [3, 4]]), [[1, 2], [3, 4]]),
     (np.array([[1, 2], [3, 4]]).T, [[1, 3], [2, 4]]),
     (np.array([1, 2, 3])[::2], [1, 3]),
@@ -132,6 +165,16 @@ def test_a_value_arrives_unchanged_beside_a_key_that_is_not_text(
         (Event.SIGNUP, "signup"),
         (Text("a"), "a"),
         (np.str_("a"), "a"),
+        (np.int64(1), "1"),
+        (np.uint8(1), "1"),
+        (np.longlong(1), "1"),
+        (np.float32(1.1), "1.1"),
+        (np.bool_(True), "true"),
+        (np.datetime64("2021-05-04"), "2021-05-04T00:00:00"),
+        (datetime(1850, 1, 1, tzinfo=ZoneInfo("Europe/Berlin")), "1849-12-31T23:06:32+00:00"),
+        (collections.UserString("a"), "a"),
+        (Amount(1.5), "1.5"),
+        (math.nan, "null"),
     ],
     ids=repr,
 )

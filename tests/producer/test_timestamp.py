@@ -5,6 +5,7 @@
 import json
 import re
 import time
+from collections import UserString
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
 from zoneinfo import ZoneInfo
@@ -18,7 +19,7 @@ from dataart_mp.producer import encoder, timestamp
 from dataart_mp.producer.encoder import encode_action
 from dataart_mp.producer.timestamp import are_rfc_3339, is_rfc_3339
 from tests.producer.encoding import refusal
-from tests.producer.samples import Nanoseconds, NotATime, Text
+from tests.producer.samples import Lazy, Nanoseconds, NotATime, Text, Translated
 
 
 def timestamp_of(timestamp: object) -> str:
@@ -26,6 +27,15 @@ def timestamp_of(timestamp: object) -> str:
     text = json.loads(encode_action("k", "u", False, timestamp, None))["timestamp"]
     assert isinstance(text, str)
     return text
+
+
+class Plain(datetime):
+    pass
+
+
+class Chatty(datetime):
+    def isoformat(self, sep: str = "T", timespec: str = "auto") -> str:
+        return f"about {super().isoformat(sep, timespec)}"
 
 
 @pytest.fixture
@@ -96,14 +106,38 @@ def test_a_timestamp_whose_zone_has_no_offset_is_naive() -> None:
     assert timestamp_of(datetime(2021, 5, 4, tzinfo=Nowhere())) == "2021-05-04T00:00:00+02:00"
 
 
+@pytest.mark.parametrize(("fold", "utc"), [(0, "01:30:00"), (1, "00:30:00")])
+@pytest.mark.usefixtures("berlin")
+def test_a_time_that_a_clock_skips_is_the_same_instant_for_each_class_of_datetime(
+    fold: int, utc: str
+) -> None:
+    berlin = ZoneInfo("Europe/Berlin")
+    expected = datetime.fromisoformat(f"2024-03-31T{utc}+00:00")
+    for kind in (datetime, Plain, Nanoseconds, Chatty):
+        for zone in (None, berlin):
+            value = kind(2024, 3, 31, 2, 30, tzinfo=zone, fold=fold)
+            for each in (value, Lazy(value)):
+                sent = datetime.fromisoformat(timestamp_of(each).replace("789", ""))
+                assert abs(sent - expected) < timedelta(seconds=1)
+
+
+@pytest.mark.usefixtures("berlin")
+@pytest.mark.parametrize("kind", [datetime, Nanoseconds])
+def test_a_naive_time_is_the_same_instant_as_with_the_local_zone(kind: type[datetime]) -> None:
+    berlin = ZoneInfo("Europe/Berlin")
+    for day in (28, 31):
+        for hour in range(24):
+            for fold in (0, 1):
+                for month in (3, 10):
+                    naive = kind(2021, month, day, hour, 30, fold=fold)
+                    aware = datetime(2021, month, day, hour, 30, fold=fold, tzinfo=berlin)
+                    sent = datetime.fromisoformat(timestamp_of(naive))
+                    assert abs(sent - aware.astimezone(UTC)) < timedelta(seconds=1), naive
+
+
 def test_an_offset_with_seconds_is_converted_to_utc() -> None:
     before_railways = datetime(1850, 1, 1, tzinfo=ZoneInfo("Europe/Berlin"))
     assert timestamp_of(before_railways) == "1849-12-31T23:06:32+00:00"
-
-
-class Chatty(datetime):
-    def isoformat(self, sep: str = "T", timespec: str = "auto") -> str:
-        return f"about {super().isoformat(sep, timespec)}"
 
 
 @pytest.mark.usefixtures("berlin")
@@ -140,7 +174,8 @@ def test_nat_is_refused_as_a_timestamp() -> None:
 )
 def test_rfc_3339_text_is_sent_unchanged(text: str) -> None:
     assert timestamp_of(text) == text
-    assert timestamp_of(Text(text)) == text
+    for other in (Text(text), UserString(text), Lazy(text), Translated(text)):
+        assert timestamp_of(other) == text
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,7 @@
-"""Death between any two steps: a process that kills itself before the n-th of its writes.
+"""Death between any two steps: a process that kills itself before the n-th of its steps.
 
-    arena.memory ─┐                       ┌─► the n-th step: SIGKILL
-    arena.words  ─┼─► step(), one by one ─┤
-    arena.locks  ─┘                       └─► any other step: carried out
-
-A step is one store to the shared memory (a slice of words counts as many steps as it has words), or
-one side of taking or releasing a lock. Copying bytes is not a single store: a death can tear the
-copy, and any part of it may be written, not only its beginning.
+See `steps`. Copying bytes is not a single store: a death can tear the copy, and any part of it may
+be written, not only its beginning.
 """
 
 import itertools
@@ -15,7 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from dataart_mp.queue import RecordQueue
-from tests.queue.internals import intercept_writes
+from tests.queue.steps import intercept
 from tests.queue.tools import KILLED, die, in_a_child, queue_of
 
 Tear = Callable[[int], list[slice]]
@@ -76,10 +71,10 @@ class DeathAtStep:
 
     def install(self, queue: RecordQueue) -> None:
         """Count every write of this process to the queue's arena as a step, from now on."""
-        arena = queue.arena
-        intercept_writes(
-            queue, _Memory(arena.memory, self), _Words(arena.words, self), _Locks(arena.locks, self)
-        )
+        intercept(queue, self)
+
+    def read(self) -> None:
+        """Do nothing: a death before a read is a death before the next step."""
 
     def step(self) -> None:
         """Count a step that is not a copy."""
@@ -98,57 +93,6 @@ class DeathAtStep:
     def _is_fatal(self) -> bool:
         self._left -= 1
         return self._left < 0
-
-
-class _Proxy:
-    """Passes everything on to `target`; subclasses count the writes."""
-
-    def __init__(self, target: Any, death: DeathAtStep) -> None:
-        self._target = target
-        self._death = death
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._target, name)
-
-
-class _Items(_Proxy):
-    def __getitem__(self, key: Any) -> Any:
-        return self._target[key]
-
-    def __setitem__(self, key: Any, value: Any) -> None:
-        if isinstance(key, slice):
-            self._store(key.start, value)
-        else:
-            self._death.step()
-            self._target[key] = value
-
-    def _store(self, start: int, value: Any) -> None:
-        raise NotImplementedError
-
-
-class _Memory(_Items):
-    def _store(self, start: int, value: Any) -> None:
-        self._death.store(self._target, start, bytes(value))
-
-
-class _Words(_Items):
-    def _store(self, start: int, value: Any) -> None:
-        for number, word in enumerate(list(value), start):
-            self[number] = word
-
-
-class _Locks(_Proxy):
-    def acquire(self, *arguments: Any) -> bool:
-        self._death.step()
-        taken = self._target.acquire(*arguments)
-        self._death.step()
-        assert isinstance(taken, bool)
-        return taken
-
-    def release(self, byte: int) -> None:
-        self._death.step()
-        self._target.release(byte)
-        self._death.step()
 
 
 def at_every_step(

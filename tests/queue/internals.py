@@ -12,11 +12,12 @@ from dataart_mp.queue.counters import DROPPED_FULL, REQUESTS, Counters
 from dataart_mp.queue.descriptor import Descriptor
 from dataart_mp.queue.frame_writer import FrameWriter, Taken
 from dataart_mp.queue.guard import ForkGuard
-from dataart_mp.queue.locks import JANITOR, PLACES, ROWS
+from dataart_mp.queue.locks import JANITOR, LOADER, PLACES, ROWS
 from dataart_mp.queue.process import NOBODY, Process
 from dataart_mp.queue.producer_end import ProducerEnd
 from dataart_mp.queue.record_queue import RecordQueue
 from dataart_mp.queue.release import wake
+from dataart_mp.queue.role import may_act, role
 from dataart_mp.queue.wakeup import WakeupPipe
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "FILLING",
     "FREE",
     "JANITOR",
+    "LOADER",
     "NOBODY",
     "PLACES",
     "READY",
@@ -49,7 +51,9 @@ __all__ = [
     "lock_file",
     "make_guard",
     "make_pid_guard",
+    "may_act",
     "release_got_records",
+    "role",
     "shorten_waits",
     "wake",
 ]
@@ -73,6 +77,7 @@ def intercept_writes(queue: RecordQueue, memory: Any, words: Any, locks: Any) ->
     """Replace what the queue writes to: the bytes and words of the arena, and its locks."""
     arena: Any = queue.arena
     arena.memory, arena.words, arena.locks = memory, words, locks
+    arena._accounts.clear()  # they refer to the words as they were
     queue.producer._memory = memory
 
 

@@ -202,15 +202,15 @@ def serve(queue: RecordQueue, delivered: SharedCounts | None = None) -> NoReturn
 def stats_while(queue: RecordQueue, frame: int, move: Callable[[], object]) -> Stats:
     """Return the stats when `move` is called after all frames before `frame` have been counted."""
     arena: Any = queue.arena
-    account = arena.account
+    generation = arena.generation
 
     def read(number: int) -> Any:
-        if number == frame and "account" in vars(arena):
-            del arena.account
+        if number == frame and "generation" in vars(arena):
+            del arena.generation
             move()
-        return account(number)
+        return generation(number)
 
-    arena.account = read
+    arena.generation = read
     return queue.stats()
 
 

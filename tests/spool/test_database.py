@@ -141,7 +141,7 @@ class FailingReads:
 
 
 @pytest.mark.parametrize("kind", [sqlite3.DatabaseError, sqlite3.OperationalError])
-def test_a_single_failed_read_is_no_damage(file: Path, kind: type[sqlite3.Error]) -> None:
+def test_a_single_failed_read_condemns_no_file(file: Path, kind: type[sqlite3.Error]) -> None:
     """SQLite calls some of them `database disk image is malformed`."""
     database: Any = Database(file, LAYOUT)
     insert(database, "old")
@@ -187,7 +187,7 @@ def test_a_locked_file_is_waited_for_no_longer_than_asked(file: Path) -> None:
     insert(database, "old")
     start = time.monotonic()
     with database.transaction(), pytest.raises(ParkingError) as raised:  # noqa: SIM117
-        with other.transaction(patience=0.05):
+        with other.transaction(timeout=0.05):
             pass
     assert raised.value.is_busy
     assert time.monotonic() - start < 2

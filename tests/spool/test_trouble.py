@@ -228,7 +228,7 @@ def test_parked_records_whose_file_was_removed_are_counted_as_failed_and_reporte
     assert balanced_counts(queue.stats()) == (6, 1 + sending, 0, 0)
 
 
-def test_parked_records_are_counted_as_failed_if_no_worker_has_seen_their_file(
+def test_parked_records_are_counted_as_failed_if_no_worker_has_seen_tsuccessor_file(
     queue: RecordQueue, worker: ParkingWorker, lost: list[int]
 ) -> None:
     put(queue, 0, 1)
@@ -386,10 +386,10 @@ def test_a_mark_says_that_an_ended_client_has_parked_something(
     assert queue.arena.path is not None
     queue.arena.path.unlink()
     with queue_of() as later:
-        heir = make_worker(later, worker.spool)
-        assert heir.deliver_all() == [0]
-        heir.load()
+        successor = make_worker(later, worker.spool)
+        assert successor.deliver_all() == [0]
+        successor.load()
         assert not mark.exists()
         later.arena.close_for_good()
-        heir.parker.close()
+        successor.parker.close()
     assert list(worker.spool.glob("*.parked")) == []

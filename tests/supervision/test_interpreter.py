@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from dataart_mp import Client, ClientConfig, ConfigError
-from dataart_mp.supervision import interpreter
+from dataart_mp.supervision import import_path, interpreter
+from dataart_mp.version import __version__
 from tests.support import open_descriptors
 
 FIX = r"multiprocessing\.set_executable\(\"/path/to/python\"\)"
@@ -23,9 +24,9 @@ def _as_before(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(interpreter.GUARD, raising=False)
 
 
-def program(path: Path) -> str:
+def program(path: Path, text: str = "") -> str:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("#!/bin/sh\n")
+    path.write_text(f"#!/bin/sh\n{text}\n")
     path.chmod(0o700)
     return str(path)
 
@@ -122,13 +123,51 @@ def test_a_frozen_application_is_refused_whatever_its_name(
         interpreter.find()
 
 
-def test_a_frozen_application_may_name_an_interpreter(
+def test_a_frozen_application_may_name_an_interpreter_with_the_same_packages(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    real = sys.executable
     embed(monkeypatch, program(tmp_path / "game"), tmp_path)
     monkeypatch.setattr(sys, "frozen", True, raising=False)
-    multiprocessing.set_executable(program(tmp_path / "python"))
+    multiprocessing.set_executable(program(tmp_path / "python", f'exec {real} "$@"'))
     assert interpreter.find() == str(tmp_path / "python")
+
+
+@pytest.mark.parametrize(
+    ("answer", "shown"),
+    [
+        (
+            "echo \"ModuleNotFoundError: No module named 'dataart_mp'\" >&2; exit 1",
+            "No module named",
+        ),
+        ("echo 0.0.1", "'0.0.1'"),
+        ("", "it ends without a message"),
+    ],
+)
+def test_a_frozen_application_is_refused_if_the_interpreter_lacks_these_packages(
+    answer: str, shown: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The events would be accepted, and no worker could ever deliver them."""
+    before = open_descriptors()
+    embed(monkeypatch, program(tmp_path / "game"), tmp_path)
+    monkeypatch.setattr(sys, "frozen", True, raising=False)
+    multiprocessing.set_executable(program(tmp_path / "python3", answer))
+    with pytest.raises(ConfigError, match=shown) as refusal:
+        Client(ClientConfig("key"))
+    assert f"install dataart_mp=={__version__} in that interpreter" in str(refusal.value)
+    assert open_descriptors() == before
+
+
+def test_a_frozen_application_gives_workers_the_original_library_path(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """PyInstaller sets it to the libraries of the application, which another Python cannot use."""
+    monkeypatch.setattr(sys, "frozen", True, raising=False)
+    monkeypatch.setenv("LD_LIBRARY_PATH", "/app/_internal")
+    monkeypatch.setenv("LD_LIBRARY_PATH_ORIG", "/opt/lib")
+    assert interpreter.environment()["LD_LIBRARY_PATH"] == "/opt/lib"
+    monkeypatch.delenv("LD_LIBRARY_PATH_ORIG")
+    assert "LD_LIBRARY_PATH" not in interpreter.environment()
 
 
 def test_a_process_that_was_started_as_a_worker_starts_none(
@@ -147,3 +186,97 @@ def test_a_client_is_refused_before_it_has_accepted_anything(
     with pytest.raises(ConfigError, match=FIX):
         Client(ClientConfig("key"))
     assert open_descriptors() == before
+
+
+SETTINGS = """
+import json, sys
+known = ("pycache_prefix", "utf8", "int_max_str_digits", "dev")
+print(json.dumps({
+    "dont_write_bytecode": sys.dont_write_bytecode,
+    "pycache_prefix": sys.pycache_prefix,
+    "optimize": sys.flags.optimize,
+    "utf8_mode": sys.flags.utf8_mode,
+    "dev_mode": sys.flags.dev_mode,
+    "no_site": sys.flags.no_site,
+    "int_max_str_digits": sys.get_int_max_str_digits(),
+    "others": {name: text for name, text in sys._xoptions.items() if name not in known},
+}))
+"""
+OPTIONS = f"""
+import subprocess, sys
+sys.path[:0] = {sys.path!r}
+from dataart_mp.supervision import interpreter
+subprocess.run([sys.executable, *interpreter.options(), "-c", {SETTINGS!r}], cwd="/")
+"""
+
+
+@pytest.mark.parametrize(
+    ("options", "variables"),
+    [
+        ([], {}),
+        (["-B"], {}),
+        ([], {"PYTHONDONTWRITEBYTECODE": "1"}),
+        (["-X", "pycache_prefix=/tmp/cache"], {}),
+        ([], {"PYTHONPYCACHEPREFIX": "/tmp/cache"}),
+        (["-O"], {}),
+        (["-OO"], {}),
+        ([], {"PYTHONOPTIMIZE": "2"}),
+        (["-X", "dev"], {}),
+        ([], {"PYTHONDEVMODE": "1"}),
+        (["-X", "utf8"], {}),
+        (["-X", "utf8=0"], {}),
+        ([], {"PYTHONUTF8": "1"}),
+        (["-X", "int_max_str_digits=0"], {}),
+        ([], {"PYTHONINTMAXSTRDIGITS": "10000"}),
+        (["-S"], {}),
+        (["-X", "faulthandler", "-X", "own=1"], {}),
+        (["-E"], {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONOPTIMIZE": "1"}),
+    ],
+)
+def test_settings_of_the_interpreter_reach_workers(
+    options: list[str], variables: dict[str, str]
+) -> None:
+    def run(code: str) -> str:
+        return subprocess.run(
+            [sys.executable, *options, "-c", code],
+            env={**os.environ, **variables},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+
+    assert run(OPTIONS) == run(SETTINGS) != ""
+
+
+def test_a_relative_cache_of_bytecode_stays_where_it_is(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(sys, "pycache_prefix", "cache")
+    monkeypatch.setattr(import_path, "_FIRST_DIRECTORY", str(tmp_path))
+    assert f"pycache_prefix={tmp_path}/cache" in interpreter.options()
+
+
+def test_settings_that_were_made_in_the_program_reach_workers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    assert "-B" in interpreter.options()
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    assert "-B" not in interpreter.options()
+
+
+def test_what_would_print_or_end_a_worker_does_not_reach_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its output would fill the pipe to its starter; a warning as an error would end it."""
+    monkeypatch.setattr(sys, "_xoptions", {"importtime": True, "showrefcount": True})
+    monkeypatch.setattr(sys, "warnoptions", ["error"])
+    options = interpreter.options()
+    assert not {"importtime", "showrefcount", "-W", "-Werror"} & {*options}
+
+
+def test_a_frozen_application_passes_on_no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its options were chosen for the interpreter inside it, which has no `site`, for example."""
+    monkeypatch.setattr(sys, "frozen", True, raising=False)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    assert interpreter.options() == ["-I"]

@@ -55,7 +55,7 @@ def launch(crew: Crew) -> Iterator[Callable[..., Launch]]:
     yield start
     for made in launches:
         made.kill()
-        made.reap(wait=True)
+        wait_until(made.reap)
         made.close()
 
 
@@ -141,7 +141,7 @@ def test_a_worker_has_its_own_session_and_is_not_a_child(crew: Crew, launch: Any
     assert os.getsid(worker) == started.pid != os.getsid(0)
     assert os.getpgid(worker) != os.getpgid(0)
     assert psutil.Process(worker).ppid() != os.getpid()
-    wait_until(lambda: started.reap(wait=False))
+    wait_until(started.reap)
     assert not psutil.pid_exists(started.pid)
     with pytest.raises(ChildProcessError):
         os.waitpid(worker, os.WNOHANG)

@@ -8,6 +8,7 @@ import pytest
 from dataart_mp.supervision.reports import (
     Crashed,
     Failed,
+    FewThreads,
     NotKept,
     Parked,
     Recovered,
@@ -30,6 +31,7 @@ REPORTS: list[Report] = [
     Trouble("what is parked cannot be read"),
     NotKept(3, "No space left on device"),
     Removed(4),
+    FewThreads(2, 8, "can't start new thread"),
     Crashed("Traceback:\nRuntimeError: a bug"),
 ]
 

@@ -17,6 +17,7 @@ from dataart_mp.devsink.process import SinkProcess
 from dataart_mp.queue.locks import STARTER
 from dataart_mp.supervision import supervisor as supervisor_module
 from dataart_mp.supervision.launch import Launch
+from dataart_mp.supervision.supervisor import READY_SECONDS
 from tests.support import wait_until
 from tests.worker.crew import Crew, MakeCrew, gone
 
@@ -74,7 +75,7 @@ def test_a_second_worker_for_the_same_place_ends(make_crew: MakeCrew) -> None:
     assert second.place_was_taken
     assert not second.ready
     assert work.places == [worker]
-    second.reap(wait=True)
+    wait_until(second.reap)
     second.close()
 
 
@@ -106,7 +107,7 @@ def test_a_worker_that_another_process_started_is_replaced_too(make_crew: MakeCr
     os.kill(victim, signal.SIGKILL)
     wait_until(lambda: work.places == [None])
     work.check_until(work.all_ready, 10)
-    stranger.reap(wait=True)
+    wait_until(stranger.reap)
     stranger.close()
 
 
@@ -117,6 +118,30 @@ def test_no_worker_is_started_while_another_process_starts_one(make_crew: MakeCr
         work.supervisor.check(time.monotonic())
         assert not work.launches
     work.check_until(work.all_ready)
+
+
+def test_a_starter_that_is_stopped_is_not_waited_for(make_crew: MakeCrew) -> None:
+    """By SIGSTOP, or by a debugger: its lock would keep all others from starting workers."""
+    work = make_crew()
+    with held_elsewhere(work, STARTER) as holder:
+        os.kill(holder, signal.SIGSTOP)
+        os.waitid(os.P_PID, holder, os.WSTOPPED)
+        work.supervisor.ensure_one(time.monotonic())
+        work.check_until(work.all_ready)
+        assert work.queue.arena.locks.owner(STARTER) == holder
+        os.kill(holder, signal.SIGCONT)
+
+
+def test_a_starter_that_does_not_get_on_is_not_waited_for_for_ever(make_crew: MakeCrew) -> None:
+    """Its container is frozen, for example, which looks like sleeping."""
+    work = make_crew()
+    now = time.monotonic()
+    with held_elsewhere(work, STARTER):
+        for seconds in (0, 1, READY_SECONDS - 1):
+            work.supervisor.check(now + seconds)
+            assert not work.launches
+        work.supervisor.check(now + READY_SECONDS + 1)
+        assert work.launches
 
 
 def test_threads_that_start_concurrently_start_one_worker_for_a_place(
@@ -244,8 +269,8 @@ sys.stdin.read()
 
 
 @contextlib.contextmanager
-def held_elsewhere(crew: Crew, byte: int) -> Iterator[None]:
-    """Let another process hold a lock of the crew's arena."""
+def held_elsewhere(crew: Crew, byte: int) -> Iterator[int]:
+    """Let another process, whose id this yields, hold a lock of the crew's arena."""
     fd = crew.queue.arena.lock_fd
     with subprocess.Popen(
         [sys.executable, "-c", HOLDER, str(fd), str(byte)],
@@ -255,5 +280,5 @@ def held_elsewhere(crew: Crew, byte: int) -> Iterator[None]:
     ) as holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == b"held\n"
-        yield
+        yield holder.pid
         holder.communicate()

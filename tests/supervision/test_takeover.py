@@ -85,7 +85,7 @@ import sys, time
 from dataart_mp import Client, ClientConfig
 client = Client(ClientConfig("key", base_url="http://127.0.0.1:9", spool_dir=sys.argv[1],
                              flush_buffer_size=4))
-while not client._engine.workers():  # they see to what is parked
+while not client._engine.workers():  # they look for what is parked
     time.sleep(0.01)
 client.close(0)
 assert "sqlite3" not in sys.modules

@@ -1,10 +1,12 @@
 """Whatever a server does, the sender returns a short response in time, and without the key."""
 
 import contextlib
+import gzip
 import socket
 import struct
 import threading
 import time
+import zlib
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any
@@ -183,16 +185,57 @@ def test_data_that_was_not_requested_is_not_taken_for_a_response(
     assert post(sender).status in (503, None)
 
 
-@pytest.mark.parametrize("status", [101, 102, 103])
-def test_an_interim_response_is_a_retry_and_the_final_one_is_never_taken_for_the_next(
-    serve: Serve, sender_to: SenderTo, status: int
+# Interim responses
+
+EARLY_HINTS = b"HTTP/1.1 103 Early Hints\r\nLink: </style.css>; rel=preload\r\n\r\n"
+INTERIM = {
+    "100": b"HTTP/1.1 100 Continue\r\n\r\n",
+    "102": b"HTTP/1.1 102 Processing\r\n\r\n",
+    "103": EARLY_HINTS,
+    "199": b"HTTP/1.1 199 Whatever\r\nContent-Length: 10\r\nno field\r\n\r\n",
+    "several": EARLY_HINTS * 20 + b"HTTP/1.1 102 Processing\r\n\r\n" * 20,
+    "bare": b"HTTP/1.1 103 Early Hints\n\n",
+}
+
+
+@pytest.mark.parametrize("interim", INTERIM)
+@pytest.mark.parametrize("together", [True, False])
+def test_interim_responses_before_the_final_one_are_skipped(
+    serve: Serve, sender_to: SenderTo, interim: str, together: bool
 ) -> None:
-    """The final response to the first request must not become the response to the second."""
+    """The final response counts, and the connection is kept."""
+    final = b"HTTP/1.1 400 No\r\nContent-Length: 5\r\n\r\nfinal"
+
+    def handle(peer: Peer) -> None:
+        while peer.request():
+            if together:
+                peer.send(INTERIM[interim] + final)
+                continue
+            peer.send(INTERIM[interim])
+            time.sleep(0.02)
+            peer.send(final)
+
+    server = serve(handle)
+    sender = sender_to(server.url)
+    assert [post(sender) for _ in range(3)] == [Response(400, "final")] * 3
+    assert (server.connections, len(server.requests)) == (1, 3)
+
+
+def test_an_interim_response_without_a_final_one_is_no_response(
+    serve: Serve, sender_to: SenderTo
+) -> None:
+    assert is_retried(post(sender_to(serve(sends(EARLY_HINTS)).url)))
+
+
+def test_switching_protocols_is_an_error_and_the_connection_is_not_reused(
+    serve: Serve, sender_to: SenderTo
+) -> None:
+    """What follows is not HTTP, whatever it looks like, and nothing asked for it."""
 
     def handle(peer: Peer) -> None:
         peer.request()
         if peer.number == 1:
-            peer.send(b"HTTP/1.1 %d Wait\r\nLink: </style.css>\r\n\r\n" % status)
+            peer.send(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\n\r\n")
             time.sleep(0.1)
             with contextlib.suppress(OSError):
                 peer.respond(200, b"the rest")
@@ -200,12 +243,87 @@ def test_an_interim_response_is_a_retry_and_the_final_one_is_never_taken_for_the
         else:
             peer.respond(503)
 
-    server = serve(handle)
-    sender = sender_to(server.url)
+    sender = sender_to(serve(handle).url)
     response = post(sender)
-    assert response.status == status
+    assert response.status == 101
     assert judge(response, 1, datetime.now(UTC)) == Retry()
     assert post(sender).status == 503
+
+
+# Fields that cannot be parsed
+
+UNREADABLE = [
+    b"Two Words: 1",
+    b"no colon in this line",
+    b": no name",
+    b" folded from nothing",
+    b"\tfolded from nothing",
+    b"From here on",
+    b"From here: on",
+    b"X-\xff: y",
+    b"X-\x00: y",
+    b"X: a\x00b",
+    b"X: a\rb",
+    b"X: a\rContent-Length: 9",
+    b"X: \xff\x85\x1c\x0by",
+    b"X: y\r\n folded\r\n\tand again",
+    b"Two Words: 1\r\n folded: as well",
+    b"(comment): 1",
+    b"{}: 1",
+    b"\xef\xbb\xbfServer: with a byte order mark",
+]
+
+
+@pytest.mark.parametrize("field", UNREADABLE)
+@pytest.mark.parametrize("status", [200, 400])
+def test_a_field_that_cannot_be_parsed_hides_no_other_field(
+    serve: Serve, sender_to: SenderTo, field: bytes, status: int
+) -> None:
+    """In particular not the length of the body: without it, each response takes read_timeout."""
+    head = b"HTTP/1.1 %d Whatever\r\n%b\r\nContent-Length: 5\r\nRetry-After: 7\r\n\r\n"
+
+    def handle(peer: Peer) -> None:
+        while peer.request():
+            peer.send(head % (status, field) + b"whole")
+
+    server = serve(handle)
+    sender = sender_to(server.url)
+    assert [post(sender) for _ in range(2)] == [Response(status, "whole", "7")] * 2
+    assert server.connections == 1
+
+
+@pytest.mark.parametrize(
+    "framing",
+    [b"Content-Length : 5", b"Content-Length\t:5", b"content-length:\r\n 5", b"CONTENT-LENGTH: 5"],
+)
+def test_an_oddly_written_length_is_understood(
+    serve: Serve, sender_to: SenderTo, framing: bytes
+) -> None:
+    def handle(peer: Peer) -> None:
+        while peer.request():
+            peer.send(b"HTTP/1.1 400 No\r\n" + framing + b"\r\n\r\nwhole")
+
+    server = serve(handle)
+    sender = sender_to(server.url)
+    assert [post(sender) for _ in range(2)] == [Response(400, "whole")] * 2
+    assert server.connections == 1
+
+
+@pytest.mark.parametrize("field", ["Content-Length: abc", "Content-Length", "X: y", "Length: 2"])
+def test_a_success_without_a_known_length_is_not_waited_for(
+    serve: Serve, sender_to: SenderTo, field: str
+) -> None:
+    """Its body has no meaning, and the server may never close the connection."""
+
+    def handle(peer: Peer) -> None:
+        peer.request()
+        peer.send(f"HTTP/1.1 200 OK\r\n{field}\r\n\r\n".encode() + b"{}")
+        peer.head()  # until the client disconnects
+
+    sender = sender_to(serve(handle).url, read_timeout=60.0)
+    started = time.monotonic()
+    assert post(sender).status == 200
+    assert time.monotonic() - started < 3
 
 
 # No response
@@ -437,12 +555,36 @@ def test_a_redirect_is_not_followed_so_that_the_key_is_not_disclosed(
     serve: Serve, sender_to: SenderTo, status: int
 ) -> None:
     elsewhere = serve(lambda peer: peer.respond_to_all())
-    server = serve(
-        lambda peer: peer.respond_to_all(status, b"moved", f"Location: {elsewhere.url}/")
-    )
-    response = post(sender_to(server.url))
-    assert response.status == status
+    target = f"{elsewhere.url}/in"
+    server = serve(lambda peer: peer.respond_to_all(status, b"moved", f"Location: {target}"))
+    assert post(sender_to(server.url)) == Response(status, f"redirect to {target}: moved")
     assert elsewhere.connections == 0
+
+
+@pytest.mark.parametrize(
+    ("location", "shown"),
+    [
+        ("https://elsewhere.example/in", "https://elsewhere.example/in"),
+        ("/login", "/login"),
+        ("//elsewhere.example:8443/in", "//elsewhere.example:8443/in"),
+        ("https://elsewhere.example/@ann", "https://elsewhere.example/@ann"),
+        ("https://ann:secret@elsewhere.example/in", "https://***@elsewhere.example/in"),
+        ("//ann:secret@elsewhere.example/in", "***@elsewhere.example/in"),
+        ("https://ann:se/cret@elsewhere.example/in", "https://***@elsewhere.example/in"),
+        ("https://ann:se?cret@elsewhere.example/in", "https://***@elsewhere.example/in"),
+        ("https://ann:s@ecret@elsewhere.example/in", "https://***@elsewhere.example/in"),
+        ("ann:secret@elsewhere.example/in", "***@elsewhere.example/in"),
+        ("https:\\\\ann:secret@elsewhere.example", "***@elsewhere.example"),
+        ("https://elsewhere.example/in?token=secret#secret", "https://elsewhere.example/in***"),
+        ("https://elsewhere.example/?to=a@b", "https://elsewhere.example/***"),
+        (f"https://elsewhere.example/{KEY}/in", "https://elsewhere.example/***/in"),
+    ],
+)
+def test_the_text_of_a_redirect_says_where_to_without_secrets(
+    serve: Serve, sender_to: SenderTo, location: str, shown: str
+) -> None:
+    server = serve(lambda peer: peer.respond_to_all(308, b"", f"Location: {location}"))
+    assert post(sender_to(server.url)).text == f"redirect to {shown}"
 
 
 def test_retry_after_is_returned_as_it_was_sent(serve: Serve, sender_to: SenderTo) -> None:
@@ -453,6 +595,56 @@ def test_retry_after_is_returned_as_it_was_sent(serve: Serve, sender_to: SenderT
 def test_the_text_of_a_response_is_its_body(serve: Serve, sender_to: SenderTo) -> None:
     server = serve(lambda peer: peer.respond_to_all(400, "actions[3].key: leer ü".encode()))
     assert post(sender_to(server.url)).text == "actions[3].key: leer ü"
+
+
+REASON = b'{"error":"no such project"}'
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+@pytest.mark.parametrize(
+    ("encoding", "body"),
+    [
+        ("gzip", gzip.compress(REASON)),
+        ("GZIP", gzip.compress(REASON)),
+        ("x-gzip", gzip.compress(REASON)),
+        ("deflate", zlib.compress(REASON)),
+        ("deflate", zlib.compress(REASON)[2:-4]),
+        ("identity", REASON),
+    ],
+)
+def test_a_compressed_body_is_shown_as_text(
+    serve: Serve, sender_to: SenderTo, encoding: str, body: bytes, chunked: bool
+) -> None:
+    """Though no request asks for compression, some servers and proxies always compress."""
+
+    def handle(peer: Peer) -> None:
+        while peer.request():
+            fields = f"HTTP/1.1 400 No\r\nContent-Encoding: {encoding}\r\n".encode()
+            if chunked:
+                peer.send(fields + b"Transfer-Encoding: chunked\r\n\r\n%x\r\n" % len(body))
+                peer.send(body + b"\r\n0\r\n\r\n")
+            else:
+                peer.send(fields + b"Content-Length: %d\r\n\r\n" % len(body) + body)
+
+    assert post(sender_to(serve(handle).url)).text == REASON.decode()
+
+
+@pytest.mark.parametrize(
+    ("encoding", "body"), [("br", b"\x0b\x02\x80"), ("gzip", b"not so"), ("gzip, br", b"\x1f\x8b")]
+)
+def test_a_body_that_cannot_be_decoded_is_described(
+    serve: Serve, sender_to: SenderTo, encoding: str, body: bytes
+) -> None:
+    server = serve(lambda peer: peer.respond_to_all(400, body, f"Content-Encoding: {encoding}"))
+    text = post(sender_to(server.url)).text
+    assert text == f"a body of {len(body)} bytes with Content-Encoding '{encoding}'"
+
+
+def test_a_small_body_that_expands_without_end_is_cut(serve: Serve, sender_to: SenderTo) -> None:
+    bomb = gzip.compress(b"x" * 1_000_000)
+    assert len(bomb) < 2048
+    server = serve(lambda peer: peer.respond_to_all(400, bomb, "Content-Encoding: gzip"))
+    assert post(sender_to(server.url)).text == "x" * 500
 
 
 def test_a_body_that_is_not_text_is_still_shown(serve: Serve, sender_to: SenderTo) -> None:

@@ -4,9 +4,12 @@ Each expectation is a function that asserts it. The last tests break urllib3 in 
 expectation is meant to notice.
 """
 
+import contextlib
 import http.client
 import queue
 import socket
+import ssl
+import time
 from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from typing import Any
@@ -14,8 +17,10 @@ from typing import Any
 import pytest
 import urllib3
 from urllib3.connection import HTTPConnection
+from urllib3.util.ssltransport import SSLTransport
 
 from dataart_mp.transport import urllib3_seam
+from dataart_mp.transport.bounded_response import BoundedResponse
 from tests.support import wait_until
 from tests.transport.servers import Peer, Serve
 
@@ -46,6 +51,12 @@ class Served:
         connection = self.last()
         assert self.pool.pool.get() is connection
         return connection
+
+    def resume(self, connection: Any, data: bytes = PLAIN, *, reusable: bool = True) -> Any:
+        """Return a response that begins with these bytes."""
+        return urllib3_seam.resumed_response(
+            self.pool, connection, data, reusable=reusable, deadline=time.monotonic() + 10
+        )
 
     def close(self) -> None:
         self.pool.close()
@@ -129,7 +140,7 @@ def a_head_is_written_with_send_in_the_order_of_the_headers(served: Served) -> N
 
 def a_released_response_returns_its_connection_to_the_pool(served: Served) -> None:
     connection = served.take()
-    response = urllib3_seam.resumed_response(served.pool, connection, PLAIN, reusable=True)
+    response = served.resume(connection)
     assert response.read1() == b"fine", f"HTTPResponse does not read from its `body` {ADVICE}"
     response.release_conn()
     assert served.last() is connection, (
@@ -139,16 +150,89 @@ def a_released_response_returns_its_connection_to_the_pool(served: Served) -> No
 
 def a_closed_response_closes_its_connection(served: Served) -> None:
     connection = served.take()
-    urllib3_seam.resumed_response(served.pool, connection, PLAIN, reusable=True).close()
+    served.resume(connection).close()
     assert connection.sock is None, f"HTTPResponse.close does not close the connection {ADVICE}"
 
 
 def http_client_reads_through_makefile(served: Served) -> None:
     connection = served.last()
     try:
-        urllib3_seam.resumed_response(served.pool, connection, PLAIN, reusable=False).close()
+        served.resume(connection, reusable=False).close()
     except AttributeError as error:
         pytest.fail(f"http.client.HTTPResponse uses more than `makefile`: {error} {ADVICE}")
+
+
+def http_client_reads_the_first_line_with_read_status(served: Served) -> None:
+    interim = b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n"
+    connection = served.last()
+    try:
+        response = served.resume(connection, interim + PLAIN, reusable=False)
+    except http.client.HTTPException as error:
+        pytest.fail(
+            f"http.client.HTTPResponse.begin does not use `_read_status` alone: {error!r} {ADVICE}"
+        )
+    assert (response.status, response.headers["Content-Length"]) == (200, "4")
+    response.close()
+
+
+def a_manager_makes_its_pools_of_the_classes_by_scheme(served: Served) -> None:
+    with bounded_manager() as manager:
+        for scheme in ("http", "https"):
+            pool = manager.connection_from_host(served.pool.host, served.pool.port, scheme)
+            kind: Any = pool.ConnectionCls
+            assert getattr(kind, "response_class", None) is BoundedResponse, (
+                f"PoolManager does not use pool_classes_by_scheme {ADVICE}"
+            )
+
+
+def every_response_is_read_with_the_response_class(served: Served) -> None:
+    with bounded_manager() as manager:
+        url = f"http://{served.pool.host}:{served.pool.port}/"
+        response: Any = manager.urlopen("POST", url, body=b"x", preload_content=False)
+        raw = response._original_response
+        response.read()
+        response.release_conn()
+        assert isinstance(raw, BoundedResponse), (
+            f"HTTPConnection does not read with its response_class {ADVICE}"
+        )
+
+
+class _Recorder:
+    """A socket that records what is called, and is at its end."""
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+
+    def settimeout(self, seconds: float) -> None:
+        self.calls.append(f"settimeout({seconds})")
+
+    def recv(self, size: int) -> bytes:
+        self.calls.append("recv")
+        return b""
+
+    def sendall(self, data: bytes) -> None:
+        self.calls.append("sendall")
+
+
+def tls_inside_tls_uses_the_timeout_of_the_outer_socket(served: Served) -> None:
+    outer: Any = _Recorder()
+    with contextlib.suppress(ssl.SSLError):  # the end of the data
+        SSLTransport(outer, ssl.create_default_context(), server_hostname="platform.example")
+    assert outer.calls[:2] == ["sendall", "recv"], (
+        f"SSLTransport does not read with `recv` of the socket that it was given {ADVICE}"
+    )
+    transport = object.__new__(SSLTransport)
+    transport.socket = outer
+    transport.settimeout(3)
+    assert outer.calls[-1] == "settimeout(3)", (
+        f"SSLTransport does not set the timeout of the socket that it was given {ADVICE}"
+    )
+
+
+def bounded_manager() -> Any:
+    manager = urllib3.PoolManager()
+    urllib3_seam.bound_responses(manager)
+    return manager
 
 
 Expectation = Callable[[Served], None]
@@ -161,6 +245,10 @@ EXPECTATIONS: list[Expectation] = [
     a_released_response_returns_its_connection_to_the_pool,
     a_closed_response_closes_its_connection,
     http_client_reads_through_makefile,
+    http_client_reads_the_first_line_with_read_status,
+    a_manager_makes_its_pools_of_the_classes_by_scheme,
+    every_response_is_read_with_the_response_class,
+    tls_inside_tls_uses_the_timeout_of_the_outer_socket,
 ]
 
 
@@ -173,15 +261,29 @@ class _Queue(queue.Queue[Any]):
     """A pool that is not a stack."""
 
 
-class _Eager(http.client.HTTPResponse):
-    """A response that uses another method of its socket."""
+def _set_timeout(response: Any, sock: Any, *arguments: Any, **options: Any) -> None:
+    response.fp = None
+    try:
+        sock.settimeout(1.0)
+    finally:
+        sock.close()
 
-    def __init__(self, sock: Any, method: str) -> None:
-        super().__init__(sock, method=method)
-        self._sock = sock
 
-    def begin(self) -> None:
-        self._sock.settimeout(1.0)
+def _begin_without_read_status(response: http.client.HTTPResponse) -> None:
+    if not response.fp.readline().startswith(b"HTTP/"):
+        raise http.client.BadStatusLine("something else")
+
+
+def _new_pool(manager: Any, scheme: str, host: str, port: int, request_context: Any = None) -> Any:
+    return urllib3.HTTPConnectionPool(host, port)
+
+
+def _response_of_http_client(connection: Any) -> Any:
+    connection.response_class = http.client.HTTPResponse
+    return _getresponse(connection)
+
+
+_getresponse: Any = HTTPConnection.getresponse
 
 
 def _connect_at_once(connection: HTTPConnection, *arguments: Any, **options: Any) -> None:
@@ -241,8 +343,28 @@ BROKEN: list[tuple[Expectation, Any, str, Any, str]] = [
     ),
     (
         http_client_reads_through_makefile,
-        *(http.client, "HTTPResponse", _Eager),
+        *(http.client.HTTPResponse, "__init__", _set_timeout),
         "uses more than `makefile`",
+    ),
+    (
+        http_client_reads_the_first_line_with_read_status,
+        *(http.client.HTTPResponse, "begin", _begin_without_read_status),
+        "begin does not use `_read_status` alone",
+    ),
+    (
+        a_manager_makes_its_pools_of_the_classes_by_scheme,
+        *(urllib3.PoolManager, "_new_pool", _new_pool),
+        "PoolManager does not use pool_classes_by_scheme",
+    ),
+    (
+        every_response_is_read_with_the_response_class,
+        *(HTTPConnection, "getresponse", _response_of_http_client),
+        "does not read with its response_class",
+    ),
+    (
+        tls_inside_tls_uses_the_timeout_of_the_outer_socket,
+        *(SSLTransport, "settimeout", lambda transport, seconds: None),
+        "does not set the timeout of the socket",
     ),
 ]
 

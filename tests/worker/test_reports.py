@@ -52,11 +52,12 @@ def read_reports(wiring: Wiring) -> Iterator[Callable[[OnFailure | None], Report
 
     def start(on_failure: OnFailure | None) -> ReportReader:
         readers.append(ReportReader(wiring.report_read_fd, on_failure))
+        readers[-1].start()
         return readers[-1]
 
     yield start
     for reader in readers:
-        assert reader._thread.has_ended.is_set() or reader.stop(10)
+        assert reader.thread.has_ended.is_set() or reader.stop(10)
 
 
 @pytest.fixture
@@ -137,10 +138,13 @@ def test_an_outage_and_a_crash_are_logged(
     read_reports(None)
     reporter.retrying(Response(503, "down"), 5.0)
     reporter.retrying(Response(503, "down"), 10.0)
+    reporter.few_threads(2, 8, RuntimeError("can't start new thread"))
     reporter.crashed("Traceback: oh dear")
-    wait_until(lambda: len(log()) == 2)
+    wait_until(lambda: len(log()) == 3)
     assert log() == [
         "delivery fails (status 503, 'down'); trying again in 5.0 s",
+        "a worker continues with 2 of 8 sender threads: can't start new thread; raise the limits "
+        "of memory and of processes and threads (ulimit -u, docker --pids-limit)",
         "a worker crashed: Traceback: oh dear",
     ]
 

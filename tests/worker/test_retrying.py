@@ -4,12 +4,14 @@ import time
 
 import pytest
 
+from dataart_mp import clock
 from dataart_mp.devsink.process import SinkProcess
 from dataart_mp.queue import janitor
 from dataart_mp.queue.arena import READY, SENDING, WAITING
 from dataart_mp.queue.release import wake
 from dataart_mp.supervision.reports import Retrying
 from dataart_mp.worker.backoff import Backoff
+from dataart_mp.worker.circuit import LONGEST_PAUSE
 from dataart_mp.worker.shipper import Shipper
 from tests.transport.servers import SenderTo, refused_port
 from tests.worker.workbench import (
@@ -19,9 +21,12 @@ from tests.worker.workbench import (
     accounts,
     keys_sent,
     numbers,
+    open_circuit,
+    pass_pause,
 )
 
 MINUTE_NS = 60_000_000_000
+YEAR_NS = 365 * 24 * 60 * MINUTE_NS
 
 
 def test_a_failed_batch_waits_in_the_queue_and_is_repeated_as_it_was(
@@ -48,8 +53,8 @@ def test_a_failed_batch_waits_in_the_queue_and_is_repeated_as_it_was(
 def test_a_waiting_frame_is_ready_when_its_delay_is_over_and_not_before(
     platform: SinkProcess, workbench: MakeWorkbench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    now = 1_700_000_000_000_000_000
-    monkeypatch.setattr(time, "time_ns", lambda: now)
+    now = 60 * MINUTE_NS
+    monkeypatch.setattr(clock, "now", lambda: now)
     platform.set_faults({"kind": "status", "status": 503, "times": 1})
     work = workbench()
     work.put("tick")
@@ -60,25 +65,80 @@ def test_a_waiting_frame_is_ready_when_its_delay_is_over_and_not_before(
     assert work.ship() is None
 
 
-def test_a_waiting_frame_is_ready_at_once_if_the_clock_was_set_back(
-    platform: SinkProcess, workbench: MakeWorkbench, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("step", [-YEAR_NS, -MINUTE_NS, MINUTE_NS, YEAR_NS])
+def test_a_step_of_the_wall_clock_neither_ends_nor_lengthens_a_delay(
+    platform: SinkProcess, workbench: MakeWorkbench, monkeypatch: pytest.MonkeyPatch, step: int
 ) -> None:
-    clock = [1_700_000_000_000_000_000]
-    monkeypatch.setattr(time, "time_ns", lambda: clock[0])
-    platform.set_faults({"kind": "status", "status": 503, "times": 2, "retry_after": 1})
+    platform.set_faults({"kind": "status", "status": 503, "times": 2, "retry_after": 7})
     work = workbench()
     work.put("tick")
-    work.ship()
-    clock[0] -= 60 * MINUTE_NS
-    assert wake(work.queue.arena, 0, clock[0]), "how long it has waited is unknown"
-    delay = work.ship()
-    assert delay is not None
-    assert 1.0 <= delay < 60.0, "the next delay is measured by the new clock"
-    assert not wake(work.queue.arena, 0, clock[0], early=True)
-    clock[0] += MINUTE_NS
-    assert wake(work.queue.arena, 0, clock[0])
+    assert work.ship() == 7.0
+    step_wall_clock(monkeypatch, step)
+    due = work.queue.worker.look(clock.now())
+    assert due is not None
+    assert 0 < due - clock.now() <= 7 * 10**9
+    work.queue.worker.retry_now()
+    assert work.queue.arena.all_in(WAITING) == [0], "not before Retry-After"
+    work.wake()
+    assert work.ship() == 2 * RATIO
+    work.wake()
     assert work.ship() is None
-    assert work.settled().retries == 2
+    assert accounts(work.settled()) == (1, 1, 0, 0)
+
+
+@pytest.mark.parametrize("step", [-YEAR_NS, -MINUTE_NS, MINUTE_NS, YEAR_NS])
+def test_a_step_of_the_wall_clock_expires_no_batch(
+    platform: SinkProcess, workbench: MakeWorkbench, monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
+    platform.set_faults({"kind": "status", "status": 503, "times": 2})
+    work = workbench(deadline=30.0)
+    work.put("tick")
+    assert work.ship() == RATIO
+    step_wall_clock(monkeypatch, step)
+    work.wake()
+    assert work.ship() == 2 * RATIO
+    work.wake()
+    assert work.ship() is None
+    assert accounts(work.settled()) == (1, 1, 0, 0)
+
+
+@pytest.mark.parametrize("step", [-YEAR_NS, YEAR_NS])
+def test_a_step_of_the_wall_clock_keeps_no_batch_beyond_its_deadline(
+    platform: SinkProcess, workbench: MakeWorkbench, monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
+    platform.set_faults({"kind": "status", "status": 503})
+    work = workbench(deadline=30.0)
+    work.put("tick")
+    assert work.ship() == RATIO
+    step_wall_clock(monkeypatch, step)
+    after = clock.now() + MINUTE_NS
+    monkeypatch.setattr(clock, "now", lambda: after)
+    work.wake()
+    assert work.ship() is None
+    assert accounts(work.settled()) == (1, 0, 0, 1)
+
+
+@pytest.mark.parametrize("step", [-YEAR_NS, YEAR_NS])
+def test_a_step_of_the_wall_clock_does_not_change_the_pause_of_a_circuit(
+    platform: SinkProcess, workbench: MakeWorkbench, monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
+    work = workbench(frames=8)
+    open_circuit(work, platform)
+    work.put("tick")
+    step_wall_clock(monkeypatch, step)
+    assert 0 < work.ship_late() <= LONGEST_PAUSE
+    platform.set_faults()
+    pass_pause(work)
+    for frame in work.queue.arena.all_in(WAITING)[:1]:
+        assert wake(work.queue.arena, frame, clock.now() + MINUTE_NS)
+    assert work.ship() is None
+
+
+def step_wall_clock(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
+    """Set the wall clock of this process forward by so many nanoseconds, or back."""
+    seconds, nanoseconds = time.time, time.time_ns
+    monkeypatch.setattr(time, "time", lambda: seconds() + step / 1e9)
+    monkeypatch.setattr(time, "time_ns", lambda: nanoseconds() + step)
 
 
 def test_the_delay_is_at_least_what_the_platform_asks_for_even_with_retry_now(
@@ -138,7 +198,7 @@ def test_each_part_of_a_batch_has_its_full_delivery_timeout(
     frame.advance(frame.spans()[0][1])
     assert frame.since == 0
     assert work.shipper.ship(frame) == RATIO
-    assert time.time_ns() - frame.since < MINUTE_NS
+    assert clock.now() - frame.since < MINUTE_NS
 
 
 def test_a_batch_whose_retries_are_exhausted_is_counted_and_reported(

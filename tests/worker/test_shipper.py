@@ -2,11 +2,11 @@
 
 import json
 import math
-import time
 from collections import Counter
 
 import pytest
 
+from dataart_mp import clock
 from dataart_mp.devsink.process import SinkProcess
 from dataart_mp.queue.arena import READY
 from tests.worker.workbench import (
@@ -116,7 +116,7 @@ def test_a_delivered_frame_whose_worker_died_is_settled_without_a_request(
     work = workbench()
     work.put(*["tick"] * 5)
     frame = work.claim()
-    frame.aim(frame.length, time.time_ns())
+    frame.aim(frame.length, clock.now())
     frame.advance(frame.length)
     work.queue.arena.set_state(frame.number, READY)
     work.queue.arena.locks.release(frame.number)
@@ -201,7 +201,7 @@ def test_the_parts_of_a_batch_have_different_keys(
     assert platform.stats()["reused_keys"] == 0
 
 
-@pytest.mark.parametrize("status", [405, 409, 410, 302])
+@pytest.mark.parametrize("status", [405, 410, 415, 451])
 def test_a_batch_refused_for_another_reason_than_its_content_is_rejected_whole(
     platform: SinkProcess, workbench: MakeWorkbench, status: int
 ) -> None:
@@ -213,6 +213,35 @@ def test_a_batch_refused_for_another_reason_than_its_content_is_rejected_whole(
     assert (accounts(stats), stats.requests) == ((20, 0, 20, 0), 1)
     (failure,) = work.failures()
     assert (failure.count, failure.is_identity) == (20, False)
+
+
+@pytest.mark.parametrize("status", [300, 301, 302, 303, 304, 307, 308, 409])
+def test_events_arrive_after_redirects_and_conflicts_have_ended(
+    platform: SinkProcess, workbench: MakeWorkbench, status: int
+) -> None:
+    platform.set_faults({"kind": "status", "status": status, "times": 2})
+    work = workbench()
+    work.put(*["tick"] * 20)
+    assert work.ship() == RATIO
+    work.wake()
+    assert work.ship() == 2 * RATIO
+    work.wake()
+    assert work.ship() is None
+    assert accounts(work.settled()) == (20, 20, 0, 0)
+    assert len(set(keys_sent(platform))) == 1
+
+
+def test_a_failure_says_where_a_redirect_pointed_to(
+    platform: SinkProcess, workbench: MakeWorkbench
+) -> None:
+    location = {"Location": "https://ann:secret@elsewhere.example/in"}
+    platform.set_faults({"kind": "status", "status": 308, "headers": location})
+    work = workbench(retries=0)
+    work.put("tick")
+    assert work.ship() is None
+    (failure,) = work.failures()
+    assert (failure.reason, failure.status) == ("retries exhausted", 308)
+    assert failure.answer.startswith("redirect to https://***@elsewhere.example/in")
 
 
 def test_a_bad_identity_is_rejected(platform: SinkProcess, workbench: MakeWorkbench) -> None:

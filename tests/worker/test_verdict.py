@@ -22,7 +22,12 @@ from dataart_mp.worker.verdict import (
 NOW = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC)
 
 # Every other status is rejected.
-RETRIED = {*range(100, 200), 401, 403, 404, 407, 408, 425, 429, *range(500, 600)}
+RETRIED = {
+    *range(100, 200),
+    *range(300, 400),
+    *(401, 403, 404, 407, 408, 409, 425, 429),
+    *range(500, 600),
+}
 DELIVERED = set(range(200, 300))
 SPLIT = {400, 413, 422}
 
@@ -55,11 +60,20 @@ def test_two_records_are_split_and_one_is_not() -> None:
     assert verdict_on(413, 1) == Rejected()
 
 
-def test_a_redirect_is_rejected_because_following_it_would_disclose_the_key() -> None:
-    assert {type(verdict_on(status, 1)) for status in range(300, 400)} == {Rejected}
+@pytest.mark.parametrize("records", [1, 20])
+def test_a_redirect_is_retried_because_it_does_not_refuse_the_events(records: int) -> None:
+    """A login page or a route that is being changed must not cost the events in between."""
+    assert {type(verdict_on(status, records)) for status in range(300, 400)} == {Retry}
 
 
-@pytest.mark.parametrize("status", [429, 503, 500, 404])
+@pytest.mark.parametrize("records", [1, 20])
+def test_a_conflict_is_retried_because_an_earlier_attempt_is_still_being_processed(
+    records: int,
+) -> None:
+    assert verdict_on(409, records) == Retry()
+
+
+@pytest.mark.parametrize("status", [429, 503, 500, 404, 409, 307])
 def test_retry_after_is_respected_with_every_status_that_is_retried(status: int) -> None:
     assert judge(Response(status, retry_after="7"), 1, NOW) == Retry(7.0)
 
@@ -109,6 +123,26 @@ def test_retry_after_is_seconds_or_a_date_and_capped(value: str | None, seconds:
 )
 def test_an_invalid_retry_after_asks_for_no_delay(value: str) -> None:
     assert retry_after(value, NOW) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("date", "seconds"),
+    [
+        (None, 30.0),
+        ("Thu, 01 Jan 2026 12:00:20 GMT", 10.0),
+        ("Sat, 01 Jan 2000 00:00:00 GMT", RETRY_AFTER_CAP),
+        ("Thu, 01 Jan 2026 12:00:40 GMT", 0.0),
+        ("Thu, 01 Jan 2026 12:00:20 -0000", 10.0),
+        ("not a date", 30.0),
+        ("Wed, 21 Oct 99999999999999999999 07:28:00 GMT", 30.0),
+    ],
+)
+def test_a_date_in_retry_after_is_compared_to_the_clock_of_the_platform(
+    date: str | None, seconds: float
+) -> None:
+    """A clock of this machine that is wrong neither shortens nor lengthens the delay."""
+    response = Response(503, retry_after="Thu, 01 Jan 2026 12:00:30 GMT", date=date)
+    assert judge(response, 1, NOW) == Retry(seconds)
 
 
 @given(

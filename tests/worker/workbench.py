@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from dataart_mp import clock
 from dataart_mp.devsink.process import SinkProcess
 from dataart_mp.producer.encoder import encode_action, encode_identity
 from dataart_mp.queue import Frame, RecordQueue
@@ -81,7 +82,7 @@ class Workbench:
     def wake(self) -> None:
         """Let the delays of all waiting frames pass."""
         for frame in self.queue.arena.all_in(WAITING):
-            now = time.time_ns()
+            now = clock.now()
             self.queue.arena.account(frame).due = now
             assert wake(self.queue.arena, frame, now)
 

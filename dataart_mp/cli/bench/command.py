@@ -1,6 +1,5 @@
 """`dataart-mp bench`."""
 
-import json
 from pathlib import Path
 from typing import Final
 
@@ -11,7 +10,7 @@ from dataart_mp.cli.bench.fresh import fresh
 from dataart_mp.cli.bench.measurement import Column, Measurement, Sample
 from dataart_mp.cli.client_options import client_config, client_options
 from dataart_mp.cli.exit_code import ExitCode
-from dataart_mp.cli.message import report
+from dataart_mp.cli.message import report, show, show_json
 
 _CASE: Final = "dataart_mp"
 _COLUMNS: Final = (
@@ -98,7 +97,10 @@ def bench(
         "flush_buffer_size": config.flush_buffer_size,
     }
     run = Measurement("load", configuration).take({_CASE: sample}, repetitions, report)
-    click.echo(json.dumps(run.as_json()) if as_json else _as_text(run))
+    if as_json:
+        show_json(run.as_json())
+    else:
+        show(_as_text(run))
     delivered = all(one["delivered"] == one["events"] for one in run.samples[_CASE])
     click.get_current_context().exit(ExitCode.OK if delivered else ExitCode.NOT_DELIVERED)
 

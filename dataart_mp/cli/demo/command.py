@@ -1,6 +1,5 @@
 """`dataart-mp demo`."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -15,7 +14,7 @@ from dataart_mp.cli.input.column_map import ColumnMap
 from dataart_mp.cli.input.event import Action, Identity
 from dataart_mp.cli.input.row import Row
 from dataart_mp.cli.input.source import Source
-from dataart_mp.cli.message import report, warn
+from dataart_mp.cli.message import report, show, show_json, warn
 from dataart_mp.cli.nycflights.archive import Archive, ArchiveError
 from dataart_mp.cli.nycflights.table import TOTAL, read_flights, spread
 from dataart_mp.cli.progress import progress
@@ -118,7 +117,10 @@ def demo(
     trial = Trial(chosen.actions, chosen.total, outage=outage, **settings)
     audit = _run(trial)
     result = Report(audit, trial.seconds)
-    click.echo(json.dumps(result.as_json()) if as_json else result)
+    if as_json:
+        show_json(result.as_json())
+    else:
+        show(result)
     code = ExitCode.NOT_DELIVERED if audit.faults else ExitCode.OK
     click.get_current_context().exit(code)
 
@@ -132,8 +134,9 @@ def _from_archive(sample: int, cache_dir: Path | None, fallback: str | None) -> 
     except ArchiveError as error:
         if fallback is None:
             remedy = "without a network, ship a file made by `dataart-mp flights`: --flights FILE"
-            raise ArchiveError(f"{error}\n{remedy}") from None
-        warn(f"{error}\nShipping the flights in {fallback} instead.")
+            raise ArchiveError(f"{error}; {remedy}") from None
+        warn(str(error))
+        report(f"Shipping the flights in {fallback} instead.")
         return _from_file(fallback)
     return _Flights(spread(read_flights(archive), sample), sample, f"of {TOTAL:,} flights")
 

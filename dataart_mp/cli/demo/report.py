@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dataart_mp.cli.demo.audit import Audit
+from dataart_mp.cli.message import printable
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ class Report:
         yield f"{'':12}{'shipped':>10}{'arrived':>10}{'distinct':>12}"
         for key, count in audit.manifest.by_key.most_common():
             arrived = audit.sink["by_key"].get(key, 0)
-            yield f"{key:12}{count:>10,}{arrived:>10,}{audit.distinct_by_key[key]:>12,}"
+            yield f"{printable(key):12}{count:>10,}{arrived:>10,}{audit.distinct_by_key[key]:>12,}"
         sums = len(audit.manifest), audit.sink["actions"], audit.sink["distinct_actions"]
         yield "{:12}{:>10,}{:>10,}{:>12,}".format("total", *sums)
 
@@ -79,6 +80,6 @@ class Report:
 
     def _verdict(self) -> Iterator[str]:
         if self.audit.faults:
-            yield from (f"FAILED: {fault}" for fault in self.audit.faults)
+            yield from (f"FAILED: {printable(fault)}" for fault in self.audit.faults)
         else:
             yield "PASSED: all flights arrived; no unexplained duplicates."

@@ -4,6 +4,7 @@ import errno
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
+from dataart_mp.cli.doctor.container import CONTAINER, check_container
 from dataart_mp.cli.doctor.delivery import EVENT, send_event
 from dataart_mp.cli.doctor.descriptors import DESCRIPTORS, RAISE_LIMIT, check_descriptors
 from dataart_mp.cli.doctor.finding import FailedError, Finding, skipped
@@ -18,6 +19,7 @@ _LOCAL_CHECKS: Final = {
     MEMORY: check_memory,
     SHARED_MEMORY: check_shared_memory,
     DESCRIPTORS: check_descriptors,
+    CONTAINER: check_container,
 }
 _REMEDIES: Final[Mapping[int | None, str]] = {
     errno.EFBIG: "raise the limit of file sizes: ulimit -f unlimited; systemd: LimitFSIZE=",
@@ -57,6 +59,7 @@ def _until_failure(name: str, steps: Callable[[], Iterator[Finding]]) -> Iterato
     except FailedError as failed:
         yield failed.finding
     except (OSError, DataArtError) as error:
-        number = error.errno if isinstance(error, OSError) else None
+        cause = error if isinstance(error, OSError) else error.__cause__  # of a refused client
+        number = cause.errno if isinstance(cause, OSError) else None
         remedy = _REMEDIES.get(number, "see the other checks, and the workers' messages above")
         yield FailedError(name, str(error), remedy).finding

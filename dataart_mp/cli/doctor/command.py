@@ -1,6 +1,5 @@
 """`dataart-mp doctor`."""
 
-import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
@@ -13,6 +12,7 @@ from dataart_mp.cli.doctor.checkup import checkup
 from dataart_mp.cli.doctor.delivery import EVENT_KEY
 from dataart_mp.cli.doctor.finding import FailedError, Finding, Outcome, ok
 from dataart_mp.cli.exit_code import ExitCode
+from dataart_mp.cli.message import show, show_json, show_marked
 from dataart_mp.cli.seconds import Seconds
 from dataart_mp.errors import ConfigError
 from dataart_mp.transport.proxy import proxy_for
@@ -70,9 +70,9 @@ def doctor(
     warnings = sum(finding.outcome is Outcome.WARNING for finding in shown)
     code = ExitCode.NOT_DELIVERED if failures else ExitCode.OK
     if as_json:
-        click.echo(json.dumps({"exit_code": int(code), "findings": [vars(one) for one in shown]}))
+        show_json({"exit_code": int(code), "findings": [vars(one) for one in shown]})
     else:
-        click.echo(f"\n{_count(failures, 'failure')}, {_count(warnings, 'warning')}.")
+        show(f"\n{_count(failures, 'failure')}, {_count(warnings, 'warning')}.")
     click.get_current_context().exit(code)
 
 
@@ -99,8 +99,7 @@ def _summary(config: ClientConfig) -> str:
 
 def _show_each(findings: Iterable[Finding]) -> Iterator[Finding]:
     for finding in findings:
-        mark, text = str(finding)[0], str(finding)[1:]
-        click.echo(click.style(mark, fg=_COLOURS[finding.outcome]) + text)
+        show_marked(str(finding), _COLOURS[finding.outcome])
         yield finding
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from dataart_mp.cli.message import printable
 from dataart_mp.errors import DataArtError
 
 
@@ -43,8 +44,9 @@ class Finding:
 
     def __str__(self) -> str:
         """The finding on one line, and its remedy on a second one."""
-        line = f"{_MARKS[self.outcome]} {self.check:{_WIDTH}} {self.detail}"
-        return f"{line}\n  {'':{_WIDTH}} → {self.remedy}" if self.remedy else line
+        line = f"{_MARKS[self.outcome]} {self.check:{_WIDTH}} {printable(self.detail)}"
+        remedy = f"\n  {'':{_WIDTH}} → {printable(self.remedy)}"
+        return line + remedy if self.remedy else line
 
 
 def ok(check: str, detail: str) -> Finding:

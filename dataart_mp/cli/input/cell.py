@@ -3,14 +3,16 @@
 import math
 import re
 from collections.abc import Callable, Mapping
+from decimal import Decimal
 from typing import Any, Final
 
-import orjson
-
-from dataart_mp.errors import short_repr
+from dataart_mp.cli.input.json_text import read_json
+from dataart_mp.cli.input.shown import shown
 
 # Stricter than int(), which also accepts 1_000 and spaces.
 _INTEGER: Final = re.compile(r"[+-]?[0-9]+")
+_SMALLEST: Final = -(2**63)
+_LARGEST: Final = 2**64 - 1
 _BOOLEANS: Final = {
     **dict.fromkeys(("true", "t", "yes", "y", "1"), True),
     **dict.fromkeys(("false", "f", "no", "n", "0"), False),
@@ -29,23 +31,40 @@ def read_bool(value: Any) -> bool:
     return found
 
 
+class _InexactError(ValueError):
+    """A number cannot be represented; the message says why, and what to do."""
+
+
 def _int(value: Any) -> int:
-    if isinstance(value, int):
-        return int(value)
-    if not _INTEGER.fullmatch(str(value)):
+    if not isinstance(value, int) and not _INTEGER.fullmatch(str(value)):
         raise ValueError
-    return int(value)
+    number = int(value)
+    if not _SMALLEST <= number <= _LARGEST:
+        raise _InexactError("is wider than 64 bits; use the type text")
+    return number
 
 
 def _float(value: Any) -> float:
     number = float(value)
     if not math.isfinite(number) or "_" in str(value):
         raise ValueError
+    exact = _integer(value)
+    if exact is not None and exact != number:
+        raise _InexactError("would be rounded; use the type int or text")
     return number
 
 
+def _integer(value: Any) -> int | None:
+    """Return the integer that a value is, or None: a float may round fractions, not integers."""
+    if isinstance(value, int) or (isinstance(value, str) and _INTEGER.fullmatch(value.strip())):
+        return int(value)
+    if isinstance(value, Decimal) and value == value.to_integral_value():
+        return int(value)
+    return None
+
+
 def _json(value: Any) -> Any:
-    return orjson.loads(value) if isinstance(value, str | bytes) else value
+    return read_json(value) if isinstance(value, str | bytes) else value
 
 
 CELL_TYPES: Final[Mapping[str, Callable[[Any], Any]]] = {
@@ -72,5 +91,7 @@ def read_cell(value: Any, kind: str | None) -> Any:
         return value
     try:
         return CELL_TYPES[kind](value)
-    except (ValueError, TypeError, OverflowError):
-        raise ValueError(f"{short_repr(value)} is not of type {kind}") from None
+    except _InexactError as error:
+        raise ValueError(f"{shown(value)} {error}") from None
+    except (ValueError, TypeError, ArithmeticError):
+        raise ValueError(f"{shown(value)} is not of type {kind}") from None

@@ -13,14 +13,16 @@ fields of an object in JSON Lines are columns, too.
 from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, NamedTuple, assert_never
 
 from dataart_mp.cli.input.cell import read_bool, read_cell
 from dataart_mp.cli.input.error import InputError
 from dataart_mp.cli.input.event import Action, Identity, parse_event, parse_object
 from dataart_mp.cli.input.row import Row
+from dataart_mp.cli.input.shown import shown
 from dataart_mp.cli.input.time_format import TimeFormat
-from dataart_mp.errors import EventError, short_repr
+from dataart_mp.errors import EventError
 
 _OPTIONS = {
     "key": "--key",
@@ -65,7 +67,7 @@ class ColumnMap:
     identities: bool = False
     times: TimeFormat = field(default_factory=TimeFormat)
 
-    @property
+    @cached_property
     def is_plain(self) -> bool:
         """Whether this is the default map: then a line of JSON Lines is an event as it is."""
         return self == ColumnMap()
@@ -114,7 +116,7 @@ class ColumnMap:
             EventError: The row is not an event; the message says why.
         """
         match row.content:
-            case bytes() as line if line.isspace():
+            case bytes() as line if line.isspace() or not line:  # or a byte order mark only
                 return None
             case bytes() as line:
                 return parse_event(line) if self.is_plain else self._event(parse_object(line))
@@ -161,7 +163,7 @@ class ColumnMap:
         try:
             return value is not None and read_bool(value)
         except ValueError:
-            problem = f"must be true or false, not {short_repr(value)}"
+            problem = f"must be true or false, not {shown(value)}"
             raise EventError(f"is_anonymous_user: {problem}", "is_anonymous_user") from None
 
     def _timestamp(self, fields: Mapping[str, Any]) -> Any:
@@ -223,5 +225,5 @@ def _object(value: Any) -> dict[str, Any]:
     except ValueError as error:
         raise EventError(f"metadata: {error}", "metadata") from None
     if not isinstance(found, dict):
-        raise EventError(f"metadata: must be an object, not {short_repr(value)}", "metadata")
+        raise EventError(f"metadata: must be an object, not {shown(value)}", "metadata")
     return found

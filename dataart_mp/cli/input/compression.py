@@ -3,6 +3,7 @@
 import functools
 import gzip
 import importlib
+import re
 import zlib
 from contextlib import ExitStack
 from io import BufferedReader, RawIOBase
@@ -13,28 +14,31 @@ from dataart_mp.cli.input.error import InputError
 SUFFIXES: Final = frozenset({".gz", ".zst", ".zstd"})
 """Suffixes of compressed files; the suffix before them names the format of the content."""
 
-_GZIP: Final = b"\x1f\x8b"
-_ZSTD: Final = b"\x28\xb5\x2f\xfd"
+_GZIP: Final = re.compile(rb"\x1f\x8b")
+# A frame, or a skippable frame: pzstd, for example, writes one with a size before each frame.
+_ZSTD: Final = re.compile(rb"\x28\xb5\x2f\xfd|[\x50-\x5f]\x2a\x4d\x18")
 
 
-def decompressed(raw: BufferedReader, first: bytes, file: str, stack: ExitStack) -> BinaryIO:
-    """Return the decompressed content of a file.
+def compression(first: bytes) -> str | None:
+    """Return the name of the compression that a file's first bytes show: gzip, zstd or None."""
+    if _GZIP.match(first):
+        return "gzip"
+    return "zstd" if _ZSTD.match(first) else None
+
+
+def decompressed(raw: BufferedReader, kind: str, file: str, stack: ExitStack) -> BufferedReader:
+    """Return the decompressed content of a file, which may consist of several frames.
 
     Args:
         raw: The file.
-        first: The first bytes of the file, which `raw` will return again.
+        kind: What `compression` returned.
         file: The file's name.
         stack: Closes the streams that are opened.
 
     Raises:
         InputError: The library for this format is not installed.
     """
-    if first.startswith(_GZIP):
-        stream: Any = gzip.GzipFile(fileobj=raw, mode="rb")
-    elif first.startswith(_ZSTD):
-        stream = _zstd(file).ZstdFile(raw)
-    else:
-        return raw
+    stream: Any = gzip.GzipFile(fileobj=raw, mode="rb") if kind == "gzip" else _zstd(file, raw)
     # Buffered: the stream's own readline passes every line through several layers of Python.
     return stack.enter_context(BufferedReader(cast("RawIOBase", stack.enter_context(stream))))
 
@@ -46,11 +50,11 @@ def damage() -> tuple[type[Exception], ...]:
     return found if module is None else (*found, module.ZstdError)
 
 
-def _zstd(file: str) -> Any:
+def _zstd(file: str, raw: BinaryIO) -> Any:
     module = _zstd_module()
     if module is None:
         raise InputError(f"{file}: zstd needs: pip install 'dataart-mp[zstd]'")
-    return module
+    return module.ZstdFile(raw)
 
 
 @functools.cache

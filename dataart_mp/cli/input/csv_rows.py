@@ -1,4 +1,4 @@
-"""The rows of a CSV file, by the column names in its first line."""
+"""The rows of a CSV file, by the column names in its first line that is not blank."""
 
 import codecs
 import csv
@@ -23,7 +23,8 @@ class CsvDialect:
     Attributes:
         delimiter: The field delimiter; None: a comma, or a tab in `*.tsv`.
         encoding: The name of a Python codec that is a superset of ASCII.
-        columns: The column names; None: they are in the first line.
+        columns: The column names; None: they are in the first line that is
+            not blank.
 
     Raises:
         ValueError: The encoding is unknown, or is not a superset of ASCII.
@@ -96,7 +97,7 @@ class CsvRows:
             yield Row(self._file, number, self._lines.position, content)
 
     def _content(self, cells: list[str]) -> dict[str, Any] | EventError | bytes:
-        if not cells:
+        if not cells or (len(cells) == 1 < len(self.columns) and _is_blank(cells)):
             return b"\n"  # an empty line
         if len(cells) != len(self.columns):
             return EventError(
@@ -115,8 +116,12 @@ class CsvRows:
             raise csv.Error(str(error)) from None
 
     def _header(self) -> list[str]:
+        """Return the first line that is not blank, or nothing if there is none."""
         try:
-            columns = next(self._reader, [])
+            return next((cells for cells in self._reader if not _is_blank(cells)), [])
         except csv.Error as error:
-            raise InputError(f"{self._file}:1: not CSV: {error}") from None
-        return columns
+            raise InputError(f"{self._file}:{self._lines.number}: not CSV: {error}") from None
+
+
+def _is_blank(cells: list[str]) -> bool:
+    return not any(cell.strip() for cell in cells)

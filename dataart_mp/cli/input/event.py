@@ -12,9 +12,9 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final, NamedTuple, Protocol
 
-import orjson
-
+from dataart_mp.cli.input.json_text import read_json
 from dataart_mp.cli.input.refusal import refusal
+from dataart_mp.cli.input.shown import shown
 from dataart_mp.errors import EventError, short_repr
 
 
@@ -107,12 +107,9 @@ def parse_object(line: bytes) -> dict[str, Any]:
     Raises:
         EventError: The line is not JSON, or not an object.
     """
-    try:
-        fields = orjson.loads(line)
-    except orjson.JSONDecodeError as error:
-        raise EventError(f"not JSON: {error.msg} (column {error.colno})") from None
+    fields = read_json(line)
     if type(fields) is not dict:
-        raise EventError(f"must be an object, such as {_EXAMPLE}, not {short_repr(fields)}")
+        raise EventError(f"must be an object, such as {_EXAMPLE}, not {shown(fields)}")
     return fields
 
 
@@ -120,7 +117,7 @@ def _kind(fields: dict[str, Any]) -> type[Action | Identity]:
     name = fields.pop("type", "action" if "key" in fields else "identity")
     kind = _KINDS.get(name) if type(name) is str else None
     if kind is None:
-        raise EventError(f'type: must be "action" or "identity", not {short_repr(name)}', "type")
+        raise EventError(f'type: must be "action" or "identity", not {shown(name)}', "type")
     if kind is Action and "key" not in fields:
         raise EventError("key: is missing; an action needs one", "key")
     return kind
@@ -137,5 +134,5 @@ def _unknown_fields(kind: type[Action | Identity], unknown: set[str]) -> EventEr
 def _check_timestamp(value: object) -> None:
     """Refuse a timestamp that is not text, such as a number."""
     if value is not None and type(value) is not str:
-        problem = f"must be RFC 3339 text, such as {_TIME_EXAMPLE}, not {short_repr(value)}"
+        problem = f"must be RFC 3339 text, such as {_TIME_EXAMPLE}, not {shown(value)}"
         raise EventError(f"timestamp: {problem}", "timestamp")

@@ -3,11 +3,11 @@
 import os
 import zlib
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 from dataart_mp.cli.input.error import InputError
 from dataart_mp.cli.input.row import Position, Row
+from dataart_mp.errors import EventError
 
 MAGIC: Final = b"PAR1"
 
@@ -19,8 +19,12 @@ _END_BYTES: Final = 64 * 1024
 class ParquetRows:
     """Reads the rows of one file, batch by batch.
 
+    A row with a value that Python cannot represent, such as a date after the year 9999, has an
+    EventError as its content; reading continues after it.
+
     Args:
         file: The file's name.
+        stream: The file; it can be read at any position.
 
     Attributes:
         columns: The column names.
@@ -31,12 +35,12 @@ class ParquetRows:
         InputError: The file is not Parquet, or pyarrow is not installed.
     """
 
-    def __init__(self, file: str) -> None:
+    def __init__(self, file: str, stream: BinaryIO) -> None:
         self._file = file
-        self._parquet = self._open()
+        self.crc = _crc_of_end(stream)
+        self._parquet = self._open(stream)
         self.columns: list[str] = self._parquet.schema_arrow.names
         self.total: int = self._parquet.metadata.num_rows
-        self.crc = _crc_of_end(Path(file))
 
     def rows(self, start: int, columns: list[str]) -> Iterator[Row]:
         """Read the rows from a position on.
@@ -51,21 +55,22 @@ class ParquetRows:
         number = 0
         for batch in self._batches(columns):
             if number + batch.num_rows > start:
-                for fields in self._as_dicts(batch):
+                for fields in _contents(batch):
                     number += 1
                     if number > start:
                         yield Row(self._file, number, Position(number, self.crc), fields)
             else:
                 number += batch.num_rows
 
-    def _open(self) -> Any:
+    def _open(self, stream: BinaryIO) -> Any:
         try:
             from pyarrow import parquet
         except ModuleNotFoundError:
             remedy = "pip install 'dataart-mp[parquet]'"
             raise InputError(f"{self._file}: Parquet needs pyarrow: {remedy}") from None
         try:
-            return parquet.ParquetFile(self._file)
+            # In nanoseconds, old timestamps (INT96) outside the years 1678 to 2261 become others.
+            return parquet.ParquetFile(stream, coerce_int96_timestamp_unit="us")
         except (OSError, ValueError) as error:  # ArrowInvalid is a ValueError
             raise self._damaged(error) from None
 
@@ -80,36 +85,74 @@ class ParquetRows:
                 return
             yield batch
 
-    def _as_dicts(self, batch: Any) -> list[dict[str, Any]]:
-        from pyarrow import ArrowException
-
-        if not batch.columns:  # no column is needed: only the number of rows matters
-            return [{} for _ in range(batch.num_rows)]
-        try:
-            rows: list[dict[str, Any]] = _to_microseconds(batch).to_pylist()
-        except (ValueError, OverflowError, ArrowException) as error:
-            raise self._damaged(error) from None
-        return rows
-
     def _damaged(self, error: Exception) -> InputError:
         return InputError(f"{self._file}: is damaged, or not Parquet: {error}")
+
+
+def _contents(batch: Any) -> list[dict[str, Any] | EventError]:
+    if not batch.columns:  # no column is needed: only the number of rows matters
+        return [{} for _ in range(batch.num_rows)]
+    batch = _to_microseconds(batch)
+    try:
+        rows: list[dict[str, Any] | EventError] = batch.to_pylist()
+    except Exception:  # noqa: BLE001 - pyarrow raises many kinds of errors
+        return [_content(batch, number) for number in range(batch.num_rows)]
+    return rows
+
+
+def _content(batch: Any, number: int) -> dict[str, Any] | EventError:
+    """Convert one row of a batch, some rows of which cannot be converted."""
+    fields: dict[str, Any] = {}
+    for name, array in zip(batch.schema.names, batch.columns, strict=True):
+        try:
+            fields[name] = array[number].as_py()
+        except Exception as error:  # noqa: BLE001 - pyarrow raises many kinds of errors
+            problem = f"the {array.type} of this row cannot be read: {error}"
+            remedy = "convert the column, or leave it out with --metadata"
+            return EventError(f"column {name!r}: {problem}; {remedy}")
+    return fields
 
 
 def _to_microseconds(batch: Any) -> Any:
     """Truncate nanoseconds: a datetime has none, and pandas may not be installed."""
     import pyarrow
 
-    arrays = [
-        array.cast(pyarrow.timestamp("us", array.type.tz), safe=False)
-        if pyarrow.types.is_timestamp(array.type) and array.type.unit == "ns"
-        else array
-        for array in batch.columns
-    ]
+    arrays = [_truncated(array) for array in batch.columns]
     return pyarrow.RecordBatch.from_arrays(arrays, names=batch.schema.names)
 
 
-def _crc_of_end(path: Path) -> int:
-    with path.open("rb") as stream:
-        size = stream.seek(0, os.SEEK_END)
-        stream.seek(max(0, size - _END_BYTES))
-        return zlib.crc32(stream.read(), size & 0xFFFFFFFF)
+def _truncated(array: Any) -> Any:
+    import pyarrow
+
+    target = _in_microseconds(array.type)
+    if target.equals(array.type):
+        return array
+    try:
+        return array.cast(target, safe=False)
+    except pyarrow.ArrowException:  # only some of its rows may be unreadable
+        return array
+
+
+def _in_microseconds(kind: Any) -> Any:
+    """Return the type with microseconds for nanoseconds, in lists and objects too."""
+    import pyarrow
+    from pyarrow import types
+
+    if types.is_timestamp(kind) and kind.unit == "ns":
+        return pyarrow.timestamp("us", kind.tz)
+    if types.is_duration(kind) and kind.unit == "ns":
+        return pyarrow.duration("us")
+    if types.is_time64(kind) and kind.unit == "ns":
+        return pyarrow.time64("us")
+    if types.is_list(kind):
+        return pyarrow.list_(kind.value_field.with_type(_in_microseconds(kind.value_type)))
+    if types.is_struct(kind):
+        fields = [kind.field(number) for number in range(kind.num_fields)]
+        return pyarrow.struct([one.with_type(_in_microseconds(one.type)) for one in fields])
+    return kind
+
+
+def _crc_of_end(stream: BinaryIO) -> int:
+    size = stream.seek(0, os.SEEK_END)
+    stream.seek(max(0, size - _END_BYTES))
+    return zlib.crc32(stream.read(), size & 0xFFFFFFFF)

@@ -4,16 +4,19 @@ The client's own errors are written for programmers: they name Python types, and
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
+from dataart_mp.cli.input.shown import shown
 from dataart_mp.cli.input.time_format import TimeFormat
 from dataart_mp.config.environment import PREFIX, variable
-from dataart_mp.errors import EventError, short_repr
+from dataart_mp.errors import EventError
 from dataart_mp.producer.encoder import encode_action, encode_identity
 
 _FIELD: Final = re.compile(r"\w+")
 _ENCODING: Final = "is not valid text in its encoding; set --encoding"
+_SMALLEST: Final = -(2**63)
+_LARGEST: Final = 2**64 - 1
 
 
 def refusal(error: EventError, event: Mapping[str, Any]) -> EventError:
@@ -35,7 +38,7 @@ def refusal(error: EventError, event: Mapping[str, Any]) -> EventError:
         case "key" | "user_key":
             problem = _key_problem(value)
         case "is_anonymous_user":
-            problem = f"must be true or false, not {short_repr(value)}"
+            problem = f"must be true or false, not {shown(value)}"
         case "timestamp":
             return _time_error(value)
         case _:
@@ -51,8 +54,8 @@ def _size_problem(event: Mapping[str, Any]) -> str:
 
 def _key_problem(value: object) -> str:
     if not isinstance(value, str):
-        return f"must be text, not {short_repr(value)}"
-    return f"{short_repr(value)} {_ENCODING}" if value else "must not be empty"
+        return f"must be text, not {shown(value)}"
+    return f"{shown(value)} {_ENCODING}" if value else "must not be empty"
 
 
 def _time_error(value: object) -> EventError:
@@ -61,21 +64,34 @@ def _time_error(value: object) -> EventError:
     except EventError as error:
         return error
     problem = "is not RFC 3339 with a UTC offset; set --timestamp-format"
-    return EventError(f"timestamp: {short_repr(value)} {problem}", "timestamp")
+    return EventError(f"timestamp: {shown(value)} {problem}", "timestamp")
 
 
 def _metadata_problem(path: str, metadata: object) -> str:
     if not isinstance(metadata, Mapping):
-        return f"must be an object, not {short_repr(metadata)}"
+        return f"must be an object, not {shown(metadata)}"
     if path == "metadata":
         name = next((name for name in metadata if _is_refused({name: None})), None)
         nested = "is nested too deeply; flatten it"
-        return nested if name is None else f"the name {short_repr(name)} {_ENCODING}"
-    value = next((value for value in metadata.values() if _is_refused({"any": value})), None)
+        return nested if name is None else f"the name {shown(name)} {_ENCODING}"
+    value = _refused_part(metadata)
     if isinstance(value, str):
-        return f"{short_repr(value)} {_ENCODING}"
+        return f"{shown(value)} {_ENCODING}"
+    if isinstance(value, int) and not _SMALLEST <= value <= _LARGEST:
+        return f"{shown(value)} is wider than 64 bits; make it text: --metadata COLUMN:text"
     remedy = "convert the column, or leave it out with --metadata"
-    return f"{short_repr(value)} cannot be written as JSON; {remedy}"
+    return f"{shown(value)} cannot be written as JSON; {remedy}"
+
+
+def _refused_part(value: object) -> object:
+    """Return the innermost value that a client refuses."""
+    parts: Iterable[object] = ()
+    if isinstance(value, Mapping):
+        parts = value.values()
+    elif isinstance(value, list | tuple):
+        parts = value
+    refused = next((part for part in parts if _is_refused({"any": part})), None)
+    return value if refused is None else _refused_part(refused)
 
 
 def _is_refused(metadata: Mapping[str, Any]) -> bool:

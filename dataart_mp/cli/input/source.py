@@ -5,7 +5,7 @@
     a file ─────────────────► pyarrow ─► rows of Parquet
 
 Compression and Parquet are detected by a file's first bytes, so standard input and files without
-the usual suffix work, too.
+the usual suffix work, too. Other formats that the first bytes show are named in the error.
 """
 
 import os
@@ -19,13 +19,15 @@ from io import BufferedReader
 from pathlib import Path, PurePath
 from typing import Final, cast
 
+from dataart_mp.cli.input.beginning import beginning
 from dataart_mp.cli.input.column_map import ColumnMap
-from dataart_mp.cli.input.compression import SUFFIXES, damage, decompressed
+from dataart_mp.cli.input.compression import SUFFIXES, compression, damage, decompressed
 from dataart_mp.cli.input.csv_rows import CsvDialect, CsvRows
 from dataart_mp.cli.input.error import InputError
 from dataart_mp.cli.input.line import Lines, rows_of_lines
 from dataart_mp.cli.input.parquet_rows import MAGIC, ParquetRows
 from dataart_mp.cli.input.row import Position, Row
+from dataart_mp.cli.input.signature import foreign_format
 
 STDIN: Final = "-"
 """The name of standard input among file names."""
@@ -106,14 +108,21 @@ class Source:
     def _rows_of(self, name: str, shown: str, start: Position) -> Iterator[Row]:
         with ExitStack() as stack:
             raw = _stdin() if name == STDIN else stack.enter_context(Path(name).open("rb"))
-            first = raw.peek(len(MAGIC))
+            first, stream = beginning(raw)
+            kind = compression(first)
             format_ = self._format or _format_of(name, first)
-            if format_ is Format.PARQUET:
-                yield from self._parquet(name, shown, start)
+            if format_ is Format.PARQUET and kind is None:
+                yield from self._parquet(name, shown, stream, start)
                 return
             if _size(name) is not None:
                 self._open_descriptor = raw.fileno()
-            lines = Lines(decompressed(raw, first, shown, stack))
+            if kind is not None:
+                first, stream = beginning(decompressed(stream, kind, shown, stack))
+                _refuse_compressed(shown, kind, first, format_)
+            foreign = foreign_format(first)
+            if foreign is not None:
+                raise InputError(f"{shown}: is {foreign}")
+            lines = Lines(stream)
             if format_ is Format.CSV:
                 yield from self._csv(shown, lines, start)
             else:
@@ -131,11 +140,13 @@ class Source:
             _check_unchanged(file, lines.position, start)
         yield from rows
 
-    def _parquet(self, name: str, file: str, start: Position) -> Iterator[Row]:
+    def _parquet(
+        self, name: str, file: str, stream: BufferedReader, start: Position
+    ) -> Iterator[Row]:
         if _size(name) is None:
             problem = "Parquet cannot be read from a pipe; name a regular file"
             raise InputError(f"{file}: {problem}")
-        parquet = ParquetRows(file)
+        parquet = ParquetRows(file, stream)
         self._columns.check(file, parquet.columns)
         if start.lines:
             _check_unchanged(file, Position(start.lines, parquet.crc), start)
@@ -175,6 +186,16 @@ def _format_of(name: str, first: bytes) -> Format:
             return Format.PARQUET
         case _:
             return Format.JSONL
+
+
+def _refuse_compressed(file: str, kind: str, first: bytes, format_: Format) -> None:
+    """Refuse compressed content that is compressed again, or that must be read at any position."""
+    remedy = f"decompress it: {kind} -dc FILE"
+    inner = compression(first)
+    if inner is not None:
+        raise InputError(f"{file}: is {inner} in {kind}; {remedy} | dataart-mp ship … -")
+    if format_ is Format.PARQUET or first.startswith(MAGIC):
+        raise InputError(f"{file}: is Parquet in {kind}; {remedy} > FILE.parquet")
 
 
 def _check_unchanged(file: str, found: Position, start: Position) -> None:

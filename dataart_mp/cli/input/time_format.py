@@ -2,12 +2,13 @@
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from decimal import Decimal
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from dataart_mp.errors import EventError, short_repr
+from dataart_mp.cli.input.shown import shown
+from dataart_mp.errors import EventError
 from dataart_mp.producer.timestamp import to_timestamp
 
 RFC_3339: Final = "rfc3339"
@@ -52,6 +53,8 @@ class TimeFormat:
         """
         if isinstance(value, datetime):
             return self._with_zone(value, value)
+        if isinstance(value, date):
+            return self._with_zone(datetime.combine(value, time()), value)
         if self.format in UNIX:
             return _from_unix(value, UNIX[self.format])
         if not isinstance(value, str):
@@ -78,11 +81,11 @@ class TimeFormat:
             raise _refusal(text, f"does not match --timestamp-format {self.format!r}") from None
         return self._with_zone(moment, text)
 
-    def _with_zone(self, moment: datetime, shown: object) -> datetime:
+    def _with_zone(self, moment: datetime, original: object) -> datetime:
         if moment.tzinfo is not None:
             return moment
         if self.zone is None:
-            raise _refusal(shown, "has no UTC offset; set --timezone, for example UTC")
+            raise _refusal(original, "has no UTC offset; set --timezone, for example UTC")
         return moment.replace(tzinfo=self.zone)
 
 
@@ -122,4 +125,4 @@ def _from_unix(value: Any, units_per_second: int) -> datetime:
 
 
 def _refusal(value: object, problem: str) -> EventError:
-    return EventError(f"timestamp: {short_repr(value)} {problem}", "timestamp")
+    return EventError(f"timestamp: {shown(value)} {problem}", "timestamp")

@@ -7,12 +7,14 @@ The second line is an event that the platform rejected, as it was in the request
 """
 
 import json
+import threading
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Final, Self
 
 from dataart_mp.cli.input.row import Row
 from dataart_mp.cli.message import report
+from dataart_mp.cli.ship.private_file import open_for_lines
 from dataart_mp.errors import DataArtError, EventError
 from dataart_mp.failure import Failure
 
@@ -26,21 +28,29 @@ class BadRows:
     Args:
         path: The file for all bad rows; None: standard error only.
         append: Whether existing content of the file is kept.
-
-    Raises:
-        DataArtError: The file cannot be written.
     """
 
     def __init__(self, path: Path | None, *, append: bool = False) -> None:
         self._path = path
+        self._append = append
         self._messages = 0
         self._file: IO[str] | None = None
-        if path is not None:
+        self._opening = threading.Lock()
+
+    def open(self) -> None:
+        """Create or replace the file when the run starts, unless it is open; any thread may.
+
+        Raises:
+            DataArtError: The file cannot be written.
+        """
+        with self._opening:
+            if self._path is None or self._file is not None:
+                return
             try:
                 # Line-buffered: a bad row must be written before a checkpoint passes it.
-                self._file = path.open("a" if append else "w", buffering=1, encoding="utf-8")
+                self._file = open_for_lines(self._path, append=self._append)
             except OSError as error:
-                raise DataArtError(f"--bad-rows: {path}: {error.strerror}") from None
+                raise self._error(error) from None
 
     def add(self, row: Row, error: EventError) -> None:
         """Report a row that is not an event."""
@@ -75,13 +85,17 @@ class BadRows:
             report(f"… more bad rows are in {self._path}")
 
     def _write(self, file: str | None, line: int | None, reason: str, row: Any) -> None:
+        self.open()
         if self._file is None or self._file.closed:
             return
         entry = {"file": file, "line": line, "reason": reason, "row": row}
         try:
             self._file.write(json.dumps(entry, default=str) + "\n")
         except OSError as error:
-            raise DataArtError(f"--bad-rows: {self._path}: {error.strerror}") from None
+            raise self._error(error) from None
+
+    def _error(self, error: OSError) -> DataArtError:
+        return DataArtError(f"--bad-rows: {self._path}: {error.strerror or error}")
 
 
 def _as_json(row: Row) -> Any:

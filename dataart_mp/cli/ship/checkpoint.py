@@ -8,13 +8,13 @@ rejected them permanently. Later lines may have been sent, too.
 """
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
 
 from dataart_mp.cli.input.row import Position
+from dataart_mp.cli.ship.private_file import write_private
 from dataart_mp.errors import DataArtError
 
 SUFFIX: Final = ".checkpoint"
@@ -68,18 +68,12 @@ class Checkpoint:
             raise CheckpointError(f"{path}: is not a checkpoint; {remedy}") from None
 
     def write(self, path: Path) -> None:
-        """Replace the checkpoint file atomically: a crash leaves either the old or the new one.
+        """Replace the checkpoint file; see `write_private`.
 
         Raises:
             OSError: The file cannot be written.
         """
-        new = path.with_name(f"{path.name}.new")
-        with new.open("w", encoding="utf-8") as stream:
-            json.dump(self._as_json(), stream)
-            stream.write("\n")
-            stream.flush()
-            os.fsync(stream.fileno())
-        new.replace(path)
+        write_private(path, json.dumps(self._as_json()).encode() + b"\n")
 
     def _as_json(self) -> dict[str, Any]:
         return {

@@ -5,6 +5,7 @@ The kernel releases the lock when its process ends, even after `kill -9`.
 """
 
 import contextlib
+import errno
 import fcntl
 import os
 from collections.abc import Iterator
@@ -42,7 +43,8 @@ def checkpoint_lock(checkpoint: Path | None) -> Iterator[None]:
     try:
         yield
     finally:
-        file.unlink(missing_ok=True)  # before the lock is released
+        with contextlib.suppress(OSError):  # the directory is no longer writable
+            file.unlink()  # before the lock is released
         os.close(descriptor)
 
 
@@ -54,7 +56,7 @@ def _acquire(file: Path) -> int:
         OSError: It can be neither created nor opened.
     """
     while True:
-        descriptor = os.open(file, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, PRIVATE_FILE)
+        descriptor = _open(file)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if _is_same_file(descriptor, file):
@@ -65,7 +67,19 @@ def _acquire(file: Path) -> int:
         os.close(descriptor)  # its previous holder removed the file after it was opened here
 
 
+def _open(file: Path) -> int:
+    """Open or create a file; a symbolic link, which could lead to any other file, is removed."""
+    flags = os.O_CREAT | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
+    try:
+        return os.open(file, flags, PRIVATE_FILE)
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+    file.unlink(missing_ok=True)
+    return os.open(file, flags, PRIVATE_FILE)
+
+
 def _is_same_file(descriptor: int, file: Path) -> bool:
     with contextlib.suppress(FileNotFoundError):
-        return os.path.samestat(os.fstat(descriptor), file.stat())
+        return os.path.samestat(os.fstat(descriptor), file.lstat())
     return False

@@ -1,7 +1,5 @@
 """`dataart-mp ship`."""
 
-import json
-import shlex
 import sys
 from pathlib import Path
 from typing import Any, Final
@@ -11,7 +9,7 @@ import click
 from dataart_mp.cli.client_options import client_config, client_options
 from dataart_mp.cli.exit_code import EXIT_CODES_HELP
 from dataart_mp.cli.input.options import INPUT_OPTIONS, input_options, open_input
-from dataart_mp.cli.message import PROGRAM, warn
+from dataart_mp.cli.message import PROGRAM, command_line, show, show_json, warn
 from dataart_mp.cli.seconds import Seconds
 from dataart_mp.cli.ship.bad_rows import BadRows
 from dataart_mp.cli.ship.checkpoint_lock import checkpoint_lock
@@ -125,7 +123,10 @@ def ship(
             )
             with BadRows(bad_rows, append=bool(resumption.start)) as rows:
                 result = Run(source, columns, config, resumption, rows, skip=skip).run(timeout)
-    click.echo(json.dumps(result.as_json()) if as_json else result)
+    if as_json:
+        show_json(result.as_json())
+    else:
+        show(result)
     if isinstance(result, Result) and result.is_unfinished:
         warn(f"to continue: {_resume_command()}")
     click.get_current_context().exit(result.exit_code)
@@ -156,4 +157,4 @@ def _refuse_overwriting(
 def _resume_command() -> str:
     """Return the command line that was typed, with --resume; it never contains a secret."""
     words = [word for word in sys.argv[1:] if word not in ("--resume", "--restart")]
-    return shlex.join([PROGRAM, *words[:1], "--resume", *words[1:]])
+    return command_line([PROGRAM, *words[:1], "--resume", *words[1:]])

@@ -61,6 +61,7 @@ def dry_run(
         config: The configuration with which they would be shipped.
         bad_rows: Reports the bad rows.
     """
+    bad_rows.open()
     client = DryRunClient(config)
     shipment = Shipment(client, bad_rows.add, columns)
 

@@ -3,6 +3,7 @@
 from collections import Counter
 from typing import Any, NamedTuple
 
+from dataart_mp.cli.message import printable
 from dataart_mp.failure import Failure
 
 
@@ -44,4 +45,4 @@ class Failures:
         noun = cause.kind if count == 1 else plural
         status = "no answer" if cause.status is None else f"status {cause.status}"
         answer = f", {self._answers[cause]!r}" if self._answers[cause] else ""
-        return f"{count:,} {noun} ({cause.reason}): {status}{answer}"
+        return printable(f"{count:,} {noun} ({cause.reason}): {status}{answer}")

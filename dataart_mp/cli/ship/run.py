@@ -44,7 +44,7 @@ class Run:
         skip: Whether to continue after a bad row.
 
     Raises:
-        CheckpointError: The checkpoint that the user asked for cannot be written.
+        DataArtError: No client can be created, or the file of the bad rows cannot be written.
     """
 
     def __init__(
@@ -63,17 +63,27 @@ class Run:
         self._skip = skip
         self._failures = Failures()
         self._is_failing = False
+        self._has_started = False
         self._client = Client(dataclasses.replace(config, on_failure=self._on_failure))
         self._shipment = Shipment(self._client, self._on_bad_row, columns, resumption.start)
         self._keeps_failed = config.spool_dir is not None
-        self._checkpointer = self._start_checkpointer(config.base_url)
+        self._base_url = config.base_url
+        self._checkpointer: Checkpointer | None = None
         self._start = time.monotonic()
+        try:
+            bad_rows.open()
+        except DataArtError:
+            self._client.close(0)
+            raise
 
     def run(self, timeout: float | None) -> Result:
         """Ship all rows; after Ctrl-C or SIGTERM, deliver the rows that have been read.
 
         Args:
             timeout: Seconds to wait for delivery after the last row; None: no limit.
+
+        Raises:
+            CheckpointError: The checkpoint that the user asked for cannot be written.
         """
         with StopSignals() as signals:
             try:
@@ -95,6 +105,9 @@ class Run:
             warn("stopped at the bad row; use --on-error skip to continue after bad rows")
         except InputError as error:
             warn(str(error))
+        except CheckpointError:  # before the first event
+            self._client.close(0)
+            raise
         except _UndeliveredError:
             warn("stopped: the platform does not accept the events")
             return ExitCode.NOT_DELIVERED
@@ -107,6 +120,8 @@ class Run:
 
     def _rows(self) -> Iterator[Row]:
         for row in self._source.rows(self._resumption.start):
+            if not self._has_started:
+                self._start_checkpointer()
             if self._is_failing:
                 raise _UndeliveredError
             yield row
@@ -132,30 +147,33 @@ class Run:
 
     # The checkpoint
 
-    def _start_checkpointer(self, base_url: str) -> Checkpointer | None:
+    def _start_checkpointer(self) -> None:
+        """Write the first checkpoint, when the first row shows that the input can be read."""
+        self._has_started = True
         path = self._resumption.path
         if path is None:
-            return None
+            return
         checkpointer = Checkpointer(
-            path, base_url, self._client, self._positions, keeps_failed=self._keeps_failed
+            path, self._base_url, self._client, self._positions, keeps_failed=self._keeps_failed
         )
         try:
             checkpointer.start()
         except OSError as error:
             problem = f"the checkpoint {path} cannot be written: {error.strerror}"
             if self._resumption.stays:
-                self._client.close(0)
                 raise CheckpointError(f"{problem}; set another with --checkpoint") from None
             warn(f"{problem}; this run cannot be resumed if it is interrupted")
-            return None
-        return checkpointer
+            return
+        self._checkpointer = checkpointer
 
     def _finish_checkpoint(self, result: Result) -> Result:
         """Write or remove the checkpoint, and add it to the result."""
         path = self._resumption.path
-        if self._checkpointer is None or path is None:
-            return result
         complete = result.stop is None
+        if complete and not self._has_started:  # there was no row
+            self._start_checkpointer()
+        if self._checkpointer is None or path is None:
+            return self._with_earlier_checkpoint(result)
         settled = self._checkpointer.finish(
             settled=not result.stats.pending,
             complete=complete and self._resumption.others_are_complete,
@@ -165,6 +183,12 @@ class Run:
             path.unlink(missing_ok=True)
             return result
         return dataclasses.replace(result, checkpoint=path, is_unfinished=unfinished)
+
+    def _with_earlier_checkpoint(self, result: Result) -> Result:
+        """Add the checkpoint of an earlier run, which this run has not changed."""
+        if self._has_started or not self._resumption.start:
+            return result
+        return dataclasses.replace(result, checkpoint=self._resumption.path, is_unfinished=True)
 
     def _positions(self) -> dict[str, Position]:
         return self._resumption.by_path(self._shipment.positions())

@@ -1,7 +1,6 @@
 """`dataart-mp spool`."""
 
 import dataclasses
-import json
 from pathlib import Path
 from typing import Final
 
@@ -11,7 +10,7 @@ from dataart_mp import Client
 from dataart_mp.cli.client_options import client_config, client_options
 from dataart_mp.cli.dry_run_client import DryRunClient
 from dataart_mp.cli.exit_code import ExitCode
-from dataart_mp.cli.message import warn
+from dataart_mp.cli.message import show, show_json, warn
 from dataart_mp.cli.spool.listing import Listing, ListingError, count_events
 from dataart_mp.cli.spool.replay import Replay
 from dataart_mp.spool.dead_letters import DamagedLettersError, DeadLetters, Letters
@@ -47,13 +46,16 @@ def list_letters(spool_dir: Path, as_json: bool) -> None:
         listing = Listing.read(spool_dir)
     except ListingError as error:
         raise click.ClickException(str(error)) from error
-    click.echo(json.dumps(listing.as_json()) if as_json else listing)
+    if as_json:
+        show_json(listing.as_json())
+    else:
+        show(listing)
 
 
-@spool.command(epilog=_EPILOG)
+@spool.command("show", epilog=_EPILOG)
 @_directory
 @_names
-def show(spool_dir: Path, names: tuple[str, ...]) -> None:
+def show_letters(spool_dir: Path, names: tuple[str, ...]) -> None:
     """Print dead letters as JSON Lines: all, or those with a NAME.
 
     Damaged files are reported on standard error, and the exit code is 3.
@@ -67,7 +69,7 @@ def show(spool_dir: Path, names: tuple[str, ...]) -> None:
             is_damaged = True
             continue
         for letter in content:
-            click.echo(json.dumps(letter))
+            show_json(letter)
     if is_damaged:
         click.get_current_context().exit(ExitCode.BAD_INPUT)
 
@@ -86,7 +88,7 @@ def replay(
         sending = Replay(client, DryRunClient(config))
         for letters in selected:
             sending.send(letters)
-    click.echo(f"Delivered {count_events(sending.delivered)}; {sending.kept:,} left.")
+    show(f"Delivered {count_events(sending.delivered)}; {sending.kept:,} left.")
     if sending.kept:
         click.get_current_context().exit(ExitCode.NOT_DELIVERED)
 
@@ -103,7 +105,7 @@ def purge(spool_dir: Path, names: tuple[str, ...], is_all: bool) -> None:
     for letters in _selected(spool_dir, names):
         events += letters.count  # works for damaged files, too
         letters.remove()
-    click.echo(f"Removed {count_events(events)}.")
+    show(f"Removed {count_events(events)}.")
 
 
 def _selected(spool_dir: Path, names: tuple[str, ...]) -> list[Letters]:

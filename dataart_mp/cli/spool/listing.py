@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Self
 
+from dataart_mp.cli.message import printable
 from dataart_mp.errors import DataArtError
 from dataart_mp.spool.dead_letters import DamagedLettersError, DeadLetters, Letters
 from dataart_mp.spool.parking_lot import ParkingError, ParkingLot
@@ -83,9 +84,10 @@ def _entry(letters: Letters) -> dict[str, Any]:
 
 def _line(entry: dict[str, Any]) -> str:
     if entry["damaged"]:
-        return "{name}  damaged: {damaged}".format(**entry)
+        return printable("{name}  damaged: {damaged}".format(**entry))
     status = "no answer" if entry["status"] is None else f"status {entry['status']}"
-    return "{name}  {time}  {events:,} {kind}  {reason}".format(**entry) + f", {status}"
+    line = "{name}  {time}  {events:,} {kind}  {reason}".format(**entry)
+    return printable(f"{line}, {status}")
 
 
 def _parked(spool_dir: Path) -> dict[str, Any]:

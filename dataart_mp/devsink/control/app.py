@@ -22,6 +22,7 @@ from dataart_mp.devsink.http.body import read_body
 from dataart_mp.devsink.http.rejection import RejectionError, shown
 from dataart_mp.devsink.page.assets import files
 from dataart_mp.devsink.page.stream import stream
+from dataart_mp.devsink.protocol.exact_json import dumps, loads
 from dataart_mp.devsink.store.query import DEFAULT_LIMIT, Query
 
 if TYPE_CHECKING:
@@ -140,7 +141,7 @@ class _Control:
             key=given.get("key"),
             user_key=given.get("user_key"),
             identifier=given.get("id"),
-            text=given.get("text"),
+            text=given.get("text") or None,  # an empty text does not filter
             id_field=self._sink.settings.id_field,
             limit=given.get("limit", limit),
         )
@@ -149,8 +150,8 @@ class _Control:
 async def _rules(request: Request) -> list[FaultRule]:
     body = await read_body(request.receive, None, _MAX_RULES_BYTES)
     try:
-        value = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
+        value = loads(body)
+    except (orjson.JSONDecodeError, RecursionError) as error:
         raise RejectionError("body", f"is not JSON: {error}") from None
     rules = value if type(value) is list else [value]
     return [_rule(one, index) for index, one in enumerate(rules)]
@@ -169,7 +170,7 @@ def _limit(request: Request) -> int:
 
 
 def _json(content: Any) -> Response:
-    return _raw_json(orjson.dumps(content))
+    return _raw_json(dumps(content))
 
 
 def _list(name: str, items: list[bytes]) -> Response:
@@ -191,5 +192,5 @@ async def _reject(request: Request, error: Exception) -> Response:
         )
     if not isinstance(error, RejectionError):
         raise error
-    content = orjson.dumps({"error": str(error), "field": error.field})
+    content = orjson.dumps(error.as_json())
     return Response(content, error.status, headers, "application/json")

@@ -136,6 +136,7 @@ def _errors() -> Schema:
     return {
         "Wrong": _json("What is wrong with the request.", _ref("Error")),
         "WrongHost": _json("The Host header is not a name of this sink.", _ref("Error")),
+        "TooLarge": _json("The URL or the headers are too large.", _ref("Error")),
         "WrongOrigin": _json("A page of another site may not change anything.", _ref("Error")),
     }
 
@@ -206,7 +207,12 @@ def _change(summary: str, schema: Schema, **more: Any) -> Schema:
 
 
 def _common_errors() -> Schema:
-    return {"400": _shared("Wrong"), "421": _shared("WrongHost")}
+    return {
+        "400": _shared("Wrong"),
+        "414": _shared("TooLarge"),
+        "421": _shared("WrongHost"),
+        "431": _shared("TooLarge"),
+    }
 
 
 def _params(names: Iterable[str]) -> list[Schema]:

@@ -37,11 +37,13 @@ def _kind(text: str) -> str:
     return text
 
 
-def _text(text: str) -> str | None:
-    if len(text) > LONGEST_TEXT:
-        raise RejectionError("query text", f"has more than {LONGEST_TEXT} characters")
-    # An empty text does not filter.
-    return text or None
+def _text(name: str, description: str) -> Parameter:
+    def parse(text: str) -> str:
+        if len(text) > LONGEST_TEXT:
+            raise RejectionError(f"query {name}", f"has more than {LONGEST_TEXT} characters")
+        return text
+
+    return Parameter(description, {"type": "string", "maxLength": LONGEST_TEXT}, parse)
 
 
 def _integer(name: str, description: str, **schema: int) -> Parameter:
@@ -57,15 +59,12 @@ def _integer(name: str, description: str, **schema: int) -> Parameter:
 
 PARAMETERS: Final[Mapping[str, Parameter]] = {
     "kind": Parameter("Only items of this kind.", {"enum": ["actions", "identities"]}, _kind),
-    "key": Parameter("Only events with this key.", {"type": "string"}, str),
-    "user_key": Parameter("Only items of this user.", {"type": "string"}, str),
-    "id": Parameter(
-        "Only events with this value in the id field of their metadata.", {"type": "string"}, str
-    ),
-    "text": Parameter(
+    "key": _text("key", "Only events with this key."),
+    "user_key": _text("user_key", "Only items of this user."),
+    "id": _text("id", "Only events with this value in the id field of their metadata."),
+    "text": _text(
+        "text",
         "Only items with this text in their keys or metadata; ASCII letters match in either case.",
-        {"type": "string", "maxLength": LONGEST_TEXT},
-        _text,
     ),
     "limit": _integer(
         "limit", "Maximum number of items; the newest are returned.", default=DEFAULT_LIMIT

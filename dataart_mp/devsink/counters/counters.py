@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from dataart_mp.devsink.counters.item_counter import ItemCounter, digest_of, digests_of
 from dataart_mp.devsink.counters.logged_request import LoggedRequest, Outcome
@@ -145,5 +145,10 @@ class Counters:
         for action in actions:
             metadata = action["metadata"]
             identifier = metadata.get(self._id_field) if metadata else None
-            if type(identifier) is str or type(identifier) is int:
+            if is_identifier(identifier):
                 self.ids[identifier] += 1
+
+
+def is_identifier(value: object) -> TypeGuard[str | int]:
+    """Return whether a value of the id field counts: text or an integer."""
+    return isinstance(value, str | int) and not isinstance(value, bool)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import zlib
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from dataart_mp.devsink.http.limits import BODY_SECONDS
 from dataart_mp.devsink.http.rejection import RejectionError, shown
 
 if TYPE_CHECKING:
@@ -44,23 +46,41 @@ async def read_body(receive: Receive, length: int | None, limit: int) -> bytes:
         limit: Largest accepted body, in bytes.
 
     Raises:
-        RejectionError: The body is larger than the limit.
+        RejectionError: The body is larger than the limit, or takes too long.
         ClientGoneError: The client disconnected before the end of the body.
     """
     if length is not None and length > limit:
         raise _too_large(limit)
-    chunks: list[bytes] = []
-    size = 0
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise ClientGoneError
-        chunks.append(message["body"])
-        size += len(message["body"])
-        if size > limit:
+    first, is_complete = await _part(receive)
+    if is_complete:  # nearly always, and without the cost of a timeout
+        if len(first) > limit:
             raise _too_large(limit)
-        if not message["more_body"]:
+        return first
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            return await _continued(receive, first, limit)
+    except TimeoutError:
+        problem = f"did not arrive within {BODY_SECONDS:g} seconds"
+        raise RejectionError("body", problem, status=408) from None
+
+
+async def _continued(receive: Receive, first: bytes, limit: int) -> bytes:
+    chunks, size, is_complete = [first], len(first), False
+    while size <= limit:
+        if is_complete:
             return b"".join(chunks)
+        chunk, is_complete = await _part(receive)
+        chunks.append(chunk)
+        size += len(chunk)
+    raise _too_large(limit)
+
+
+async def _part(receive: Receive) -> tuple[bytes, bool]:
+    """Return the next part of a body, and whether it is the last one."""
+    message = await receive()
+    if message["type"] == "http.disconnect":
+        raise ClientGoneError
+    return message["body"], not message["more_body"]
 
 
 def decode_body(body: bytes, encoding: str | None, limit: int) -> bytes:
@@ -93,7 +113,7 @@ def _decompress(
     stream = decompressor()
     try:
         content = stream.decompress(body, limit + 1)
-    except Exception as error:  # each library raises an error of its own type
+    except Exception as error:  # each library has another type of error
         raise RejectionError("body", f"is not {encoding}: {error}") from error
     if len(content) > limit:
         raise _too_large(limit)

@@ -23,6 +23,10 @@ class RejectionError(Exception):
     def __str__(self) -> str:
         return f"{self.field}: {self.problem}"
 
+    def as_json(self) -> dict[str, str]:
+        """Return the content of the response."""
+        return {"error": str(self), "field": self.field}
+
     def within(self, path: str) -> RejectionError:
         """Return the same error with its field below a path: `timestamp` within `actions[3]`."""
         field = f"{path}.{self.field}" if self.field else path

@@ -42,4 +42,4 @@ def accepted(count: int) -> Response:
 def rejected(error: RejectionError) -> Response:
     """Return the response to a wrong request."""
     headers = [(b"allow", b"POST")] if error.status == 405 else []
-    return Response(error.status, {"error": str(error), "field": error.field}, headers)
+    return Response(error.status, error.as_json(), headers)

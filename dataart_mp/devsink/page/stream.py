@@ -10,9 +10,9 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-import orjson
-
+from dataart_mp.devsink.http.rejection import RejectionError
 from dataart_mp.devsink.live.rate import KEPT_SECONDS
+from dataart_mp.devsink.protocol.exact_json import dumps
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
@@ -50,11 +50,17 @@ async def stream(sink: Sink, query: Query) -> AsyncIterator[bytes]:
 
 
 async def _snapshot(sink: Sink, query: Query) -> bytes:
-    arrivals = await sink.store.arrivals(query)
+    arrivals: list[Arrival] = []
+    problem = None
+    try:
+        arrivals = await sink.store.arrivals(query)
+    except RejectionError as error:  # the search took too long
+        problem = str(error)
     rejected = await sink.store.rejected(_SHOWN_REJECTED)
     about = {
         "any_key": sink.settings.api_key is None,
         "keep": sink.settings.keep,
+        "problem": problem,
         "rejected": rejected,
         "rate": sink.rate.since(time.time() - KEPT_SECONDS),
         **_state(sink),
@@ -76,5 +82,5 @@ def _state(sink: Sink) -> dict[str, Any]:
 def _event(name: str, about: dict[str, Any], arrivals: Iterable[Arrival]) -> bytes:
     # JSON written by orjson has no newline, which would end the line of data.
     items = b",".join(arrival.as_json() for arrival in arrivals)
-    data = b'%b,"arrivals":[%b]}' % (orjson.dumps(about)[:-1], items)
+    data = b'%b,"arrivals":[%b]}' % (dumps(about)[:-1], items)
     return b"event: %b\ndata: %b\n\n" % (name.encode(), data)

@@ -56,7 +56,7 @@ def number(minimum: int, maximum: int) -> Field:
 
 def is_number(value: object) -> bool:
     """Return whether a JSON value is a number; a boolean is not."""
-    return type(value) in (int, float)
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _boolean_problem(value: object) -> str | None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from dataart_mp.devsink.http.rejection import RejectionError
+from dataart_mp.devsink.protocol.exact_json import canonical, loads
 from dataart_mp.devsink.protocol.shape import actions_of, identities_of
 
 if TYPE_CHECKING:
@@ -38,8 +39,8 @@ def parse_payload(kind: Kind, content: bytes, idempotency_key: str | None) -> Pa
         RejectionError: The content is not JSON, or a field is wrong.
     """
     try:
-        value = orjson.loads(content)
-    except orjson.JSONDecodeError as error:
+        value = loads(content)
+    except (orjson.JSONDecodeError, RecursionError) as error:
         raise RejectionError("body", f"is not JSON: {error}") from None
     try:
         items = actions_of(value) if kind == "actions" else identities_of(value)
@@ -61,7 +62,7 @@ def _encoded(kind: Kind, items: list[dict[str, Any]]) -> list[bytes]:
     encoded = []
     for index, item in enumerate(items):
         try:
-            encoded.append(orjson.dumps(item, option=orjson.OPT_SORT_KEYS))
+            encoded.append(canonical(item))
         except orjson.JSONEncodeError as error:
             # orjson reads deeper nesting than it writes.
             field = f"actions[{index}].metadata" if kind == "actions" else "metadata"

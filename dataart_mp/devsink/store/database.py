@@ -20,8 +20,10 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 
 from dataart_mp.devsink.counters.item_counter import Duplicates
+from dataart_mp.devsink.protocol.exact_json import loads
 from dataart_mp.devsink.protocol.kind import KINDS, Kind
 from dataart_mp.devsink.store.delivery import Arrival, Delivery
+from dataart_mp.devsink.store.time_limit import TimeLimit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -82,6 +84,7 @@ class Database:
         self._keep = settings.keep
         self._keep_requests = settings.keep_requests
         self._keep_seconds = settings.keep_seconds
+        self._search_seconds = settings.search_seconds
         self._connection = _opened(settings.database)
         self._sizes: dict[str, int] = {
             **{table: self._value(f"count(*) FROM {table}") for table in _REQUEST_TABLES},
@@ -132,10 +135,15 @@ class Database:
         return [orjson.loads(about) for (about,) in rows][::-1]
 
     def select(self, query: Query) -> list[Arrival]:
-        """Return the newest items that match, oldest first."""
-        sources = [self._matches(kind, query) for kind in _PATHS if query.includes(kind)]
-        newest_first = heapq.merge(*sources, key=lambda arrival: -arrival.time)
-        return list(islice(newest_first, query.limit))[::-1]
+        """Return the newest items that match, oldest first.
+
+        Raises:
+            RejectionError: The search takes too long.
+        """
+        if query.is_open:
+            return self._selected(query, None)
+        with TimeLimit(self._connection, self._search_seconds) as limit:
+            return self._selected(query, limit)
 
     def entries(self) -> Iterator[dict[str, Any]]:
         """Yield the kept items per request, as entries of a journal."""
@@ -153,7 +161,7 @@ class Database:
                     "size": logged.get("bytes", 0),
                     "status": logged.get("status", 200),
                     "idempotency_key": logged.get("idempotency_key"),
-                    "items": [orjson.loads(item) for item in items.split("\n")],
+                    "items": [loads(item.encode()) for item in items.split("\n")],
                 }
 
     def close(self) -> None:
@@ -206,7 +214,12 @@ class Database:
         if gone is not None:
             self._connection.execute(f"DELETE FROM {table} WHERE {key} <= ?", (gone,))  # noqa: S608
 
-    def _matches(self, kind: Kind, query: Query) -> Iterator[Arrival]:
+    def _selected(self, query: Query, limit: TimeLimit | None) -> list[Arrival]:
+        sources = [self._matches(kind, query, limit) for kind in _PATHS if query.includes(kind)]
+        newest_first = heapq.merge(*sources, key=lambda arrival: -arrival.time)
+        return list(islice(newest_first, query.limit))[::-1]
+
+    def _matches(self, kind: Kind, query: Query, limit: TimeLimit | None) -> Iterator[Arrival]:
         condition, params = query.condition()
         floor = self.newest(kind) - self._keep
         rows = self._connection.execute(
@@ -225,6 +238,8 @@ class Database:
             )
             first = last - len(delivery) + 1
             for index in range(len(delivery) - 1, max(-1, floor - first), -1):
+                if limit is not None:
+                    limit.check()
                 if query.matches(delivery.encoded[index]):
                     yield delivery[index]
 

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
+from dataart_mp.devsink.protocol.exact_json import loads
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -81,7 +83,7 @@ class Journal:
             if not line.endswith(b"\n"):
                 return None
             with contextlib.suppress(orjson.JSONDecodeError):
-                entry: dict[str, Any] = orjson.loads(line)
+                entry: dict[str, Any] = loads(line)
                 if entry.keys() == _FIELDS:
                     return entry
         raise ValueError(

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
+from dataart_mp.devsink.counters.counters import is_identifier
+from dataart_mp.devsink.protocol.exact_json import loads
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -16,13 +19,18 @@ if TYPE_CHECKING:
 DEFAULT_LIMIT: Final = 1000
 
 # Items as orjson writes them with sorted keys; the groups are the values that `text` searches.
-_STRING: Final = rb'"([^"\\]*(?:\\.[^"\\]*)*)"'
+# Possessive, because backtracking into a long string would take 100 times its memory.
+_STRING: Final = rb'"([^"\\]*+(?:\\.[^"\\]*+)*+)"'
 _ACTION: Final = re.compile(
     rb'\{"is_anonymous_user":(?:true|false),"key":%b,' % _STRING
     + rb'"metadata":(.*),"timestamp":"([^"]*)","user_key":%b\}' % _STRING,
     re.DOTALL,
 ).fullmatch
 _IDENTITY: Final = re.compile(rb'\{"metadata":(.*),"user_key":%b\}' % _STRING, re.DOTALL).fullmatch
+# LIKE compares the whole pattern at each character of a row. Python's search takes linear time, so
+# it decides about long rows, and about the rest of long patterns.
+_LONGEST_PATTERN: Final = 64
+_LONGEST_LIKE_BYTES: Final = 64 * 1024
 _WILDCARDS: Final = str.maketrans({"%": "~%", "_": "~_", "~": "~~"})
 
 
@@ -62,12 +70,15 @@ class Query:
 
     def condition(self) -> tuple[str, list[str]]:
         """Return an SQL condition, met by all rows with a matching item, and its parameters."""
-        clauses, patterns = ["1"], []
+        clauses, patterns = [], []
         for parts in self._parts():
             likes = " OR ".join(["items LIKE ? ESCAPE '~'"] * len(parts))
             clauses.append(f"({likes})")
-            patterns += [f"%{part.translate(_WILDCARDS)}%" for part in parts]
-        return " AND ".join(clauses), patterns
+            patterns += [_pattern(part) for part in parts]
+        if not clauses:
+            return "1", []
+        is_long = f"length(CAST(items AS BLOB)) > {_LONGEST_LIKE_BYTES}"
+        return f"({is_long} OR {' AND '.join(clauses)})", patterns
 
     def matches(self, encoded: bytes) -> bool:
         """Return whether an item, as JSON with sorted keys, matches."""
@@ -79,7 +90,7 @@ class Query:
         for parts in self._parts():
             if not any(part.encode().lower() in lowered for part in parts):
                 return False
-        item = orjson.loads(encoded)
+        item = loads(encoded)
         return (
             self.key in (None, item.get("key"))
             and self.user_key in (None, item["user_key"])
@@ -103,7 +114,7 @@ class Query:
 
     def _identifier_of(self, item: dict[str, Any]) -> str | None:
         value = (item["metadata"] or {}).get(self.id_field)
-        return str(value) if type(value) in (str, int) else None
+        return str(value) if is_identifier(value) else None
 
     def _has_text(self, encoded: bytes) -> bool:
         needle = _inside(self.text or "").encode().lower()
@@ -112,6 +123,10 @@ class Query:
             return False
         values = _ACTION(lowered) or _IDENTITY(lowered)
         return values is not None and any(needle in value for value in values.groups())
+
+
+def _pattern(part: str) -> str:
+    return f"%{part[:_LONGEST_PATTERN].translate(_WILDCARDS)}%"
 
 
 def _json(value: object) -> str:

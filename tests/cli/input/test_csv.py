@@ -2,7 +2,7 @@
 
 import pytest
 
-from dataart_mp.cli.input.event import Action
+from dataart_mp.cli.input.event import Action, Identity
 from dataart_mp.cli.input.line import MAX_LINE_BYTES
 from tests.cli.input.files import SHOP, TABLE, Write, events, rows
 
@@ -63,3 +63,29 @@ def test_an_unclosed_quote_does_not_fill_the_memory(write: Write) -> None:
     assert isinstance(bad, str)
     assert bad.startswith("not CSV: the line is longer than 16,777,216 bytes")
     assert good == Action("k", "ok", False, None, None)
+
+
+@pytest.mark.parametrize(
+    "blank", ["\n", "\r\n", "\n\n\n", " \n", " \t \n", ",,\n", "\ufeff\n", "\ufeff\r\n \n"]
+)
+def test_blank_lines_before_the_header_are_skipped(write: Write, blank: str) -> None:
+    file = write(f"{blank}key,user_key\nplay,ann\n\n  \nplay,bob\n")
+
+    found = rows(file)
+
+    assert [outcome for _, outcome in found if outcome] == [
+        Action("play", "ann"),
+        Action("play", "bob"),
+    ]
+    assert found[0][0].number == blank.count("\n") + 2
+    assert rows(file, start=found[0][0].after) == found[1:]
+
+
+@pytest.mark.parametrize("content", ["", "\n", "\ufeff", "\ufeff\n", " \n\n"])
+@pytest.mark.parametrize("name", ["x.csv", "x.jsonl"])
+def test_a_file_of_blank_lines_has_no_events(write: Write, content: str, name: str) -> None:
+    assert not any(events(write(content, name)))
+
+
+def test_a_blank_line_of_a_table_with_one_column_is_a_value(write: Write) -> None:
+    assert events(write("user_key\n \n"), "--identities") == [Identity(" ")]

@@ -1,6 +1,7 @@
 """Events that a client refuses are explained in terms of rows and options."""
 
 import datetime
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -49,8 +50,31 @@ CLIENT = DryRunClient(ClientConfig("k", max_request_bytes=4096))
         ),
         (
             Identity("u", {"a": 1, "b": datetime.timedelta(1)}),
-            "metadata.b: datetime.timedelta(days=1) cannot be written as JSON; "
+            "metadata.b: 1 day, 0:00:00 cannot be written as JSON; "
             "convert the column, or leave it out with --metadata",
+        ),
+        (
+            Identity("u", {"a": [1, {"b": b"\x00\xff"}]}),
+            "metadata.a[1].b: 0x00ff cannot be written as JSON; "
+            "convert the column, or leave it out with --metadata",
+        ),
+        (
+            Identity("u", {"a": [1, {"b": 2**64}]}),
+            "metadata.a[1].b: 18446744073709551616 is wider than 64 bits; "
+            "make it text: --metadata COLUMN:text",
+        ),
+        (
+            Identity("u", {"a": {"b": ["\udcff"]}}),
+            "metadata.a.b[0]: '\\udcff' is not valid text in its encoding; set --encoding",
+        ),
+        (Action("k", True), "user_key: must be text, not true"),  # type: ignore[arg-type]
+        (Action("k", None), "user_key: must be text, not null"),  # type: ignore[arg-type]
+        (Action("k", {"a": None}), 'user_key: must be text, not {"a": null}'),  # type: ignore[arg-type]
+        (Action("k", Decimal("1.5")), "user_key: must be text, not 1.5"),  # type: ignore[arg-type]
+        (
+            Action("k", "u", timestamp=Decimal(17)),  # type: ignore[arg-type]
+            "timestamp: 17 is not text; set --timestamp-format to its unit: "
+            "unix, unix-ms, unix-us, unix-ns",
         ),
         (
             Identity("u", {"a": "x" * 5000}),

@@ -4,6 +4,7 @@ import { byId, element } from "./element.js";
 import { ExactNumber, stringify } from "./exact.js";
 import { duration, hue, lag, timeOfDay } from "./format.js";
 import { Rows } from "./rows.js";
+import { visible } from "./visible.js";
 
 const SHOWN = 500;
 const PREVIEW_CHARACTERS = 300;
@@ -79,6 +80,9 @@ export function duplicateTag(duplicate) {
     : element("span.tag.unexplained", { title: "It arrived before, in another request" }, "duplicate");
 }
 
+/** The beginning of a long text, without half of a character; other values unchanged. */
+const shortened = (value, length) => (typeof value === "string" && value.length > length ? `${[...value.slice(0, length)].slice(0, -1).join("")}…` : value);
+
 /** The first names and values of metadata, for one line. */
 function preview(metadata) {
   const parts = [];
@@ -86,9 +90,10 @@ function preview(metadata) {
   for (const [name, value] of Object.entries(metadata ?? {})) {
     if (left < 0) break;
     const isPlain = value === null || typeof value !== "object" || value instanceof ExactNumber;
-    const text = (isPlain ? stringify(value) : Array.isArray(value) ? `[${value.length}]` : "{…}").slice(0, left);
-    parts.push(`${name} `, element("i", {}, text), "  ");
-    left -= name.length + text.length;
+    const text = isPlain ? stringify(shortened(value, left)) : Array.isArray(value) ? `[${value.length}]` : "{…}";
+    const label = visible(shortened(name, left));
+    parts.push(element("bdi", {}, label), " ", element("i", {}, text), "  ");
+    left -= label.length + text.length;
   }
   return parts;
 }

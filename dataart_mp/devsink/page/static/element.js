@@ -1,9 +1,14 @@
-// Creates elements from text and other elements. Text never becomes HTML.
+// Creates elements from text and other elements. Text never becomes HTML, and hides nothing.
+
+import { visible } from "./visible.js";
+
+// Attributes that a user reads or hears.
+const SHOWN = ["title", "aria-label", "placeholder"];
 
 /**
  * @param {string} tag "button" or "button.primary.wide"
  * @param {Object} attributes attributes; `on…` adds a listener, `--…` sets a style property, undefined and false are omitted
- * @param {...(Node|string|number|null|undefined)} children
+ * @param {...(Node|string|number|null|undefined)} children invisible characters of strings are shown as escapes
  */
 export function element(tag, attributes = {}, ...children) {
   const [name, ...classes] = tag.split(".");
@@ -13,9 +18,10 @@ export function element(tag, attributes = {}, ...children) {
     if (value === undefined || value === null || value === false) continue;
     if (key.startsWith("on")) made.addEventListener(key.slice(2), value);
     else if (key.startsWith("--")) made.style.setProperty(key, value);
-    else made.setAttribute(key, value === true ? "" : value);
+    else made.setAttribute(key, value === true ? "" : SHOWN.includes(key) ? visible(value) : value);
   }
-  made.append(...children.filter((child) => child !== null && child !== undefined));
+  const present = children.filter((child) => child !== null && child !== undefined);
+  made.append(...present.map((child) => (typeof child === "string" ? visible(child) : child)));
   return made;
 }
 

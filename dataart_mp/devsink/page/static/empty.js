@@ -14,7 +14,7 @@ export class Empty {
     this.#show(
       element("h2", {}, "Waiting for the first event"),
       element("p", {}, "Run these lines to see it here. You need no account; this sink accepts ", anyKey ? "any API key." : "only the API key it was started with."),
-      element("div.code", {}, element("pre", { tabindex: "0", id: "first-event" }, element("code", {}, code)), copyButton("Copy", () => code)),
+      element("div.code", {}, element("pre", { tabindex: "0", id: "first-event" }, element("code", {}, document.createTextNode(code))), copyButton("Copy", () => code)),
     );
   }
 

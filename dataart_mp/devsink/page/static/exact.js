@@ -1,6 +1,8 @@
 // JSON whose numbers keep their digits as sent: JavaScript would change 9007199254740993 and 1.0.
 // Needs `context.source` (all browsers since 2025); without it, numbers are those of JavaScript.
 
+import { jsonString } from "./visible.js";
+
 export class ExactNumber {
   constructor(source) {
     this.source = source;
@@ -26,11 +28,12 @@ export function parse(text) {
 /** The value as JSON; `indent`: spaces per level, 0: all on one line. */
 export function stringify(value, indent = 0, level = 0) {
   if (value instanceof ExactNumber) return value.source;
+  if (typeof value === "string") return jsonString(value);
   if (value === null || typeof value !== "object") return JSON.stringify(value);
   const parts = Array.isArray(value)
     ? value.map((item) => stringify(item, indent, level + 1))
     : Object.entries(value).map(
-        ([name, item]) => `${JSON.stringify(name)}: ${stringify(item, indent, level + 1)}`,
+        ([name, item]) => `${jsonString(name)}: ${stringify(item, indent, level + 1)}`,
       );
   const [open, close] = Array.isArray(value) ? "[]" : "{}";
   if (!parts.length) return open + close;

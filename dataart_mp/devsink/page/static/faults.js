@@ -5,6 +5,7 @@ import { announce } from "./announce.js";
 import { open } from "./dialog.js";
 import { byId, element } from "./element.js";
 import { plural } from "./format.js";
+import { visible } from "./visible.js";
 import { KINDS, FIELDS, fieldsOf, ruleOf, description } from "./rule.js";
 
 export class Faults {
@@ -65,7 +66,7 @@ export class Faults {
       this.show((await change()).faults);
       announce(message);
     } catch (error) {
-      this.#error.textContent = error.message;
+      this.#error.textContent = visible(error.message);
     }
   }
 

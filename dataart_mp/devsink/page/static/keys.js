@@ -2,6 +2,7 @@
 
 import { byId, element } from "./element.js";
 import { count, hue } from "./format.js";
+import { isVisible } from "./visible.js";
 
 const SHOWN_MS = 300;
 
@@ -33,7 +34,7 @@ export class Keys {
     while (list.children.length > rows.length) list.lastElementChild.remove();
     if (total > byKey.length) list.append(element("li.more.quiet", {}, `and ${count(total - byKey.length)} more`));
     byId("keys-count").textContent = total ? count(total) : "";
-    byId("known-keys").replaceChildren(...byKey.map(([key]) => element("option", { value: key })));
+    byId("known-keys").replaceChildren(...byKey.filter(([key]) => isVisible(key)).map(([key]) => element("option", { value: key })));
   }
 
   #row(key, number, share) {

@@ -45,6 +45,7 @@ const feed = new Feed({
   snapshot(first) {
     anyKey = first.any_key;
     if (!isPaused) arrivals.replace(first.arrivals);
+    if (first.problem) notice.problem(first.problem);
     rejected.replace(first.rejected);
     chart.clear();
     showCounts(first);
@@ -108,8 +109,12 @@ async function restart() {
 /** Show the newest kept items that match, without sampling. */
 async function showKept(limit) {
   if (filter.kind === "rejected") return;
-  const kept = await api.arrivals({ ...filter.query, limit });
-  arrivals.replace(kept.arrivals);
+  try {
+    const kept = await api.arrivals({ ...filter.query, limit });
+    arrivals.replace(kept.arrivals);
+  } catch (error) {
+    notice.problem(error.message);
+  }
 }
 
 async function togglePause() {

@@ -2,6 +2,7 @@
 
 import { byId, element } from "./element.js";
 import { count } from "./format.js";
+import { visible } from "./visible.js";
 
 const SAMPLED_MS = 3000;
 
@@ -25,6 +26,12 @@ export class Notice {
     this.#until = 0;
     const button = element("button.link", { type: "button", onclick: resume }, "Resume");
     this.#show(`Paused. ${count(since)} arrived since. `, "warn", "paused", button);
+  }
+
+  /** Something could not be done; stays until the filter changes. */
+  problem(text) {
+    this.#until = 0;
+    this.#show(visible(text), "warn", "problem");
   }
 
   hide() {

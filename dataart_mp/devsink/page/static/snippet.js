@@ -1,16 +1,17 @@
 // Python code that sends an event.
 
 import { ExactNumber } from "./exact.js";
+import { pythonString } from "./visible.js";
 
 const WORDS = new Map([[null, "None"], [true, "True"], [false, "False"]]);
 
 /** A JSON value as Python code. A JSON string is also a Python string. */
 export function python(value) {
   if (WORDS.has(value)) return WORDS.get(value);
-  if (typeof value === "string") return JSON.stringify(value);
+  if (typeof value === "string") return pythonString(value);
   if (typeof value === "number" || value instanceof ExactNumber) return String(value);
   if (Array.isArray(value)) return `[${value.map(python).join(", ")}]`;
-  const parts = Object.entries(value).map(([name, item]) => `${JSON.stringify(name)}: ${python(item)}`);
+  const parts = Object.entries(value).map(([name, item]) => `${pythonString(name)}: ${python(item)}`);
   return `{${parts.join(", ")}}`;
 }
 

@@ -3,6 +3,7 @@
 import { element } from "./element.js";
 import { ExactNumber } from "./exact.js";
 import { plural } from "./format.js";
+import { jsonString } from "./visible.js";
 
 const SHOWN_AT_ONCE = 100;
 const OPEN_LEVELS = 3;
@@ -38,7 +39,7 @@ function branch(name, value, level) {
 }
 
 function leaf(value) {
-  if (typeof value === "string") return element("span.string", {}, JSON.stringify(value));
+  if (typeof value === "string") return element("span.string", {}, jsonString(value));
   if (typeof value === "number" || value instanceof ExactNumber) return element("span.number", {}, String(value));
   return element("span.word", {}, String(value));
 }

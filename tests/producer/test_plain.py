@@ -2,9 +2,11 @@
 
 import collections
 import enum
+import math
 import re
+from collections import UserString
 from collections.abc import Iterator
-from datetime import UTC, timedelta
+from datetime import UTC, date, timedelta
 from datetime import time as time_of_day
 from pathlib import Path
 from types import MappingProxyType
@@ -15,11 +17,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dataart_mp.errors import EventError, short_repr
+from dataart_mp.errors import ActionsError, EventError, short_repr
 from dataart_mp.producer.encoder import encode_identity
-from dataart_mp.producer.locate import locate
+from dataart_mp.producer.plain import to_plain
+from dataart_mp.testing import RecordingClient
 from tests.producer.encoding import decoded, refused
-from tests.producer.samples import INVALID, JSON, Line, Order, Plan, Point
+from tests.producer.samples import INVALID, JSON, Line, Order, Plan, Point, Text, Translated
 
 
 def test_the_message_names_path_type_value_and_fix() -> None:
@@ -96,6 +99,9 @@ def test_the_path_leads_to_an_invalid_value_at_any_place(
         (time_of_day(10, tzinfo=UTC), "pass its isoformat()"),
         (1j, "complex (1j) cannot be encoded; pass a str, number, bool, None, list, or dict"),
         (np.complex64(1), "cannot be encoded"),
+        (np.clongdouble(1 + 2j), "cannot be encoded"),
+        (np.longdouble("1e4000"), "too large for a float"),
+        (np.datetime64("20000-01-01T00:00:00.5"), "outside of 1 to 9999"),
         (object(), "cannot be encoded"),
         (Plan, "cannot be encoded"),
         (Order, "cannot be encoded"),
@@ -111,12 +117,47 @@ def test_a_value_that_cannot_be_encoded_is_refused_with_a_fix(value: object, wor
     assert len(str(error)) < 300
 
 
-@pytest.mark.parametrize("key", [b"x", (1, 2), 2**64, np.int64(1), frozenset()], ids=repr)
+@pytest.mark.parametrize("key", [b"x", (1, 2), 2**64, frozenset(), np.complex64(1)], ids=repr)
 def test_a_key_that_cannot_be_encoded_is_refused_with_a_fix(key: object) -> None:
     error = refused({"deep": [{"fine": 1, key: 1}]})
     assert error.path == "metadata.deep[0]"
     assert f"the key {type(key).__name__} " in str(error)
     assert "str(key)" in str(error)
+
+
+COLLISIONS: list[dict[Any, Any]] = [
+    {1: 1, "1": 2},
+    {"1": 1, 1: 2},
+    {True: 1, "true": 2},
+    {None: 1, "null": 2},
+    {1.5: 1, "1.5": 2},
+    {np.int64(1): 1, "1": 2},
+    {Text("a"): 1, Translated("a"): 2},
+    {Translated("b"): 1, UserString("b"): 2},
+    {date(2021, 5, 4): 1, "2021-05-04": 2},
+    {math.nan: 1, None: 2},
+]
+
+
+@pytest.mark.parametrize("colliding", COLLISIONS, ids=repr)
+def test_keys_that_are_the_same_text_are_refused(colliding: dict[Any, Any]) -> None:
+    error = refused({"deep": [colliding]})
+    assert error.path == "metadata.deep[0]"
+    assert re.search(r"the keys \w+ \(.*\) and \w+ \(.*\) are both '.*' in JSON", str(error))
+    assert refused(colliding).path == "metadata"
+
+
+def test_keys_that_collide_are_refused_in_a_group() -> None:
+    actions: list[dict[str, Any]] = [
+        {"key": "k", "user_key": "u", "metadata": {1: 1, "1": 2}},
+        {"key": "k"},
+    ]
+    with pytest.raises(ActionsError) as caught:
+        RecordingClient().emit_actions(actions)
+    assert [each.path for each in caught.value.errors] == [
+        "actions[0].metadata",
+        "actions[1].user_key",
+    ]
 
 
 def test_a_key_with_a_lone_surrogate_is_refused() -> None:
@@ -157,23 +198,23 @@ def test_a_cycle_below_the_top_is_refused_where_it_closes() -> None:
 
 
 def test_the_search_ends_at_a_cycle_through_a_tuple() -> None:
-    # orjson crashes on this cycle at some depths: see `locate.CanEncode`.
+    # orjson crashes on this cycle at some depths.
     inner: list[object] = [0]
     inner.append((inner,))
     for levels in range(4):
         metadata: Any = inner
         for _ in range(levels):
             metadata = [metadata]
-        error = locate({"metadata": metadata}, lambda leaf: True)
-        assert error is not None
-        assert error.path == f"metadata{'[0]' * levels}[1][0]"
+        path = f"metadata.a{'[0]' * levels}[1][0]"
+        assert refused({"a": metadata}).path == path
 
 
 def test_the_search_visits_a_shared_value_only_once() -> None:
     shared: Any = []
     for _ in range(200):
         shared = [shared, shared]  # 2 ** 200 paths lead to the bottom
-    assert locate({"metadata": shared}, lambda leaf: True) is None
+    with pytest.raises(EventError, match=r"^metadata\.b: bytes"):
+        to_plain("metadata", {"a": shared, "b": INVALID})
 
 
 def test_a_shared_value_is_not_a_cycle() -> None:
@@ -243,11 +284,9 @@ def test_an_exception_of_a_metadata_mapping_is_the_cause() -> None:
     assert isinstance(error.__cause__, RuntimeError)
 
 
-def test_the_search_reports_a_dataclass_with_a_missing_attribute() -> None:
-    # orjson crashes on such a dataclass if it has slots.
+def test_a_dataclass_with_slots_of_which_one_is_not_set_is_refused() -> None:
     line = Line(1)
     del line.price
-    error = locate({"metadata": {"a": line}}, lambda leaf: True)
-    assert error is not None
+    error = refused({"a": line})
     assert error.path == "metadata.a"
     assert isinstance(error.__cause__, AttributeError)

@@ -1,0 +1,1 @@
+"""Mutation testing of the pure policies; `scripts/mutation` runs it."""

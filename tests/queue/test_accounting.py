@@ -1,0 +1,253 @@
+"""The balance counts each record in one column, whatever frame it is in and whoever moves it."""
+
+from typing import Any
+
+import pytest
+
+from dataart_mp.queue import RecordQueue
+from dataart_mp.queue.account import IDENTITY
+from dataart_mp.queue.accounting import balance, pending_in
+from dataart_mp.queue.counters import BYTES, RETRIES
+from tests.queue.interleavings import with_a_rival_at_every_step
+from tests.queue.internals import (
+    DROPPED_FULL,
+    FILLING,
+    FREE,
+    READY,
+    REQUESTS,
+    SENDING,
+    SETTLED,
+    WAITING,
+)
+from tests.queue.tools import audit, claim_all, queue_of, record
+
+JOINED = 6
+ACCEPTED, DELIVERED, REJECTED, FAILED, PARKED = range(5)
+
+
+def fill(
+    queue: RecordQueue,
+    frame: int,
+    state: int,
+    *,
+    count: int = 3,
+    taken: int = 0,
+    adopted: bool = False,
+    before: tuple[int, ...] = (0, 0, 0, 0, 0),
+) -> None:
+    """Put a frame into a state, with `count` records, after the totals `before`."""
+    arena = queue.arena
+    account = arena.account(frame)
+    for number, total in enumerate(before):
+        account.words[account.first + 24 + number] = total & (2**64 - 1)
+    account.open(IDENTITY, memoryview(bytes(16)).cast("Q"), taken, adopted=adopted)
+    account.seal(count, 9 * count)
+    arena.write(frame, 0, b'{"n": 1}\n' * count)
+    arena.set_state(frame, state)
+
+
+def counted(queue: RecordQueue) -> dict[str, Any]:
+    """Return what the balance counts, without zeros."""
+    stats = balance(queue.arena, queue.counters)
+    assert stats.balanced, stats
+    names = "accepted", "delivered", "pending", "rejected", "failed", "parked"
+    return {name: getattr(stats, name) for name in names if getattr(stats, name)}
+
+
+def test_an_arena_that_was_never_used_holds_nothing() -> None:
+    with queue_of() as queue:
+        assert counted(queue) == {}
+        assert pending_in(queue.arena, 0) == 0
+
+
+def test_a_frame_that_was_never_used_is_not_read() -> None:
+    """Its words may be anything: a damaged file."""
+    with queue_of() as queue:
+        queue.arena.account(0).words[queue.arena.account(0).first + 24] = 5
+        assert counted(queue) == {}
+
+
+@pytest.mark.parametrize("state", [FREE, SETTLED])
+def test_what_a_settled_frame_held_is_in_its_closing_totals(state: int) -> None:
+    with queue_of() as queue:
+        fill(queue, 1, state, before=(9, 5, 2, 1, 1))
+        assert counted(queue) == {
+            "accepted": 9,
+            "delivered": 5,
+            "rejected": 2,
+            "failed": 1,
+            "parked": 1,
+        }
+        assert pending_in(queue.arena, 1) == 0
+
+
+@pytest.mark.parametrize("state", [FILLING, READY, SENDING, WAITING, JOINED])
+def test_what_a_frame_holds_is_pending_beside_what_it_held_before(state: int) -> None:
+    with queue_of() as queue:
+        fill(queue, 1, state, before=(9, 5, 2, 1, 1))
+        account = queue.arena.account(1)
+        account.words[account.first + 24 + DELIVERED] = 1000  # not in force yet
+        assert counted(queue) == {
+            "accepted": 12,
+            "delivered": 5,
+            "pending": 3,
+            "rejected": 2,
+            "failed": 1,
+            "parked": 1,
+        }
+        assert pending_in(queue.arena, 1) == 3
+
+
+def test_an_open_frame_counts_what_its_content_shows() -> None:
+    with queue_of() as queue:
+        fill(queue, 0, FILLING)
+        queue.arena.account(0).seal(0, 0)
+        assert counted(queue) == {"accepted": 3, "pending": 3}
+        queue.arena.write(0, 27, b'{"n"')  # a record whose end is not written yet
+        assert counted(queue) == {"accepted": 3, "pending": 3}
+
+
+@pytest.mark.parametrize("state", [READY, SENDING, WAITING])
+def test_what_this_client_takes_back_is_parked_no_longer_and_pending(state: int) -> None:
+    with queue_of() as queue:
+        fill(queue, 0, FREE, before=(5, 0, 0, 0, 5))
+        fill(queue, 1, state, taken=8)
+        assert counted(queue) == {"accepted": 5, "pending": 3, "parked": 2}
+
+
+@pytest.mark.parametrize("state", [READY, SENDING, WAITING])
+def test_what_this_client_takes_from_another_one_is_accepted_and_pending(state: int) -> None:
+    with queue_of() as queue:
+        fill(queue, 1, state, taken=8, adopted=True)
+        assert counted(queue) == {"accepted": 3, "pending": 3}
+
+
+@pytest.mark.parametrize("adopted", [False, True])
+def test_what_is_being_taken_back_is_still_parked(adopted: bool) -> None:
+    with queue_of() as queue:
+        fill(queue, 0, FREE, before=(3, 0, 0, 0, 3))
+        fill(queue, 1, FILLING, taken=8, adopted=adopted)
+        assert counted(queue) == {"accepted": 3, "parked": 3}
+        assert pending_in(queue.arena, 1) == 0
+
+
+def test_the_columns_of_all_frames_are_added() -> None:
+    with queue_of() as queue:
+        for frame, start in enumerate((1, 10, 100, 1000)):
+            fill(queue, frame, FREE, before=(10 * start, 4 * start, 3 * start, 2 * start, start))
+        assert counted(queue) == {
+            "accepted": 11110,
+            "delivered": 4444,
+            "rejected": 3333,
+            "failed": 2222,
+            "parked": 1111,
+        }
+
+
+def test_records_that_were_read_twice_are_pending_once() -> None:
+    """The first frame was read before they were parked, the second one after another took them."""
+    with queue_of() as queue:
+        fill(queue, 0, SENDING)
+        fill(queue, 1, FREE, before=(0, 3, 0, 0, -3))
+        assert counted(queue) == {"accepted": 3, "delivered": 3}
+
+
+def test_records_of_followers_that_failed_are_pending_once() -> None:
+    """The followers were read before they were settled, the leader after it."""
+    with queue_of() as queue:
+        fill(queue, 0, JOINED)
+        fill(queue, 1, FREE, before=(3, -3, 0, 6, 0))
+        assert counted(queue) == {"accepted": 6, "failed": 6}
+
+
+@pytest.mark.parametrize(
+    ("total", "pending"), [(2**63 - 1, 0), (2**63, -(2**63)), (2**64 - 1, -1), (2**64, 0)]
+)
+def test_a_total_is_below_zero_when_its_highest_bit_is_set(total: int, pending: int) -> None:
+    with queue_of() as queue:
+        fill(queue, 0, FREE, before=(0, total, 0, 0, 0))
+        stats = balance(queue.arena, queue.counters)
+        assert stats.pending == pending
+        assert stats.delivered == max(0, total if not pending else 0) % 2**64
+
+
+def test_totals_below_zero_cancel_out_with_those_of_other_frames() -> None:
+    with queue_of() as queue:
+        fill(queue, 0, FREE, before=(6, 0, 0, 0, 6))
+        fill(queue, 1, FREE, before=(0, 6, 0, 0, -6))
+        assert counted(queue) == {"accepted": 6, "delivered": 6}
+
+
+def test_counters_are_shown_in_their_own_columns() -> None:
+    with queue_of() as queue:
+        for column, amount in ((REQUESTS, 5), (RETRIES, 2), (BYTES, 70)):
+            queue.counters.add(column, amount)
+        stats = balance(queue.arena, queue.counters)
+        assert (stats.requests, stats.retries, stats.bytes) == (5, 2, 70)
+        assert stats.dropped == {}
+        assert stats.accepted == 0
+
+
+def test_dropped_records_were_accepted() -> None:
+    with queue_of() as queue:
+        fill(queue, 0, READY)
+        queue.counters.add(DROPPED_FULL, 4)
+        stats = balance(queue.arena, queue.counters)
+        assert stats.dropped == {"buffer full": 4}
+        assert (stats.accepted, stats.pending) == (7, 3)
+        assert stats.balanced
+
+
+def test_the_balance_is_that_of_one_moment_whatever_changes_between_two_reads() -> None:
+    def everything(queue: RecordQueue) -> None:
+        """Settle one frame in each way, fill it again, and fill another one."""
+        first, second, third = claim_all(queue)
+        first.advance(first.length, rejected=1)
+        queue.worker.settle(first)
+        second.advance(second.length)
+        queue.worker.settle(second)
+        third.advance(third.length, failed=2)
+        queue.worker.settle(third)
+        for number in range(7, 10):
+            queue.producer.append(record(number))
+
+    def put_six(queue: RecordQueue) -> None:
+        for number in range(6):
+            queue.producer.append(record(number))
+
+    seen = set()
+    for queue, stats in with_a_rival_at_every_step(
+        RecordQueue.stats, everything, put_six, frames=4, records=2
+    ):
+        assert stats.balanced, stats
+        assert 0 <= stats.pending <= 8
+        assert stats.delivered <= 3
+        assert stats.rejected <= 1
+        assert stats.failed in (0, 2)
+        assert 6 <= stats.accepted <= 9
+        seen.add((stats.accepted, stats.delivered))
+        assert sorted(audit(queue)) == [7, 8, 9]
+    assert len(seen) > 2, "the frames changed in between"
+
+
+def test_a_frame_is_read_again_when_it_was_filled_again_meanwhile() -> None:
+    """Its state is the same as before, and its generation is another one."""
+
+    def settle_and_fill(queue: RecordQueue) -> None:
+        for frame in claim_all(queue):
+            frame.advance(frame.length)
+            queue.worker.settle(frame)
+        queue.producer.append(record(2))
+
+    def put(queue: RecordQueue) -> None:
+        queue.producer.append(record(0))
+
+    seen = set()
+    for queue, stats in with_a_rival_at_every_step(
+        RecordQueue.stats, settle_and_fill, put, frames=1
+    ):
+        assert stats.balanced
+        assert (stats.accepted, stats.delivered, stats.pending) in ((1, 0, 1), (2, 1, 1))
+        seen.add(stats.accepted)
+        audit(queue)
+    assert seen == {1, 2}
