@@ -10,8 +10,9 @@ class Failure:
 
     Attributes:
         reason: `"rejected"` (the platform refuses these records permanently), `"retries
-            exhausted"`, `"delivery_timeout over"`, or `"spool full"` (the spool has no room to
-            park them until the platform is reachable again).
+            exhausted"`, `"delivery_timeout over"`, `"spool full"` (the spool has no room to park
+            them until the platform is reachable again), or `"spool lost"` (the file of parked
+            records was removed or damaged; then `records` is empty).
         kind: Whether the records are actions or identities.
         records: The decoded events, as they were sent.
         status: HTTP status of the last response; None if there was no response.

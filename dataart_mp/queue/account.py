@@ -13,7 +13,7 @@
     9     due                   WAITING              when to try again
     10    not_before            WAITING              the platform wants no attempt before this
     11    taken                 FILLING .. SETTLED   id of the parked batch it was filled from, or 0
-    12    adopted               FILLING .. SETTLED   whether another client had parked that batch
+    12    origin                FILLING .. SETTLED   2 * taken + whether another client parked it
     13    parking               READY .. SETTLED     whether the rest may have been parked
     14    joining               READY .. SETTLED     1 + the frame that is being joined to it, or 0
     15    followers             READY .. SETTLED     the most frames that were joined to it
@@ -134,7 +134,6 @@ class Account:
     due = Word(9)
     not_before = Word(10)
     taken = Word(11)
-    adopted = Word(12)
     parking = Word(13)
     joining = Word(14)
     followers = Word(15)
@@ -143,6 +142,7 @@ class Account:
     leader_generation = Word(23)
     postponed = Word(29)
     _progress = Word(4)
+    origin = Word(12)
 
     def __init__(self, words: memoryview, first: int) -> None:
         self.words = words
@@ -165,6 +165,16 @@ class Account:
     def through(self) -> int:
         """Bytes of content that are finished."""
         return self._progress >> _THROUGH_SHIFT
+
+    @property
+    def adopted(self) -> bool:
+        """Whether another client had parked the batch that the frame was filled from."""
+        return bool(self.origin & 1)
+
+    @property
+    def is_origin_sound(self) -> bool:
+        """Whether both words that name the parked batch agree, so that neither is damaged."""
+        return self.origin >> 1 == self.taken
 
     @property
     def process(self) -> Process:
@@ -192,6 +202,15 @@ class Account:
             or self.followers
         )
 
+    @property
+    def is_untouched_filling(self) -> bool:
+        """Whether no word is set that a frame gets when it is sealed, or later."""
+        first, kind = self.first, Account.kind.offset
+        words = self.words[first + _COUNT : first + _OPENING].tolist()
+        for offset in (kind, Account.taken.offset, Account.origin.offset):
+            words[offset - _COUNT] = 0
+        return not any(words) and self.kind in (ACTIONS, IDENTITY)
+
     def open(self, kind: int, process: memoryview, taken: int = 0, *, adopted: bool = False) -> int:
         """Begin a new filling. The caller then stores the state FILLING.
 
@@ -215,7 +234,7 @@ class Account:
         if kind != ACTIONS:
             self.kind = kind
         if taken:
-            self.taken, self.adopted = taken, adopted
+            self.taken, self.origin = taken, taken << 1 | adopted
         return generation
 
     def seal(self, count: int, length: int) -> None:
@@ -274,6 +293,17 @@ class Account:
     def closing(self) -> list[int]:
         """Return the five totals when the frame was last settled."""
         return self._totals(_CLOSING)
+
+    def set_totals(self, opening: list[int], closing: list[int]) -> None:
+        """Store both groups of totals. For a frame that no other process uses.
+
+        Args:
+            opening: The five totals when the frame was last claimed.
+            closing: The five totals when it was last settled.
+        """
+        for offset, totals in ((_OPENING, opening), (_CLOSING, closing)):
+            for total, amount in enumerate(totals):
+                self.words[self.first + offset + total] = amount & WORD_MASK
 
     def due_at(self, now: int, *, early: bool = False) -> int:
         """Return when the batch of a WAITING frame may be tried again.

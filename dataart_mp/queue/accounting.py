@@ -38,12 +38,12 @@ def balance(arena: Arena, counters: Counters) -> Stats:
         pending += min(0, total)
     dropped = counters.total(DROPPED_FULL)
     return Stats(
-        accepted=sums[ACCEPTED] + dropped,
+        accepted=(sums[ACCEPTED] & WORD_MASK) + dropped,
         delivered=outcomes[DELIVERED],
         pending=pending,
         dropped={"buffer full": dropped} if dropped else {},
-        rejected=sums[REJECTED],
-        failed=sums[FAILED],
+        rejected=sums[REJECTED] & WORD_MASK,
+        failed=sums[FAILED] & WORD_MASK,
         parked=outcomes[PARKED],
         retries=counters.total(RETRIES),
         requests=counters.total(REQUESTS),

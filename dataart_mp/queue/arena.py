@@ -1,6 +1,6 @@
 """The arena: one shared mapping that holds the frames, their states and their accounts.
 
-    0            header    magic, layout version, arena id, sizes, flags
+    0            header    magic, layout version, arena id, sizes; see `header`; flags
     4096         counters  ROW_COUNT rows of 8 words, one row a thread; see `counters`
                  states    one byte a frame
                  accounts  32 words a frame; see `account`
@@ -13,7 +13,6 @@ the process that writes may die between any two of them.
 
 import mmap
 import os
-import struct
 import uuid
 from array import array
 from collections.abc import Iterator
@@ -24,6 +23,7 @@ from dataart_mp.queue import lock_file, process
 from dataart_mp.queue.account import WORD_BYTES, WORD_MASK, WORDS, Account
 from dataart_mp.queue.anonymous_file import anonymous_file
 from dataart_mp.queue.descriptor import Descriptor
+from dataart_mp.queue.header import Header
 from dataart_mp.queue.locks import RecordLocks
 from dataart_mp.queue.process import World
 
@@ -43,14 +43,12 @@ _STATE_BYTES: Final = tuple(state.to_bytes() for state in range(JOINED + 1))
 ROW_WORDS: Final = 8
 ROW_COUNT: Final = 4096
 
-MAGIC: Final = b"DataArtQ"
-LAYOUT_VERSION: Final = 1
-HEADER: Final = struct.Struct("=8sQ16sQQQ")
-"""MAGIC, LAYOUT_VERSION, the arena's id, and the numbers frames, capacity and stride."""
 _WORLD_WORD: Final = 8  # three words
-_CLOSED_WORD: Final = 16  # word numbers in the header, beyond the bytes of HEADER
+_CLOSED_WORD: Final = 16  # word numbers in the first page, behind the header
 _WANTED_WORD: Final = 17
 _REPORTS_WORD: Final = 18
+_TROUBLE_WORD: Final = 19
+_LOT_WORD: Final = 20
 _PAGE: Final = max(4096, mmap.PAGESIZE)
 
 
@@ -84,13 +82,9 @@ class Arena:
     def __init__(self, fd: int, lock_fd: int | None = None) -> None:
         self._file = Descriptor(fd)
         self.path: Path | None = None
-        header = os.pread(fd, HEADER.size, 0)
-        _, _, identity, *sizes = HEADER.unpack(header)
-        self.frames: int
-        self.capacity: int
-        self.stride: int
-        self.frames, self.capacity, self.stride = sizes
-        self.id = uuid.UUID(bytes=identity).hex
+        header = Header.read(fd)
+        self.frames, self.capacity, self.stride = header.frames, header.capacity, header.stride
+        self.id = uuid.UUID(bytes=header.identity).hex
         self._place(self.frames)
         self.memory = mmap.mmap(fd, self._frames + self.frames * self.stride)
         self.words = memoryview(self.memory)[: self._frames].cast("Q")
@@ -129,9 +123,7 @@ class Arena:
             frames: As for `create`.
             capacity: As for `create`.
         """
-        identity = uuid.uuid4().bytes
-        sizes = frames, capacity, stride_of(capacity)
-        os.pwrite(fd, HEADER.pack(MAGIC, LAYOUT_VERSION, identity, *sizes), 0)
+        Header(uuid.uuid4().bytes, frames, capacity, stride_of(capacity)).write(fd)
         arena = cls(fd)
         arena.settle_in()
         return arena
@@ -304,6 +296,24 @@ class Arena:
     @reports_records.setter
     def reports_records(self, wanted: bool) -> None:
         self.words[_REPORTS_WORD] = wanted
+
+    @property
+    def spool_trouble(self) -> int:
+        """What was reported to be wrong with the spool, as bits; 0 when it can be used."""
+        return self.words[_TROUBLE_WORD]
+
+    @spool_trouble.setter
+    def spool_trouble(self, trouble: int) -> None:
+        self.words[_TROUBLE_WORD] = trouble
+
+    @property
+    def lot_file(self) -> int:
+        """The file of parked batches that the balance agrees with; 0 when nothing was parked."""
+        return self.words[_LOT_WORD]
+
+    @lot_file.setter
+    def lot_file(self, identity: int) -> None:
+        self.words[_LOT_WORD] = identity
 
     def row(self, number: int) -> int:
         """Return the number of the first word of a row of counters."""

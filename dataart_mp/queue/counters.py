@@ -7,6 +7,7 @@ that needs a row continues it.
 
 from typing import Final
 
+from dataart_mp.queue.account import WORD_MASK
 from dataart_mp.queue.arena import ROW_COUNT, Arena
 from dataart_mp.queue.locks import ROWS
 
@@ -30,7 +31,9 @@ class Counters:
             row = self._rows.pop()
         except IndexError:
             row = self._claim()
-        self._arena.words[row + column] += amount
+        words = self._arena.words
+        # Masked: the word may be damaged, in a file.
+        words[row + column] = words[row + column] + amount & WORD_MASK
         self._rows.append(row)
 
     def total(self, column: int) -> int:

@@ -46,10 +46,12 @@ def complete(arena: Arena, leader: int) -> None:
     joining = account.joining
     if not joining:
         return
-    if follows(arena, joining - 1, leader):
-        account.length = account.joined_length
-    else:
-        arena.wipe(leader, account.length, account.joined_length)
+    length, joined_length = account.length, account.joined_length
+    if length <= joined_length <= arena.capacity:  # else a word is damaged
+        if joining <= arena.frames and follows(arena, joining - 1, leader):
+            account.length = joined_length
+        else:
+            arena.wipe(leader, length, joined_length)
     account.joining = 0
 
 

@@ -6,9 +6,10 @@ from typing import Final
 
 from dataart_mp import clock
 from dataart_mp.queue import janitor, joining
-from dataart_mp.queue.account import Evicted
-from dataart_mp.queue.arena import READY, SETTLED, WAITING, Arena
+from dataart_mp.queue.account import ACTIONS, Evicted
+from dataart_mp.queue.arena import READY, SENDING, SETTLED, WAITING, Arena
 from dataart_mp.queue.frame import Frame
+from dataart_mp.queue.frame_writer import FrameWriter
 from dataart_mp.queue.release import make_free, make_ready, wake
 from dataart_mp.queue.wakeup import WakeupPipe
 
@@ -95,6 +96,28 @@ class WorkerEnd:
         """
         rest = frame.content(frame.account.through, frame.length)
         self._settle(frame, rest.count(b"\n"), evicted)
+
+    def write_off(self, parked: int) -> bool:
+        """Count parked records as failed that cannot be sent any more.
+
+        Args:
+            parked: Their number.
+
+        Returns:
+            False when no frame is free that could count them.
+        """
+        arena = self._arena
+        writer = FrameWriter.open(arena, ACTIONS, 1, 0.0)
+        if writer is None:
+            return False
+        number, _ = writer.claim
+        account = arena.account(number)
+        account.seal(0, 0)
+        arena.set_state(number, SENDING)  # a death from here on leaves a frame that counts nothing
+        account.close(0, Evicted(parked, 0))
+        arena.set_state(number, SETTLED)
+        make_free(arena, number)
+        return True
 
     def retry_now(self) -> None:
         """Make READY what waits for its next attempt, where the platform allows an attempt now.

@@ -4,7 +4,9 @@
       <arena id>.arena                events of one client, in use or left behind by dead processes
       <arena id>.arena.<reason>       an unusable file: foreign, newer, corrupt or truncated
       parked.db                       batches whose retries are exhausted, until the outage ends
-      parked.db.corrupt               a damaged parked.db, kept for inspection
+      parked.db.spare                 room for changes when the disk is full
+      parked.db.corrupt               a damaged parked.db, kept for inspection; the latest three
+      <arena id>.parked               an empty file: that arena's client may have parked something
       dead/<Idempotency-Key>.jsonl    events that failed permanently
       <process id>-<random>.new       a file that is not complete yet
 
@@ -13,5 +15,5 @@ it: the kernel writes it to disk even when every process is dead.
 
 Read in this order: `arena_file` and `arenas` (making and taking over arenas), `repair` (damaged
 arenas), `parked_batch`, `ownership` and `parking_lot` (batches that wait), `refill` (from a parked
-batch back to a frame), `database` (the SQLite file), `dead_letters`.
+batch back to a frame), `database`, `connection` and `salvage` (the SQLite file), `dead_letters`.
 """

@@ -8,45 +8,29 @@ has no room would kill the process with SIGBUS.
 An open arena has one lock (`flock`) on its file. The lock belongs to the open file description,
 which all processes that use the arena share, because they inherit it: forked children at once, and
 workers from their starter. So the lock is held as long as any of them holds the descriptor, and no
-`close` of another descriptor of the file, in whatever process, releases it. A process that gets the
-lock is the only user of the arena.
+`close` of another descriptor of the file, in whatever process, releases it. The process that gets
+the lock is the only user of the arena.
 """
 
 import contextlib
+import errno
 import fcntl
 import os
+import re
 from typing import Final
 
 from dataart_mp.queue.account import MAX_CAPACITY
-from dataart_mp.queue.arena import (
-    FILLING,
-    HEADER,
-    LAYOUT_VERSION,
-    MAGIC,
-    SENDING,
-    Arena,
-    stride_of,
-)
+from dataart_mp.queue.arena import FILLING, SENDING, Arena, stride_of
+from dataart_mp.queue.header import Header, HeaderError
 
 SUFFIX: Final = ".arena"
 """The name of an arena's file is the arena's id and this suffix."""
 
+_ID: Final = re.compile(r"[0-9a-f]{32}")
 _MAX_FRAMES: Final = 1_000_000
 
-
-class ArenaError(Exception):
-    """A file does not hold an arena that this release can use.
-
-    Attributes:
-        reason: One word: `foreign`, `newer`, `corrupt` or `truncated`.
-    """
-
-    def __init__(self, reason: str, message: str) -> None:
-        super().__init__(reason, message)
-        self.reason = reason
-
-    def __str__(self) -> str:
-        return str(self.args[1])
+ArenaError = HeaderError
+"""A file does not hold an arena that this release can use; `reason` says why in one word."""
 
 
 def create(fd: int, frames: int, capacity: int) -> Arena:
@@ -64,24 +48,33 @@ def create(fd: int, frames: int, capacity: int) -> Arena:
     return Arena.format(fd, frames, capacity)
 
 
-def reopen(fd: int) -> tuple[Arena, bool]:
+def reopen(fd: int, identity: str = "") -> tuple[Arena, bool]:
     """Map the arena in a file that may be damaged.
 
     Args:
         fd: Descriptor of the file; the arena closes it, unless this function raises.
+        identity: The arena's id by the name of the file, which replaces a different one in the
+            header.
 
     Returns:
-        The arena, and whether the file had its full size. Missing bytes are replaced by zeros.
+        The arena, and whether the file was whole. Missing bytes are replaced by zeros, and the
+        header by its intact copy.
 
     Raises:
         ArenaError: The file does not hold an arena of this layout.
-        OSError: The disk has no room for the missing bytes.
+        OSError: The file cannot be read, or the disk has no room for the missing bytes.
     """
-    frames, capacity = _check_header(os.pread(fd, HEADER.size, 0))
-    size = Arena.size(frames, capacity)
-    is_whole = os.fstat(fd).st_size >= size
-    if not is_whole:
-        _reserve(fd, size)
+    header = Header.read(fd)
+    _check_sizes(header)
+    is_whole = Header.is_whole(fd)
+    if _ID.fullmatch(identity):
+        header = header._replace(identity=bytes.fromhex(identity))
+    header.write(fd)
+    size = Arena.size(header.frames, header.capacity)
+    length = os.fstat(fd).st_size
+    if length < size:
+        is_whole = False
+        _extend(fd, length, size)
     return Arena(fd), is_whole
 
 
@@ -110,46 +103,76 @@ def has_living_owner(arena: Arena) -> bool:
 
 
 def remove(arena: Arena) -> None:
-    """Remove the file of an arena that is empty and will not be used again."""
+    """Remove the file of an arena that is empty and will not be used again.
+
+    If it cannot be removed now, the next client on the spool removes it.
+    """
     if arena.path is not None:
-        arena.path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            arena.path.unlink()
+
+
+def has_name(arena: Arena) -> bool:
+    """Return whether a new client could find the arena's file: it has not been removed."""
+    return arena.path is not None and os.fstat(arena.fd).st_nlink > 0
 
 
 def ids_beside(arena: Arena) -> list[str]:
-    """Return the ids of all arenas in the same spool, those of dead clients included."""
+    """Return the ids of all arenas in the same spool, those of dead clients included.
+
+    Raises:
+        OSError: The spool cannot be read.
+    """
     if arena.path is None:
         return []
-    return [path.name.removesuffix(SUFFIX) for path in arena.path.parent.glob(f"*{SUFFIX}")]
+    paths = arena.path.parent.iterdir()
+    return [path.name.removesuffix(SUFFIX) for path in paths if path.name.endswith(SUFFIX)]
 
 
 def is_beside(arena: Arena, identity: str) -> bool:
-    """Return whether the same spool holds the arena with the id `identity`."""
-    return arena.path is not None and arena.path.with_name(f"{identity}{SUFFIX}").exists()
-
-
-def _check_header(header: bytes) -> tuple[int, int]:
-    """Return the number of frames and the capacity of each.
+    """Return whether the same spool holds the arena with the id `identity`.
 
     Raises:
-        ArenaError: The bytes are not the header of an arena of this layout.
+        OSError: The spool cannot be read.
     """
-    if len(header) < HEADER.size:
-        raise ArenaError("truncated", f"its header has {HEADER.size} bytes, {len(header)} are left")
-    magic, version, _, frames, capacity, stride = HEADER.unpack(header)
-    if magic != MAGIC:
-        raise ArenaError("foreign", f"it begins with {magic!r} instead of {MAGIC!r}")
-    if version > LAYOUT_VERSION:
-        raise ArenaError(
-            "newer",
-            f"its layout version is {version}, and this release knows {LAYOUT_VERSION}; "
-            "use the release that wrote it",
-        )
+    if arena.path is None:
+        return False
+    try:
+        arena.path.with_name(f"{identity}{SUFFIX}").lstat()
+    except FileNotFoundError:
+        arena.path.parent.stat()  # a spool that was removed says nothing of other clients
+        return False
+    return True
+
+
+def _check_sizes(header: Header) -> None:
+    """Check that an arena can have these sizes.
+
+    Raises:
+        ArenaError: It cannot.
+    """
+    _, frames, capacity, stride = header
     is_possible = 1 <= frames <= _MAX_FRAMES and 1 <= capacity <= MAX_CAPACITY
     if not is_possible or stride != stride_of(capacity):
         raise ArenaError(
             "corrupt", f"{frames} frames of {capacity} bytes, one every {stride}, are impossible"
         )
-    return frames, capacity
+
+
+def _extend(fd: int, length: int, size: int) -> None:
+    """Extend a truncated file to its size. If the disk has no room, it stays as long as it is.
+
+    Raises:
+        OSError: The disk has no room.
+    """
+    status = os.fstatvfs(fd)
+    if status.f_bavail * status.f_frsize < size - length:  # else it would be filled for nothing
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    try:
+        _reserve(fd, size)
+    except OSError:
+        os.ftruncate(fd, length)
+        raise
 
 
 def _reserve(fd: int, size: int) -> None:

@@ -25,7 +25,7 @@ from dataart_mp.queue.arena import Arena
 from dataart_mp.spool import arena_file
 from dataart_mp.spool.arena_file import SUFFIX, ArenaError
 from dataart_mp.spool.ownership import Ownership
-from dataart_mp.spool.parked_batch import DATABASE_NAME
+from dataart_mp.spool.parked_batch import DATABASE_NAME, MARK_SUFFIX
 from dataart_mp.spool.permissions import PRIVATE_DIRECTORY, PRIVATE_FILE
 from dataart_mp.spool.repair import repair
 
@@ -33,7 +33,6 @@ _log = logging.getLogger("dataart_mp")
 
 _UNFINISHED_SUFFIX: Final = ".new"
 _UNFINISHED_NAME: Final = re.compile(r"\d+-[0-9a-f]{16}\.new")
-_END_OF_TIME: Final = (1 << 63) - 1
 
 # Paths that were reported as unusable. They are looked at again and again, and reported once.
 _reported: Final[set[Path]] = set()
@@ -53,9 +52,9 @@ class Spool:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         _check(directory)
-        for path in directory.glob(f"*{_UNFINISHED_SUFFIX}"):
-            if _UNFINISHED_NAME.fullmatch(path.name):
-                _remove_if_abandoned(path)
+        for name in self._names():
+            if _UNFINISHED_NAME.fullmatch(name):
+                _remove_if_abandoned(directory / name)
 
     def create(self, frames: int, capacity: int) -> Arena:
         """Make an arena in a new file and reserve the file's whole size on disk.
@@ -103,79 +102,112 @@ class Spool:
         Yields:
             Each arena that still holds records to deliver.
         """
-        for path in sorted(self._directory.glob(f"*{SUFFIX}")):
-            arena = _take_over(path)
+        for name in sorted(self._names()):
+            arena = _take_over(self._directory / name) if name.endswith(SUFFIX) else None
             if arena is not None and arena.all_free():
                 arena_file.remove(arena)
                 arena.close()
             elif arena is not None:
                 yield arena
 
-    def parking_fingerprint(self, ownership: Ownership) -> object:
-        """Return a value that changes when a batch is parked or a client starts or ends."""
-        files = (self._directory / f"{DATABASE_NAME}{suffix}" for suffix in ("", "-wal"))
-        return [_modified(file) for file in files], sorted(ownership.other_arenas())
-
     def is_anything_parked(self, ownership: Ownership) -> bool:
-        """Return whether the spool holds parked batches of dead clients, which need workers."""
-        if not (self._directory / DATABASE_NAME).exists():
-            return False
-        # Imported only now, because it loads SQLite, which most applications never need.
-        from dataart_mp.spool.parking_lot import ParkingError, ParkingLot
+        """Return whether the spool may hold parked batches of dead clients, which need workers.
 
-        parking_lot = ParkingLot(self._directory, max_bytes=0)
+        This lists the directory and opens no file. It must not use SQLite: an application that
+        reads a file of the database would drop SQLite's locks on it, and a lock of another process
+        would hold up the caller.
+        """
+        names = self._names()
+        parked = {name.removesuffix(MARK_SUFFIX) for name in names if name.endswith(MARK_SUFFIX)}
+        arenas = {name.removesuffix(SUFFIX) for name in names if name.endswith(SUFFIX)}
+        return DATABASE_NAME in names and bool(parked - arenas - {ownership.arena_id})
+
+    def _names(self) -> list[str]:
+        """Return the names of all files; none if the directory cannot be read.
+
+        The workers report that: they notice it, too, and events are delivered nevertheless.
+        """
         try:
-            kinds = (
-                parking_lot.waiting(_END_OF_TIME, ownership, is_identity=kind)
-                for kind in (False, True)
-            )
-            return any(True for kind in kinds for _ in kind)
-        except ParkingError as error:
-            _log.error("spool: parked batches cannot be read: %s", error)
-            return False
-        finally:
-            parking_lot.close()
+            return [path.name for path in self._directory.iterdir()]
+        except OSError:
+            return []
 
 
 def _take_over(path: Path) -> Arena | None:
     """Return the arena if this process has taken it over; None if it is in use or unusable."""
     try:
-        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+        with contextlib.ExitStack() as undo:
+            fd = _open(path)
+            undo.callback(os.close, fd)
+            # Of two processes that try at once, one gets the lock; the other finds it in use.
+            if not arena_file.lock(fd) or not os.fstat(fd).st_nlink:
+                return None
+            arena, is_whole = arena_file.reopen(fd, path.name.removesuffix(SUFFIX))
+            undo.pop_all()
     except FileNotFoundError:  # all delivered, and removed in the meantime
         return None
-    except OSError as error:  # a directory, a symbolic link, or a file of another user
-        if path not in _reported:
-            _reported.add(path)
-            _log.error("spool: %s cannot be taken over: %s", path, error.strerror)
-        return None
-    # Of two processes that try at once, one gets the lock; the other finds the arena in use.
-    if not arena_file.lock(fd) or not os.fstat(fd).st_nlink:
-        os.close(fd)
-        return None
-    try:
-        arena, is_whole = arena_file.reopen(fd)
     except ArenaError as error:
-        aside = path.rename(path.with_name(f"{path.name}.{error.reason}"))
-        _log.error("spool: %s set aside as %s: %s", path, aside.name, error)
-        os.close(fd)
+        _set_aside(path, error)
+        return None
+    except OSError as error:  # a directory, a file of another user, no room to complete it
+        _report_once(path, f"cannot be taken over: {error.strerror}")
         return None
     if arena_file.has_living_owner(arena):
         arena.close()
         return None
-    arena.path = path
-    arena.settle_in()
-    arena.wanted_until = 0  # may be a time of another boot's clock
-    repaired = repair(arena)
-    if repaired or not is_whole:
-        _log.warning("spool: %s was damaged; %d frames repaired by their content", path, repaired)
+    _settle_in(arena, path, is_whole=is_whole)
     return arena
 
 
-def _modified(file: Path) -> int:
+def _open(path: Path) -> int:
+    """Open a regular file. Anything else is not even opened: a device might act on it.
+
+    Raises:
+        OSError: It is not a regular file, or cannot be opened.
+    """
+    mode = path.lstat().st_mode
+    if stat.S_ISLNK(mode):
+        raise OSError(errno.ELOOP, "Is a symbolic link")
+    if not stat.S_ISREG(mode):
+        raise OSError(errno.EINVAL, "Is a directory" if stat.S_ISDIR(mode) else "Is not a file")
+    return os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+
+
+def _settle_in(arena: Arena, path: Path, *, is_whole: bool) -> None:
+    arena.path = path
+    arena.settle_in()
+    arena.wanted_until = 0  # may be a time of another boot's clock
+    arena.spool_trouble = 0
+    frames, lost = repair(arena)
+    if frames or not is_whole:
+        _log.warning(
+            "spool: %s was damaged; %d frames repaired by their content, %d records unreadable",
+            _shown(path),
+            frames,
+            lost,
+        )
+
+
+def _set_aside(path: Path, error: ArenaError) -> None:
+    aside = path.with_name(f"{path.name}.{error.reason}")
     try:
-        return file.stat().st_mtime_ns
-    except FileNotFoundError:
-        return 0
+        path.rename(aside)
+    except OSError as failure:  # a directory has that name, or the file system is read-only
+        _report_once(path, f"cannot be set aside: {failure.strerror}; {error}")
+    else:
+        _log.error("spool: %s set aside as %s: %s", _shown(path), _shown(aside.name), error)
+
+
+def _report_once(path: Path, problem: str) -> None:
+    if path not in _reported:
+        _reported.add(path)
+        _log.error("spool: %s %s", _shown(path), problem)
+
+
+def _shown(path: Path | str) -> str:
+    """Return a path for the log, where it must not break a line or be unprintable."""
+    text = str(path)
+    return text if text.isprintable() else ascii(text)
 
 
 def _remove_if_abandoned(path: Path) -> None:
@@ -184,7 +216,7 @@ def _remove_if_abandoned(path: Path) -> None:
     A process id in its name would prove nothing: it may be of another container.
     """
     with contextlib.suppress(OSError):  # a directory, say, or a file of another user
-        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+        fd = _open(path)
         try:
             if arena_file.lock(fd):
                 path.unlink(missing_ok=True)
@@ -212,10 +244,35 @@ def _check(directory: Path) -> None:
             f"belongs to user {status.st_uid}, and this process runs as user {os.geteuid()}; "
             f"run it as user {status.st_uid}, or run: chown {os.geteuid()} {directory}",
         )
-    if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-        raise _refused(directory, f"is writable by other users; run: chmod 700 {directory}")
+    _keep_others_out(directory, status.st_mode)
     if not os.access(directory, os.R_OK | os.W_OK | os.X_OK):
         raise _refused(directory, f"is not writable; run: chmod 700 {directory}")
+
+
+def _keep_others_out(directory: Path, mode: int) -> None:
+    """Tighten a directory that a group may write to, and refuse one that everybody may write to.
+
+    Kubernetes lets a group write to all that is in a volume, at each mount (`fsGroup`).
+
+    Raises:
+        ConfigError: Everybody may write to it, and rename and remove files of others.
+    """
+    if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
+        raise _refused(directory, f"is writable by other users; run: chmod 700 {directory}")
+    if mode & stat.S_IWOTH:  # such as /tmp: it is not ours to change
+        _log.warning(
+            "spool_dir=%r: other users may create files in it; choose a directory with mode 700",
+            str(directory),
+        )
+    elif mode & stat.S_IWGRP:
+        try:
+            directory.chmod(stat.S_IMODE(mode) & ~(stat.S_IRWXG | stat.S_IRWXO))
+        except OSError as error:
+            _log.warning(
+                "spool_dir=%r: is writable by its group, and that cannot be changed (%s)",
+                str(directory),
+                error.strerror,
+            )
 
 
 def _no_room(directory: Path, size: int, error: OSError) -> ConfigError:

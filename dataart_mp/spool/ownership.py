@@ -27,16 +27,28 @@ class Ownership:
     def __init__(self, arena: Arena) -> None:
         self._arena = arena
 
+    @property
+    def arena_id(self) -> str:
+        """The id of the client's arena."""
+        return self._arena.id
+
     def other_arenas(self) -> Sequence[str]:
         """Return the ids of the arenas of other clients, whose parked batches belong to them.
 
         A query that excludes them need not call `may_take` for each of their batches. It must
         still call `may_take` for the others, because a client may start after this call.
+
+        Raises:
+            OSError: The spool cannot be read.
         """
         return [name for name in arena_file.ids_beside(self._arena) if name != self._arena.id]
 
     def may_take(self, owner: Owner) -> bool:
-        """Return whether the client may take, or remove, a batch that has this owner."""
+        """Return whether the client may take, or remove, a batch that has this owner.
+
+        Raises:
+            OSError: The spool cannot be read.
+        """
         if owner.arena != self._arena.id:
             return not arena_file.is_beside(self._arena, owner.arena)
         return self._arena.generation(owner.frame) != owner.generation or self._arena.state(

@@ -16,6 +16,9 @@ from dataart_mp.queue.owner import Owner
 DATABASE_NAME: Final = "parked.db"
 """The file of a spool that holds all parked batches."""
 
+MARK_SUFFIX: Final = ".parked"
+"""`<arena id>.parked` is an empty file: batches may be parked that belong to that arena."""
+
 MAX_REST_SECONDS: Final = 300.0
 """The longest time that a batch rests after it was parked again. A longer one means that the clock
 was set back, and is ignored."""

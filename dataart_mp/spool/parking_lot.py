@@ -8,24 +8,29 @@ A row is a batch: its records as they were encoded, its Idempotency-Key, and its
 `ownership`). Each method is one transaction, so a process may die at any step.
 """
 
+import contextlib
+import os
 import sqlite3
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-from dataart_mp.queue.account import Evicted
+from dataart_mp.queue.account import MAX_RECORDS, Evicted
 from dataart_mp.queue.owner import Owner
 from dataart_mp.spool.database import Database, ParkingError
 from dataart_mp.spool.ownership import Ownership
 from dataart_mp.spool.parked_batch import (
     DATABASE_NAME,
+    MARK_SUFFIX,
     MAX_REST_SECONDS,
     BatchContent,
     ParkedBatch,
 )
+from dataart_mp.spool.permissions import PRIVATE_FILE
 
 _LAYOUT: Final = """
     PRAGMA journal_mode = WAL;
+    PRAGMA wal_autocheckpoint = 256;  -- pages: so large is the log when the disk is full
     PRAGMA synchronous = NORMAL;  -- like the arena: a power failure can cost the newest rows
     CREATE TABLE IF NOT EXISTS parked (
         id INTEGER PRIMARY KEY AUTOINCREMENT,  -- never reused in one file: frames refer to it
@@ -54,6 +59,8 @@ _SELECT: Final = (
 _DELETE: Final = "DELETE FROM parked WHERE id = ? AND arena = ? AND frame = ? AND generation = ?"
 _MAX_REST_NS: Final = int(MAX_REST_SECONDS * 1e9)
 _PAGE_ROWS: Final = 256
+# How long loading waits for a lock: nothing is lost if it tries again later.
+_LOADING_SECONDS: Final = 0.05
 _ROW_BYTES: Final = 512  # upper bound of a row and its index entries, without the records
 
 
@@ -71,19 +78,39 @@ class ParkingLot:
         spool_dir: The spool's directory. The file in it is created when it is first used.
         max_bytes: The most bytes that the file may use.
         evicts: True to evict the oldest batches to make room; False to refuse new ones.
+        spare: The bytes to reserve, so that batches can be taken and removed on a full disk.
 
     Every method may raise ParkingError: the file cannot be used.
     """
 
-    def __init__(self, spool_dir: Path, max_bytes: int, *, evicts: bool = True) -> None:
-        self._database = Database(spool_dir / DATABASE_NAME, _LAYOUT)
+    def __init__(
+        self, spool_dir: Path, max_bytes: int, *, evicts: bool = True, spare: int = 0
+    ) -> None:
+        file = spool_dir / DATABASE_NAME
+        self._database = Database(file, _LAYOUT, max_kept=max_bytes, spare=spare)
+        self._spool_dir = spool_dir
         self._max_bytes = max_bytes
         self._evicts = evicts
 
     @property
     def exists(self) -> bool:
-        """Whether anything was ever parked. Reading this costs one `stat`."""
+        """Whether anything was ever parked. Reading this costs one `stat`.
+
+        Raises:
+            OSError: The spool cannot be read, or was removed.
+        """
         return self._database.exists
+
+    @property
+    def identity(self) -> int:
+        """A number that another file of parked batches does not have; 0 when there is none."""
+        rows = self._database.read("PRAGMA user_version", timeout=_LOADING_SECONDS)
+        return int(rows[0][0]) if rows else 0
+
+    def probe(self) -> None:
+        """Write something, to find out whether the file can be written to."""
+        with self._database.transaction(timeout=_LOADING_SECONDS) as database:
+            database.execute("PRAGMA application_id = 1")
 
     def park(
         self,
@@ -113,12 +140,14 @@ class ParkingLot:
             FullError: There is no room.
         """
         with self._database.transaction() as database:
+            self._mark(owner.arena)
             database.execute(_DELETE, (instead_of, *owner))
             evicted = self._make_room(database, contents, ownership)
             total = _count_evicted([batch for batch, _ in evicted], owner.arena)
             counts = [total, *[Evicted(0, 0)] * (len(contents) - 1)]
             for content, count in zip(contents, counts, strict=True):
                 _insert(database, content, since, not_before, owner.arena, owner, count)
+        self._database.reserve_spare()
         return total, [content for _, content in evicted]
 
     def was_parked(self, owner: Owner, taken: int) -> Evicted | None:
@@ -131,12 +160,14 @@ class ParkingLot:
         Returns:
             How many records were evicted to make room; None when the frame was not parked.
         """
-        count, own, adopted = self._database.read(
-            "SELECT count(*), total(evicted), total(adopted) FROM parked"
+        rows = self._database.read(
+            "SELECT evicted, adopted FROM parked"
             " WHERE arena = ? AND frame = ? AND generation = ? AND id != ?",
             (*owner, taken),
-        )[0]
-        return Evicted(int(own), int(adopted)) if count else None
+        )
+        if not rows:
+            return None
+        return Evicted(sum(own for own, _ in rows), sum(adopted for _, adopted in rows))
 
     def waiting(
         self, now: int, ownership: Ownership, *, is_identity: bool
@@ -152,16 +183,22 @@ class ParkingLot:
         """
         last = (0, 0)
         while True:
-            others = tuple(ownership.other_arenas())
+            with _spool_errors_translated():
+                others = tuple(ownership.other_arenas())
             rows = self._database.read(
                 f"{_SELECT} WHERE (not_before - ?) NOT BETWEEN 1 AND ? AND is_identity = ?"
                 f" AND {_excludes(others)} AND (since, id) > (?, ?) ORDER BY since, id LIMIT ?",
                 (now, _MAX_REST_NS, is_identity, *others, *last, _PAGE_ROWS),
+                timeout=_LOADING_SECONDS,
             )
-            for batch in map(_parked_batch, rows):
-                if ownership.may_take(batch.owner):
+            for batch in map(_parked_batch, filter(_is_sound, rows)):
+                with _spool_errors_translated():
+                    may_take = ownership.may_take(batch.owner)
+                if may_take:
                     yield batch
-                last = (batch.since, batch.id)
+            if rows:
+                number, _, _, last_since, *_ = rows[-1]
+                last = (last_since, number)
             if len(rows) < _PAGE_ROWS:
                 return
 
@@ -175,13 +212,27 @@ class ParkingLot:
         Returns:
             The batch's records; None when another process took it first.
         """
-        with self._database.transaction() as database:
+
+        def work(database: sqlite3.Connection) -> bytes | None:
+            with contextlib.suppress(OSError):  # the disk is full
+                self._mark(owner.arena)
             taken = database.execute(
                 "UPDATE parked SET arena = ?, frame = ?, generation = ?"
                 " WHERE id = ? AND arena = ? AND frame = ? AND generation = ?",
                 (*owner, batch.id, *batch.owner),
             ).rowcount
-            return _records(database, batch.id) if taken else None
+            if not taken:
+                return None
+            records = _records(database, batch.id)
+            if records.count(b"\n") == batch.count:
+                return records
+            # The number is damaged; the batch can be taken when it is right.
+            database.execute(
+                "UPDATE parked SET count = ? WHERE id = ?", (records.count(b"\n"), batch.id)
+            )
+            return None
+
+        return self._database.free_room(work, timeout=_LOADING_SECONDS)
 
     def split(self, batch: ParkedBatch, size: int) -> None:
         """Replace a batch by parts of at most `size` bytes; a larger record is a part by itself."""
@@ -210,18 +261,59 @@ class ParkingLot:
 
     def remove(self, number: int, owner: Owner) -> None:
         """Remove the batch with the id `number` if this frame owns it."""
-        with self._database.transaction() as database:
-            database.execute(_DELETE, (number, *owner))
+        with _spool_errors_translated():
+            if not self._database.exists:
+                return
+        self._database.free_room(lambda database: database.execute(_DELETE, (number, *owner)))
         if not self._database.read("SELECT 1 FROM parked LIMIT 1"):  # the outage is over
             self._database.read("PRAGMA incremental_vacuum")  # return the room to the file system
+            self._database.release_spare()
 
     def batches(self) -> list[ParkedBatch]:
         """Return all batches, the oldest first."""
-        return [_parked_batch(row) for row in self._database.read(f"{_SELECT} ORDER BY since, id")]
+        rows = self._database.read(f"{_SELECT} ORDER BY since, id")
+        return [_parked_batch(row) for row in rows if _is_sound(row)]
+
+    def held(self, home: str, ownership: Ownership) -> int:
+        """Return how many records wait that the balance of one arena counts as parked.
+
+        Args:
+            home: The arena's id.
+            ownership: Decides which batches wait: those that no frame sends at this moment.
+        """
+        rows = self._database.read(f"{_SELECT} WHERE home = ?", (home,), timeout=_LOADING_SECONDS)
+        batches = map(_parked_batch, filter(_is_sound, rows))
+        with _spool_errors_translated():
+            return sum(batch.count for batch in batches if ownership.may_take(batch.owner))
+
+    def unmark(self, arena: str) -> None:
+        """Remove the mark of an arena to whose frames no batch belongs.
+
+        Args:
+            arena: The arena's id. None of its processes parks anything any more.
+        """
+        query = "SELECT 1 FROM parked WHERE arena = ? LIMIT 1"
+        if not self._database.read(query, (arena,), timeout=_LOADING_SECONDS):
+            with contextlib.suppress(OSError):
+                self._mark_of(arena).unlink()
+
+    def marked(self) -> list[str]:
+        """Return the ids of the arenas that have a mark."""
+        with _spool_errors_translated():
+            names = [path.name for path in self._spool_dir.iterdir()]
+        return [name.removesuffix(MARK_SUFFIX) for name in names if name.endswith(MARK_SUFFIX)]
 
     def close(self) -> None:
         """Close the file; the next call opens it again."""
         self._database.close()
+
+    def _mark(self, arena: str) -> None:
+        """Say that batches may belong to an arena, to clients that do not read the database."""
+        flags = os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW
+        os.close(os.open(self._mark_of(arena), flags, PRIVATE_FILE))
+
+    def _mark_of(self, arena: str) -> Path:
+        return self._spool_dir / f"{arena}{MARK_SUFFIX}"
 
     def _make_room(
         self,
@@ -248,6 +340,8 @@ class ParkingLot:
         for row in database.execute(
             f"{_SELECT} WHERE {_excludes(others)} ORDER BY since, id", others
         ):
+            if not _is_sound(row):
+                continue
             batch = _parked_batch(row)
             if ownership.may_take(batch.owner):
                 records = _records(database, batch.id)
@@ -261,6 +355,14 @@ class ParkingLot:
             "DELETE FROM parked WHERE id = ?", [(batch.id,) for batch, _ in evicted]
         )
         return evicted
+
+
+@contextlib.contextmanager
+def _spool_errors_translated() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise ParkingError(str(error)) from error
 
 
 def _excludes(arenas: Sequence[str]) -> str:
@@ -278,9 +380,8 @@ def _used_bytes(database: sqlite3.Connection) -> int:
 
 
 def _records(database: sqlite3.Connection, number: int) -> bytes:
-    return bytes(
-        database.execute("SELECT records FROM parked WHERE id = ?", (number,)).fetchone()[0]
-    )
+    query = "SELECT CAST(records AS BLOB) FROM parked WHERE id = ?"
+    return bytes(database.execute(query, (number,)).fetchone()[0])
 
 
 def _insert(
@@ -308,6 +409,12 @@ def _parts(records: bytes, size: int) -> Iterator[tuple[int, int]]:
             start = end
         end += len(record)
     yield start, end
+
+
+def _is_sound(row: tuple[Any, ...]) -> bool:
+    """Return whether a row has values of the right types: damage may be too small for SQLite."""
+    types = (int, str, int, int, int, int, str, str, int, int)
+    return all(map(isinstance, row, types)) and 0 < row[4] <= MAX_RECORDS
 
 
 def _parked_batch(row: tuple[int, str, int, int, int, int, str, str, int, int]) -> ParkedBatch:

@@ -44,7 +44,6 @@ class Takeover:
         self._orphans: list[_OrphanedArena] = []
         self._next_arena_check = 0.0
         self._next_parked_check = 0.0
-        self._fingerprint: object = None
 
     @property
     def supervisors(self) -> list[Supervisor]:
@@ -68,9 +67,6 @@ class Takeover:
     def is_anything_parked(self, ownership: Ownership, now: float) -> bool:
         """Whether a client that has ended has left a parked batch.
 
-        The database is opened only if something has changed since the last call: in an application
-        that forks, a thread should use SQLite as little as possible.
-
         Args:
             ownership: This client's ownership.
             now: Monotonic time, in seconds.
@@ -78,8 +74,7 @@ class Takeover:
         if self._spool is None or now < self._next_parked_check:
             return False
         self._next_parked_check = now + _PARKED_CHECK_SECONDS
-        before, self._fingerprint = self._fingerprint, self._spool.parking_fingerprint(ownership)
-        return before != self._fingerprint and self._spool.is_anything_parked(ownership)
+        return self._spool.is_anything_parked(ownership)
 
     def close(self) -> None:
         """Close all arenas; their workers, or the next owner, deliver what is left."""

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import select
 import signal
 from collections.abc import Collection, Iterable
 from dataclasses import asdict
@@ -25,6 +26,9 @@ from dataart_mp.worker.worker import Worker
 
 _STDIN, _STDOUT, _STDERR = range(3)
 _MOST_DESCRIPTORS = 65536
+# The room on disk that is reserved to take parked batches when the disk is full.
+_SPARE_BYTES = 1 << 20
+_SPARE_BATCHES = 4
 
 
 def main(text: bytes) -> None:
@@ -58,7 +62,7 @@ def _make_worker(brief: Brief, queue: RecordQueue) -> Worker:
     reporter = Reporter(
         queue.arena, inheritance.report_write_fd, with_records=queue.arena.reports_records
     )
-    parking = _parking(config, queue, reporter)
+    parking = _parking(config, queue, reporter, inheritance.life_read_fd)
     shipper = Shipper(
         queue=queue,
         sender=Sender(config, senders, f"dataart_mp/{__version__}"),
@@ -100,16 +104,34 @@ def _letters(config: ClientConfig) -> LetterStore:
     return DeadLetters(Path(config.spool_dir), config.spool_max_bytes)
 
 
-def _parking(config: ClientConfig, queue: RecordQueue, reporter: Reporter) -> Parking:
+def _parking(
+    config: ClientConfig, queue: RecordQueue, reporter: Reporter, life_end: int
+) -> Parking:
     if config.spool_dir is None:
         return NoParking(queue)
     # Imported here because SQLite takes a megabyte of memory, and only a spool needs it.
     from dataart_mp.spool.parking_lot import ParkingLot
     from dataart_mp.worker.parker import Parker
 
-    evicts = config.spool_overflow == "drop_oldest"
-    lot = ParkingLot(Path(config.spool_dir), config.spool_max_bytes, evicts=evicts)
-    return Parker(queue, lot, reporter, config.flush_backoff_ratio)
+    arena = queue.arena
+    lot = ParkingLot(
+        Path(config.spool_dir),
+        config.spool_max_bytes,
+        evicts=config.spool_overflow == "drop_oldest",
+        spare=_SPARE_BYTES + _SPARE_BATCHES * arena.capacity,
+    )
+
+    def has_producers() -> bool:
+        return not arena.closed and not _is_at_end(life_end)
+
+    return Parker(queue, lot, reporter, config.flush_backoff_ratio, has_producers)
+
+
+def _is_at_end(fd: int) -> bool:
+    """Return whether no process is left that could write to a pipe."""
+    poll = select.poll()
+    poll.register(fd, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def _close_all_but(kept: Collection[int]) -> None:

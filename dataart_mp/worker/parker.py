@@ -1,17 +1,24 @@
 """The parker: parks batches that an outage outlasts, and loads them again when it is over.
 
 What it cannot do, because the disk is full for example, is postponed: the records stay in memory
-and are tried again, and nothing is lost.
+and are tried again, and nothing is lost. Live events are sent meanwhile. The problem is reported
+once when it starts, and once when it ends, by whichever worker notices it first.
+
+Only if the spool was removed and no producer is left, nothing is postponed: nobody could ever find
+what these workers leave behind.
 """
 
+import contextlib
 import time
 from collections.abc import Callable, Sequence
 from itertools import filterfalse, islice
 from typing import Final
 
+from dataart_mp import clock
 from dataart_mp.queue import Frame, RecordQueue
 from dataart_mp.queue.locks import LOADER
 from dataart_mp.queue.role import role
+from dataart_mp.spool import arena_file
 from dataart_mp.spool.ownership import Ownership
 from dataart_mp.spool.parked_batch import MAX_REST_SECONDS, BatchContent, ParkedBatch
 from dataart_mp.spool.parking_lot import FullError, ParkingError, ParkingLot
@@ -26,6 +33,17 @@ from dataart_mp.worker.retry_outcome import Parked, Postponed, hold
 # that one which never gets a response is not loaded over and over.
 _REST_RATIO: Final = 12
 _LONGEST_PAUSE: Final = 5.0
+# How long parked records must be missing in the parking lot before they count as lost. Records that
+# are just being parked or evicted may be missing for a moment.
+_MISSING_SECONDS: Final = 2.0
+
+# In place of the identity of a file, which is smaller: something was parked in some file.
+_NOT_COMPARED: Final = 1 << 63
+
+# What is wrong with the spool, as bits of `Arena.spool_trouble`.
+_UNREADABLE: Final = 1
+_UNWRITABLE: Final = 2
+_NAMES: Final = {_UNREADABLE: "read", _UNWRITABLE: "written"}
 
 
 class Parker:
@@ -36,10 +54,16 @@ class Parker:
         lot: Where batches are parked.
         reporter: Notifies the application.
         ratio: The backoff's ratio in seconds; what failed is tried again after this.
+        has_producers: Whether a process is left that may emit.
     """
 
     def __init__(
-        self, queue: RecordQueue, lot: ParkingLot, reporter: Reporter, ratio: float
+        self,
+        queue: RecordQueue,
+        lot: ParkingLot,
+        reporter: Reporter,
+        ratio: float,
+        has_producers: Callable[[], bool] = lambda: True,
     ) -> None:
         self._queue = queue
         self._arena = queue.arena
@@ -48,7 +72,10 @@ class Parker:
         self._pause = min(ratio, _LONGEST_PAUSE)
         self._rest = min(_REST_RATIO * ratio, MAX_REST_SECONDS)
         self._ownership = Ownership(queue.arena)
+        self._has_producers = has_producers
         self._too_large: set[ParkedBatch] = set()
+        self._keys: dict[int, tuple[int, str]] = {}  # of frames: generation and key
+        self._missing: tuple[float, int] | None = None
 
     @property
     def is_urgent(self) -> bool:
@@ -58,15 +85,19 @@ class Parker:
     # From a frame to the parking lot
 
     def key(self, frame: Frame) -> str:
-        """Return the key of a frame's records; if they were parked, the one they had then."""
+        """Return the key of a frame's records; if they were parked, the one they had then.
+
+        Raises:
+            ParkingError: The parking lot cannot be read, and the frame was not prepared.
+        """
         if not frame.taken:
             return frame.key
-        try:
+        generation, key = self._keys.get(frame.number, (0, ""))
+        if generation != frame.owner.generation:
             batch = self._lot.find(frame.taken, frame.owner)
-        except ParkingError as error:
-            self._report_unreadable(error)
-            batch = None
-        return frame.key if batch is None else batch.key
+            key = frame.key if batch is None else batch.key
+            self._keys[frame.number] = (frame.owner.generation, key)
+        return key
 
     def park(
         self, frame: Frame, batches: Sequence[Batch], reason: str
@@ -74,6 +105,7 @@ class Parker:
         """Park what is left in a frame, and settle it; see `Parking`."""
         now = time.time_ns()
         frame.mark_parking(True)
+        self._arena.lot_file = self._arena.lot_file or _NOT_COMPARED
         try:
             since, not_before = self._times(frame, now)
             evicted, removed = self._lot.park(
@@ -90,7 +122,8 @@ class Parker:
         except ParkingError as error:
             # The frame can be sent meanwhile, unless it may be parked.
             frame.mark_parking(error.may_be_done)
-            return self._postpone(frame, error)
+            return NotParked() if self._is_removed() else self._postpone(frame, error)
+        self._end_trouble(_UNWRITABLE)
         self._reporter.parked(sum(batch.count for batch in batches), reason)
         for old in removed:
             batch = Batch(old.key, old.is_identity, 0, old.records)
@@ -98,14 +131,20 @@ class Parker:
         self._queue.worker.settle_parked(frame, evicted)
         return Parked()
 
-    def complete(self, frame: Frame) -> Parked | Postponed | None:
-        """Complete an interrupted parking; see `Parking`."""
-        if not frame.may_be_parked:
+    def prepare(self, frame: Frame) -> Parked | Postponed | None:
+        """Find a frame's key, and complete an interrupted parking; see `Parking`."""
+        if not frame.taken and not frame.may_be_parked:
             return None
         try:
-            evicted = self._lot.was_parked(frame.owner, frame.taken)
+            self.key(frame)
+            evicted = None
+            if frame.may_be_parked:
+                evicted = self._lot.was_parked(frame.owner, frame.taken)
         except ParkingError as error:
-            return self._postpone(frame, error)
+            if not self._is_removed():
+                return self._postpone(frame, error)
+            self._keys[frame.number] = (frame.owner.generation, frame.key)
+            evicted = None
         if evicted is None:
             frame.mark_parking(False)
             return None
@@ -118,7 +157,8 @@ class Parker:
             try:
                 self._lot.remove(frame.taken, frame.owner)
             except ParkingError as error:
-                return self._postpone(frame, error)
+                if not self._is_removed():
+                    return self._postpone(frame, error)
         self._queue.worker.settle(frame)
         return None
 
@@ -130,28 +170,87 @@ class Parker:
         return before.since, now + int(self._rest * 1e9)
 
     def _postpone(self, frame: Frame, error: ParkingError) -> Postponed:
-        self._reporter.trouble(f"parked batches cannot be written: {error}")
+        self._begin_trouble(_UNWRITABLE, error)
         return hold(frame, self._pause)
+
+    def _is_removed(self) -> bool:
+        """Whether the spool was removed, and no producer is left to make another one."""
+        return not self._has_producers() and not arena_file.has_name(self._arena)
+
+    # Trouble with the spool
+
+    def _begin_trouble(self, kind: int, error: Exception) -> None:
+        if not self._arena.spool_trouble & kind:
+            self._arena.spool_trouble |= kind
+            self._reporter.trouble(f"parked batches cannot be {_NAMES[kind]}: {error}")
+
+    def _end_trouble(self, kind: int) -> None:
+        if self._arena.spool_trouble & kind:
+            self._arena.spool_trouble &= ~kind
+            self._reporter.trouble(f"parked batches can be {_NAMES[kind]} again")
 
     # From the parking lot to a frame
 
     def load(self, is_healthy: Callable[[bool], bool]) -> bool:
         """Fill free frames with parked batches; see `Parking`."""
-        if not self._lot.exists:
+        try:
+            exists = self._lot.exists
+        except OSError as error:
+            self._begin_trouble(_UNREADABLE, error)
+            return False
+        if not exists and not self._arena.spool_trouble and not self._arena.lot_file:
             return False
         with role(self._arena.locks, LOADER) as may_load:
-            if not may_load:
-                return False  # another process of this client is loading
-            try:
-                loaded = [self._load(kind, is_healthy(kind)) for kind in (False, True)]
-            except ParkingError as error:
-                self._report_unreadable(error)
-                return False
-            return any(loaded)
+            # Else another process of this client is loading.
+            return may_load and self._load_all(is_healthy)
 
     def close(self) -> None:
-        """Close the parking lot's file."""
+        """Close the parking lot's file, after the last frame was settled."""
+        if self._arena.closed and self._arena.lot_file:
+            with contextlib.suppress(ParkingError):
+                self._lot.unmark(self._arena.id)
         self._lot.close()
+
+    def _load_all(self, is_healthy: Callable[[bool], bool]) -> bool:
+        if self._arena.spool_trouble & _UNWRITABLE:
+            with contextlib.suppress(ParkingError):
+                self._lot.probe()
+                self._end_trouble(_UNWRITABLE)
+        try:
+            self._write_off_missing()
+            loaded = [self._load(kind, is_healthy(kind)) for kind in (False, True)]
+            self._remove_marks()
+        except ParkingError as error:
+            if not error.is_busy:  # else it is tried again in a moment
+                self._begin_trouble(_UNREADABLE, error)
+            return False
+        self._end_trouble(_UNREADABLE)
+        return any(loaded)
+
+    def _write_off_missing(self) -> None:
+        """Count parked records as failed if the file that held them was removed or damaged."""
+        file = self._lot.identity
+        if file == self._arena.lot_file:
+            return
+        parked = self._queue.stats().parked  # before looking for them
+        missing = parked - self._lot.held(self._arena.id, self._ownership)
+        if missing > 0:
+            since, least = self._missing or (clock.monotonic(), missing)
+            self._missing = since, min(least, missing)
+            if clock.monotonic() - since < _MISSING_SECONDS:
+                return
+            if not self._queue.worker.write_off(self._missing[1]):
+                return
+            self._reporter.lost(self._missing[1])
+        self._missing = None
+        self._arena.lot_file = file
+
+    def _remove_marks(self) -> None:
+        """Remove the marks of clients that have ended, and whose batches are all taken."""
+        marked = self._lot.marked()
+        if len(marked) > 1 or marked != [self._arena.id]:
+            for arena in {*marked}.difference(self._ownership.other_arenas(), [self._arena.id]):
+                self._lot.unmark(arena)
 
     def _load(self, is_identity: bool, is_healthy: bool) -> bool:
         """Fill up to half of the frames, or one to find out whether the platform responds."""
@@ -188,6 +287,3 @@ class Parker:
             f"a parked event of {batch.size:,} bytes exceeds the request size of "
             f"{self._arena.capacity:,} bytes; increase max_request_bytes to send it"
         )
-
-    def _report_unreadable(self, error: ParkingError) -> None:
-        self._reporter.trouble(f"parked batches cannot be read: {error}")

@@ -25,8 +25,9 @@ class NotParked:
 class Parking(Protocol):
     """What a worker does with frames when it may have a spool; for any thread.
 
-    `settle` is the only way to settle a frame in a worker, and `key` the only way to find its key:
-    a frame may have been filled from a parked batch.
+    `prepare` comes first for each frame that is claimed. `settle` is the only way to settle a frame
+    in a worker, and `key` the only way to find its key: a frame may have been filled from a parked
+    batch.
     """
 
     @property
@@ -34,7 +35,7 @@ class Parking(Protocol):
         """Whether frames should be parked now, because an outage would soon fill the buffer."""
 
     def key(self, frame: Frame) -> str:
-        """Return the Idempotency-Key of all records in a claimed frame."""
+        """Return the Idempotency-Key of all records in a claimed frame, which was prepared."""
 
     def park(
         self, frame: Frame, batches: Sequence[Batch], reason: str
@@ -50,14 +51,15 @@ class Parking(Protocol):
             What happened to the frame. If the disk failed, it is postponed.
         """
 
-    def complete(self, frame: Frame) -> Parked | Postponed | None:
-        """Complete the parking of a frame that the death of a worker interrupted.
+    def prepare(self, frame: Frame) -> Parked | Postponed | None:
+        """Find a frame's key, and complete its parking if the death of a worker interrupted it.
 
         Args:
             frame: A frame that was just claimed.
 
         Returns:
-            What happened to the frame; None if there is nothing to complete, as nearly always.
+            None if it can be sent, as nearly always; else what happened to it. If the disk failed,
+            it is postponed: under another key, the platform would accept its records twice.
         """
 
     def settle(self, frame: Frame) -> Postponed | None:
@@ -101,7 +103,7 @@ class NoParking:
         """Refuse to park."""
         return NotParked()
 
-    def complete(self, frame: Frame) -> None:
+    def prepare(self, frame: Frame) -> None:
         """Do nothing, because no parking can have been interrupted."""
 
     def settle(self, frame: Frame) -> None:

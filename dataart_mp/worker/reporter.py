@@ -65,10 +65,24 @@ class Reporter:
                 reason=reason,
                 is_identity=batch.is_identity,
                 count=batch.count,
-                records=batch.content.decode() if self._with_records else None,
+                records=batch.content.decode(errors="replace") if self._with_records else None,
                 status=answer.status,
                 answer=answer.text,
                 attempts=attempts,
+            )
+        )
+
+    def lost(self, count: int) -> None:
+        """Report that parked records are gone with their file, so nobody knows their content."""
+        self._report(
+            Failed(
+                reason="spool lost",
+                is_identity=False,
+                count=count,
+                records=None,
+                status=None,
+                answer="",
+                attempts=0,
             )
         )
 

@@ -74,7 +74,7 @@ class Shipper:
             Seconds until the frame is tried again, if it waits in the queue. None if it is
             settled, or waits for the result of a probe.
         """
-        match self._parking.complete(frame):
+        match self._parking.prepare(frame):
             case None:
                 return self._send_all(frame)
             case Postponed(seconds):

@@ -210,14 +210,22 @@ def test_a_full_file_system_is_refused_at_the_start(config: Configure, tmp_path:
         subprocess.run(["umount", str(tmp_path)], check=True)
 
 
-@pytest.mark.parametrize("mode", [0o777, 0o770])
-def test_a_directory_that_others_may_write_to_is_refused(
-    config: Configure, spool: Path, mode: int
-) -> None:
+def test_a_directory_that_others_may_write_to_is_refused(config: Configure, spool: Path) -> None:
     spool.mkdir()
-    spool.chmod(mode)
+    spool.chmod(0o777)
     with pytest.raises(ConfigError, match="chmod 700"):
         Client(config(spool_dir=spool))
+
+
+def test_a_directory_that_a_volume_opened_to_a_group_is_closed_to_it_again(
+    config: Configure, sink: SinkProcess, spool: Path
+) -> None:
+    spool.mkdir()
+    spool.chmod(0o2770)  # as Kubernetes does at each mount of a volume with `fsGroup`
+    with Client(config(spool_dir=spool)) as client:
+        client.emit_action("tick", "ann")
+        assert client.flush(20) == 0
+        assert stat.S_IMODE(spool.stat().st_mode) == 0o2700
 
 
 def test_a_spool_dir_that_is_a_file_is_refused(config: Configure, spool: Path) -> None:
@@ -227,19 +235,24 @@ def test_a_spool_dir_that_is_a_file_is_refused(config: Configure, spool: Path) -
 
 
 def damage_magic(arena: Path) -> None:
-    _overwrite(arena, 0, b"SQLite format 3\0")
+    _overwrite_header(arena, 0, b"SQLite format 3\0")
 
 
 def damage_version(arena: Path) -> None:
-    _overwrite(arena, 8, (99).to_bytes(8, "little"))
+    _overwrite_header(arena, 8, (99).to_bytes(8, "little"))
 
 
 def damage_sizes(arena: Path) -> None:
-    _overwrite(arena, 32, b"\xff" * 24)
+    _overwrite_header(arena, 32, b"\xff" * 24)
 
 
 def damage_length(arena: Path) -> None:
     os.truncate(arena, 10)
+
+
+def _overwrite_header(path: Path, at: int, data: bytes) -> None:
+    for copy in (0, 2048):
+        _overwrite(path, copy + at, data)
 
 
 def _overwrite(path: Path, at: int, data: bytes) -> None:

@@ -31,7 +31,7 @@ PLACES = {
     "due": 9,
     "not_before": 10,
     "taken": 11,
-    "adopted": 12,
+    "origin": 12,
     "parking": 13,
     "joining": 14,
     "followers": 15,
@@ -156,7 +156,7 @@ def test_progress_shows_that_it_was_touched(fresh: Account, progress: Progress) 
     assert not fresh.is_untouched
 
 
-@pytest.mark.parametrize("name", ["sent", "since", "attempts", "due", "joining", "adopted"])
+@pytest.mark.parametrize("name", ["sent", "since", "attempts", "due", "joining", "origin"])
 def test_what_has_no_meaning_without_a_batch_does_not_touch_it(fresh: Account, name: str) -> None:
     setattr(fresh, name, 1)
     assert fresh.is_untouched
@@ -192,7 +192,7 @@ def test_opening_returns_the_generation(fresh: Account) -> None:
 def test_opening_stores_the_kind_and_the_origin(
     fresh: Account, kind: int, taken: int, adopted: bool
 ) -> None:
-    fresh.kind, fresh.taken, fresh.adopted = 9, 9, 9  # of the filling before
+    fresh.kind, fresh.taken, fresh.origin = 9, 9, 9  # of the filling before
     fresh.open(kind, NOBODY, taken, adopted=adopted)
     assert (fresh.kind, fresh.taken, fresh.adopted) == (kind, taken, adopted)
 

@@ -2,15 +2,21 @@
 
 import errno
 import os
+import socket
+import stat
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from dataart_mp.errors import ConfigError
-from dataart_mp.queue.arena import READY
+from dataart_mp.queue.account import ACTIONS
+from dataart_mp.queue.arena import READY, Arena
+from dataart_mp.queue.frame_writer import FrameWriter
 from dataart_mp.spool import arena_file
 from dataart_mp.spool.arenas import Spool
-from tests.queue.tools import in_a_child
+from dataart_mp.spool.ownership import Ownership
+from tests.queue.tools import in_a_child, record
 from tests.support import open_descriptors
 
 
@@ -19,13 +25,20 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "spool"
 
 
-def leave_an_arena(folder: Path, state: int | None = None) -> None:
+def put_record(arena: Arena) -> None:
+    writer = FrameWriter.open(arena, ACTIONS, 1, 0.0)
+    assert writer is not None
+    writer.fill(record(0))
+    assert writer.seal()
+
+
+def leave_an_arena(folder: Path, *, with_record: bool) -> None:
     """Make an arena in a child process that then dies."""
 
     def child() -> None:
         arena = Spool(folder).create(2, 64)
-        if state is not None:
-            arena.set_state(1, state)
+        if with_record:
+            put_record(arena)
 
     assert in_a_child(child) == os.EX_OK
 
@@ -41,7 +54,7 @@ def test_an_arena_is_complete_and_named_after_its_id(folder: Path) -> None:
 def test_an_arena_of_this_process_is_not_an_orphan(folder: Path) -> None:
     spool = Spool(folder)
     arena = spool.create(2, 64)
-    arena.set_state(1, READY)
+    put_record(arena)
     assert list(spool.take_over_orphans()) == []
     arena.close()
     (again,) = spool.take_over_orphans()
@@ -51,7 +64,7 @@ def test_an_arena_of_this_process_is_not_an_orphan(folder: Path) -> None:
 
 
 def test_an_arena_of_dead_processes_is_taken_over_by_one_process_only(folder: Path) -> None:
-    leave_an_arena(folder, READY)
+    leave_an_arena(folder, with_record=True)
     (arena,) = Spool(folder).take_over_orphans()
 
     def child() -> None:
@@ -62,7 +75,7 @@ def test_an_arena_of_dead_processes_is_taken_over_by_one_process_only(folder: Pa
 
 
 def test_an_empty_arena_of_dead_processes_is_removed(folder: Path) -> None:
-    leave_an_arena(folder)
+    leave_an_arena(folder, with_record=False)
     assert list(Spool(folder).take_over_orphans()) == []
     assert list(folder.iterdir()) == []
 
@@ -148,3 +161,142 @@ def test_a_folder_of_another_user_is_refused(folder: Path, monkeypatch: pytest.M
         f"run it as user {user}, or run: chown {user + 1} {folder}"
     )
     assert raised.value.field == "spool_dir"
+
+
+def put_fifo(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def put_socket(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as made:
+        made.bind(str(path))
+
+
+def put_link(path: Path) -> None:
+    path.symlink_to(os.devnull)
+
+
+def put_dangling_link(path: Path) -> None:
+    path.symlink_to("nowhere")
+
+
+def put_device(path: Path) -> None:
+    try:
+        os.mknod(path, stat.S_IFCHR | 0o600, os.makedev(1, 5))
+    except PermissionError:
+        pytest.skip("only root may make a device")
+
+
+@pytest.mark.parametrize(
+    "put", [Path.mkdir, put_fifo, put_socket, put_link, put_dangling_link, put_device]
+)
+@pytest.mark.parametrize("name", ["x.arena", f"1-{0xAB:016x}.new", "parked.db", "x.parked", "dead"])
+def test_a_stray_file_is_left_alone_and_stops_nothing(
+    folder: Path, put: Callable[[Path], None], name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Spool(folder)
+    monkeypatch.chdir(folder)  # the path of a socket must be short
+    put(Path(name))
+    spool = Spool(folder)
+    arena = spool.create(2, 64)
+    for _ in range(2):
+        assert list(spool.take_over_orphans()) == []
+        spool.is_anything_parked(Ownership(arena))
+    assert (folder / name).is_symlink() or (folder / name).exists()
+    arena.close()
+
+
+@pytest.mark.parametrize("name", [b"\xff.arena", b"a\n\x1b[1mb.arena", b"\xff.new", b".arena"])
+def test_a_file_with_an_odd_name_stops_nothing_and_is_logged_on_one_line(
+    folder: Path, name: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    Spool(folder)
+    (folder / os.fsdecode(name)).touch()
+    spool = Spool(folder)
+    assert list(spool.take_over_orphans()) == []
+    assert all(line.getMessage().isprintable() for line in caplog.records)
+
+
+def test_a_file_that_cannot_be_set_aside_is_reported_once(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    spool = Spool(folder)
+    (folder / "x.arena").write_bytes(b"something else" * 10)
+    (folder / "x.arena.foreign").mkdir()
+    for _ in range(3):
+        assert list(spool.take_over_orphans()) == []
+    assert caplog.text.count("x.arena cannot be set aside") == 1
+
+
+def test_a_truncated_arena_for_which_the_disk_has_no_room_waits(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    leave_an_arena(folder, with_record=True)
+    (path,) = folder.iterdir()
+    size = path.stat().st_size
+    os.truncate(path, size - 4096)
+    spool = Spool(folder)
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "posix_fallocate", full)
+        for _ in range(3):
+            assert list(spool.take_over_orphans()) == []
+    assert caplog.text.count("cannot be taken over: No space left on device") == 1
+    assert path.stat().st_size == size - 4096
+    (arena,) = spool.take_over_orphans()
+    assert arena.all_in(READY) == [0]
+    arena.close()
+
+
+def test_a_spool_that_cannot_be_read_holds_up_nobody(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spool = Spool(folder)
+    arena = spool.create(2, 64)
+
+    def fail(path: Path) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "iterdir", fail)
+    assert list(spool.take_over_orphans()) == []
+    assert not spool.is_anything_parked(Ownership(arena))
+    monkeypatch.setattr(Path, "unlink", fail)
+    arena_file.remove(arena)
+    arena.close()
+
+
+@pytest.mark.parametrize(("mode", "left"), [(0o770, 0o700), (0o2775, 0o2700), (0o755, 0o755)])
+def test_a_folder_that_its_group_may_write_to_is_closed_to_the_group(
+    folder: Path, mode: int, left: int
+) -> None:
+    folder.mkdir()
+    folder.chmod(mode)
+    Spool(folder)
+    assert stat.S_IMODE(folder.stat().st_mode) == left
+
+
+def test_a_folder_whose_mode_cannot_be_changed_is_used_with_a_warning(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder.mkdir()
+    folder.chmod(0o770)
+
+    def refuse(path: Path, mode: int) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(Path, "chmod", refuse)
+    Spool(folder)
+    assert "is writable by its group, and that cannot be changed" in caplog.text
+
+
+def test_a_folder_such_as_tmp_is_used_with_a_warning_and_stays_as_it_is(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder.mkdir()
+    folder.chmod(0o1777)
+    Spool(folder)
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o1777
+    assert "other users may create files in it" in caplog.text

@@ -40,7 +40,7 @@ def load_and_deliver(worker: ParkingWorker, sent: SharedCounts) -> None:
     """Load what may be loaded and deliver it, as another worker does."""
     worker.load()
     for frame in claim_all(worker.queue):
-        if worker.parker.complete(frame) is None:
+        if worker.parker.prepare(frame) is None:
             for number in numbers_of(frame):
                 sent.add(number)
             frame.advance(frame.length)
@@ -56,9 +56,9 @@ def steps_of_transactions(monkeypatch: pytest.MonkeyPatch, rival: RivalAtStep) -
     transaction = Database.transaction
 
     @contextlib.contextmanager
-    def step_by_step(itself: Database) -> Iterator[Any]:
+    def step_by_step(itself: Database, **options: float) -> Iterator[Any]:
         rival.step()
-        with transaction(itself) as connection:
+        with transaction(itself, **options) as connection:
             yield connection
         rival.step()
 

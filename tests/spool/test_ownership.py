@@ -4,7 +4,6 @@ import os
 
 import pytest
 
-from dataart_mp.queue.owner import Owner
 from dataart_mp.spool import arena_file
 from dataart_mp.spool.ownership import Ownership
 from tests.queue.tools import in_a_child, put_seven, queue_of, record
@@ -72,7 +71,7 @@ def test_batches_of_a_client_that_has_just_started_are_left_to_it(
         new_worker = make_worker(new)
         new.producer.append_alone(record(0))
         arena_file.remove(new.arena)
-        new_worker.parking_lot.remove(0, Owner("", 0, 0))  # creates the file
+        new_worker.parking_lot.probe()  # creates the file
 
         def other_arenas(ownership: Ownership) -> list[str]:
             assert new.arena.path is not None

@@ -150,9 +150,9 @@ def test_finding_identities_costs_the_same_however_many_actions_are_parked(
             def step() -> None:
                 steps[-1] += 1
 
-            parking_lot._database._open().set_progress_handler(step, 1)
+            parking_lot._database._open(5.0).set_progress_handler(step, 1)
             assert list(parking_lot.waiting(NOW, ownership, is_identity=True)) == []
-            parking_lot._database._open().set_progress_handler(None, 0)
+            parking_lot._database._open(5.0).set_progress_handler(None, 0)
         assert steps[0] == steps[1] > 0
 
 

@@ -59,7 +59,7 @@ class ParkingWorker:
         for waiting in self.queue.arena.all_in(WAITING):
             wake(self.queue.arena, waiting, 1 << 62)
         for frame in claim_all(self.queue):
-            if self.parker.complete(frame) is None:
+            if self.parker.prepare(frame) is None:
                 numbers += [number_of(line) for line in lines_of(frame)]
                 frame.advance(frame.length)
                 assert self.parker.settle(frame) is None
@@ -109,9 +109,9 @@ def _install(death: deaths.DeathAtStep, queue: RecordQueue) -> None:
     transaction = Database.transaction
 
     @contextlib.contextmanager
-    def step_by_step(itself: Database) -> Iterator[sqlite3.Connection]:
+    def step_by_step(itself: Database, **options: float) -> Iterator[sqlite3.Connection]:
         death.step()
-        with transaction(itself) as connection:
+        with transaction(itself, **options) as connection:
             yield connection
         death.step()
 

@@ -16,7 +16,7 @@ def test_without_a_spool_nothing_is_parked(workbench: MakeWorkbench) -> None:
     frame = work.claim()
     assert not parking.is_urgent
     assert not parking.load(lambda is_identity: True)
-    parking.complete(frame)
+    parking.prepare(frame)
     assert parking.park(frame, [], "for the test") == NotParked()
     assert work.queue.stats().pending == 1
     work.queue.worker.hand_back(frame)
