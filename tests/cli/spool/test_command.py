@@ -18,12 +18,12 @@ def spool_dir(config: Configure, sink: SinkProcess, tmp_path: Path) -> Path:
     """The spool of a client with three rejected events in two requests."""
     folder = tmp_path / "spool"
     sink.set_faults({"kind": "refuse", "match": {"metadata": {"_id": 1}}, "status": 422})
-    settings = {"spool_dir": folder, "max_request_bytes": 4096, "flush_buffer_size": 8}
+    settings = {"spool_dir": folder, "max_request_bytes": 4106, "flush_buffer_size": 8}
     with Client(config(**settings, flush_num_retries=0)) as client:
         for number in range(4):
             client.emit_action("play", "ann", metadata={"_id": number})
         assert client.flush(20) == 0
-        sink.set_faults({"kind": "status", "status": 409})
+        sink.set_faults({"kind": "status", "status": 410})
         client.emit_action("play", "bob", metadata={"_id": 4})
         client.emit_action("play", "bob", metadata={"_id": 5})
         assert client.flush(20) == 0
@@ -44,7 +44,7 @@ def listed(spool_dir: Path) -> list[dict[str, object]]:
 def test_rejected_events_are_listed_with_their_reason(spool_dir: Path) -> None:
     rows = listed(spool_dir)
     reasons = [(row["events"], row["reason"], row["status"]) for row in rows]
-    assert reasons == [(1, "rejected", 422), (2, "rejected", 409)]
+    assert reasons == [(1, "rejected", 422), (2, "rejected", 410)]
     text = run("spool", "ls", spool_dir).stdout.splitlines()
     assert text[0].startswith(str(rows[0]["name"]))
     assert text[0].endswith("1 action  rejected, status 422")
@@ -54,7 +54,7 @@ def test_rejected_events_are_listed_with_their_reason(spool_dir: Path) -> None:
 def test_parked_events_are_counted(config: Configure, sink: SinkProcess, tmp_path: Path) -> None:
     folder = tmp_path / "outage"
     sink.set_faults({"kind": "status", "status": 503})
-    settings = {"spool_dir": folder, "max_request_bytes": 4096, "flush_buffer_size": 8}
+    settings = {"spool_dir": folder, "max_request_bytes": 4106, "flush_buffer_size": 8}
     with Client(config(**settings, flush_num_retries=0, flush_backoff_ratio=5.0)) as client:
         client.emit_action("play", "ann")
         client.identify("ann")
@@ -142,7 +142,7 @@ def test_a_bad_event_holds_back_only_its_batch_and_no_event_is_sent_twice(
 ) -> None:
     (dead / "a.jsonl").write_text(letters_of(action(1), bad))
     (dead / "b.jsonl").write_text(letters_of(action(3)))
-    small = env | {"DATAART_MAX_REQUEST_BYTES": "4096"}
+    small = env | {"DATAART_MAX_REQUEST_BYTES": "4106"}
 
     first = run("spool", "replay", dead.parent, env=small)
     again = run("spool", "replay", dead.parent, env=small)
