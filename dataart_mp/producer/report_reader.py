@@ -3,12 +3,13 @@
 It has a separate thread, because `on_failure` may take any time.
 """
 
+import contextlib
 import json
 import logging
 import os
 import select
-from collections.abc import Callable
-from typing import Final, NamedTuple, assert_never
+from collections.abc import Callable, Iterator
+from typing import Any, Final, NamedTuple, assert_never
 
 from dataart_mp import clock
 from dataart_mp.config.limits import MORE_THREADS
@@ -196,11 +197,20 @@ def _failure(report: Failed) -> Failure:
         reason=report.reason,
         kind="identity" if report.is_identity else "action",
         # Not splitlines(): JSON may contain other line separators unescaped, such as U+2028.
-        records=tuple(json.loads(line) for line in (report.records or "").split("\n") if line),
+        records=tuple(_readable((report.records or "").split("\n"))),
         status=report.status,
         answer=report.answer,
         attempts=report.attempts,
     )
+
+
+def _readable(lines: list[str]) -> Iterator[dict[str, Any]]:
+    """Yield the records that are JSON objects. A damaged file of the spool may hold others."""
+    for line in lines:
+        with contextlib.suppress(ValueError, RecursionError):
+            record = json.loads(line)
+            if isinstance(record, dict):
+                yield record
 
 
 def _status(status: int | None) -> str:

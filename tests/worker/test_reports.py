@@ -90,6 +90,18 @@ def test_a_failure_arrives_with_its_records_decoded(reporter: Reporter, read_rep
     assert failure.records[0]["metadata"] == {"ü": "\n\0"}
 
 
+def test_a_damaged_record_stops_no_report(reporter: Reporter, read_reports: Any) -> None:
+    failures: list[Failure] = []
+    read_reports(failures.append)
+    content = b'{"key":"a"}\n{"key":\xff\x00\n[]\n{"key":"b"}\n'
+    batch = Batch("key", is_identity=False, start=0, content=content)
+    reporter.failed("rejected", batch, Response(400), 1)
+    fail(reporter, "c")
+    wait_until(lambda: len(failures) == 2)
+    keys = [[record["key"] for record in failure.records] for failure in failures]
+    assert keys == [["a", "b"], ["c"]]
+
+
 def test_a_failed_identity_arrives_as_an_identity(reporter: Reporter, read_reports: Any) -> None:
     failures: list[Failure] = []
     read_reports(failures.append)
