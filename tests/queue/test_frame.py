@@ -3,7 +3,7 @@
 import pytest
 
 from dataart_mp.queue import Frame, RecordQueue
-from tests.queue.interleavings import Watch
+from tests.queue.interleavings import Observer
 from tests.queue.internals import READY, WAITING, wake
 from tests.queue.steps import intercept
 from tests.queue.tools import (
@@ -103,7 +103,7 @@ def test_a_frame_says_when_it_is_due_before_it_waits() -> None:
                 assert (account.postponed, account.due) == (NOW + 1, NOW + 10)
                 assert (account.not_before, account.attempts) == (NOW + 5, 1)
 
-        intercept(queue, Watch(look))
+        intercept(queue, Observer(look))
         frame.account = queue.arena.account(0)  # a view that is intercepted
         frame.postpone(NOW + 1, NOW + 10, NOW + 5)
         assert queue.arena.state(0) == WAITING

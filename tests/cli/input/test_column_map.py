@@ -63,7 +63,7 @@ def test_an_anonymous_user_is_true_or_false() -> None:
     assert "maybe" in error
 
 
-def test_metadata_that_is_no_json_is_an_error_of_the_row() -> None:
+def test_metadata_that_cannot_be_parsed_is_an_error_of_the_row() -> None:
     assert error_of({**PLAY, "metadata": "{"}).startswith("metadata: ")
     entry = ColumnMap(metadata=(MetadataColumn("n", "a", "int"),))
     assert error_of({**PLAY, "a": "x"}, entry) == "metadata.n: 'x' is not of type int"
