@@ -40,9 +40,6 @@ PLACES = {
     "leader_generation": 23,
     "postponed": 29,
 }
-OPENING = slice(16, 21)
-CLOSING = slice(24, 29)
-PROCESS = slice(30, 32)
 NOTHING = Evicted(0, 0)
 NOBODY = memoryview(bytes(16)).cast("Q")
 
@@ -63,8 +60,8 @@ def account(words: memoryview) -> Account:
 
 @pytest.fixture
 def fresh() -> Account:
-    """An account of a frame that was never used."""
-    return Account(memoryview(bytearray(WORDS * 8)).cast("Q"), 0)
+    """The account of a frame that was never used, the second of three."""
+    return Account(memoryview(bytearray(3 * WORDS * 8)).cast("Q"), WORDS)
 
 
 def changes(words: memoryview, change: Callable[[], object]) -> dict[int, int]:
@@ -79,6 +76,11 @@ def changes(words: memoryview, change: Callable[[], object]) -> dict[int, int]:
         for number in range(WORDS)
         if after[WORDS + number] != before[WORDS + number]
     }
+
+
+def store_closing(account: Account, totals: list[int]) -> None:
+    for number, total in enumerate(totals):
+        account.words[account.first + 24 + number] = total
 
 
 @pytest.mark.parametrize(("name", "place"), PLACES.items())
@@ -252,9 +254,7 @@ def test_closing_says_what_became_of_the_records(
     totals: list[int],
 ) -> None:
     before = [100, 90, 5, 4, 1]
-    fresh.words[CLOSING] = memoryview(bytearray(40)).cast("Q")
-    for number, total in enumerate(before):
-        fresh.words[24 + number] = total
+    store_closing(fresh, before)
     fresh.open(ACTIONS, NOBODY, origin[0], adopted=origin[1])
     fresh.seal(6, 60)
     fresh.progress = Progress(*progress)
@@ -281,12 +281,10 @@ def test_closing_writes_the_closing_totals_and_nothing_else(
 
 
 def test_a_joined_frame_counts_all_its_records_as_delivered(fresh: Account) -> None:
-    for number, total in enumerate([100, 90, 5, 4, 1]):
-        fresh.words[24 + number] = total
+    store_closing(fresh, [100, 90, 5, 4, 1])
     fresh.open(ACTIONS, NOBODY)
     fresh.seal(6, 60)
-    for number in range(24, 29):
-        fresh.words[number] = 77  # of an earlier attempt to close it
+    store_closing(fresh, [77] * 5)  # of an earlier attempt to close it
     fresh.close_joined()
     assert fresh.closing() == [106, 96, 5, 4, 1]
 
