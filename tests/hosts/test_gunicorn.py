@@ -82,6 +82,7 @@ def test_events_of_a_worker_that_gunicorn_kills_arrive(
     gunicorn: Gunicorn, ignored: dict[str, str]
 ) -> None:
     server = gunicorn("--timeout", "1", "--preload", flush_interval=1000, **ignored)
+    server.until(lambda: len(workers_of(server)) == 2, "both workers")
     before = workers_of(server)
     answered = server.emit(range(10))
     assert server.get("/hang?10") is None, "its worker was killed"
