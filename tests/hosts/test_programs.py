@@ -81,6 +81,11 @@ def test_a_program_is_typed_in_an_interactive_session(host: StartHost) -> None:
     enter("from app import *\n")
     enter("emit(1)\n")
     session.check_arrived([1])
+    # The interpreter that forks a worker ends right after it, and is not a worker.
+    pids = session.host_pids()
+    session.until(
+        lambda: all(process.ppid() not in pids for process in session.shippers()), "all workers"
+    )
     before = {process.pid for process in session.shippers()}
     enter("\x03")
     session.until(lambda: "KeyboardInterrupt" in session.log, "the interrupt")
