@@ -1,12 +1,15 @@
 """Under eventlet a client is refused at once, whenever the process was patched."""
 
+import importlib.util
 import sys
 
 import pytest
 
 from tests.hosts.host import CLIENT, StartHost
 
-pytest.importorskip("eventlet")
+# Not imported here: it warns of each fork from then on.
+if importlib.util.find_spec("eventlet") is None:
+    pytest.skip("eventlet is not installed", allow_module_level=True)
 PYTHON = (sys.executable, "-W", "ignore", "app.py")
 PATCH = "import eventlet\neventlet.monkey_patch({modules})\n"
 REFUSAL = "eventlet.monkey_patch() is active, and dataart_mp does not work with it; use threads or"
