@@ -188,6 +188,15 @@ def test_counters_are_shown_in_their_own_columns() -> None:
         assert stats.accepted == 0
 
 
+def test_a_thread_counts_in_one_row_however_often_it_counts() -> None:
+    with queue_of() as queue:
+        for _ in range(9):
+            queue.counters.add(REQUESTS)
+        rows = [queue.arena.row(number) for number in range(2)]
+        assert [queue.arena.words[row] for row in rows] == [1, 0]
+        assert queue.counters.total(REQUESTS) == 9
+
+
 def test_dropped_records_were_accepted() -> None:
     with queue_of() as queue:
         fill(queue, 0, READY)

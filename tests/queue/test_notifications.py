@@ -57,6 +57,18 @@ def test_a_full_frame_is_announced() -> None:
         assert notified(queue) == [2]
 
 
+def test_a_frame_holds_as_many_bytes_as_its_capacity_and_no_more() -> None:
+    with queue_of(capacity=64, records=9) as queue:
+        queue.producer.append(record(0, 40))
+        queue.producer.append(record(1, 24))
+        assert notified(queue) == [], "it is full to the last byte"
+        queue.producer.append(record(2))
+        assert notified(queue) == [0]
+        queue.producer.append(record(3, 64 - len(record(2)) + 1))
+        assert notified(queue) == [1], "one byte is missing"
+        assert sorted(audit(queue)) == [0, 1, 2, 3]
+
+
 def test_a_frame_without_room_for_the_next_record_is_announced() -> None:
     with queue_of(capacity=64, records=9) as queue:
         queue.producer.append(record(0, 40))
@@ -91,6 +103,7 @@ def test_an_interrupted_append_is_sealed_and_announced(call: str) -> None:
         assert queue.arena.all_in(READY) == [0]
         assert notified(queue) == [0]
         assert not queue.producer.has_open
+        assert queue.producer.flush(0) == 1, "it is still pending"
         assert audit(queue) == [0]
 
 
@@ -147,8 +160,9 @@ def test_the_frame_of_a_dead_process_is_announced() -> None:
         notified(queue)
         assert in_a_child(lambda: claim_all(queue)) == 0
         assert queue.arena.state(0) == SENDING
+        queue.work.notify(3)
         queue.worker.look(NOW)
-        assert notified(queue) == [0]
+        assert notified(queue) == [3, 0], "though another notification was unread"
 
 
 def test_a_frame_whose_notification_was_lost_is_announced_again() -> None:
