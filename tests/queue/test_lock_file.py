@@ -151,3 +151,34 @@ def test_an_owner_of_another_boot_is_dead() -> None:
         queue.arena.settle_in()
         assert queue.arena.account(0).process == NOBODY
         assert audit(queue) == [0]
+
+
+def test_a_forked_child_owns_its_frames_itself() -> None:
+    """Else a sweep would leave them alone after its death, as long as its parent lives."""
+    with queue_of(records=5) as queue:
+
+        def emit() -> None:
+            queue.producer.append(record(0))
+            assert queue.arena.account(0).process.pid == os.getpid()
+
+        assert in_a_child(emit) == 0
+        assert in_a_child(lambda: None if janitor.sweep(queue.arena) == [0] else os._exit(1)) == 0
+        assert audit(queue) == [0]
+
+
+def test_a_process_that_has_closed_the_arena_owns_nothing_though_it_lives() -> None:
+    sign = SharedCounts()
+    with queue_of(records=5) as queue:
+
+        def close_in_the_middle() -> None:
+            queue.producer.append(record(0))
+            queue.arena.close()
+            sign.add(0)
+            wait_until(lambda: sign[1])
+
+        child = fork(close_in_the_middle)
+        wait_until(lambda: sign[0])
+        assert janitor.sweep(queue.arena) == [0]
+        assert audit(queue) == [0]
+        sign.add(1)
+        assert reap(child) == 0
