@@ -86,6 +86,16 @@ def test_a_frame_that_is_due_is_announced() -> None:
         assert notified(queue) == [0]
 
 
+def test_a_frame_is_due_at_the_moment_that_its_writer_names() -> None:
+    with queue_of(records=9, interval=INTERVAL) as queue:
+        queue.producer.append(record(0))
+        (writer,) = idle_writers(queue)
+        assert queue.producer.seal_due(writer.due - 1.0) == 1.0
+        assert queue.arena.all_in(READY) == []
+        queue.producer.seal_due(writer.due)
+        assert queue.arena.all_in(READY) == [0]
+
+
 @pytest.mark.parametrize("call", ["seal_due", "seal", "flush"])
 def test_an_interrupted_append_is_sealed_and_announced(call: str) -> None:
     """Ctrl-C came between two steps: no thread knows the writer any more."""
