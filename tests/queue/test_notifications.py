@@ -9,12 +9,14 @@ from typing import Any
 import pytest
 
 from dataart_mp import clock
-from dataart_mp.queue import RecordQueue
+from dataart_mp.errors import EventError
+from dataart_mp.queue import AbandonedError, RecordQueue
 from tests.queue.internals import (
     FREE,
     READY,
     SENDING,
     Arena,
+    NoCompanion,
     Taken,
     idle_writers,
     janitor,
@@ -285,3 +287,74 @@ def test_waiting_frames_are_due_in_the_order_of_their_times() -> None:
         assert queue.worker.look(NOW) == NOW + 10
         assert queue.worker.look(NOW + 10) == NOW + 20
         assert queue.worker.look(FAR_FUTURE) is None
+
+
+# A flush
+
+
+def test_a_flush_retries_what_waits_for_its_next_attempt() -> None:
+    now = clock.now()
+    with queue_of() as queue:
+        queue.producer.append(record(0))
+        frame = claim(queue, 0)
+        notified(queue)
+        frame.aim(frame.length, now)
+        frame.postpone(now, now + 10**12, now)
+        assert queue.producer.flush(0) == 1
+        assert notified(queue) == [0]
+
+
+@pytest.mark.parametrize("name", ["_open", "_sealed"])
+def test_a_flush_forgets_no_frame_that_another_thread_seals_at_the_same_moment(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    with queue_of(records=9) as queue:
+        queue.producer.append(record(0))
+        pool: Any = queue.producer._pool
+        claims = getattr(pool, name)
+
+        class Claims(dict[Any, Any]):
+            """Lets another thread seal all frames before this is looked at."""
+
+            def copy(self) -> dict[Any, Any]:
+                monkeypatch.undo()
+                queue.producer.seal()
+                return dict(claims)
+
+        monkeypatch.setattr(pool, name, Claims(claims))
+        opened, sealed = pool.claims()
+        assert queue.arena.all_in(READY) == [0], "it was sealed meanwhile"
+        assert (0, 1) in [*opened, *sealed]
+        assert audit(queue) == [0]
+
+
+def test_an_event_that_is_too_large_leaves_the_open_frame_open() -> None:
+    with queue_of(capacity=64, records=9) as queue:
+        queue.producer.append(record(0))
+        with pytest.raises(EventError):
+            queue.producer.append(record(1, 65))
+        assert len(idle_writers(queue)) == 1
+        queue.producer.append(record(2))
+        queue.producer.seal()
+        assert queue.arena.all_in(READY) == [0], "the same frame"
+        assert audit(queue) == [0, 2]
+
+
+def test_a_call_that_waits_for_room_ends_when_no_worker_can_run() -> None:
+    class NoWorkers:
+        def ensure_started(self) -> None:
+            pass
+
+        def forked(self) -> None:
+            pass
+
+        def unavailable_reason(self) -> str:
+            return "no worker can be started"
+
+    with queue_of(frames=1) as queue:
+        queue.producer.append(record(0))
+        queue.companion = NoWorkers()
+        with pytest.raises(AbandonedError, match="no worker can be started"):
+            queue.producer.append(record(1))
+        queue.companion = NoCompanion()
+        assert audit(queue) == [0]

@@ -73,6 +73,7 @@ def test_a_new_owner_gives_the_process_ids_the_meaning_that_they_have_here(
         arena = Spool(tmp_path).create(2, 64)
         own(arena)
         arena.words[8] ^= 1  # the id of the boot
+        arena.wanted_until = 1 << 62  # by the clock of that boot
 
     assert reap(fork(other_boot)) == 0
     (arena,) = Spool(tmp_path).take_over_orphans()
