@@ -12,6 +12,7 @@ import pytest
 from dataart_mp.queue import Frame
 from tests.queue.internals import (
     FILLING,
+    FREE,
     NOBODY,
     READY,
     SENDING,
@@ -182,3 +183,22 @@ def test_a_process_that_has_closed_the_arena_owns_nothing_though_it_lives() -> N
         assert audit(queue) == [0]
         sign.add(1)
         assert reap(child) == 0
+
+
+def test_a_process_that_finds_its_own_frame_unlocked_is_not_its_owner_any_more() -> None:
+    with queue_of() as queue:
+        arena = queue.arena
+        arena.account(0).process = arena.process
+        assert not arena.is_owner_alive(0)
+        child = fork(lambda: wait_until(lambda: arena.state(0)))
+        arena.account(0).process = Process(child, int(start_of(child)))
+        assert arena.is_owner_alive(0)
+        arena.set_state(0, FILLING)
+        assert reap(child) == 0
+        assert not arena.is_owner_alive(0)
+        arena.set_state(0, FREE)
+
+
+def start_of(pid: int) -> str:
+    """Return when a process started, as /proc says."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]

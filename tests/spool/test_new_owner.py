@@ -1,6 +1,6 @@
 """What a new owner of an orphaned arena changes in it, and when it leaves the arena alone."""
 
-import os
+import fcntl
 from collections.abc import Callable
 from pathlib import Path
 
@@ -44,13 +44,13 @@ owns = pytest.mark.parametrize(
 def test_an_arena_is_left_alone_while_a_process_without_its_lock_owns_a_frame(
     tmp_path: Path, own: Callable[[Arena], None], state: int
 ) -> None:
-    """Its application has closed the descriptors; the arena is still mapped."""
+    """As when a file server has restarted: the lock is lost, and the arena is still mapped."""
     sign = SharedCounts()
 
     def lose_the_lock() -> None:
         arena = Spool(tmp_path).create(2, 64)
         own(arena)
-        os.close(arena.fd)
+        fcntl.flock(arena.fd, fcntl.LOCK_UN)
         sign.add(0)
         wait_until(lambda: sign[1], 60)
 

@@ -10,6 +10,7 @@ import pytest
 from dataart_mp.errors import ClosedError
 from dataart_mp.queue import Frame, RecordQueue
 from dataart_mp.queue.arena import SENDING
+from dataart_mp.spool.database import ParkingError
 from dataart_mp.spool.dead_letters import Cause
 from dataart_mp.transport.response import Response
 from dataart_mp.worker.failures import Failures
@@ -257,6 +258,27 @@ def test_a_frame_that_was_not_parked_may_be_joined_and_sent_again(
     assert not frame.may_be_parked
     assert work.shipper.ship(frame) is None
     assert work.settled().delivered == 1
+
+
+@pytest.mark.parametrize("may_be_done", [False, True])
+def test_a_frame_says_that_it_may_be_parked_as_long_as_nobody_knows(
+    made: list[Workbench], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, may_be_done: bool
+) -> None:
+    """If the commit failed, the batch may be in the parking lot all the same."""
+    work = bench(made, Platform(DOWN), retries=0, spool=_spool(tmp_path), frames=4)
+    work.queue.arena.path = tmp_path / "spool" / f"{work.queue.arena.id}.arena"
+    work.queue.arena.path.touch()
+    parker = work.parking
+    assert isinstance(parker, Parker)
+
+    def fail(*arguments: Any, **options: Any) -> Any:
+        raise ParkingError("the disk is full", may_be_done=may_be_done)
+
+    monkeypatch.setattr(parker._lot, "park", fail)
+    work.put("a")
+    work.ship_late()
+    assert bool(work.queue.arena.account(0).parking) == may_be_done
+    assert work.queue.stats().pending == 1
 
 
 def _spool(folder: Path) -> Path:
