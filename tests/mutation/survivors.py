@@ -31,7 +31,7 @@ class Survivor:
         lines = [line for line in diff.splitlines() if not line.startswith(("---", "+++"))]
         before = [line[1:].strip() for line in lines if line.startswith("-")]
         after = [line[1:].strip() for line in lines if line.startswith("+")]
-        return cls(module, function or "", " ".join(before), " ".join(after))
+        return cls(module, function or "", " ".join(before).strip(), " ".join(after).strip())
 
     def as_toml(self) -> str:
         """Return an entry of the file of survivors, without the reason."""

@@ -308,3 +308,61 @@ def test_a_waiting_frame_is_due_when_planned_or_when_the_platform_allows_it(
     assert fresh.due_at(now) == due
     assert fresh.due_at(now, early=False) == due
     assert fresh.due_at(now, early=True) == early
+
+
+# Damage
+
+
+@pytest.mark.parametrize(
+    ("taken", "origin", "sound"),
+    [(0, 0, True), (5, 10, True), (5, 11, True), (5, 5, False), (5, 20, False), (0, 2, False)],
+)
+def test_both_words_that_name_the_parked_batch_agree(
+    fresh: Account, taken: int, origin: int, sound: bool
+) -> None:
+    fresh.taken, fresh.origin = taken, origin
+    assert fresh.is_origin_sound is sound
+
+
+@pytest.mark.parametrize(("adopted", "origin"), [(False, 10), (True, 11)])
+def test_the_second_word_says_whether_another_client_parked_it(
+    fresh: Account, adopted: bool, origin: int
+) -> None:
+    fresh.open(ACTIONS, NOBODY, 5, adopted=adopted)
+    assert (fresh.taken, fresh.origin) == (5, origin)
+    assert fresh.is_origin_sound
+    assert fresh.adopted is adopted
+
+
+def test_a_frame_that_was_just_opened_is_an_untouched_filling(
+    words: memoryview, account: Account
+) -> None:
+    for kind in (ACTIONS, IDENTITY):
+        account.open(kind, NOBODY, 5, adopted=True)
+        assert account.is_untouched_filling is True, "whatever the words before and behind hold"
+    account.kind = IDENTITY + 1
+    assert account.is_untouched_filling is False
+
+
+@pytest.mark.parametrize("place", [1, 2, *range(4, 11), 13, 14, 15])
+def test_each_word_that_is_set_later_shows_that_it_was_touched(fresh: Account, place: int) -> None:
+    fresh.open(ACTIONS, NOBODY, 5)
+    fresh.words[fresh.first + place] = 1
+    assert fresh.is_untouched_filling is False
+
+
+def test_setting_the_totals_writes_both_groups_and_nothing_else(
+    words: memoryview, account: Account
+) -> None:
+    opening, closing = [1, 2, 3, 4, -5], [6, 7, 8, 9, 10]
+    changed = changes(words, lambda: account.set_totals(opening, closing))
+    stored = [1, 2, 3, 4, 2**64 - 5]
+    assert changed == dict(zip([*range(16, 21), *range(24, 29)], [*stored, *closing], strict=True))
+    assert (account.opening(), account.closing()) == (stored, closing)
+
+
+def test_restarting_the_times_lets_everything_begin_now(
+    words: memoryview, account: Account
+) -> None:
+    changed = changes(words, lambda: account.restart_times(7))
+    assert changed == {8: 7, 9: 7, 10: 7, 29: 7}

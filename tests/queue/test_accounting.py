@@ -19,7 +19,7 @@ from tests.queue.internals import (
     SETTLED,
     WAITING,
 )
-from tests.queue.tools import audit, claim_all, queue_of, record
+from tests.queue.tools import audit, claim_all, in_a_child, queue_of, record
 
 JOINED = 6
 ACCEPTED, DELIVERED, REJECTED, FAILED, PARKED = range(5)
@@ -188,6 +188,15 @@ def test_counters_are_shown_in_their_own_columns() -> None:
         assert stats.accepted == 0
 
 
+def test_a_thread_counts_in_one_row_however_often_it_counts() -> None:
+    with queue_of() as queue:
+        for _ in range(9):
+            queue.counters.add(REQUESTS)
+        rows = [queue.arena.row(number) for number in range(2)]
+        assert [queue.arena.words[row] for row in rows] == [1, 0]
+        assert queue.counters.total(REQUESTS) == 9
+
+
 def test_dropped_records_were_accepted() -> None:
     with queue_of() as queue:
         fill(queue, 0, READY)
@@ -238,16 +247,28 @@ def test_a_frame_is_read_again_when_it_was_filled_again_meanwhile() -> None:
             frame.advance(frame.length)
             queue.worker.settle(frame)
         queue.producer.append(record(2))
+        queue.producer.seal()
 
     def put(queue: RecordQueue) -> None:
         queue.producer.append(record(0))
+        queue.producer.append(record(1))
 
     seen = set()
     for queue, stats in with_a_rival_at_every_step(
-        RecordQueue.stats, settle_and_fill, put, frames=1
+        RecordQueue.stats, settle_and_fill, put, frames=1, records=2
     ):
         assert stats.balanced
-        assert (stats.accepted, stats.delivered, stats.pending) in ((1, 0, 1), (2, 1, 1))
+        assert (stats.accepted, stats.delivered, stats.pending) in ((2, 0, 2), (3, 2, 1))
         seen.add(stats.accepted)
         audit(queue)
-    assert seen == {1, 2}
+    assert seen == {2, 3}
+
+
+def test_a_forked_child_counts_in_another_row() -> None:
+    """Two processes that write to one row would lose what the other one counts."""
+    with queue_of() as queue:
+        queue.counters.add(REQUESTS)
+        assert in_a_child(lambda: queue.counters.add(REQUESTS)) == 0
+        used = [queue.arena.words[queue.arena.row(number)] for number in range(3)]
+        assert used == [1, 1, 0]
+        assert queue.counters.total(REQUESTS) == 2

@@ -395,6 +395,7 @@ def test_counters_lose_nothing_when_two_processes_begin_to_count_at_once() -> No
 def work_through(queue: RecordQueue) -> None:
     """Fill, seal, claim, join, postpone, wake, advance, settle and fill again."""
     put_eight(queue)
+    queue.worker.hand_back(claim(queue, 0))
     leader = claim(queue, 0)
     queue.worker.join_ready(leader, records=4, size=64)
     leader.aim(leader.length, NOW)

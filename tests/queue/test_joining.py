@@ -1,14 +1,18 @@
 """Joined frames: several frames that a worker sends as one request."""
 
 import itertools
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
-from dataart_mp.queue import Frame, RecordQueue
+from dataart_mp.queue import Frame, RecordQueue, joining
+from dataart_mp.queue.arena import JOINED
 from tests.queue.deaths import Tear, at_every_step, beginning, nothing, tail
+from tests.queue.interleavings import Observer
 from tests.queue.internals import READY, Arena, ProducerEnd, janitor, wake
+from tests.queue.steps import intercept
 from tests.queue.tools import (
     FAR_FUTURE,
     NOW,
@@ -18,14 +22,17 @@ from tests.queue.tools import (
     claim,
     claim_all,
     drain,
+    fork,
     lines_of,
     number_of,
     numbers_of,
     put_eight,
     queue_of,
+    reap,
     record,
     stats_while,
 )
+from tests.support import wait_until
 
 
 def join_and_send(queue: RecordQueue, sent: SharedCounts) -> None:
@@ -178,3 +185,106 @@ def test_a_frame_that_was_settled_and_filled_again_before_the_claim_is_not_joine
         assert leader.length == len(record(0))
         queue.worker.hand_back(leader)
         assert sorted(audit(queue)) == [0, 2]
+
+
+@pytest.mark.parametrize("refill", ["an identity", "a larger frame"])
+def test_a_frame_that_cannot_be_joined_after_it_was_claimed_is_handed_back(
+    monkeypatch: pytest.MonkeyPatch, refill: str
+) -> None:
+    """It was settled and filled again between the look at it and the claim."""
+    with queue_of(frames=6, records=1) as queue:
+        queue.producer.append(record(0))
+        leader = claim(queue, 0)
+        queue.producer.append(record(1))
+
+        def claim_too_late(arena: Arena, number: int) -> Frame | None:
+            monkeypatch.undo()
+            queue.worker.settle(claim(queue, number))
+            if refill == "an identity":
+                queue.producer.append_alone(record(2))
+            else:
+                queue.producer.append(record(2, 60))
+            while queue.work.has_notifications():
+                queue.work.wait_at_most(0)
+            return Frame.claim(arena, number)
+
+        monkeypatch.setattr(Frame, "claim", claim_too_late)
+        queue.worker.join_ready(leader, records=8, size=64)
+        assert leader.length == len(record(0))
+        assert queue.arena.all_in(READY) == [1]
+        assert queue.arena.locks.owner(1) is None
+        assert queue.work.wait_at_most(0) == 1, "it is announced"
+        queue.worker.settle(leader)
+        assert audit(queue) == [2]
+
+
+@pytest.mark.parametrize(("records", "followers"), [(2, 0), (3, 0), (4, 1), (5, 1), (6, 2)])
+def test_frames_are_joined_up_to_a_number_of_records(records: int, followers: int) -> None:
+    with queue_of(frames=6, records=2) as queue:
+        put_eight(queue)
+        leader = claim(queue, 0)
+        queue.worker.join_ready(leader, records=records, size=64)
+        assert len(leader.followers) == followers
+        queue.worker.hand_back(leader)
+        assert sorted(audit(queue)) == [*range(8)]
+
+
+def test_a_frame_follows_the_leader_that_it_was_joined_to_and_no_later_filling_of_it() -> None:
+    with queue_of(frames=6, records=2) as queue:
+        put_eight(queue)
+        leader = claim(queue, 0)
+        queue.worker.join_ready(leader, records=4, size=64)
+        arena = queue.arena
+        assert joining.follows(arena, 1, 0)
+        assert not joining.follows(arena, 1, 2), "another leader"
+        assert not joining.follows(arena, 2, 0), "it was not joined"
+        arena.account(0).generation += 1
+        assert not joining.follows(arena, 1, 0), "another filling"
+        arena.account(0).generation -= 1
+        queue.worker.hand_back(leader)
+        assert sorted(audit(queue)) == [*range(8)]
+
+
+def test_a_join_says_what_it_will_be_before_it_says_that_it_has_begun() -> None:
+    with queue_of(frames=6, records=2) as queue:
+        put_eight(queue)
+        leader = claim(queue, 0)
+        arena, seen = queue.arena, []
+
+        def look() -> None:
+            account = arena.account(0)
+            if account.joining:
+                follower = arena.account(account.joining - 1)
+                whole = account.length in (16 * account.joining, 16 * (account.joining - 1))
+                assert whole
+                assert account.joined_length == 16 * account.joining
+                seen.append(follower.length)
+
+        intercept(queue, Observer(look))
+        queue.worker.join_ready(leader, records=6, size=64)
+        assert set(seen) == {16}
+        queue.worker.hand_back(leader)
+        assert sorted(audit(queue)) == [*range(8)]
+
+
+def test_a_follower_whose_lock_another_process_has_for_a_moment_is_settled_too() -> None:
+    sign = SharedCounts()
+    with queue_of(frames=6, records=2) as queue:
+        put_eight(queue)
+        leader = claim(queue, 0)
+        queue.worker.join_ready(leader, records=6, size=64)
+
+        def look_at_it() -> None:
+            assert queue.arena.locks.acquire(1)
+            sign.add(0)
+            time.sleep(0.1)
+            queue.arena.locks.release(1)
+
+        other = fork(look_at_it)
+        wait_until(lambda: sign[0])
+        leader.advance(leader.length)
+        queue.worker.settle(leader)
+        assert reap(other) == 0
+        assert queue.arena.all_in(JOINED) == []
+        assert queue.stats().delivered == 6
+        assert sorted(audit(queue)) == [6, 7]

@@ -12,6 +12,7 @@ import pytest
 from dataart_mp.queue import Frame
 from tests.queue.internals import (
     FILLING,
+    FREE,
     NOBODY,
     READY,
     SENDING,
@@ -151,3 +152,53 @@ def test_an_owner_of_another_boot_is_dead() -> None:
         queue.arena.settle_in()
         assert queue.arena.account(0).process == NOBODY
         assert audit(queue) == [0]
+
+
+def test_a_forked_child_owns_its_frames_itself() -> None:
+    """Else a sweep would leave them alone after its death, as long as its parent lives."""
+    with queue_of(records=5) as queue:
+
+        def emit() -> None:
+            queue.producer.append(record(0))
+            assert queue.arena.account(0).process.pid == os.getpid()
+
+        assert in_a_child(emit) == 0
+        assert in_a_child(lambda: None if janitor.sweep(queue.arena) == [0] else os._exit(1)) == 0
+        assert audit(queue) == [0]
+
+
+def test_a_process_that_has_closed_the_arena_owns_nothing_though_it_lives() -> None:
+    sign = SharedCounts()
+    with queue_of(records=5) as queue:
+
+        def close_in_the_middle() -> None:
+            queue.producer.append(record(0))
+            queue.arena.close()
+            sign.add(0)
+            wait_until(lambda: sign[1])
+
+        child = fork(close_in_the_middle)
+        wait_until(lambda: sign[0])
+        assert janitor.sweep(queue.arena) == [0]
+        assert audit(queue) == [0]
+        sign.add(1)
+        assert reap(child) == 0
+
+
+def test_a_process_that_finds_its_own_frame_unlocked_is_not_its_owner_any_more() -> None:
+    with queue_of() as queue:
+        arena = queue.arena
+        arena.account(0).process = arena.process
+        assert not arena.is_owner_alive(0)
+        child = fork(lambda: wait_until(lambda: arena.state(0)))
+        arena.account(0).process = Process(child, int(start_of(child)))
+        assert arena.is_owner_alive(0)
+        arena.set_state(0, FILLING)
+        assert reap(child) == 0
+        assert not arena.is_owner_alive(0)
+        arena.set_state(0, FREE)
+
+
+def start_of(pid: int) -> str:
+    """Return when a process started, as /proc says."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]

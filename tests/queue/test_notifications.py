@@ -9,12 +9,14 @@ from typing import Any
 import pytest
 
 from dataart_mp import clock
-from dataart_mp.queue import RecordQueue
+from dataart_mp.errors import EventError
+from dataart_mp.queue import AbandonedError, RecordQueue
 from tests.queue.internals import (
     FREE,
     READY,
     SENDING,
     Arena,
+    NoCompanion,
     Taken,
     idle_writers,
     janitor,
@@ -57,6 +59,18 @@ def test_a_full_frame_is_announced() -> None:
         assert notified(queue) == [2]
 
 
+def test_a_frame_holds_as_many_bytes_as_its_capacity_and_no_more() -> None:
+    with queue_of(capacity=64, records=9) as queue:
+        queue.producer.append(record(0, 40))
+        queue.producer.append(record(1, 24))
+        assert notified(queue) == [], "it is full to the last byte"
+        queue.producer.append(record(2))
+        assert notified(queue) == [0]
+        queue.producer.append(record(3, 64 - len(record(2)) + 1))
+        assert notified(queue) == [1], "one byte is missing"
+        assert sorted(audit(queue)) == [0, 1, 2, 3]
+
+
 def test_a_frame_without_room_for_the_next_record_is_announced() -> None:
     with queue_of(capacity=64, records=9) as queue:
         queue.producer.append(record(0, 40))
@@ -72,6 +86,16 @@ def test_a_frame_that_is_due_is_announced() -> None:
         assert notified(queue) == []
         assert queue.producer.seal_due(now + INTERVAL) == INTERVAL
         assert notified(queue) == [0]
+
+
+def test_a_frame_is_due_at_the_moment_that_its_writer_names() -> None:
+    with queue_of(records=9, interval=INTERVAL) as queue:
+        queue.producer.append(record(0))
+        (writer,) = idle_writers(queue)
+        assert queue.producer.seal_due(writer.due - 1.0) == 1.0
+        assert queue.arena.all_in(READY) == []
+        queue.producer.seal_due(writer.due)
+        assert queue.arena.all_in(READY) == [0]
 
 
 @pytest.mark.parametrize("call", ["seal_due", "seal", "flush"])
@@ -91,6 +115,7 @@ def test_an_interrupted_append_is_sealed_and_announced(call: str) -> None:
         assert queue.arena.all_in(READY) == [0]
         assert notified(queue) == [0]
         assert not queue.producer.has_open
+        assert queue.producer.flush(0) == 1, "it is still pending"
         assert audit(queue) == [0]
 
 
@@ -147,8 +172,9 @@ def test_the_frame_of_a_dead_process_is_announced() -> None:
         notified(queue)
         assert in_a_child(lambda: claim_all(queue)) == 0
         assert queue.arena.state(0) == SENDING
+        queue.work.notify(3)
         queue.worker.look(NOW)
-        assert notified(queue) == [0]
+        assert notified(queue) == [3, 0], "though another notification was unread"
 
 
 def test_a_frame_whose_notification_was_lost_is_announced_again() -> None:
@@ -261,3 +287,74 @@ def test_waiting_frames_are_due_in_the_order_of_their_times() -> None:
         assert queue.worker.look(NOW) == NOW + 10
         assert queue.worker.look(NOW + 10) == NOW + 20
         assert queue.worker.look(FAR_FUTURE) is None
+
+
+# A flush
+
+
+def test_a_flush_retries_what_waits_for_its_next_attempt() -> None:
+    now = clock.now()
+    with queue_of() as queue:
+        queue.producer.append(record(0))
+        frame = claim(queue, 0)
+        notified(queue)
+        frame.aim(frame.length, now)
+        frame.postpone(now, now + 10**12, now)
+        assert queue.producer.flush(0) == 1
+        assert notified(queue) == [0]
+
+
+@pytest.mark.parametrize("name", ["_open", "_sealed"])
+def test_a_flush_forgets_no_frame_that_another_thread_seals_at_the_same_moment(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    with queue_of(records=9) as queue:
+        queue.producer.append(record(0))
+        pool: Any = queue.producer._pool
+        claims = getattr(pool, name)
+
+        class Claims(dict[Any, Any]):
+            """Lets another thread seal all frames before this is looked at."""
+
+            def copy(self) -> dict[Any, Any]:
+                monkeypatch.undo()
+                queue.producer.seal()
+                return dict(claims)
+
+        monkeypatch.setattr(pool, name, Claims(claims))
+        opened, sealed = pool.claims()
+        assert queue.arena.all_in(READY) == [0], "it was sealed meanwhile"
+        assert (0, 1) in [*opened, *sealed]
+        assert audit(queue) == [0]
+
+
+def test_an_event_that_is_too_large_leaves_the_open_frame_open() -> None:
+    with queue_of(capacity=64, records=9) as queue:
+        queue.producer.append(record(0))
+        with pytest.raises(EventError):
+            queue.producer.append(record(1, 65))
+        assert len(idle_writers(queue)) == 1
+        queue.producer.append(record(2))
+        queue.producer.seal()
+        assert queue.arena.all_in(READY) == [0], "the same frame"
+        assert audit(queue) == [0, 2]
+
+
+def test_a_call_that_waits_for_room_ends_when_no_worker_can_run() -> None:
+    class NoWorkers:
+        def ensure_started(self) -> None:
+            pass
+
+        def forked(self) -> None:
+            pass
+
+        def unavailable_reason(self) -> str:
+            return "no worker can be started"
+
+    with queue_of(frames=1) as queue:
+        queue.producer.append(record(0))
+        queue.companion = NoWorkers()
+        with pytest.raises(AbandonedError, match="no worker can be started"):
+            queue.producer.append(record(1))
+        queue.companion = NoCompanion()
+        assert audit(queue) == [0]

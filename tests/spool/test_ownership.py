@@ -4,9 +4,12 @@ import os
 
 import pytest
 
+from dataart_mp.queue.arena import FILLING, FREE, JOINED, READY, SENDING, SETTLED, WAITING
+from dataart_mp.queue.owner import Owner
 from dataart_mp.spool import arena_file
 from dataart_mp.spool.ownership import Ownership
-from tests.queue.tools import in_a_child, put_seven, queue_of, record
+from dataart_mp.worker.parking import NotParked
+from tests.queue.tools import claim_all, in_a_child, put_seven, queue_of, record
 from tests.spool.tools import ONE_BATCH, WIDE, MakeWorker, balanced_counts
 
 
@@ -94,3 +97,49 @@ def test_batches_that_a_forked_child_parked_are_delivered_by_its_parent(
         assert in_a_child(lambda: make_worker(queue).park_all()) == os.EX_OK
         assert balanced_counts(queue.stats()) == (7, 0, 7, 0)
         assert make_worker(queue).deliver_all() == [*range(7)]
+
+
+def test_a_batch_that_a_frame_has_taken_is_not_evicted(make_worker: MakeWorker) -> None:
+    """Its frame is about to send it; and it would be counted as failed and as delivered."""
+    with queue_of(frames=8, capacity=6 * WIDE, records=2) as queue:
+        worker = make_worker(queue, max_bytes=ONE_BATCH)
+        queue.producer.append(record(0, WIDE))
+        queue.producer.append(record(1, WIDE))
+        worker.park_all()
+        worker.load()
+        (taken,) = claim_all(queue)
+        queue.producer.append(record(2, WIDE))
+        queue.producer.append(record(3, WIDE))
+        (other,) = claim_all(queue)
+        assert isinstance(worker.park(other), NotParked), "there is no room"
+        assert [batch.id for batch in worker.parking_lot.batches()] == [taken.taken]
+        queue.worker.hand_back(other)
+        queue.worker.hand_back(taken)
+        assert worker.deliver_all() == [0, 1, 2, 3]
+        assert balanced_counts(queue.stats()) == (4, 4, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("state", "may_take"),
+    [
+        (FREE, True),
+        (FILLING, False),
+        (READY, False),
+        (SENDING, False),
+        (WAITING, False),
+        (SETTLED, True),
+        (JOINED, False),
+    ],
+)
+def test_a_batch_belongs_to_a_frame_until_the_frame_is_settled_or_filled_again(
+    make_worker: MakeWorker, state: int, may_take: bool
+) -> None:
+    with queue_of() as queue:
+        make_worker(queue)
+        arena = queue.arena
+        arena.account(1).generation = 5
+        arena.set_state(1, state)
+        ownership = Ownership(arena)
+        assert ownership.may_take(Owner(arena.id, 1, 5)) == may_take
+        assert ownership.may_take(Owner(arena.id, 1, 4)), "an earlier filling"
+        arena.set_state(1, FREE)

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from dataart_mp.errors import ClosedError
-from dataart_mp.queue import RecordQueue
+from dataart_mp.queue import Frame, RecordQueue
 from dataart_mp.queue.arena import SENDING
+from dataart_mp.spool.database import ParkingError
 from dataart_mp.spool.dead_letters import Cause
 from dataart_mp.transport.response import Response
 from dataart_mp.worker.failures import Failures
@@ -245,6 +246,41 @@ def test_a_delivered_batch_is_removed_from_the_parking_lot_before_its_frame_is_s
     assert work.settled().delivered == 1
 
 
+def test_a_frame_that_was_not_parked_may_be_joined_and_sent_again(
+    made: list[Workbench], tmp_path: Path
+) -> None:
+    """A worker died before the batch was in the parking lot."""
+    work = bench(made, Platform(GOOD), spool=_spool(tmp_path), frames=4)
+    work.put("a")
+    frame = work.claim()
+    frame.mark_parking(True)
+    assert work.parking.prepare(frame) is None
+    assert not frame.may_be_parked
+    assert work.shipper.ship(frame) is None
+    assert work.settled().delivered == 1
+
+
+@pytest.mark.parametrize("may_be_done", [False, True])
+def test_a_frame_says_that_it_may_be_parked_as_long_as_nobody_knows(
+    made: list[Workbench], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, may_be_done: bool
+) -> None:
+    """If the commit failed, the batch may be in the parking lot all the same."""
+    work = bench(made, Platform(DOWN), retries=0, spool=_spool(tmp_path), frames=4)
+    work.queue.arena.path = tmp_path / "spool" / f"{work.queue.arena.id}.arena"
+    work.queue.arena.path.touch()
+    parker = work.parking
+    assert isinstance(parker, Parker)
+
+    def fail(*arguments: Any, **options: Any) -> Any:
+        raise ParkingError("the disk is full", may_be_done=may_be_done)
+
+    monkeypatch.setattr(parker._lot, "park", fail)
+    work.put("a")
+    work.ship_late()
+    assert bool(work.queue.arena.account(0).parking) == may_be_done
+    assert work.queue.stats().pending == 1
+
+
 def _spool(folder: Path) -> Path:
     spool = folder / "spool"
     spool.mkdir()
@@ -332,3 +368,100 @@ def test_only_a_closing_worker_whose_arena_is_empty_ends(closing: bool) -> None:
         assert not worker._is_finished()
         assert not queue.arena.closed, "a producer may still come back"
         assert sorted(audit(queue)) == [*range(8)]
+
+
+# What wakes the others
+
+
+class _Shipper:
+    """Stands in for a shipper, with what it returns."""
+
+    def __init__(self, delay: float | None, *, all_circuits_closed: bool) -> None:
+        self._delay = delay
+        self.all_circuits_closed = all_circuits_closed
+        self.is_healthy = True
+
+    def ship(self, frame: Frame) -> float | None:
+        return self._delay
+
+
+class _Parking:
+    """Stands in for a parking, and counts how often something is loaded."""
+
+    loads = 0
+
+    def load(self, is_healthy: object) -> bool:
+        self.loads += 1
+        return True
+
+
+def worker_of(queue: RecordQueue, shipper: _Shipper, parking: _Parking) -> Worker:
+    nothing: Any = None
+    return Worker(queue, -1, cast("Any", shipper), 1, nothing, nothing, cast("Any", parking))
+
+
+@pytest.mark.parametrize(
+    ("delay", "closed", "orphaned", "wakes"),
+    [
+        (None, True, False, False),
+        (5.0, True, False, True),
+        (0.0, True, False, True),
+        (None, False, False, True),
+        (None, True, True, True),
+    ],
+    ids=["nothing to do", "a frame waits", "it waits no time", "an outage", "the end"],
+)
+def test_a_sender_wakes_the_main_thread_if_it_may_have_to_act(
+    delay: float | None, closed: bool, orphaned: bool, wakes: bool
+) -> None:
+    with queue_of() as queue:
+        worker = worker_of(queue, _Shipper(delay, all_circuits_closed=closed), _Parking())
+        worker._is_orphaned = orphaned
+        queue.producer.append(record(0))
+        (frame,) = claim_all(queue)
+        worker._ship(frame)
+        assert worker._wakeup.has_notifications() == wakes
+        worker._wakeup.drain()
+        worker._ship(None)
+        assert not worker._wakeup.has_notifications(), "another worker has sent it"
+
+
+def test_a_worker_that_is_about_to_end_loads_nothing() -> None:
+    with queue_of() as queue:
+        parking = _Parking()
+        worker = worker_of(queue, _Shipper(None, all_circuits_closed=True), parking)
+        assert worker._load()
+        assert parking.loads == 1
+        worker._is_orphaned = True
+        assert not worker._load()
+        worker._is_orphaned = False
+        queue.arena.close_permanently()
+        assert not worker._load()
+        assert parking.loads == 1
+
+
+def test_a_loaded_batch_is_announced(made: list[Workbench], tmp_path: Path) -> None:
+    work = bench(made, Platform(DOWN, GOOD), retries=0, spool=_spool(tmp_path), frames=4)
+    work.queue.arena.path = tmp_path / "spool" / f"{work.queue.arena.id}.arena"
+    work.queue.arena.path.touch()
+    work.put("a")
+    assert work.ship() is None
+    work.queue.work.drain()
+    assert work.parking.load(lambda is_identity: True)
+    frame = work.queue.worker.fetch()
+    assert frame is not None
+    assert work.shipper.ship(frame) is None
+    assert work.settled().delivered == 1
+
+
+def test_the_first_request_of_a_frame_that_shared_a_failed_probe_is_not_a_retry(
+    made: list[Workbench],
+) -> None:
+    work = bench(made, Platform(GOOD))
+    work.put("a")
+    frame = work.claim()
+    frame.aim(frame.length, NOW)
+    frame.account.attempts = 1
+    assert work.shipper.ship(frame) is None
+    stats = work.settled()
+    assert (stats.requests, stats.retries) == (1, 0)

@@ -30,6 +30,12 @@ def test_rows_are_actions_unless_they_are_said_to_be_identities() -> None:
     assert event_of(PLAY, ColumnMap(identities=True)) == Identity("ann", {"key": "play"})
 
 
+@pytest.mark.parametrize("line", [b"\n", b" \t\r\n", b""])
+def test_an_empty_line_is_not_an_event(line: bytes) -> None:
+    assert event_of(line) is None
+    assert event_of(line, ColumnMap(identities=True)) is None
+
+
 def test_a_map_cannot_be_changed_and_its_parts_have_names() -> None:
     columns = ColumnMap()
     with pytest.raises(FrozenInstanceError):
