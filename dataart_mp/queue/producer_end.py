@@ -7,7 +7,7 @@ import weakref
 from queue import Full
 from typing import TYPE_CHECKING, Final
 
-from dataart_mp import clock
+from dataart_mp import clock, native
 from dataart_mp.errors import DescriptorsClosedError, EventError
 from dataart_mp.queue.account import ACTIONS, IDENTITY
 from dataart_mp.queue.accounting import pending_in
@@ -23,6 +23,9 @@ from dataart_mp.queue.writer_pool import HOLDING, WriterPool
 if TYPE_CHECKING:
     from types import FrameType
 
+if TYPE_CHECKING or native.compiled:
+    from dataart_mp.queue.appender import Appender
+
 # How long `flush` waits for the writer of a call that it has itself interrupted.
 _INTERRUPTED_SECONDS: Final = 0.5
 
@@ -37,6 +40,9 @@ class ProducerEnd:
         worker_end: Retries, for `flush`, what waits.
         records: How many records fill a frame.
         interval: Seconds after which a frame that is not full is due to be sealed.
+
+    Attributes:
+        appender: Emits usual actions; None if the hot path in C is not in use.
     """
 
     def __init__(
@@ -58,9 +64,14 @@ class ProducerEnd:
         self._guard = lifetime.guard
         self._pool = WriterPool(arena, work)
         self._idle = self._pool.idle
+        self.appender: Appender | None = None
+        if native.compiled:
+            self.appender = Appender(arena, work, self._pool, self._guard, records, interval)
 
     def forked(self) -> None:
         """In a forked child, leave the parent's open frames to the parent."""
+        if self.appender is not None:
+            self.appender.end()
         self._pool.forked()
 
     # Records
@@ -274,6 +285,8 @@ class ProducerEnd:
             lifetime.visitors.append(weakref.ref(me, lifetime.visitors.remove))
             if not lifetime.is_started:
                 lifetime.ensure_started()
+            if self.appender is not None and lifetime.is_started:
+                self.appender.begin()
             return self._try_open(kind, records) or self._await_room(kind, records, timeout)
         finally:
             del me
