@@ -12,23 +12,20 @@
  *   no thread, signal handler, finalizer or exception comes between two steps, and a writer need
  *   not leave the pool while it is used.
  * - `encode_action` writes into memory of this module. `append` copies the record without its
- *   newline, and then stores the newline, with which the record is accepted. Stores to the arena are
- *   release stores, in the order of the Python code: whatever the processor, a process that dies
- *   between any two of them leaves what `salvage` and the janitor expect.
+ *   newline, and then stores the newline, with which the record is accepted. All stores are release
+ *   stores in the order of the Python code, so that a process that dies between any two of them
+ *   leaves what `salvage` and the janitor expect, on any processor.
  * - Where things lie in the arena is defined in Python only; see `queue/appender.py`.
  *
  * Python handles: values that are not plain (see `producer/plain.py`), what JSON cannot hold, a
  * timestamp that is neither RFC 3339 text nor a datetime in UTC, an event of over a kilobyte (as
  * orjson writes long texts faster), the first frame of a process, a full buffer, and what fails.
  */
-#define PY_SSIZE_T_CLEAN
 #include <Python.h>
 #include <structmember.h>
 #include <datetime.h>
 #include <fcntl.h>
 #include <stdatomic.h>
-#include <stdint.h>
-#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -43,32 +40,28 @@
 #define COPY(to, from, size) memcpy(to, from, (size_t)(size))
 #endif
 
-enum {
-    MAX_RECORD = 1024, /* bytes */
-    SLACK = 256,       /* bytes that may be written between two comparisons with `end` */
-    MAX_DEPTH = 32,    /* of containers in metadata */
-};
+/* Bytes of a record, bytes written between two comparisons with `end`, and nested containers. */
+enum { MAX_RECORD = 1024, SLACK = 256, MAX_DEPTH = 32 };
 static char scratch[MAX_RECORD + SLACK]; /* one for all threads: the call holds the GIL */
 static const char *const end = scratch + MAX_RECORD;
 
-/* What Python defines; see `configure`. WORDS and TOTALS are of an account, the others its words;
- * CLOSED_WORD is a word of the arena; GETSIG and MARK verify a descriptor. */
-static struct {
-    Py_ssize_t FREE, FILLING, READY, WORDS, TOTALS, GENERATION, COUNT, LENGTH, OPENING, CLOSING;
-    Py_ssize_t PROCESS, CLOSED_WORD, GETSIG, MARK;
-} layout;
+/* What Python defines, see `configure`: states of a frame; the number of WORDS and TOTALS of an
+ * account, and its words; a word of the arena; and how to verify a descriptor. */
+#define CONSTANTS(X) X(FREE) X(FILLING) X(READY) X(WORDS) X(TOTALS) X(GENERATION) X(COUNT) \
+    X(LENGTH) X(OPENING) X(CLOSING) X(PROCESS) X(CLOSED_WORD) X(GETSIG) X(MARK)
+#define DECLARE(name) static Py_ssize_t name;
+CONSTANTS(DECLARE)
 static PyObject *dumps, *encoder, *now; /* orjson.dumps, the encoder's names, datetime.now */
-
+static PyObject *s_appender, *s_append_record, *s_datetime, *s_is_lost, *s_number;
 enum { KEY, USER_KEY, IS_ANONYMOUS_USER, TIMESTAMP, METADATA, FIELDS };
-static PyObject *field_names[FIELDS], *s_appender, *s_datetime, *s_is_lost, *s_number;
+static PyObject *field_names[FIELDS];
 
-/* ---- Encoding: each `put` writes at `p`, and returns where it ended, or NULL for Python's cases -- */
-
-#define EACH(byte) (0x0101010101010101ULL * (byte))
+/* ---- Encoding: as `producer/encoder.py` ------------------------------------------------------ */
+/* Each `put` writes at `p`, and returns where it ended; NULL leaves the event to Python. */
 #define PUT_LITERAL(p, text) (memcpy(p, text, sizeof(text) - 1), (p) + sizeof(text) - 1)
+#define EACH(byte) (0x0101010101010101ULL * (byte))
 
 static inline int is_escaped(unsigned char c) { return c < 0x20 || c == '"' || c == '\\'; }
-
 static inline int may_hold_escaped(uint64_t eight) {
     uint64_t quote = eight ^ EACH('"'), backslash = eight ^ EACH('\\');
     uint64_t high_bits = ((eight - EACH(0x20)) & ~eight) | ((quote - EACH(1)) & ~quote)
@@ -77,14 +70,11 @@ static inline int may_hold_escaped(uint64_t eight) {
 }
 
 static char *put_escaped(char *p, unsigned char c) {
-    static const char digits[] = "0123456789abcdef";
-    static const char short_ones[] = "\b\t\n\f\r\"\\", letters[] = "btnfr\"\\";
+    static const char digits[] = "0123456789abcdef", letters[] = "btnfr\"\\";
+    static const char short_ones[] = "\b\t\n\f\r\"\\";
     const char *found = memchr(short_ones, c, sizeof letters - 1);
-    *p++ = '\\';
-    if (!found) {
-        p = PUT_LITERAL(p, "u00");
-        *p++ = digits[c >> 4];
-    }
+    p = found ? PUT_LITERAL(p, "\\") : PUT_LITERAL(p, "\\u00");
+    if (!found) *p++ = digits[c >> 4];
     *p++ = found ? letters[found - short_ones] : digits[c & 15];
     return p;
 }
@@ -176,13 +166,13 @@ static char *put_value(char *p, PyObject *value, int depth) {
     if (PyFloat_CheckExact(value)) return put_float(p, value);
     if (depth == 0) return NULL;
     if (PyDict_CheckExact(value)) return put_dict(p, value, depth - 1);
-    if (PyList_CheckExact(value) || PyTuple_CheckExact(value)) return put_list(p, value, depth - 1);
-    return NULL;
+    int is_list = PyList_CheckExact(value) || PyTuple_CheckExact(value);
+    return is_list ? put_list(p, value, depth - 1) : NULL;
 }
 
-static inline int number_of(const char *digits) { /* -1 when they are not two digits */
+static inline int number_of(const char *digits) { /* 100 when they are not two digits */
     unsigned tens = (unsigned)digits[0] - '0', ones = (unsigned)digits[1] - '0';
-    return tens < 10 && ones < 10 ? (int)(10 * tens + ones) : -1;
+    return tens < 10 && ones < 10 ? (int)(10 * tens + ones) : 100;
 }
 
 static int is_rfc_3339(const char *s, Py_ssize_t size) { /* 0 when only Python can say */
@@ -190,11 +180,10 @@ static int is_rfc_3339(const char *s, Py_ssize_t size) { /* 0 when only Python c
     if (size < 20 || size > 40) return 0;
     if (s[4] != '-' || s[7] != '-' || s[10] != 'T' || s[13] != ':' || s[16] != ':') return 0;
     int century = number_of(s), year = number_of(s + 2), month = number_of(s + 5);
-    int day = number_of(s + 8), hour = number_of(s + 11), minute = number_of(s + 14);
-    int second = number_of(s + 17), is_leap = year ? year % 4 == 0 : century % 4 == 0;
-    if (century < 0 || year < 0 || century + year == 0 || month < 1 || month > 12) return 0;
+    int day = number_of(s + 8), is_leap = year ? year % 4 == 0 : century % 4 == 0;
+    if (century > 99 || year > 99 || century + year == 0 || month < 1 || month > 12) return 0;
     if (day < 1 || day > days[month] + (month == 2 && is_leap)) return 0;
-    if (hour < 0 || hour > 23 || minute < 0 || minute > 59 || second < 0 || second > 59) return 0;
+    if (number_of(s + 11) > 23 || number_of(s + 14) > 59 || number_of(s + 17) > 59) return 0;
     const char *offset = s + 19, *after = s + size;
     if (*offset == '.') {
         do offset++; while (offset < after && *offset >= '0' && *offset <= '9');
@@ -202,8 +191,7 @@ static int is_rfc_3339(const char *s, Py_ssize_t size) { /* 0 when only Python c
     }
     if (after - offset == 1) return *offset == 'Z';
     if (after - offset != 6 || (*offset != '+' && *offset != '-') || offset[3] != ':') return 0;
-    int hours = number_of(offset + 1), minutes = number_of(offset + 4);
-    return hours >= 0 && hours < 24 && minutes >= 0 && minutes < 60;
+    return number_of(offset + 1) < 24 && number_of(offset + 4) < 60;
 }
 
 static inline char *put_two_digits(char *p, char before, int number) {
@@ -214,27 +202,25 @@ static inline char *put_two_digits(char *p, char before, int number) {
     return p;
 }
 
-static char *put_timestamp(char *p, PyObject *timestamp) {
+static char *put_timestamp(char *p, PyObject *time) {
     if (p >= end) return NULL;
-    if (PyUnicode_CheckExact(timestamp)) {
-        if (!PyUnicode_IS_COMPACT_ASCII(timestamp)) return NULL;
-        const char *text = (const char *)PyUnicode_1BYTE_DATA(timestamp);
-        return is_rfc_3339(text, PyUnicode_GET_LENGTH(timestamp)) ? put_text(p, timestamp) : NULL;
+    if (PyUnicode_CheckExact(time)) {
+        if (!PyUnicode_IS_COMPACT_ASCII(time)) return NULL;
+        const char *text = (const char *)PyUnicode_1BYTE_DATA(time);
+        return is_rfc_3339(text, PyUnicode_GET_LENGTH(time)) ? put_text(p, time) : NULL;
     }
-    if (!PyDateTime_CheckExact(timestamp)) return NULL;
-    if (PyDateTime_DATE_GET_TZINFO(timestamp) != PyDateTime_TimeZone_UTC) return NULL;
-    int microsecond = PyDateTime_DATE_GET_MICROSECOND(timestamp);
-    p = put_two_digits(p, '"', PyDateTime_GET_YEAR(timestamp) / 100);
-    p = put_two_digits(p, 0, PyDateTime_GET_YEAR(timestamp) % 100);
-    p = put_two_digits(p, '-', PyDateTime_GET_MONTH(timestamp));
-    p = put_two_digits(p, '-', PyDateTime_GET_DAY(timestamp));
-    p = put_two_digits(p, 'T', PyDateTime_DATE_GET_HOUR(timestamp));
-    p = put_two_digits(p, ':', PyDateTime_DATE_GET_MINUTE(timestamp));
-    p = put_two_digits(p, ':', PyDateTime_DATE_GET_SECOND(timestamp));
-    if (microsecond) {
-        p = put_two_digits(p, '.', microsecond / 10000);
-        p = put_two_digits(p, 0, microsecond / 100 % 100);
-        p = put_two_digits(p, 0, microsecond % 100);
+    if (!PyDateTime_CheckExact(time)) return NULL;
+    if (PyDateTime_DATE_GET_TZINFO(time) != PyDateTime_TimeZone_UTC) return NULL;
+    int year = PyDateTime_GET_YEAR(time), fraction = PyDateTime_DATE_GET_MICROSECOND(time);
+    p = put_two_digits(put_two_digits(p, '"', year / 100), 0, year % 100);
+    p = put_two_digits(p, '-', PyDateTime_GET_MONTH(time));
+    p = put_two_digits(p, '-', PyDateTime_GET_DAY(time));
+    p = put_two_digits(p, 'T', PyDateTime_DATE_GET_HOUR(time));
+    p = put_two_digits(p, ':', PyDateTime_DATE_GET_MINUTE(time));
+    p = put_two_digits(p, ':', PyDateTime_DATE_GET_SECOND(time));
+    if (fraction) {
+        p = put_two_digits(put_two_digits(p, '.', fraction / 10000), 0, fraction / 100 % 100);
+        p = put_two_digits(p, 0, fraction % 100);
     }
     return PUT_LITERAL(p, "+00:00\"");
 }
@@ -245,8 +231,8 @@ static Py_ssize_t encode_action(PyObject *const *fields) {
     PyObject *is_anonymous_user = fields[IS_ANONYMOUS_USER];
     if (!PyUnicode_CheckExact(key) || !PyUnicode_GET_LENGTH(key)) return 0;
     if (!PyUnicode_CheckExact(user_key) || !PyUnicode_GET_LENGTH(user_key)) return 0;
-    if (!PyBool_Check(is_anonymous_user)) return 0;
-    if (metadata != Py_None && !PyDict_CheckExact(metadata)) return 0;
+    int is_usual = metadata == Py_None || PyDict_CheckExact(metadata);
+    if (!is_usual || !PyBool_Check(is_anonymous_user)) return 0;
     char *p = PUT_LITERAL(scratch, "{\"key\":");
     if (!(p = put_text(p, key))) return 0;
     p = PUT_LITERAL(p, ",\"user_key\":");
@@ -261,7 +247,7 @@ static Py_ssize_t encode_action(PyObject *const *fields) {
     return p - scratch;
 }
 
-/* ---- FrameWriterFields: the base class of `FrameWriter`, with the fields that are read here ------- */
+/* ---- FrameWriterFields: the base class of `FrameWriter` -------------------------------------- */
 
 typedef struct {
     PyObject_HEAD
@@ -277,26 +263,15 @@ static PyMemberDef writer_members[] = {
     MEMBER("_records", T_PYSSIZET, FrameWriter, records),
     MEMBER("_start", T_PYSSIZET, FrameWriter, start), MEMBER("due", T_DOUBLE, FrameWriter, due),
     MEMBER("_arena", T_OBJECT_EX, FrameWriter, arena),
-    MEMBER("claim", T_OBJECT_EX, FrameWriter, claim), {NULL, 0, 0, 0, NULL}};
+    MEMBER("claim", T_OBJECT_EX, FrameWriter, claim), {0}};
 
-static void free_with_members(PyObject *self, const PyMemberDef *member) {
-    PyTypeObject *type = Py_TYPE(self);
-    for (; member->name; member++) {
-        int is_object = member->type == T_OBJECT || member->type == T_OBJECT_EX;
-        if (is_object) Py_XDECREF(*(PyObject **)(void *)((char *)self + member->offset));
-    }
-    type->tp_free(self);
-    Py_DECREF(type);
-}
-
-static void writer_dealloc(PyObject *self) { free_with_members(self, writer_members); }
-
+static void dealloc(PyObject *self);
 static PyType_Slot writer_slots[] = {
-    {Py_tp_members, writer_members}, {Py_tp_dealloc, writer_dealloc}, {0, NULL}};
+    {Py_tp_members, writer_members}, {Py_tp_dealloc, dealloc}, {0, NULL}};
 static PyType_Spec writer_spec = {"dataart_mp._hot_path.FrameWriterFields", sizeof(FrameWriter), 0,
                                   Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE, writer_slots};
 
-/* ---- AppenderBase: the base class of `Appender` of `queue/appender.py`, which sets its members ---- */
+/* ---- AppenderBase: the base class of `Appender`, which sets its members ---------------------- */
 
 typedef struct {
     PyObject_HEAD
@@ -315,7 +290,21 @@ static PyMemberDef appender_members[] = {
     OBJECT(guard), OBJECT(lock_file), OBJECT(work), OBJECT(writer_type), SIZE(frames), SIZE(states),
     SIZE(accounts), SIZE(contents), SIZE(stride), SIZE(capacity), SIZE(records), NUMBER(pid),
     NUMBER(start), NUMBER(guard_pid), MEMBER("interval", T_DOUBLE, Appender, interval),
-    MEMBER("changes_frames", T_BOOL, Appender, changes_frames), {NULL, 0, 0, 0, NULL}};
+    MEMBER("changes_frames", T_BOOL, Appender, changes_frames), {0}};
+
+static PyTypeObject *appender_base;
+
+static void dealloc(PyObject *self) { /* of both types */
+    PyTypeObject *type = Py_TYPE(self);
+    const PyMemberDef *member = writer_members;
+    if (PyType_IsSubtype(type, appender_base)) member = appender_members;
+    for (; member->name; member++) {
+        int is_object = member->type == T_OBJECT || member->type == T_OBJECT_EX;
+        if (is_object) Py_XDECREF(*(PyObject **)(void *)((char *)self + member->offset));
+    }
+    type->tp_free(self);
+    Py_DECREF(type);
+}
 
 /* As `Descriptor.is_intact`; return its number, or -1. */
 static int intact(PyObject *descriptor) {
@@ -324,39 +313,31 @@ static int intact(PyObject *descriptor) {
     int fd = is_lost == Py_False && number ? (int)PyLong_AsLong(number) : -1;
     Py_XDECREF(is_lost);
     Py_XDECREF(number);
-    return fd >= 0 && fcntl(fd, (int)layout.GETSIG) == layout.MARK ? fd : -1;
+    return fd >= 0 && fcntl(fd, (int)GETSIG) == MARK ? fd : -1;
 }
 
 static int lock(int fd, short kind, Py_ssize_t byte) {
     struct flock range = {.l_type = kind, .l_whence = SEEK_SET, .l_start = (off_t)byte, .l_len = 1};
     STEP();
-    int result = fcntl(fd, F_SETLK, &range);
-    STEP();
-    return result;
+    return fcntl(fd, F_SETLK, &range);
 }
 
-static inline void store(uint64_t *word, uint64_t value) {
-    STEP();
-    atomic_store_explicit((_Atomic uint64_t *)word, value, memory_order_release);
-}
-
-static inline void store_byte(char *byte, Py_ssize_t value) {
-    STEP();
-    atomic_store_explicit((_Atomic char *)byte, (char)value, memory_order_release);
-}
+/* Store a byte or a word of the arena, after all that was stored before it. */
+#define STORE(type, at, value) \
+    (STEP(), atomic_store_explicit((_Atomic type *)(at), (type)(value), memory_order_release))
 
 /* As `WriterPool.seal`, of a writer that is no longer in the pool. */
 static void seal(Appender *self, char *base, FrameWriter *writer) {
     PyObject *number = PyTuple_GET_ITEM(writer->claim, 0);
     Py_ssize_t frame = PyLong_AsSsize_t(number);
-    uint64_t *words = (uint64_t *)(void *)base + self->accounts + frame * layout.WORDS;
+    uint64_t *words = (uint64_t *)(void *)base + self->accounts + frame * WORDS;
     PyDict_SetItem(self->sealed, number, PyTuple_GET_ITEM(writer->claim, 1));
     int work = intact(self->work), fd = intact(self->lock_file);
     if (work < 0) PyObject_SetAttr(self->lock_file, s_is_lost, Py_True);
-    store(words + layout.COUNT, (uint64_t)(writer->records - writer->room));
-    store(words + layout.LENGTH, (uint64_t)(writer->position - writer->start));
+    STORE(uint64_t, words + COUNT, writer->records - writer->room);
+    STORE(uint64_t, words + LENGTH, writer->position - writer->start);
     int is_empty = writer->room == writer->records;
-    store_byte(base + self->states + frame, is_empty ? layout.FREE : layout.READY);
+    STORE(char, base + self->states + frame, is_empty ? FREE : READY);
     if (work >= 0 && fd >= 0) lock(fd, F_UNLCK, frame);
     PyDict_DelItem(self->held, number);
     if (work >= 0 && !is_empty) {
@@ -371,18 +352,18 @@ static void seal(Appender *self, char *base, FrameWriter *writer) {
 
 /* As `FrameWriter._begin`; the frame is locked, and is free. */
 static int begin(Appender *self, char *base, FrameWriter *writer, Py_ssize_t frame) {
-    uint64_t *words = (uint64_t *)(void *)base + self->accounts + frame * layout.WORDS;
-    uint64_t generation = words[layout.GENERATION] + 1;
+    uint64_t *words = (uint64_t *)(void *)base + self->accounts + frame * WORDS;
+    uint64_t generation = words[GENERATION] + 1;
     writer->claim = Py_BuildValue("nK", frame, (unsigned long long)generation);
     if (!writer->claim) return 0;
-    store(words + layout.GENERATION, generation);
-    for (Py_ssize_t total = 0; total < layout.TOTALS; total++) {
-        store(words + layout.OPENING + total, words[layout.CLOSING + total]);
+    STORE(uint64_t, words + GENERATION, generation);
+    for (Py_ssize_t total = 0; total < TOTALS; total++) {
+        STORE(uint64_t, words + OPENING + total, words[CLOSING + total]);
     }
-    for (Py_ssize_t word = layout.COUNT; word < layout.OPENING; word++) store(words + word, 0);
-    store(words + layout.PROCESS, self->pid);
-    store(words + layout.PROCESS + 1, self->start);
-    store_byte(base + self->states + frame, layout.FILLING);
+    for (Py_ssize_t word = COUNT; word < OPENING; word++) STORE(uint64_t, words + word, 0);
+    STORE(uint64_t, words + PROCESS, self->pid);
+    STORE(uint64_t, words + PROCESS + 1, self->start);
+    STORE(char, base + self->states + frame, FILLING);
     Py_INCREF(writer->arena = self->arena);
     writer->records = writer->room = self->records;
     writer->position = writer->start = self->contents + frame * self->stride;
@@ -396,17 +377,17 @@ static int claim_lowest(Appender *self, char *base, FrameWriter *writer, int fd)
     PyObject *holder = PyWeakref_NewRef((PyObject *)writer, NULL), *number = NULL;
     int opened = 0;
     while (!opened && holder && !PyErr_Occurred()) {
-        state = memchr(state + 1, (int)layout.FREE, (size_t)(states_end - state - 1));
+        state = memchr(state + 1, (int)FREE, (size_t)(states_end - state - 1));
         if (!state) break;
         Py_XSETREF(number, PyLong_FromSsize_t(state - states));
         if (!number || PyDict_Contains(self->held, number)) continue; /* or there was an error */
         if (PyDict_SetItem(self->held, number, holder) < 0) break;
         int is_locked = lock(fd, F_WRLCK, state - states) == 0;
-        opened = is_locked && *(volatile char *)state == layout.FREE
+        opened = is_locked && *(volatile char *)state == FREE
                  && begin(self, base, writer, state - states)
                  && PyDict_SetItem(self->open, writer->claim, holder) == 0;
         if (opened) break;
-        if (writer->claim) store_byte(state, layout.FREE);
+        if (writer->claim) STORE(char, state, FREE);
         if (is_locked) lock(fd, F_UNLCK, state - states);
         PyDict_DelItem(self->held, number);
     }
@@ -418,17 +399,16 @@ static int claim_lowest(Appender *self, char *base, FrameWriter *writer, int fd)
 /* As `ProducerEnd._try_open` and `WriterPool.open`: add a writer to the pool. */
 static void open_writer(Appender *self, char *base) {
     struct timespec time;
+    if (!memchr(base + self->states, (int)FREE, (size_t)self->frames)) return;
     int fd = intact(self->lock_file);
-    if (fd < 0 || !memchr(base + self->states, (int)layout.FREE, (size_t)self->frames)) return;
-    PyTypeObject *type = (PyTypeObject *)self->writer_type;
-    FrameWriter *writer = (FrameWriter *)type->tp_alloc(type, 0);
+    if (fd < 0) return;
+    FrameWriter *writer = (FrameWriter *)PyType_GenericAlloc((PyTypeObject *)self->writer_type, 0);
     if (writer && claim_lowest(self, base, writer, fd)) {
         clock_gettime(CLOCK_MONOTONIC, &time);
         writer->due = (double)time.tv_sec + 1e-9 * (double)time.tv_nsec + self->interval;
-        /* Checked after the frame was taken: a worker that ends sees it, or this process sees that
-         * the arena is closed. */
+        /* Checked after the frame was taken, as in `ProducerEnd._try_open`. */
         atomic_thread_fence(memory_order_seq_cst);
-        uint64_t is_closed = ((volatile uint64_t *)(void *)base)[layout.CLOSED_WORD];
+        uint64_t is_closed = ((volatile uint64_t *)(void *)base)[CLOSED_WORD];
         if (is_closed || PyList_Append(self->idle, (PyObject *)writer)) seal(self, base, writer);
     }
     Py_XDECREF(writer);
@@ -465,7 +445,7 @@ static int append(Appender *self, char *base, Py_ssize_t size) {
     char *to = base + writer->position;
     STEP();
     COPY(to, scratch, size - 1);
-    store_byte(to + size - 1, '\n');
+    STORE(char, to + size - 1, '\n');
     writer->position += size;
     if (!--writer->room) change_frames(self, base, writer);
     return 1;
@@ -478,6 +458,14 @@ static char *use_arena(Appender *self, Py_buffer *memory) {
     if (PyObject_GetBuffer(self->memory, memory, PyBUF_WRITABLE) == 0) return memory->buf;
     PyErr_Clear();
     return NULL;
+}
+
+static int append_one(Appender *self, Py_ssize_t size) {
+    Py_buffer memory;
+    char *base = use_arena(self, &memory);
+    int appended = base && append(self, base, size);
+    if (base) PyBuffer_Release(&memory);
+    return appended;
 }
 
 /* Sort the values of an action by field; 0 when it is not a dict, or its fields do not fit. */
@@ -500,45 +488,37 @@ static int read_fields(PyObject *action, PyObject **fields) {
 
 /* emit_actions(actions, first, now): append actions[first:] up to the first one that Python must
  * handle; return how many were appended. A missing timestamp is `now`. */
-static PyObject *emit_actions(PyObject *self, PyObject *const *args, Py_ssize_t count) {
+static PyObject *emit_actions(PyObject *self, PyObject *args) {
     Py_buffer memory;
-    if (count != 3 || !PyList_CheckExact(args[0]) || !PyLong_CheckExact(args[1])) {
-        return PyErr_Format(PyExc_TypeError, "pass a list, an index and a timestamp");
-    }
-    Py_ssize_t first = PyLong_AsSsize_t(args[1]), at = first;
+    PyObject *actions, *now;
+    Py_ssize_t first, at;
+    if (!PyArg_ParseTuple(args, "O!nO", &PyList_Type, &actions, &first, &now)) return NULL;
     char *base = first < 0 ? NULL : use_arena((Appender *)self, &memory);
-    if (!base) return PyErr_Occurred() ? NULL : PyLong_FromLong(0);
-    for (; at < PyList_GET_SIZE(args[0]); at++) {
+    for (at = first; base && at < PyList_GET_SIZE(actions); at++) {
         PyObject *fields[FIELDS] = {NULL, NULL, Py_False, Py_None, Py_None};
-        if (!read_fields(PyList_GET_ITEM(args[0], at), fields)) break;
-        if (fields[TIMESTAMP] == Py_None) fields[TIMESTAMP] = args[2];
+        if (!read_fields(PyList_GET_ITEM(actions, at), fields)) break;
+        if (fields[TIMESTAMP] == Py_None) fields[TIMESTAMP] = now;
         Py_ssize_t size = encode_action(fields);
         if (!size || !append((Appender *)self, base, size)) break;
     }
-    PyBuffer_Release(&memory);
+    if (base) PyBuffer_Release(&memory);
     return PyLong_FromSsize_t(at - first);
 }
 
-static void appender_dealloc(PyObject *self) { free_with_members(self, appender_members); }
-
-static PyMethodDef appender_methods[] = {
-    {"emit_actions", (PyCFunction)(void (*)(void))emit_actions, METH_FASTCALL, NULL},
-    {NULL, NULL, 0, NULL}};
+static PyMethodDef appender_methods[] = {{"emit_actions", emit_actions, METH_VARARGS, NULL}, {0}};
 static PyType_Slot appender_slots[] = {
-    {Py_tp_members, appender_members}, {Py_tp_methods, appender_methods},
-    {Py_tp_dealloc, appender_dealloc}, {0, NULL}};
+    {Py_tp_members, appender_members}, {Py_tp_methods, appender_methods}, {Py_tp_dealloc, dealloc},
+    {0, NULL}};
 static PyType_Spec appender_spec = {"dataart_mp._hot_path.AppenderBase", sizeof(Appender), 0,
                                     Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE, appender_slots};
-static PyTypeObject *appender_base;
 
-/* ---- EmitAction: the method `Client.emit_action` -------------------------------------------------
- * It calls the Python function that it was made of when the appender of the client cannot emit the
- * action. It lives as long as the process. */
+/* ---- EmitAction: the method `Client.emit_action` --------------------------------------------- */
+/* It calls the Python function when the appender cannot emit. It lives as long as the process. */
 
 typedef struct {
     PyObject_HEAD
     vectorcallfunc vectorcall;
-    PyObject *function, *dict, *weak_references;
+    PyObject *function, *dict;
 } EmitAction;
 
 /* Sort the arguments by field; 0 when they do not fit. */
@@ -562,30 +542,25 @@ static PyObject *current_time(void) {
     return PyObject_CallOneArg(now, PyDateTime_TimeZone_UTC);
 }
 
-static int emit_action(PyObject *client, PyObject **fields) {
-    PyObject *time = fields[TIMESTAMP] == Py_None ? current_time() : Py_NewRef(fields[TIMESTAMP]);
-    PyObject *appender = time ? PyObject_GetAttr(client, s_appender) : NULL;
-    Py_ssize_t size = 0;
-    if (appender && PyObject_TypeCheck(appender, appender_base)) {
-        fields[TIMESTAMP] = time;
-        size = encode_action(fields);
+static PyObject *call(PyObject *self, PyObject *const *args, size_t flags, PyObject *names) {
+    PyObject *fields[FIELDS] = {NULL, NULL, Py_False, Py_None, Py_None};
+    PyObject *time = NULL, *appender = NULL;
+    Py_ssize_t count = PyVectorcall_NARGS(flags), size = 0;
+    if (count > 0 && read_arguments(args + 1, count - 1, names, fields)) {
+        if (fields[TIMESTAMP] == Py_None) fields[TIMESTAMP] = time = current_time();
+        appender = fields[TIMESTAMP] ? PyObject_GetAttr(args[0], s_appender) : NULL;
     }
-    Py_buffer memory;
-    char *base = size ? use_arena((Appender *)appender, &memory) : NULL;
-    int appended = base && append((Appender *)appender, base, size);
-    if (base) PyBuffer_Release(&memory);
-    else PyErr_Clear();
+    if (appender && PyObject_TypeCheck(appender, appender_base)) size = encode_action(fields);
+    int appended = size && append_one((Appender *)appender, size);
+    PyErr_Clear();
     Py_XDECREF(appender);
     Py_XDECREF(time);
-    return appended;
-}
-
-static PyObject *call(PyObject *self, PyObject *const *args, size_t flags, PyObject *names) {
-    Py_ssize_t count = PyVectorcall_NARGS(flags);
-    PyObject *fields[FIELDS] = {NULL, NULL, Py_False, Py_None, Py_None};
-    int fits = count > 0 && read_arguments(args + 1, count - 1, names, fields);
-    if (fits && emit_action(args[0], fields)) Py_RETURN_TRUE;
-    return PyObject_Vectorcall(((EmitAction *)self)->function, args, flags, names);
+    if (appended) Py_RETURN_TRUE;
+    if (!size) return PyObject_Vectorcall(((EmitAction *)self)->function, args, flags, names);
+    PyObject *record = PyBytes_FromStringAndSize(scratch, size);
+    PyObject *result = record ? PyObject_CallMethodOneArg(args[0], s_append_record, record) : NULL;
+    Py_XDECREF(record);
+    return result;
 }
 
 static PyObject *method_new(PyTypeObject *type, PyObject *args, PyObject *Py_UNUSED(names)) {
@@ -599,17 +574,14 @@ static PyObject *method_new(PyTypeObject *type, PyObject *args, PyObject *Py_UNU
 }
 
 static PyObject *method_get(PyObject *self, PyObject *client, PyObject *Py_UNUSED(type)) {
-    return client && client != Py_None ? PyMethod_New(self, client) : Py_NewRef(self);
+    return client ? PyMethod_New(self, client) : Py_NewRef(self);
 }
 
 static PyMemberDef method_members[] = {
     {"__vectorcalloffset__", T_PYSSIZET, offsetof(EmitAction, vectorcall), READONLY, NULL},
-    {"__dictoffset__", T_PYSSIZET, offsetof(EmitAction, dict), READONLY, NULL},
-    {"__weaklistoffset__", T_PYSSIZET, offsetof(EmitAction, weak_references), READONLY, NULL},
-    {NULL, 0, 0, 0, NULL}};
+    {"__dictoffset__", T_PYSSIZET, offsetof(EmitAction, dict), READONLY, NULL}, {0}};
 static PyGetSetDef method_attributes[] = {
-    {"__dict__", PyObject_GenericGetDict, PyObject_GenericSetDict, NULL, NULL},
-    {NULL, NULL, NULL, NULL, NULL}};
+    {"__dict__", PyObject_GenericGetDict, PyObject_GenericSetDict, NULL, NULL}, {0}};
 static PyType_Slot method_slots[] = {
     {Py_tp_new, method_new}, {Py_tp_call, PyVectorcall_Call}, {Py_tp_descr_get, method_get},
     {Py_tp_members, method_members}, {Py_tp_getset, method_attributes}, {0, NULL}};
@@ -617,27 +589,26 @@ static PyType_Spec method_spec = {
     "dataart_mp._hot_path.EmitAction", sizeof(EmitAction), 0,
     Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_VECTORCALL | Py_TPFLAGS_METHOD_DESCRIPTOR, method_slots};
 
-/* ---- The module -------------------------------------------------------------------------------- */
+/* ---- The module ------------------------------------------------------------------------------ */
 
-/* configure(*, FREE, …): set where things lie in an arena. */
-static PyObject *configure(PyObject *Py_UNUSED(module), PyObject *args, PyObject *values) {
-    static char *names[] = {"FREE", "FILLING", "READY", "WORDS", "TOTALS", "GENERATION", "COUNT",
-                            "LENGTH", "OPENING", "CLOSING", "PROCESS", "CLOSED_WORD", "GETSIG",
-                            "MARK", NULL};
-    int parsed = PyArg_ParseTupleAndKeywords(
-        args, values, "nnnnnnnnnnnnnn", names, &layout.FREE, &layout.FILLING, &layout.READY,
-        &layout.WORDS, &layout.TOTALS, &layout.GENERATION, &layout.COUNT, &layout.LENGTH,
-        &layout.OPENING, &layout.CLOSING, &layout.PROCESS, &layout.CLOSED_WORD, &layout.GETSIG,
-        &layout.MARK);
-    return parsed ? Py_NewRef(Py_None) : NULL;
+/* configure(values): set the constants, by name. */
+static PyObject *configure(PyObject *Py_UNUSED(module), PyObject *values) {
+#define NAMED(name) {#name, &name},
+    static const struct { const char *name; Py_ssize_t *value; } constants[] = {CONSTANTS(NAMED)};
+    for (size_t at = 0; at < sizeof constants / sizeof *constants; at++) {
+        PyObject *value = PyMapping_GetItemString(values, constants[at].name);
+        if (value) *constants[at].value = PyLong_AsSsize_t(value);
+        Py_XDECREF(value);
+        if (PyErr_Occurred()) return NULL;
+    }
+    Py_RETURN_NONE;
 }
 
 /* use_encoder(dumps, names): set `orjson.dumps`, and the names of the module that encodes. */
 static PyObject *use_encoder(PyObject *Py_UNUSED(module), PyObject *args) {
-    PyObject *new_dumps, *names;
-    if (!PyArg_ParseTuple(args, "OO!", &new_dumps, &PyDict_Type, &names)) return NULL;
-    Py_XSETREF(dumps, Py_NewRef(new_dumps));
-    Py_XSETREF(encoder, Py_NewRef(names));
+    if (!PyArg_ParseTuple(args, "OO!", &dumps, &PyDict_Type, &encoder)) return NULL;
+    Py_INCREF(dumps);
+    Py_INCREF(encoder);
     Py_RETURN_NONE;
 }
 
@@ -646,8 +617,8 @@ static int execute(PyObject *module) {
         {&field_names[KEY], "key"}, {&field_names[USER_KEY], "user_key"},
         {&field_names[IS_ANONYMOUS_USER], "is_anonymous_user"},
         {&field_names[TIMESTAMP], "timestamp"}, {&field_names[METADATA], "metadata"},
-        {&s_appender, "_appender"}, {&s_datetime, "datetime"}, {&s_is_lost, "is_lost"},
-        {&s_number, "number"}, {NULL, NULL}};
+        {&s_appender, "_appender"}, {&s_append_record, "_append_record"},
+        {&s_datetime, "datetime"}, {&s_is_lost, "is_lost"}, {&s_number, "number"}, {NULL, NULL}};
     if (PyInterpreterState_Get() != PyInterpreterState_Main()) {
         PyErr_SetString(PyExc_ImportError, "the hot path is for the main interpreter only");
         return -1;
@@ -655,7 +626,7 @@ static int execute(PyObject *module) {
     PyDateTime_IMPORT;
     if (!PyDateTimeAPI) return -1;
     now = PyObject_GetAttrString((PyObject *)PyDateTimeAPI->DateTimeType, "now");
-    for (int at = 0; names[at].name; at++) *names[at].name = PyUnicode_InternFromString(names[at].text);
+    for (int i = 0; names[i].name; i++) *names[i].name = PyUnicode_InternFromString(names[i].text);
     PyType_Spec *const specs[] = {&writer_spec, &appender_spec, &method_spec};
     for (int at = 0; at < 3 && !PyErr_Occurred(); at++) {
         PyObject *type = PyType_FromSpec(specs[at]);
@@ -666,9 +637,7 @@ static int execute(PyObject *module) {
 }
 
 static PyMethodDef functions[] = {
-    {"configure", (PyCFunction)(void (*)(void))configure, METH_VARARGS | METH_KEYWORDS, NULL},
-    {"use_encoder", use_encoder, METH_VARARGS, NULL},
-    {NULL, NULL, 0, NULL}};
+    {"configure", configure, METH_O, NULL}, {"use_encoder", use_encoder, METH_VARARGS, NULL}, {0}};
 static PyModuleDef_Slot slots[] = {
     {Py_mod_exec, execute},
 #if PY_VERSION_HEX >= 0x030C0000

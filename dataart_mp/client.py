@@ -285,6 +285,15 @@ class Client:
         self._finalizer.detach()  # last: if this call is interrupted, the collector completes it
         self._log_drops(self._drop_throttle.remaining(clock.monotonic()))
 
+    def _append_record(self, record: bytes) -> bool:
+        """Complete a call of `emit_action` whose record C has encoded and could not append."""
+        try:
+            self._producer.append(record, self._timeout)
+        except queue.Full as full:
+            self._drop(full)
+            return False
+        return True
+
     def _drop(self, full: queue.Full, count: int = 1) -> None:
         """Drop `count` records for which no frame is free, or raise BufferFullError."""
         if self._drops_when_full:

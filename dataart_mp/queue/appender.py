@@ -20,20 +20,22 @@ from dataart_mp.queue.writer_pool import WriterPool
 _CHANGES_FRAMES: Final = sys.platform == "linux"
 
 hot_path.configure(
-    FREE=arena.FREE,
-    FILLING=arena.FILLING,
-    READY=arena.READY,
-    WORDS=account.WORDS,
-    TOTALS=account.TOTALS,
-    GENERATION=Account.generation.offset,
-    COUNT=Account.count.offset,
-    LENGTH=Account.length.offset,
-    OPENING=account._OPENING,
-    CLOSING=account._CLOSING,
-    PROCESS=account._PROCESS,
-    CLOSED_WORD=arena._CLOSED_WORD,
-    GETSIG=getattr(descriptor, "_GETSIG", 0),
-    MARK=getattr(descriptor, "_MARK", 0),
+    {
+        "FREE": arena.FREE,
+        "FILLING": arena.FILLING,
+        "READY": arena.READY,
+        "WORDS": account.WORDS,
+        "TOTALS": account.TOTALS,
+        "GENERATION": Account.generation.offset,
+        "COUNT": Account.count.offset,
+        "LENGTH": Account.length.offset,
+        "OPENING": account._OPENING,
+        "CLOSING": account._CLOSING,
+        "PROCESS": account._PROCESS,
+        "CLOSED_WORD": arena._CLOSED_WORD,
+        "GETSIG": getattr(descriptor, "_GETSIG", 0),
+        "MARK": getattr(descriptor, "_MARK", 0),
+    }
 )
 
 
@@ -47,9 +49,12 @@ class Appender(hot_path.AppenderBase):
         guard: Whether this process may use the queue without a further check.
         records: How many records fill a frame.
         interval: Seconds after which a frame that is not full is due to be sealed.
+
+    Attributes:
+        has_begun: Whether `begin` was called in this process.
     """
 
-    __slots__ = ("_fork_guard", "_pool")
+    __slots__ = ("_fork_guard", "_pool", "has_begun")
 
     def __init__(
         self,
@@ -60,6 +65,7 @@ class Appender(hot_path.AppenderBase):
         records: int,
         interval: float,
     ) -> None:
+        self.has_begun = False
         self._pool = pool
         self._fork_guard = guard
         self.arena, self.memory = arena, arena.memory
@@ -77,7 +83,9 @@ class Appender(hot_path.AppenderBase):
         self.pid, self.start = process.pid, process.start
         self.guard, self.guard_pid = flag_of(self._fork_guard)
         self.changes_frames = _CHANGES_FRAMES
+        self.has_begun = True
 
     def end(self) -> None:
         """Open and seal no frames until `begin`, in a forked child."""
         self.changes_frames = False
+        self.has_begun = False

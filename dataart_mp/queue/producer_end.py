@@ -11,7 +11,7 @@ from dataart_mp import clock, native
 from dataart_mp.errors import DescriptorsClosedError, EventError
 from dataart_mp.queue.account import ACTIONS, IDENTITY
 from dataart_mp.queue.accounting import pending_in
-from dataart_mp.queue.arena import Arena
+from dataart_mp.queue.arena import FREE, Arena
 from dataart_mp.queue.companion import AbandonedError
 from dataart_mp.queue.deadline import Deadline
 from dataart_mp.queue.frame_writer import FrameWriter, Taken
@@ -280,12 +280,15 @@ class ProducerEnd:
             )
 
     def _open_writer(self, kind: int, records: int, timeout: float | None) -> FrameWriter:
-        lifetime, me = self._lifetime, Visitor()
+        lifetime = self._lifetime
+        if timeout == 0 and lifetime.is_started and self._is_full():
+            raise self._full_error()  # with a full buffer, this is called for each event
+        me = Visitor()
         try:  # as `with lifetime.visit()`, at half its cost
             lifetime.visitors.append(weakref.ref(me, lifetime.visitors.remove))
             if not lifetime.is_started:
                 lifetime.ensure_started()
-            if self.appender is not None and lifetime.is_started:
+            if self.appender is not None and not self.appender.has_begun:
                 self.appender.begin()
             return self._try_open(kind, records) or self._await_room(kind, records, timeout)
         finally:
@@ -300,8 +303,15 @@ class ProducerEnd:
             self._lifetime.wait_for(found_room, timeout)
         if found:
             return found[0]
+        raise self._full_error()
+
+    def _is_full(self) -> bool:
+        """Whether no frame is free; False if the client is closed, which is another error."""
+        return self._arena.find(FREE) < 0 and not self._arena.closed
+
+    def _full_error(self) -> Full:
         reason = self._lifetime.companion.unavailable_reason()
-        raise Full if reason is None else AbandonedError(reason)
+        return Full() if reason is None else AbandonedError(reason)
 
     def _try_open(self, kind: int, records: int) -> FrameWriter | None:
         writer = self._pool.open(kind, records, clock.monotonic(), self._interval)
