@@ -1,4 +1,4 @@
-"""The account of a frame: 32 words that say what it holds, and what became of all it ever held.
+"""The account of a frame: 64 words that say what it holds, and what became of all it ever held.
 
     word  name                  valid in states      meaning
     0     generation            always               times a producer has claimed the frame
@@ -24,6 +24,11 @@
     24    closing totals        FREE, SETTLED        five totals when it was last settled
     29    postponed             WAITING              when `due` was set
     30    process               FILLING, SENDING     id and start of the process that owns it
+    32    appended              FILLING .. SETTLED   length and checksum of what was appended
+    33    synced                FILLING .. SETTLED   the same of what is on the disk; see `checksum`
+    34    unused
+
+An account is a sector of the disk, so a power failure leaves it as it was at some moment.
 
 Times are nanoseconds since the epoch. A batch is in progress when `batch_end` lies behind what is
 done with.
@@ -42,7 +47,7 @@ ACTIONS: Final = 0
 IDENTITY: Final = 1
 
 WORD_BYTES: Final = 8
-WORDS: Final = 32
+WORDS: Final = 64
 WORD_MASK: Final = (1 << 64) - 1
 
 ACCEPTED, DELIVERED, REJECTED, FAILED, PARKED = range(5)
@@ -53,6 +58,7 @@ _LENGTH: Final = 2
 _OPENING: Final = 16
 _PROCESS: Final = 30
 _CLOSING: Final = 24
+_PROCESS_END: Final = _PROCESS + 2
 _ZEROS: Final = memoryview(bytes((_OPENING - _COUNT) * WORD_BYTES)).cast("Q")
 
 _COUNT_BITS: Final = 20
@@ -142,6 +148,8 @@ class Account:
     leader = Word(22)
     leader_generation = Word(23)
     postponed = Word(29)
+    appended = Word(32)
+    synced = Word(33)
     _progress = Word(4)
 
     def __init__(self, words: memoryview, first: int) -> None:
@@ -211,7 +219,7 @@ class Account:
         opening, closing = first + _OPENING, first + _CLOSING
         words[opening : opening + TOTALS] = words[closing : closing + TOTALS]
         words[first + _COUNT : opening] = _ZEROS
-        words[first + _PROCESS : first + WORDS] = process
+        words[first + _PROCESS : first + _PROCESS_END] = process
         if kind != ACTIONS:
             self.kind = kind
         if taken:
@@ -266,6 +274,17 @@ class Account:
     def closing(self) -> list[int]:
         """Return the five totals when the frame was last settled."""
         return self._totals(_CLOSING)
+
+    def set_totals(self, opening: list[int], closing: list[int]) -> None:
+        """Store both groups of totals. For a frame that no other process uses.
+
+        Args:
+            opening: The five totals when the frame was last claimed.
+            closing: The five totals when it was last settled.
+        """
+        for offset, totals in ((_OPENING, opening), (_CLOSING, closing)):
+            for total, amount in enumerate(totals):
+                self.words[self.first + offset + total] = amount & WORD_MASK
 
     def due_at(self, now: int, *, early: bool = False) -> int:
         """Return when the batch of a WAITING frame may be tried again.

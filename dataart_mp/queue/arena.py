@@ -3,7 +3,7 @@
     0            header    magic, layout version, arena id, sizes, flags
     4096         counters  ROW_COUNT rows of 8 words, one row a thread; see `counters`
                  states    one byte a frame
-                 accounts  32 words a frame; see `account`
+                 accounts  64 words a frame; see `account`
                  frames    `frames` times `stride` bytes, each frame begins on a page
 
 A word is an unsigned 64-bit integer in native byte order, aligned, so storing one is a single
@@ -25,6 +25,7 @@ from dataart_mp.queue.anonymous_file import anonymous_file
 from dataart_mp.queue.descriptor import Descriptor
 from dataart_mp.queue.locks import RecordLocks
 from dataart_mp.queue.process import World
+from dataart_mp.queue.syncer import Syncer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,13 +44,15 @@ ROW_WORDS: Final = 8
 ROW_COUNT: Final = 4096
 
 MAGIC: Final = b"DataArtQ"
-LAYOUT_VERSION: Final = 1
+LAYOUT_VERSION: Final = 2
 HEADER: Final = struct.Struct("=8sQ16sQQQ")
 """MAGIC, LAYOUT_VERSION, the arena's id, and the numbers frames, capacity and stride."""
 _WORLD_WORD: Final = 8  # three words
 _CLOSED_WORD: Final = 16  # word numbers in the header, beyond the bytes of HEADER
 _WANTED_WORD: Final = 17
 _REPORTS_WORD: Final = 18
+_DURABILITY_WORD: Final = 24
+_SYNCED_AT_WORD: Final = 25
 _PAGE: Final = max(4096, mmap.PAGESIZE)
 
 
@@ -76,6 +79,7 @@ class Arena:
     Attributes:
         process: This process, as the owner of frames; NOBODY when the others could not tell.
         process_words: The same as words.
+        syncer: Brings what was stored to the disk.
         path: A label that the spool sets; the arena does not use it. None when the memory has no
             path.
     """
@@ -94,6 +98,7 @@ class Arena:
         self._place(self.frames)
         self.memory = mmap.mmap(fd, self._frames + self.frames * self.stride)
         self.words = memoryview(self.memory)[: self._frames].cast("Q")
+        self.syncer = Syncer(self._file, self.memory)
         self.locks = RecordLocks(self._lock_file)
         self.identify()
 
@@ -284,6 +289,24 @@ class Arena:
     @reports_records.setter
     def reports_records(self, wanted: bool) -> None:
         self.words[_REPORTS_WORD] = wanted
+
+    @property
+    def durability(self) -> int:
+        """What a power failure may cost; see `durability`. It is set before any frame is filled."""
+        return self.words[_DURABILITY_WORD]
+
+    @durability.setter
+    def durability(self, level: int) -> None:
+        self.words[_DURABILITY_WORD] = level
+
+    @property
+    def synced_at(self) -> int:
+        """When some process began to bring to the disk what was appended (monotonic, ns)."""
+        return self.words[_SYNCED_AT_WORD]
+
+    @synced_at.setter
+    def synced_at(self, moment: int) -> None:
+        self.words[_SYNCED_AT_WORD] = moment
 
     def row(self, number: int) -> int:
         """Return the number of the first word of a row of counters."""

@@ -2,16 +2,17 @@
 
     <spool_dir>/
       <arena id>.arena                events of one client, in use or left behind by dead processes
-      <arena id>.arena.<reason>       an unusable file: foreign, newer, corrupt or truncated
+      <arena id>.arena.<reason>       an unusable file: foreign, newer, older, corrupt, truncated
       parked.db                       batches whose retries are exhausted, until the outage ends
       parked.db.corrupt               a damaged parked.db, kept for inspection
       dead/<Idempotency-Key>.jsonl    events that failed permanently
       <process id>-<random>.new       a file that is not complete yet
 
 Any number of clients and processes share a spool. Only a power failure can lose what is written to
-it: the kernel writes it to disk even when every process is dead.
+it: the kernel writes it to disk even when every process is dead. `spool_sync` limits that loss.
 
-Read in this order: `arena_file` and `arenas` (making and taking over arenas), `repair` (damaged
-arenas), `parked_batch`, `ownership` and `parking_lot` (batches that wait), `refill` (from a parked
-batch back to a frame), `database` (the SQLite file), `dead_letters`.
+Read in this order: `arena_file` and `arenas` (making and taking over arenas), `recovery` (arenas
+after a power failure), `repair` (damaged arenas), `parked_batch`, `ownership` and `parking_lot`
+(batches that wait), `refill` (from a parked batch back to a frame), `database` (the SQLite file),
+`dead_letters`.
 """

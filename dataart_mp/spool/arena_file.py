@@ -17,6 +17,7 @@ import fcntl
 import os
 from typing import Final
 
+from dataart_mp.queue import disk
 from dataart_mp.queue.account import MAX_CAPACITY
 from dataart_mp.queue.arena import (
     FILLING,
@@ -27,6 +28,7 @@ from dataart_mp.queue.arena import (
     Arena,
     stride_of,
 )
+from dataart_mp.queue.durability import NONE
 
 SUFFIX: Final = ".arena"
 """The name of an arena's file is the arena's id and this suffix."""
@@ -38,7 +40,7 @@ class ArenaError(Exception):
     """A file does not hold an arena that this release can use.
 
     Attributes:
-        reason: One word: `foreign`, `newer`, `corrupt` or `truncated`.
+        reason: One word: `foreign`, `newer`, `older`, `corrupt` or `truncated`.
     """
 
     def __init__(self, reason: str, message: str) -> None:
@@ -49,19 +51,25 @@ class ArenaError(Exception):
         return str(self.args[1])
 
 
-def create(fd: int, frames: int, capacity: int) -> Arena:
+def create(fd: int, frames: int, capacity: int, durability: int = NONE) -> Arena:
     """Make an arena in an empty file and reserve its whole size on disk.
 
     Args:
         fd: Descriptor of the file; the arena closes it, unless this function raises.
         frames: The number of frames.
         capacity: The bytes of content that one frame can hold.
+        durability: What of it a power failure may cost; see `queue.durability`.
 
     Raises:
-        OSError: The disk has no room for the file.
+        OSError: The disk has no room for the file, or fails.
     """
     _reserve(fd, Arena.size(frames, capacity))
-    return Arena.format(fd, frames, capacity)
+    arena = Arena.format(fd, frames, capacity)
+    if durability:
+        arena.durability = durability
+        arena.memory.flush()
+        disk.sync_file(fd)
+    return arena
 
 
 def reopen(fd: int) -> tuple[Arena, bool]:
@@ -138,9 +146,9 @@ def _check_header(header: bytes) -> tuple[int, int]:
     magic, version, _, frames, capacity, stride = HEADER.unpack(header)
     if magic != MAGIC:
         raise ArenaError("foreign", f"it begins with {magic!r} instead of {MAGIC!r}")
-    if version > LAYOUT_VERSION:
+    if version != LAYOUT_VERSION:
         raise ArenaError(
-            "newer",
+            "newer" if version > LAYOUT_VERSION else "older",
             f"its layout version is {version}, and this release knows {LAYOUT_VERSION}; "
             "use the release that wrote it",
         )

@@ -9,6 +9,7 @@
 A file gets its final name when it is complete and locked.
 """
 
+import contextlib
 import errno
 import logging
 import os
@@ -18,12 +19,15 @@ from pathlib import Path
 from typing import Final
 
 from dataart_mp.errors import ConfigError
+from dataart_mp.queue import disk
 from dataart_mp.queue.arena import Arena
+from dataart_mp.queue.durability import NONE
 from dataart_mp.spool import arena_file
 from dataart_mp.spool.arena_file import SUFFIX, ArenaError
 from dataart_mp.spool.ownership import Ownership
 from dataart_mp.spool.parked_batch import DATABASE_NAME
 from dataart_mp.spool.permissions import PRIVATE_DIRECTORY, PRIVATE_FILE
+from dataart_mp.spool.recovery import recover
 from dataart_mp.spool.repair import repair
 
 _log = logging.getLogger("dataart_mp")
@@ -40,14 +44,16 @@ class Spool:
 
     Args:
         directory: Created when it does not exist.
+        durability: What of new arenas a power failure may cost; see `queue.durability`.
 
     Raises:
         ConfigError: The path is not a directory, it belongs to another user, or others can write
             to it.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, durability: int = NONE) -> None:
         self._directory = directory
+        self._durability = durability
         _check(directory)
         for unfinished in directory.glob(f"*{_UNFINISHED_SUFFIX}"):
             if not _is_alive(int(unfinished.name.partition("-")[0])):
@@ -68,12 +74,14 @@ class Spool:
         fd = os.open(unfinished, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, PRIVATE_FILE)
         try:
             arena_file.lock(fd)
-            arena = arena_file.create(fd, frames, capacity)
+            arena = arena_file.create(fd, frames, capacity, self._durability)
         except OSError as error:
             unfinished.unlink()
             os.close(fd)
             raise _no_room(self._directory, Arena.size(frames, capacity), error) from error
         arena.path = unfinished.rename(self._directory / f"{arena.id}{SUFFIX}")
+        if self._durability:
+            _sync_names(self._directory)
         return arena
 
     def take_over_orphans(self) -> Iterator[Arena]:
@@ -144,6 +152,9 @@ def _take_over(path: Path) -> Arena | None:
         arena.close()
         return None
     arena.path = path
+    incomplete = recover(arena, may_be_parked=path.with_name(DATABASE_NAME).exists())
+    if incomplete:
+        _log.warning("spool: %s: %d frames were not on the disk completely", path, incomplete)
     arena.settle_in()
     arena.wanted_until = 0  # may be a time of another boot's clock
     repaired = repair(arena)
@@ -193,6 +204,14 @@ def _check(directory: Path) -> None:
         raise _refused(directory, f"is writable by other users; run: chmod 700 {directory}")
     if not os.access(directory, os.R_OK | os.W_OK | os.X_OK):
         raise _refused(directory, f"is not writable; run: chmod 700 {directory}")
+
+
+def _sync_names(directory: Path) -> None:
+    """Bring to the disk the names of the spool's files, and the name of the spool itself."""
+    for each in (directory, directory.parent):
+        # Not every file system can do it, and not every user may open the parent.
+        with contextlib.suppress(OSError):
+            disk.sync_directory(each)
 
 
 def _no_room(directory: Path, size: int, error: OSError) -> ConfigError:

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from dataart_mp.errors import DataArtError, short_repr
+from dataart_mp.queue import disk
 from dataart_mp.spool.permissions import PRIVATE_DIRECTORY, PRIVATE_FILE
 
 _FOLDER: Final = "dead"
@@ -128,12 +129,16 @@ class DeadLetters:
     Args:
         spool_dir: The spool's directory. The folder in it is created with the first letter.
         max_bytes: How much to keep, approximately; then the oldest batches are removed.
+        is_synced: Whether letters that were kept survive a power failure.
     """
 
-    def __init__(self, spool_dir: Path, max_bytes: float = math.inf) -> None:
+    def __init__(
+        self, spool_dir: Path, max_bytes: float = math.inf, *, is_synced: bool = False
+    ) -> None:
         self._spool_dir = spool_dir
         self._folder = spool_dir / _FOLDER
         self._max_bytes = max_bytes
+        self._is_synced = is_synced
         self._unchecked = math.inf  # bytes written since the size was checked
 
     def keep(self, name: str, records: bytes, cause: Cause) -> int:
@@ -158,7 +163,13 @@ class DeadLetters:
         try:
             with os.fdopen(fd, "wb") as file:
                 file.writelines(head + record + b"}\n" for record in records.splitlines())
+                if self._is_synced:
+                    file.flush()
+                    disk.sync_file(file.fileno())
             unfinished.rename(self._folder / f"{name}{_SUFFIX}")
+            if self._is_synced:
+                disk.sync_directory(self._folder)
+                disk.sync_directory(self._spool_dir)  # the folder may be new
         except OSError:
             unfinished.unlink(missing_ok=True)
             raise

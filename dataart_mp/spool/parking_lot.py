@@ -26,7 +26,6 @@ from dataart_mp.spool.parked_batch import (
 
 _LAYOUT: Final = """
     PRAGMA journal_mode = WAL;
-    PRAGMA synchronous = NORMAL;  -- like the arena: a power failure can cost the newest rows
     CREATE TABLE IF NOT EXISTS parked (
         id INTEGER PRIMARY KEY AUTOINCREMENT,  -- never reused in one file: frames refer to it
         key TEXT NOT NULL,                     -- Idempotency-Key
@@ -50,6 +49,10 @@ _SELECT: Final = (
     "SELECT id, key, is_identity, since, count, length(records), home, arena, frame, generation"
     " FROM parked"
 )
+# A power failure can cost the newest rows, as it can cost the newest events of an arena.
+_UNSYNCED: Final = "PRAGMA synchronous = NORMAL;"
+# A row is on the disk when its transaction ends. Only then is its frame freed, or filled from it.
+_SYNCED: Final = "PRAGMA synchronous = FULL; PRAGMA fullfsync = ON;"
 # Never the id alone: ids start again in a new file, and frames may refer to the ids of the old one.
 _DELETE: Final = "DELETE FROM parked WHERE id = ? AND arena = ? AND frame = ? AND generation = ?"
 _MAX_REST_NS: Final = int(MAX_REST_SECONDS * 1e9)
@@ -71,12 +74,16 @@ class ParkingLot:
         spool_dir: The spool's directory. The file in it is created when it is first used.
         max_bytes: The most bytes that the file may use.
         evicts: True to evict the oldest batches to make room; False to refuse new ones.
+        is_synced: Whether a batch that was parked survives a power failure.
 
     Every method may raise ParkingError: the file cannot be used.
     """
 
-    def __init__(self, spool_dir: Path, max_bytes: int, *, evicts: bool = True) -> None:
-        self._database = Database(spool_dir / DATABASE_NAME, _LAYOUT)
+    def __init__(
+        self, spool_dir: Path, max_bytes: int, *, evicts: bool = True, is_synced: bool = False
+    ) -> None:
+        layout = (_SYNCED if is_synced else _UNSYNCED) + _LAYOUT
+        self._database = Database(spool_dir / DATABASE_NAME, layout)
         self._max_bytes = max_bytes
         self._evicts = evicts
 

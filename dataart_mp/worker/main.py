@@ -21,6 +21,7 @@ from dataart_mp.worker.failures import Failures, LetterStore, NoLetters
 from dataart_mp.worker.parking import NoParking, Parking
 from dataart_mp.worker.reporter import Reporter
 from dataart_mp.worker.shipper import Shipper
+from dataart_mp.worker.syncing import start_syncing
 from dataart_mp.worker.worker import Worker
 
 _STDIN, _STDOUT, _STDERR = range(3)
@@ -58,6 +59,7 @@ def _make_worker(brief: Brief, queue: RecordQueue) -> Worker:
     reporter = Reporter(
         queue.arena, inheritance.report_write_fd, with_records=queue.arena.reports_records
     )
+    start_syncing(queue.arena, reporter)
     parking = _parking(config, queue, reporter)
     shipper = Shipper(
         queue=queue,
@@ -97,7 +99,8 @@ def _backoff(config: ClientConfig) -> Backoff:
 def _letters(config: ClientConfig) -> LetterStore:
     if config.spool_dir is None:
         return NoLetters()
-    return DeadLetters(Path(config.spool_dir), config.spool_max_bytes)
+    is_synced = config.spool_sync != "none"
+    return DeadLetters(Path(config.spool_dir), config.spool_max_bytes, is_synced=is_synced)
 
 
 def _parking(config: ClientConfig, queue: RecordQueue, reporter: Reporter) -> Parking:
@@ -108,7 +111,12 @@ def _parking(config: ClientConfig, queue: RecordQueue, reporter: Reporter) -> Pa
     from dataart_mp.worker.parker import Parker
 
     evicts = config.spool_overflow == "drop_oldest"
-    lot = ParkingLot(Path(config.spool_dir), config.spool_max_bytes, evicts=evicts)
+    lot = ParkingLot(
+        Path(config.spool_dir),
+        config.spool_max_bytes,
+        evicts=evicts,
+        is_synced=config.spool_sync != "none",
+    )
     return Parker(queue, lot, reporter, config.flush_backoff_ratio)
 
 

@@ -95,8 +95,9 @@ def test_an_arena_without_a_path_has_no_file_and_no_neighbours() -> None:
     [
         (b"", "truncated", "its header has 56 bytes, 0 are left"),
         (b"SQLite format 3\0" * 4, "foreign", "it begins with b'SQLite f' instead of b'DataArtQ'"),
-        (b"DataArtQ" + (2).to_bytes(8, "little") + bytes(40), "newer", "its layout version is 2"),
-        (b"DataArtQ" + (1).to_bytes(8, "little") + bytes(40), "corrupt", "0 frames of 0 bytes"),
+        (b"DataArtQ" + (3).to_bytes(8, "little") + bytes(40), "newer", "its layout version is 3"),
+        (b"DataArtQ" + (1).to_bytes(8, "little") + bytes(40), "older", "its layout version is 1"),
+        (b"DataArtQ" + (2).to_bytes(8, "little") + bytes(40), "corrupt", "0 frames of 0 bytes"),
     ],
 )
 def test_a_file_that_holds_no_usable_arena_is_reported_with_a_reason(
