@@ -1,6 +1,5 @@
 """The durable pool: a writer pool whose frames survive a power failure."""
 
-
 from dataart_mp.queue.arena import Arena
 from dataart_mp.queue.checked_writer import CheckedWriter
 from dataart_mp.queue.durability import BATCH

@@ -3,7 +3,8 @@
     1. note what is in each frame   appended
     2. bring it to the disk
     3. say so                       synced = what was noted
-    4. bring that to the disk
+
+`synced` reaches the disk no later than the next `appended`, because both are in one sector.
 
 All processes of an arena may run rounds; whoever comes first does what is due. Sealing and sending
 go on meanwhile.
@@ -49,13 +50,12 @@ class SyncRounds:
         noted = {frame: self._unsynced(frame) for frame in self._filled()}
         unsynced = {frame: each for frame, each in noted.items() if each is not None}
         # One more round after the last record: what became of it need not be sent again, either.
-        if (unsynced or self._was_busy) and arena.syncer.sync() and unsynced:
+        if (unsynced or self._was_busy) and arena.syncer.sync():
             for frame, (generation, appended) in unsynced.items():
                 # The frame may be filled anew right after this look. Then the word proves nothing,
                 # because generations have different checksums, and the next round corrects it.
                 if arena.generation(frame) == generation:
                     arena.account(frame).synced = appended
-            arena.syncer.sync()
         self._was_busy = bool(unsynced)
 
     def _filled(self) -> list[int]:
