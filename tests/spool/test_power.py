@@ -41,10 +41,8 @@ def line(number: int) -> bytes:
 class Run:
     """A run of a client and its worker, step by step, of which all writes are recorded."""
 
-    def __init__(self, queue: RecordQueue, durability: int) -> None:
-        queue.arena.durability = durability
-        self._durability = durability
-        self.queue = RecordQueue.attach(queue.arena, queue.work, queue.room, RECORDS, interval=60.0)
+    def __init__(self, queue: RecordQueue) -> None:
+        self.queue = queue
         self.recorder = WriteRecorder(self.queue)
         self._rounds = SyncRounds(queue.arena)
         self._open: list[int] = []
@@ -83,7 +81,7 @@ class Run:
         self.queue.worker.settle(frame)
 
     def _sealed(self) -> None:
-        if self._durability == BATCH:
+        if self.queue.arena.durability == BATCH:
             for number in self._open:
                 self.recorder.mark("safe", number)
         self._open.clear()
@@ -204,8 +202,8 @@ def check(outage: Outage) -> int:
 def test_a_power_failure_loses_nothing_that_was_synced_and_tears_nothing(
     scenario: Callable[[Run], None], durability: int, samples: int
 ) -> None:
-    with queue_of(**SHAPE) as queue:
-        run = Run(queue, durability)
+    with queue_of(**SHAPE, durability=durability) as queue:
+        run = Run(queue)
         scenario(run)
         images = sum(check(outage) for outage in run.recorder.outages(samples))
     assert images > 400 * samples
@@ -220,7 +218,7 @@ class ParkingRun(Run):
     def __init__(
         self, queue: RecordQueue, make_worker: MakeWorker, patch: pytest.MonkeyPatch
     ) -> None:
-        super().__init__(queue, BATCH)
+        super().__init__(queue)
         self.worker = make_worker(self.queue)
         transaction = Database.transaction
 
@@ -283,7 +281,7 @@ def deliver_all(folder: Path, image: bytes, database: bytes | None) -> list[int]
 def test_a_power_failure_loses_no_parked_batch(
     samples: int, make_worker: MakeWorker, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with queue_of(**SHAPE) as queue:
+    with queue_of(**SHAPE, durability=BATCH) as queue:
         with monkeypatch.context() as patch:
             run = ParkingRun(queue, make_worker, patch)
             park_and_take_back(run)
