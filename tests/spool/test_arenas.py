@@ -6,7 +6,10 @@ from pathlib import Path
 import pytest
 
 from dataart_mp.errors import ConfigError
+from dataart_mp.queue import disk
 from dataart_mp.queue.arena import READY
+from dataart_mp.queue.durability import BATCH
+from dataart_mp.spool import arena_file
 from dataart_mp.spool.arenas import Spool
 from tests.queue.tools import in_a_child
 
@@ -88,3 +91,27 @@ def test_a_folder_of_another_user_is_refused(folder: Path, monkeypatch: pytest.M
         f"run it as user {user}, or run: chown {user + 1} {folder}"
     )
     assert raised.value.field == "spool_dir"
+
+
+def test_with_durability_a_new_arena_and_its_name_are_on_the_disk(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps: list[tuple[object, list[str]]] = []
+
+    def note(target: int | Path) -> None:
+        names = [path.suffix for path in folder.iterdir()]
+        steps.append((target if isinstance(target, Path) else "content", names))
+
+    monkeypatch.setattr(disk, "sync_file", note)
+    monkeypatch.setattr(disk, "sync_directory", note)
+    Spool(folder).create(2, 64).close()
+    assert steps == []
+    for left in folder.iterdir():
+        left.unlink()
+    arena = Spool(folder, BATCH).create(2, 64)
+    assert arena.durability == BATCH
+    assert steps == [("content", [".new"]), (folder, [".arena"]), (folder.parent, [".arena"])]
+    arena.close()
+    (again,) = [arena_file.reopen(os.open(path, os.O_RDWR))[0] for path in folder.iterdir()]
+    assert again.durability == BATCH
+    again.close()

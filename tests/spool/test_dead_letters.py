@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from dataart_mp.queue import disk
 from dataart_mp.spool.dead_letters import Cause, DeadLetters
 
 CAUSE = Cause(
@@ -88,3 +89,25 @@ def test_letters_of_earlier_processes_count_towards_max_bytes(tmp_path: Path) ->
         assert DeadLetters(tmp_path).keep(f"batch-{age}", RECORDS, CAUSE) == 0
     assert DeadLetters(tmp_path, 10_000).keep("new", RECORDS, CAUSE) > 0
     assert sum(letters.size for letters in DeadLetters(tmp_path)) < 10_000
+
+
+def test_synced_letters_are_on_the_disk_before_they_appear_and_their_name_afterwards(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps: list[str] = []
+    final = tmp_path / "dead" / "k-1-1.jsonl"
+
+    def note(target: int | Path) -> None:
+        size = os.fstat(target).st_size if isinstance(target, int) else 0
+        steps.append(f"{size or target}, visible: {final.exists()}")
+
+    monkeypatch.setattr(disk, "sync_file", note)
+    monkeypatch.setattr(disk, "sync_directory", note)
+    DeadLetters(tmp_path).keep("other", RECORDS, CAUSE)
+    assert steps == []
+    DeadLetters(tmp_path, is_synced=True).keep("k-1-1", RECORDS, CAUSE)
+    assert steps == [
+        f"{final.stat().st_size}, visible: False",
+        f"{final.parent}, visible: True",
+        f"{tmp_path}, visible: True",
+    ]
