@@ -1,6 +1,9 @@
 """A checked writer: a frame writer that keeps the checksum of what it appends."""
 
+from zlib import crc32
+
 from dataart_mp.queue import checksum
+from dataart_mp.queue.account import Account
 from dataart_mp.queue.frame_writer import FrameWriter, Origin
 
 
@@ -11,12 +14,12 @@ class CheckedWriter(FrameWriter):
     returns.
     """
 
-    __slots__ = ("_base", "_crc", "_end")
+    __slots__ = ("_base", "_crc", "_end", "_word")
 
     def _begin(self, frame: int, kind: int, origin: Origin) -> None:
         account = self._arena.account(frame)
         account.synced = 0
-        self._account = account
+        self._word = account.first + Account.appended.offset
         self._crc = checksum.start(account.generation + 1, kind)
         self._base = self._end = self._arena.base(frame)
         super()._begin(frame, kind, origin)
@@ -28,6 +31,8 @@ class CheckedWriter(FrameWriter):
 
     @position.setter
     def position(self, end: int) -> None:
-        self._crc = checksum.extended(self._crc, self._arena.memory[self._end : end])
+        # Called for each event: as `checksum.extended` and `checksum.word`, in half the time.
+        arena = self._arena
+        self._crc = crc = crc32(arena.memory[self._end : end], self._crc)
         self._end = end
-        self._account.appended = checksum.word(end - self._base, self._crc)
+        arena.words[self._word] = (end - self._base) << checksum.LENGTH_SHIFT | crc

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from dataart_mp.queue.account import Account
     from dataart_mp.queue.arena import Arena
 
-_LENGTH_SHIFT: Final = 32
-_CRC_MASK: Final = (1 << _LENGTH_SHIFT) - 1
+LENGTH_SHIFT: Final = 32
+_CRC_MASK: Final = (1 << LENGTH_SHIFT) - 1
 _FILLING: Final = struct.Struct("=QQ")
 
 
@@ -38,7 +38,7 @@ def extended(crc: int, content: bytes) -> int:
 
 def word(length: int, crc: int) -> int:
     """Return the word of an account that says all this."""
-    return length << _LENGTH_SHIFT | crc
+    return length << LENGTH_SHIFT | crc
 
 
 def word_of(account: "Account", content: bytes) -> int:
@@ -53,7 +53,7 @@ def proven(arena: "Arena", frame: int) -> int:
 
 
 def _proven(arena: "Arena", frame: int, account: "Account", expected: int) -> int:
-    length = expected >> _LENGTH_SHIFT
+    length = expected >> LENGTH_SHIFT
     if not 0 < length <= arena.capacity:
         return 0
     return length if word_of(account, arena.content(frame, 0, length)) == expected else 0

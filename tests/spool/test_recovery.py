@@ -5,9 +5,11 @@ from collections.abc import Iterator
 import pytest
 
 from dataart_mp.queue import RecordQueue
+from dataart_mp.queue.account import ACTIONS
 from dataart_mp.queue.arena import FREE, READY, SETTLED, WAITING
 from dataart_mp.queue.durability import INTERVAL
 from dataart_mp.queue.frame import Frame
+from dataart_mp.queue.frame_writer import FrameWriter
 from dataart_mp.queue.sync_rounds import SyncRounds
 from dataart_mp.spool.recovery import recover
 from tests.queue.tools import NOW, assert_clean, claim, drain, numbers_of, queue_of, record
@@ -95,11 +97,26 @@ def test_joined_frames_are_sent_separately_after_a_restart(queue: RecordQueue) -
     leader = claim(queue, 0)
     queue.worker.join_ready(leader, records=4, size=64)
     leader.aim(leader.length, NOW)
+    leader.advance(leader.length, rejected=3)  # of all four
     queue.arena.locks.release(0)
     restart(queue)
     assert recover(queue.arena, may_be_parked=False) == 0
     assert [numbers_of(claim(queue, frame)) for frame in (0, 1)] == [[0, 1], [2, 3]]
     assert queue.stats().pending == 4
+
+
+def test_a_frame_that_was_filled_from_a_parked_batch_is_left_to_the_parking_lot(
+    queue: RecordQueue,
+) -> None:
+    writer = FrameWriter.open(queue.arena, ACTIONS, 2, 0.0, (7, False))
+    assert writer is not None
+    writer.fill(record(0) + record(1))
+    writer.seal()
+    before = queue.stats().parked
+    restart(queue)
+    assert recover(queue.arena, may_be_parked=True) == 0
+    assert queue.stats().parked == before == 0
+    assert_clean(queue)
 
 
 @pytest.mark.parametrize("state", [FREE, SETTLED])
