@@ -13,6 +13,7 @@ from dataart_mp import clock
 from dataart_mp.producer import threads
 from dataart_mp.queue.polling import make_poll
 from dataart_mp.queue.record_queue import RecordQueue
+from dataart_mp.queue.sync_rounds import SyncRounds
 from dataart_mp.queue.wakeup import WakeupPipe
 from dataart_mp.spool.ownership import Ownership
 from dataart_mp.supervision.supervisor import Supervisor
@@ -41,6 +42,7 @@ class Housekeeping:
         self._stopped = self._forgotten = False
         self._needs_workers = False
         self.thread = threads.Thread(self._run, "housekeeping")
+        self._sync_rounds = SyncRounds(queue.arena) if queue.arena.durability else None
 
     def start(self) -> None:
         """Start the thread, unless it was started before or the interpreter is shutting down.
@@ -97,7 +99,17 @@ class Housekeeping:
         for supervisor in supervisors:
             supervisor.check(now)
         delays = [supervisor.due(now) for supervisor in supervisors]
+        delays += self._sync_without_workers()
         self._wait(min(_CHECK_SECONDS, self._queue.producer.seal_due(now), *delays), supervisors)
+
+    def _sync_without_workers(self) -> list[float]:
+        """Bring what was appended to the disk; return the seconds until that is due again.
+
+        Usually a worker does it, so that a slow disk delays nothing here.
+        """
+        if self._sync_rounds is None or self._supervisor.workers():
+            return []
+        return [self._sync_rounds.run_if_due()]
 
     def _wait(self, seconds: float, supervisors: list[Supervisor]) -> None:
         """Wait until a worker becomes ready or dies, a notification arrives, or time is up."""

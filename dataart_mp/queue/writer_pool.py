@@ -28,6 +28,9 @@ _VERIFIED_SECONDS: Final = 0.001
 class WriterPool:
     """The frame writers of one process.
 
+    Class attributes:
+        writer_type: What it opens frames with.
+
     Args:
         arena: Where the frames are.
         work: The pipe that notifies workers.
@@ -36,6 +39,8 @@ class WriterPool:
         idle: The writers that no thread uses. A thread takes one by `pop` and puts it back by
             `append`; each is a single step.
     """
+
+    writer_type: type[FrameWriter] = FrameWriter
 
     def __init__(self, arena: Arena, work: WakeupPipe) -> None:
         self._arena = arena
@@ -71,7 +76,7 @@ class WriterPool:
         if now >= self._verify_at:
             self._verify_at = now + _VERIFIED_SECONDS
             self._arena.locks.verify()
-        writer = FrameWriter.open(self._arena, kind, records, now + interval)
+        writer = self.writer_type.open(self._arena, kind, records, now + interval)
         if writer is not None:
             self._open[writer.claim] = weakref.ref(writer)
         return writer

@@ -95,7 +95,8 @@ def test_an_arena_without_a_path_has_no_file_and_no_neighbours() -> None:
     [
         (b"", "truncated", "its header has 64 bytes, 0 are left"),
         (b"SQLite format 3\0" * 4, "foreign", "it begins with b'SQLite f' instead of b'DataArtQ'"),
-        (b"DataArtQ" + (2).to_bytes(8, "little") + bytes(48), "newer", "its layout version is 2"),
+        (b"DataArtQ" + (3).to_bytes(8, "little") + bytes(48), "newer", "its layout version is 3"),
+        (b"DataArtQ" + (2).to_bytes(8, "little") + bytes(48), "corrupt", "neither copy"),
         (b"DataArtQ" + (1).to_bytes(8, "little") + bytes(48), "corrupt", "neither copy"),
     ],
 )

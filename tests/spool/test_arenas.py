@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 
 from dataart_mp.errors import ConfigError
+from dataart_mp.queue import disk
 from dataart_mp.queue.account import ACTIONS
 from dataart_mp.queue.arena import READY, Arena
+from dataart_mp.queue.durability import BATCH
 from dataart_mp.queue.frame_writer import FrameWriter
 from dataart_mp.spool import arena_file
 from dataart_mp.spool.arenas import Spool
@@ -300,3 +302,27 @@ def test_a_folder_such_as_tmp_is_used_with_a_warning_and_stays_as_it_is(
     Spool(folder)
     assert stat.S_IMODE(folder.stat().st_mode) == 0o1777
     assert "other users may create files in it" in caplog.text
+
+
+def test_with_durability_a_new_arena_and_its_name_are_on_the_disk(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps: list[tuple[object, list[str]]] = []
+
+    def note(target: int | Path) -> None:
+        names = [path.suffix for path in folder.iterdir()]
+        steps.append((target if isinstance(target, Path) else "content", names))
+
+    monkeypatch.setattr(disk, "sync_file", note)
+    monkeypatch.setattr(disk, "sync_directory", note)
+    Spool(folder).create(2, 64).close()
+    assert steps == []
+    for left in folder.iterdir():
+        left.unlink()
+    arena = Spool(folder, BATCH).create(2, 64)
+    assert arena.durability == BATCH
+    assert steps == [("content", [".new"]), (folder, [".arena"]), (folder.parent, [".arena"])]
+    arena.close()
+    (again,) = [arena_file.reopen(os.open(path, os.O_RDWR))[0] for path in folder.iterdir()]
+    assert again.durability == BATCH
+    again.close()

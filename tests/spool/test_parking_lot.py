@@ -1,6 +1,7 @@
 """Parked batches wait on disk, oldest first, within a limit, and keep their keys."""
 
 import time
+from pathlib import Path
 
 import pytest
 
@@ -8,6 +9,7 @@ from dataart_mp.queue import janitor
 from dataart_mp.queue.owner import Owner
 from dataart_mp.spool.ownership import Ownership
 from dataart_mp.spool.parked_batch import MAX_REST_SECONDS, BatchContent
+from dataart_mp.spool.parking_lot import ParkingLot
 from dataart_mp.worker.parker import Parker
 from dataart_mp.worker.parking import NotParked
 from dataart_mp.worker.retry_outcome import Parked, Postponed
@@ -188,3 +190,15 @@ def test_setting_the_clock_back_does_not_delay_parked_batches(
         monkeypatch.setattr(time, "time_ns", lambda: now)
         worker.load()
         assert balanced_counts(queue.stats()) == (1, 0, 0, 1)
+
+
+@pytest.mark.parametrize(("is_synced", "level"), [(False, 1), (True, 2)])
+def test_a_synced_parking_lot_has_each_transaction_on_the_disk(
+    folder: Path, is_synced: bool, level: int
+) -> None:
+    parking_lot = ParkingLot(folder, max_bytes=WIDE, sync=is_synced)
+    assert parking_lot.batches() == []
+    with parking_lot._database.transaction() as connection:
+        assert connection.execute("PRAGMA synchronous").fetchone() == (level,)
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    parking_lot.close()
