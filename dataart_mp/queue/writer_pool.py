@@ -11,9 +11,11 @@ locks show it (`RecordLocks.lost`), and the next call that seals releases the fr
 as if its process had died.
 """
 
+import contextlib
 import weakref
 from typing import Final
 
+from dataart_mp.errors import DescriptorsClosedError
 from dataart_mp.queue import janitor
 from dataart_mp.queue.arena import FREE, SETTLED, Arena
 from dataart_mp.queue.frame_writer import Claim, FrameWriter
@@ -141,8 +143,9 @@ class WriterPool:
 
     def _recover(self) -> None:
         """Release the frames that an exception (Ctrl-C), between two steps, took from a thread."""
-        for frame in janitor.recover(self._arena):
-            self._work.notify(frame)
+        with contextlib.suppress(DescriptorsClosedError):  # then only the end of this process can
+            for frame in janitor.recover(self._arena):
+                self._work.notify(frame)
         lost = self._arena.locks.lost()
         for claim, writer in self._writers():
             frame, generation = claim

@@ -5,6 +5,7 @@ import os
 import pytest
 
 from dataart_mp.queue import RecordQueue
+from dataart_mp.queue.durability import BATCH, NONE
 from tests.queue.deaths import TEARS, DeathAtStep, Tear, at_every_step, tail
 from tests.queue.internals import FILLING, READY, SENDING, SETTLED, WAITING, janitor, wake
 from tests.queue.tools import (
@@ -26,6 +27,7 @@ from tests.queue.tools import (
     record,
 )
 
+durabilities = pytest.mark.parametrize("durability", [NONE, BATCH], ids=["unsynced", "synced"])
 tears = pytest.mark.parametrize("tear", TEARS, ids=lambda tear: tear.__name__)
 
 
@@ -40,12 +42,17 @@ def put_all(queue: RecordQueue, returned: SharedCounts) -> None:
 
 
 @tears
+@durabilities
 def test_no_record_whose_append_returned_is_lost_if_the_producer_dies_at_any_step(
-    tear: Tear,
+    tear: Tear, durability: int
 ) -> None:
     returned = SharedCounts()
     for queue in at_every_step(
-        lambda queue: put_all(queue, returned), tear=tear, frames=6, records=3
+        lambda queue: put_all(queue, returned),
+        tear=tear,
+        frames=6,
+        records=3,
+        durability=durability,
     ):
         accepted = queue.stats().accepted
         numbers = audit(queue)
@@ -212,9 +219,17 @@ def abandon_frames(queue: RecordQueue) -> None:
 
 
 @tears
-def test_a_sweep_finishes_what_another_began_whose_process_died_at_any_step(tear: Tear) -> None:
+@durabilities
+def test_a_sweep_finishes_what_another_began_whose_process_died_at_any_step(
+    tear: Tear, durability: int
+) -> None:
     for queue in at_every_step(
-        lambda queue: janitor.sweep(queue.arena), abandon_frames, tear=tear, frames=6, records=5
+        lambda queue: janitor.sweep(queue.arena),
+        abandon_frames,
+        tear=tear,
+        frames=6,
+        records=5,
+        durability=durability,
     ):
         assert queue.stats().accepted == 3
         assert audit(queue) == [1, 2]

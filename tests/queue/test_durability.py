@@ -13,6 +13,7 @@ from dataart_mp.queue.account import ACTIONS, IDENTITY
 from dataart_mp.queue.arena import FILLING, READY
 from dataart_mp.queue.durability import BATCH, INTERVAL, NONE
 from dataart_mp.queue.sync_rounds import SyncRounds
+from tests.queue.interleavings import with_a_rival_at_every_step
 from tests.queue.internals import SENDING, Descriptor, janitor
 from tests.queue.tools import audit, claim, die, fork, in_a_child, queue_of, reap, record
 
@@ -204,6 +205,53 @@ def test_a_frame_that_is_filled_again_during_a_round_is_not_marked_as_synced(
     Disk(interval, settle_and_fill_again)
     SyncRounds(interval.arena).run()
     assert interval.arena.account(0).synced == 0
+
+
+def append(queue: RecordQueue) -> None:
+    queue.producer.append(record(0))
+
+
+def seal_and_append(queue: RecordQueue) -> None:
+    queue.producer.seal()
+    append(queue)
+
+
+def settle(queue: RecordQueue) -> None:
+    queue.producer.seal()
+    queue.worker.settle(claim(queue, 0))
+
+
+def settle_and_fill_again(queue: RecordQueue) -> None:
+    settle(queue)
+    append(queue)
+
+
+@pytest.mark.parametrize("rival", [append, seal_and_append, settle, settle_and_fill_again])
+def test_whatever_happens_during_a_round_only_what_is_on_the_disk_counts_as_synced(
+    rival: Callable[[RecordQueue], None],
+) -> None:
+    on_disk: dict[tuple[int, int], bytes] = {}
+
+    def run(queue: RecordQueue) -> None:
+        def copy() -> None:
+            for frame in range(2):
+                content = queue.arena.content(frame, 0, 64)
+                on_disk[frame, queue.arena.generation(frame)] = content
+
+        on_disk.clear()
+        Disk(queue, copy)
+        SyncRounds(queue.arena).run()
+
+    for queue, _ in with_a_rival_at_every_step(
+        run, rival, append, frames=2, records=3, durability=INTERVAL
+    ):
+        for frame in range(2):
+            account = queue.arena.account(frame)
+            account.appended = account.appended_again = 0  # so that only `synced` proves anything
+            proof = checksum.proof(queue.arena, frame)
+            if proof:
+                content = queue.arena.content(frame, 0, proof.length)
+                assert on_disk[frame, proof.generation].startswith(content)
 
 
 def test_of_all_processes_one_runs_the_round_that_is_due(interval: RecordQueue) -> None:

@@ -12,7 +12,19 @@ from dataart_mp.queue.frame import Frame
 from dataart_mp.queue.frame_writer import FrameWriter
 from dataart_mp.queue.sync_rounds import SyncRounds
 from dataart_mp.spool.recovery import Cut, recover
-from tests.queue.tools import NOW, assert_clean, claim, drain, numbers_of, queue_of, record
+from dataart_mp.spool.repair import repair
+from tests.queue.deaths import TEARS, Tear, at_every_step, nothing
+from tests.queue.tools import (
+    NOW,
+    SharedCounts,
+    assert_clean,
+    audit,
+    claim,
+    drain,
+    numbers_of,
+    queue_of,
+    record,
+)
 
 NOTHING = Cut(0, 0)
 
@@ -161,3 +173,93 @@ def test_an_arena_without_durability_is_left_alone() -> None:
         assert recover(queue.arena, may_be_parked=True) == NOTHING
         assert not queue.arena.account(0).parking
         assert drain(queue) == [0]
+
+
+# A death at any step of the stores
+
+
+boots = pytest.mark.parametrize("has_restarted", [False, True], ids=["same boot", "another boot"])
+
+
+@boots
+@pytest.mark.parametrize("tear", [nothing, *TEARS[1:5]], ids=lambda tear: tear.__name__)
+def test_a_new_owner_finds_each_record_whose_append_returned(
+    tear: Tear, has_restarted: bool
+) -> None:
+    returned = SharedCounts()
+
+    def put(queue: RecordQueue) -> None:
+        for number in range(5):
+            queue.producer.append(record(number))
+            returned.add(number)
+        queue.producer.seal()
+
+    def use_the_frames(queue: RecordQueue) -> None:
+        """Fill each frame once before, with other records of the same length."""
+        for number in range(5, 9):
+            queue.producer.append(record(number))
+        for frame in (0, 1):
+            queue.worker.settle(claim(queue, frame))
+
+    for queue in at_every_step(put, use_the_frames, tear=tear, records=2, durability=INTERVAL):
+        take_over(queue, has_restarted=has_restarted)
+        assert queue.stats().balanced
+        numbers = sorted(audit(queue))
+        promised = returned.numbers()
+        assert numbers == sorted(set(numbers)), "no record is found twice"
+        assert set(numbers) in (promised, promised | {len(promised)}), "at most the current one"
+        returned.clear()
+
+
+@boots
+def test_a_new_owner_finds_each_record_that_a_dead_worker_has_not_sent(
+    has_restarted: bool,
+) -> None:
+    sent = SharedCounts()
+
+    def put(queue: RecordQueue) -> None:
+        for number in range(8):
+            queue.producer.append(record(number))
+
+    def work(queue: RecordQueue) -> None:
+        """Join two frames, send a part of the third one, let it wait, and settle the fourth."""
+        leader, other = claim(queue, 0), claim(queue, 2)
+        queue.worker.join_ready(leader, records=4, size=64)
+        for number in numbers_of(leader):
+            sent.add(number)
+        leader.aim(leader.length, NOW)
+        leader.advance(leader.length)
+        queue.worker.settle(leader)
+        size = len(record(0))
+        other.aim(size, NOW)
+        sent.add(numbers_of(other)[0])
+        other.advance(size, rejected=1)
+        other.aim(2 * size, NOW)
+        other.postpone(NOW, NOW)
+        last = claim(queue, 3)
+        for number in numbers_of(last):
+            sent.add(number)
+        last.advance(last.length)
+        queue.worker.settle(last)
+
+    for queue in at_every_step(work, put, records=2, durability=INTERVAL):
+        take_over(queue, has_restarted=has_restarted)
+        stats = queue.stats()
+        assert stats.balanced
+        assert stats.accepted == 8
+        left = drain(queue)
+        assert len(left) == len(set(left)), "no record is found twice"
+        assert sent.numbers() | set(left) == set(range(8))
+        stats = queue.stats()
+        assert stats.balanced
+        assert (stats.accepted, stats.failed, stats.pending) == (8, 0, 0)
+        sent.clear()
+
+
+def take_over(queue: RecordQueue, *, has_restarted: bool) -> None:
+    """Do what a new owner of the arena does."""
+    if has_restarted:
+        restart(queue)
+    recover(queue.arena, may_be_parked=False)
+    queue.arena.settle_in()
+    assert repair(queue.arena).lost == 0
