@@ -6,8 +6,8 @@
 
 `synced` reaches the disk no later than the next `appended`, because both are in one sector.
 
-All processes of an arena may run rounds; whoever comes first does what is due. Sealing and sending
-go on meanwhile.
+All processes of an arena may run rounds; the first one does what is due. Sealing and sending
+continue meanwhile.
 """
 
 from typing import Final
@@ -52,7 +52,7 @@ class SyncRounds:
         # One more round after the last record: what became of it need not be sent again, either.
         if (unsynced or self._was_busy) and arena.syncer.sync():
             for frame, (generation, appended) in unsynced.items():
-                # The frame may be filled anew right after this look. Then the word proves nothing,
+                # The frame may be filled again right after this look. Then the word proves nothing,
                 # because generations have different checksums, and the next round corrects it.
                 if arena.generation(frame) == generation:
                     arena.account(frame).synced = appended

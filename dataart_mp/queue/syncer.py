@@ -37,7 +37,7 @@ class Syncer:
         Other threads continue meanwhile.
 
         Returns:
-            False when the disk has failed. This is reported, and it is no reason not to send.
+            False when the disk has failed. This is reported, and events are sent all the same.
         """
         try:
             self._sync()

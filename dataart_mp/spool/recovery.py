@@ -72,7 +72,7 @@ def _written(arena: Arena) -> Iterator[int]:
     while start < end:
         try:
             start = os.lseek(arena.fd, start, os.SEEK_DATA)
-        except OSError:  # there is no more
+        except OSError:  # only holes are left
             return
         hole = min(end, os.lseek(arena.fd, start, os.SEEK_HOLE))
         yield from range((start - frames) // arena.stride, -(-(hole - frames) // arena.stride))
