@@ -93,14 +93,14 @@ def _cut(arena: Arena, frame: int) -> int:
         How many records are lost, or had not been accepted yet.
     """
     account = arena.account(frame)
-    if arena.state(frame) in (SETTLED, JOINED) or _is_shared(arena, frame):
+    if arena.state(frame) in (SETTLED, JOINED) or _is_shared(account):
         return 0
     proof = checksum.proof(arena, frame)
     if proof:
         account.generation, account.kind = proof.generation, proof.kind
     content = _content(arena, frame)
     length = proof.length if proof else 0
-    if length == len(content):
+    if length == len(content) or any(follows(arena, each, frame) for each in arena.each_in(JOINED)):
         return 0
     arena.wipe(frame, length, len(content))
     lost = content.count(b"\n", length)
@@ -116,11 +116,9 @@ def _cut(arena: Arena, frame: int) -> int:
     return lost
 
 
-def _is_shared(arena: Arena, frame: int) -> bool:
+def _is_shared(account: Account) -> bool:
     """Return whether a frame's content is not only what was appended to it, or is parked, too."""
-    account = arena.account(frame)
-    words = account.followers or account.joining or account.taken or account.origin
-    return bool(words) or any(follows(arena, each, frame) for each in arena.all_in(JOINED))
+    return bool(account.followers or account.joining or account.taken or account.origin)
 
 
 # After a restart

@@ -35,7 +35,7 @@ SHAPE: dict[str, Any] = {"frames": 4, "capacity": 4 * WIDTH, "records": RECORDS}
 
 
 def line(number: int) -> bytes:
-    """Return a record that shares no part with the others; all have the same length."""
+    """Return a record no piece of which occurs in another one; all have the same length."""
     start = b'{"n":%d,"is":"' % (100 + number)
     return start + bytes([ord("A") + number]) * (WIDTH - len(start) - 3) + b'"}\n'
 
