@@ -19,8 +19,7 @@ class CheckedWriter(FrameWriter):
 
     def _begin(self, frame: int, kind: int, origin: Origin) -> None:
         account = self._arena.account(frame)
-        # First of all: two generations of one frame must not be mistaken for each other.
-        account.appended = account.appended_again = account.synced = 0
+        # What is left of the checksums of another generation proves nothing in this one.
         account.generation_again = generation = account.generation + 1
         self._word = account.first + Account.appended.offset
         self._again = account.first + Account.appended_again.offset

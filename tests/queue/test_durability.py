@@ -77,7 +77,8 @@ def test_with_batch_the_frame_of_a_dead_producer_is_synced_before_it_is_ready(
 
     def append_and_die() -> None:
         batch.producer.append(record(0))
-        batch.arena.account(0).appended = 0  # it died before it stored the checksum
+        account = batch.arena.account(0)
+        account.appended = account.appended_again = 0  # it died before it stored the checksum
         die()
 
     in_a_child(append_and_die)
