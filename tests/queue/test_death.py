@@ -6,7 +6,7 @@ import pytest
 
 from dataart_mp.queue import RecordQueue
 from dataart_mp.queue.durability import BATCH, NONE
-from tests.queue.deaths import TEARS, DeathAtStep, Tear, at_every_step, tail
+from tests.queue.deaths import TEARS, DeathAtStep, Tear, at_every_step, nothing, tail
 from tests.queue.internals import FILLING, READY, SENDING, SETTLED, WAITING, janitor, wake
 from tests.queue.tools import (
     FAR_FUTURE,
@@ -27,8 +27,12 @@ from tests.queue.tools import (
     record,
 )
 
-durabilities = pytest.mark.parametrize("durability", [NONE, BATCH], ids=["unsynced", "synced"])
 tears = pytest.mark.parametrize("tear", TEARS, ids=lambda tear: tear.__name__)
+synced_tears = pytest.mark.parametrize(
+    ("tear", "durability"),
+    [*((tear, NONE) for tear in TEARS), (nothing, BATCH)],
+    ids=[*(tear.__name__ for tear in TEARS), "nothing, synced"],
+)
 
 
 def put_all(queue: RecordQueue, returned: SharedCounts) -> None:
@@ -41,8 +45,7 @@ def put_all(queue: RecordQueue, returned: SharedCounts) -> None:
     queue.producer.seal()
 
 
-@tears
-@durabilities
+@synced_tears
 def test_no_record_whose_append_returned_is_lost_if_the_producer_dies_at_any_step(
     tear: Tear, durability: int
 ) -> None:
@@ -218,8 +221,7 @@ def abandon_frames(queue: RecordQueue) -> None:
     assert states == [SETTLED, SENDING, FILLING, FILLING]
 
 
-@tears
-@durabilities
+@synced_tears
 def test_a_sweep_finishes_what_another_began_whose_process_died_at_any_step(
     tear: Tear, durability: int
 ) -> None:
