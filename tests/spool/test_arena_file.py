@@ -133,4 +133,9 @@ def test_only_an_arena_with_durability_has_the_second_layout_with_larger_account
     arena.close()
     again, is_whole = arena_file.reopen(open_file(path))
     assert (is_whole, again.durability) == (True, durability)
+    for damaged in (0, 1 << 40):
+        again.words[24] = damaged
+        assert again.durability == min(durability, INTERVAL), (
+            "the header says that it has checksums"
+        )
     again.close()
