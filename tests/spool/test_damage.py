@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from dataart_mp.queue import Frame, RecordQueue, janitor
-from dataart_mp.queue.account import ACTIONS, WORD_MASK, WORDS, Account, Evicted
+from dataart_mp.queue.account import ACTIONS, IDENTITY, WORD_MASK, WORDS, Account, Evicted
 from dataart_mp.queue.arena import (
     FILLING,
     FREE,
@@ -196,6 +196,33 @@ def test_a_damaged_state_of_a_frame_with_a_checksum_costs_no_event(synced: Wreck
             synced.arena.set_state(frame, value)
             missing = synced.due - set(synced.deliver())
             assert not missing, f"the state of frame {frame} is {value}"
+
+
+@pytest.mark.parametrize("generation", [0, 5, 1 << 40])
+def test_a_frame_keeps_its_key_when_its_generation_is_damaged(
+    synced: Wreck, generation: int
+) -> None:
+    account = synced.arena.account(3)
+    before = account.generation
+    account.generation = generation
+    recover(synced.arena, may_be_parked=False)
+    assert account.generation == before
+
+
+def test_the_checksum_says_which_kind_a_frame_has() -> None:
+    for has_restarted in (False, True):
+        with wreck_of(INTERVAL, has_restarted=has_restarted) as made:
+            account = made.arena.account(3)
+            account.kind = IDENTITY
+            recover(made.arena, may_be_parked=False)
+            assert account.kind == ACTIONS
+
+
+def test_copies_in_a_leader_whose_account_is_damaged_are_not_counted_as_failed() -> None:
+    with wreck_of(INTERVAL) as made:
+        made.arena.account(0).followers = 0
+        assert made.due <= set(made.deliver())
+        assert made.queue.stats().failed == 0
 
 
 def test_content_that_differs_from_its_checksum_is_not_sent(synced: Wreck) -> None:
