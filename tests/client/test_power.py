@@ -10,6 +10,9 @@ from dataart_mp.queue.checksum import proven
 from dataart_mp.queue.durability import BATCH, INTERVAL
 from dataart_mp.queue.sync_rounds import SyncRounds
 from dataart_mp.spool import arena_file
+from dataart_mp.worker import main
+from dataart_mp.worker.reporter import Reporter
+from tests.queue.tools import queue_of
 from tests.support import SCRIPT, App, Configure, wait_until, workers_of
 
 SMALL = {"flush_buffer_size": 200, "max_request_bytes": 8192}
@@ -85,3 +88,21 @@ def test_a_process_syncs_by_itself_only_while_no_worker_lives(
         assert rounds == []
         monkeypatch.setattr(client._engine._supervisor, "workers", list)
         wait_until(lambda: rounds)
+
+
+@pytest.mark.parametrize(("spool_sync", "sync"), [("none", 0), ("interval", 1), ("batch", 1)])
+def test_a_worker_brings_parked_batches_and_dead_letters_to_the_disk(
+    config: Configure, spool: Path, monkeypatch: pytest.MonkeyPatch, spool_sync: str, sync: bool
+) -> None:
+    made: list[object] = []
+
+    def store(*arguments: object, sync: bool, **options: object) -> None:
+        made.append(sync)
+
+    monkeypatch.setattr("dataart_mp.spool.parking_lot.ParkingLot", store)
+    monkeypatch.setattr(main, "DeadLetters", store)
+    configured = config(spool_dir=spool, spool_sync=spool_sync)
+    with queue_of() as queue:
+        main._letters(configured)
+        main._parking(configured, queue, Reporter(queue.arena, -1, with_records=False), -1)
+    assert made == [sync, sync]

@@ -84,7 +84,34 @@ def test_what_was_synced_is_sent_when_later_content_is_missing(queue: RecordQueu
     assert recover(queue.arena, may_be_parked=False) == NOTHING, (
         "content that never reached it is unknown"
     )
-    assert drain(queue) == [0]
+    SyncRounds(queue.arena).run()
+    restart(queue)
+    assert recover(queue.arena, may_be_parked=False) == NOTHING
+    assert drain(queue) == [0], "after another power failure, too"
+
+
+def test_what_a_repair_has_changed_survives_a_power_failure(queue: RecordQueue) -> None:
+    put(queue, 0, 1, 2, 3)
+    leader = claim(queue, 0)
+    queue.worker.join_ready(leader, records=4, size=64)
+    queue.arena.write(0, 2, b"\0\0")
+    queue.arena.locks.release(0)
+    recover(queue.arena, may_be_parked=False)
+    queue.arena.settle_in()
+    assert repair(queue.arena).lost == 1
+    SyncRounds(queue.arena).run()
+    restart(queue)
+    assert recover(queue.arena, may_be_parked=False) == NOTHING
+    assert {1, 2, 3} <= set(drain(queue))
+
+
+def test_progress_that_lies_behind_its_batch_is_not_believed(queue: RecordQueue) -> None:
+    put(queue, 0, 1)
+    account = queue.arena.account(0)
+    account.progress = account.progress._replace(through=len(record(0)))
+    restart(queue)
+    recover(queue.arena, may_be_parked=False)
+    assert drain(queue) == [0, 1]
 
 
 def test_progress_and_key_are_kept_and_the_frame_is_joined_to_no_other(queue: RecordQueue) -> None:
