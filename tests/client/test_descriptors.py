@@ -11,6 +11,7 @@ CLOSE_ALL = (
     SCRIPT
     + """
 import logging, threading
+from dataart_mp.queue.arena import FILLING
 
 logging.basicConfig(format="%(message)s")
 client = Client(
@@ -22,10 +23,13 @@ for number in range(count):
 while count and not workers_of(client):
     time.sleep(0.01)
 os.closerange(3, 256)
+files = [os.open(__file__, os.O_RDONLY) for _ in range(60)]  # they get the numbers
 deadline = time.monotonic() + 20
 while any("housekeeping" in thread.name for thread in threading.enumerate()):
     assert time.monotonic() < deadline, "the thread continues"
     time.sleep(0.01)
+assert not client._engine.queue.arena.all_in(FILLING), "all is sealed, not only at the exit"
+assert not any(os.lseek(fd, 0, os.SEEK_CUR) for fd in files), "nothing has read from them"
 assert time.process_time() < 5, "no thread is busy"
 """
 )
@@ -45,6 +49,7 @@ def test_the_loss_is_logged_once_and_open_frames_are_delivered(
     assert len(lines) == 1, ended.stderr
     assert lines[0].startswith("descriptors of the client were closed by the application;")
     assert "Traceback" not in ended.stderr
+    assert ended.returncode == 0
     if emits:
         sink.wait_for(lambda stats: stats["actions"] >= 3)
         assert set(sink.ids()) == {0, 1, 2}
