@@ -14,11 +14,12 @@ from dataart_mp.queue.accounting import pending_in
 from dataart_mp.queue.arena import FREE, Arena
 from dataart_mp.queue.companion import AbandonedError
 from dataart_mp.queue.deadline import Deadline
+from dataart_mp.queue.durable_pool import pool_of
 from dataart_mp.queue.frame_writer import FrameWriter, Taken
 from dataart_mp.queue.lifetime import Lifetime, Visitor
 from dataart_mp.queue.wakeup import WakeupPipe
 from dataart_mp.queue.worker_end import WorkerEnd
-from dataart_mp.queue.writer_pool import HOLDING, WriterPool
+from dataart_mp.queue.writer_pool import HOLDING
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -42,7 +43,8 @@ class ProducerEnd:
         interval: Seconds after which a frame that is not full is due to be sealed.
 
     Attributes:
-        appender: Emits usual actions; None if the hot path in C is not in use.
+        appender: Emits usual actions; None if the hot path in C is not in use, or if the arena
+            survives a power failure.
     """
 
     def __init__(
@@ -62,10 +64,10 @@ class ProducerEnd:
         self._interval = interval
         self._memory = arena.memory
         self._guard = lifetime.guard
-        self._pool = WriterPool(arena, work)
+        self._pool = pool_of(arena, work)
         self._idle = self._pool.idle
         self.appender: Appender | None = None
-        if native.compiled:
+        if native.compiled and not arena.durability:
             self.appender = Appender(arena, work, self._pool, self._guard, records, interval)
 
     def forked(self) -> None:
