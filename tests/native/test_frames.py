@@ -6,10 +6,12 @@ import os
 import signal
 import tempfile
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from dataart_mp import Client, ClientConfig
 from dataart_mp.errors import ClosedError, DescriptorsClosedError
 from dataart_mp.queue import RecordQueue
 from dataart_mp.queue.account import WORDS
@@ -231,3 +233,18 @@ def test_threads_and_a_signal_handler_that_emit_lose_nothing(frequent_switches: 
             signal.setitimer(signal.ITIMER_REAL, 0)
             signal.signal(signal.SIGALRM, before)
         assert sorted(audit(queue)) == list(range(next(handled)))
+
+
+def test_an_arena_that_survives_a_power_failure_is_filled_by_python(tmp_path: Path) -> None:
+    """Python keeps the checksum of what it appends."""
+    config = ClientConfig(
+        "k", base_url="http://localhost:9", spool_dir=tmp_path, spool_sync="batch"
+    )
+    client = Client(config)
+    try:
+        assert client._appender is None
+        assert client.emit_action("k", "u")
+        assert client.emit_actions([numbered(number) for number in range(50)]).accepted == 50
+        assert client.stats().accepted == 51
+    finally:
+        client.close(0)
