@@ -23,6 +23,7 @@ class Stats:
         retries: Requests that repeated a failed one.
         requests: Requests sent, including retries. A request that was repeated at once because
             the server had just closed the connection counts once.
+        throttled: Requests that the platform was too busy for: it asked to send them later.
         bytes: Bytes of request bodies sent, before compression.
     """
 
@@ -35,6 +36,7 @@ class Stats:
     parked: int = 0
     retries: int = 0
     requests: int = 0
+    throttled: int = 0
     bytes: int = 0
 
     @property
@@ -64,4 +66,5 @@ class Stats:
         return {"pending": self.pending, "parked": self.parked, **dropped, **rest}
 
     def _traffic(self) -> str:
-        return f"requests {self.requests}, retries {self.retries}, bytes {self.bytes}"
+        throttled = f", throttled {self.throttled}" if self.throttled else ""
+        return f"requests {self.requests}, retries {self.retries}{throttled}, bytes {self.bytes}"

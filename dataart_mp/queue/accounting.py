@@ -11,7 +11,7 @@ from dataart_mp.queue.account import (
     Account,
 )
 from dataart_mp.queue.arena import FILLING, FREE, SETTLED, Arena
-from dataart_mp.queue.counters import BYTES, DROPPED_FULL, REQUESTS, RETRIES, Counters
+from dataart_mp.queue.counters import BYTES, DROPPED_FULL, REQUESTS, RETRIES, THROTTLED, Counters
 from dataart_mp.queue.frame_writer import filled
 from dataart_mp.stats import Stats
 
@@ -47,6 +47,7 @@ def balance(arena: Arena, counters: Counters) -> Stats:
         parked=outcomes[PARKED],
         retries=counters.total(RETRIES),
         requests=counters.total(REQUESTS),
+        throttled=counters.total(THROTTLED),
         bytes=counters.total(BYTES),
     )
 

@@ -6,7 +6,7 @@ from typing import assert_never
 
 from dataart_mp import clock
 from dataart_mp.queue import Frame, RecordQueue
-from dataart_mp.queue.counters import BYTES, REQUESTS, RETRIES
+from dataart_mp.queue.counters import BYTES, REQUESTS, RETRIES, THROTTLED
 from dataart_mp.transport.envelope import PATHS, path_of
 from dataart_mp.transport.response import Response
 from dataart_mp.transport.sender import Sender
@@ -18,7 +18,15 @@ from dataart_mp.worker.limit import Limit
 from dataart_mp.worker.parking import NotParked, Parking
 from dataart_mp.worker.reporter import Reporter
 from dataart_mp.worker.retry_outcome import Abandoned, Parked, Postponed, RetryOutcome, hold
-from dataart_mp.worker.verdict import CONTENT_TOO_LARGE, Delivered, Rejected, Retry, Split, judge
+from dataart_mp.worker.verdict import (
+    CONTENT_TOO_LARGE,
+    Delivered,
+    Later,
+    Rejected,
+    Retry,
+    Split,
+    judge,
+)
 
 
 class Shipper:
@@ -87,7 +95,9 @@ class Shipper:
     def _send_all(self, frame: Frame) -> float | None:
         if self._join is not None:
             size = self._limit.at_most(self._queue.arena.capacity)
-            self._queue.worker.join_ready(frame, self._join, size)
+            # Each record of a request must have its full delivery_timeout.
+            any_age = self._backoff.deadline is None
+            self._queue.worker.join_ready(frame, self._join, size, refused_too=any_age)
         batches = self._unsent(frame)
         while batches:
             match self._send(frame, batches.pop(0)):
@@ -116,6 +126,7 @@ class Shipper:
             case Wait(until):
                 return self._hold(frame, until - now)
             case Send() | Probe():
+                is_repeated = frame.may_have_arrived
                 response = self._post(frame, batch)
             case _:
                 assert_never(permission)
@@ -128,6 +139,11 @@ class Shipper:
                 return self._rejected(frame, batch, response)
             case Retry(after):
                 outcome = self._failed(frame, batch, permission, response, after)
+                return [] if isinstance(outcome, Abandoned) else outcome
+            case Later(after):
+                if not is_repeated and not response.is_second:
+                    _release(frame, batch)
+                outcome = self._throttled(frame, batch, permission, response, after)
                 return [] if isinstance(outcome, Abandoned) else outcome
             case verdict:
                 assert_never(verdict)
@@ -181,6 +197,26 @@ class Shipper:
                 self._queue.worker.hand_back(other)  # its other batches are still to be sent
         return self._retry_later(frame, batch, response, after)
 
+    def _throttled(
+        self,
+        frame: Frame,
+        batch: Batch,
+        permission: Send | Probe,
+        response: Response,
+        after: float,
+    ) -> RetryOutcome:
+        """Let the frame wait, and those that share its result, and charge no attempt."""
+        self._queue.counters.add(THROTTLED)
+        circuit = self._circuits[batch.path]
+        for other in circuit.on_failure(permission, after, clock.monotonic()):
+            first, may_have_arrived = self._unsent(other)[0], other.may_have_arrived
+            other.aim(first.end, clock.now())
+            if not may_have_arrived:
+                _release(other, first)
+            if isinstance(self._retry_if_busy(other, first, response, after), Abandoned):
+                self._queue.worker.hand_back(other)
+        return self._retry_if_busy(frame, batch, response, after)
+
     def _endpoint_works(self, batch: Batch) -> None:
         """Close the circuit; if it was open, retry at once what waits for the endpoint."""
         gathered = self._circuits[batch.path].on_success()
@@ -210,6 +246,19 @@ class Shipper:
         frame.postpone(now, now + int(delay * 1e9), now + int(after * 1e9))
         self._reporter.retrying(response, delay)
         return Postponed(delay)
+
+    def _retry_if_busy(
+        self, frame: Frame, batch: Batch, response: Response, after: float
+    ) -> RetryOutcome:
+        """Let the frame wait, or park it or abandon its batch if its time is over."""
+        delay = self._backoff.delay_if_busy(
+            after, age=_age(frame, clock.now()), chance=self._random.random()
+        )
+        if delay is None:
+            return self._park_or_abandon(frame, batch, response, frame.attempts)
+        outcome = self._hold(frame, delay)
+        self._reporter.retrying(response, delay)
+        return outcome
 
     def _park_or_abandon(
         self, frame: Frame, batch: Batch, response: Response, attempts: int
@@ -250,6 +299,15 @@ class Shipper:
         if self._limit.allows(batch.size) or batch.count == 1:
             return [batch]
         return [part for half in batch.halves() for part in self._fitting(half)]
+
+
+def _release(frame: Frame, batch: Batch) -> None:
+    """Release a batch that no request can have delivered, if it is all that the frame holds.
+
+    A part of a frame keeps its place and its time.
+    """
+    if batch.start == 0 and batch.end == frame.length:
+        frame.release_batch()
 
 
 def _age(frame: Frame, now: int) -> float:

@@ -69,7 +69,7 @@ def test_a_waiting_frame_is_ready_when_its_delay_is_over_and_not_before(
 def test_a_step_of_the_wall_clock_neither_ends_nor_lengthens_a_delay(
     platform: SinkProcess, workbench: MakeWorkbench, monkeypatch: pytest.MonkeyPatch, step: int
 ) -> None:
-    platform.set_faults({"kind": "status", "status": 503, "times": 2, "retry_after": 7})
+    platform.set_faults({"kind": "status", "status": 500, "times": 2, "retry_after": 7})
     work = workbench()
     work.put("tick")
     assert work.ship() == 7.0
