@@ -52,6 +52,7 @@ OptionalCallback = Setting[OnFailure | None, OnFailure | None]
 HTTP = Setting[HTTPOptions, HTTPOptions]
 
 DEFAULT_BASE_URL = "https://src.datartproject.com"
+MAX_BATCH_SIZE_BY_DEFAULT = 500
 LEAST_PROCESSES_BY_DEFAULT = 2
 MOST_PROCESSES_BY_DEFAULT = 4
 """More processes rarely help: by then the platform or the network is the limit."""
@@ -104,7 +105,8 @@ class ClientConfig:
             None: only `flush_num_retries` limits retries.
         flush_actions_batch_size: Number of actions in a request.
         flush_max_batch_size: Number of actions that requests are joined up to when many are
-            waiting, as far as `max_request_bytes` allows; None: requests are not joined.
+            waiting, as far as `max_request_bytes` allows; `flush_actions_batch_size` if that is
+            more. None: requests are not joined.
         flush_interval: Age in seconds at which the oldest waiting action is sent, together with
             all that wait.
         max_request_bytes: Size of a frame. Pages that are not used cost no memory.
@@ -151,7 +153,7 @@ class ClientConfig:
     )
     flush_actions_batch_size: Whole = Setting(default=20, check=whole(1, 1_000_000), parse=integer)
     flush_max_batch_size: OptionalWhole = Setting(
-        default=None, check=optional(whole(1, 1_000_000)), parse=integer
+        default=MAX_BATCH_SIZE_BY_DEFAULT, check=optional(whole(1, 1_000_000)), parse=integer
     )
     flush_interval: Seconds = Setting(default=5.0, check=seconds(), parse=number)
     max_request_bytes: Whole = Setting(
@@ -191,7 +193,7 @@ class ClientConfig:
 
     def _check_max_batch_size(self) -> None:
         most, usual = self.flush_max_batch_size, self.flush_actions_batch_size
-        if most is not None and most < usual:
+        if most not in (None, MAX_BATCH_SIZE_BY_DEFAULT) and most < usual:
             problem = f"must be flush_actions_batch_size={usual} or more, or None"
             raise config_error("flush_max_batch_size", most, problem)
 

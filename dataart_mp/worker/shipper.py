@@ -14,7 +14,7 @@ from dataart_mp.worker.backoff import Backoff
 from dataart_mp.worker.batch import Batch, unsent
 from dataart_mp.worker.circuit import Circuit, Gathered, Probe, Send, Wait
 from dataart_mp.worker.failures import Failures
-from dataart_mp.worker.limit import Limit
+from dataart_mp.worker.limit import Limit, SplitBatch
 from dataart_mp.worker.parking import NotParked, Parking
 from dataart_mp.worker.reporter import Reporter
 from dataart_mp.worker.retry_outcome import Abandoned, Parked, Postponed, RetryOutcome, hold
@@ -95,12 +95,13 @@ class Shipper:
     def _send_all(self, frame: Frame) -> float | None:
         if self._join is not None:
             size = self._limit.at_most(self._queue.arena.capacity)
+            records = self._limit.at_most_records(self._join)
             # Each record of a request must have its full delivery_timeout.
             any_age = self._backoff.deadline is None
-            self._queue.worker.join_ready(frame, self._join, size, refused_too=any_age)
-        batches = self._unsent(frame)
+            self._queue.worker.join_ready(frame, records, size, refused_too=any_age)
+        batches, split = self._unsent(frame), SplitBatch()
         while batches:
-            match self._send(frame, batches.pop(0)):
+            match self._send(frame, batches.pop(0), split):
                 case list() as parts:
                     batches[:0] = parts
                 case Postponed(seconds):
@@ -112,7 +113,9 @@ class Shipper:
         settled = self._parking.settle(frame)
         return None if settled is None else settled.seconds
 
-    def _send(self, frame: Frame, batch: Batch) -> list[Batch] | Postponed | Parked | Gathered:
+    def _send(
+        self, frame: Frame, batch: Batch, split: SplitBatch
+    ) -> list[Batch] | Postponed | Parked | Gathered:
         """Send one batch, if its circuit permits.
 
         Returns:
@@ -132,21 +135,24 @@ class Shipper:
                 assert_never(permission)
         match judge(response, batch.count, datetime.now(UTC)):
             case Delivered():
-                return self._delivered(frame, batch)
+                return self._delivered(frame, batch, split)
             case Split():
-                return self._split(batch, response)
+                return self._split(batch, response, split)
             case Rejected():
+                split.rejected()
                 return self._rejected(frame, batch, response)
             case Retry(after):
                 outcome = self._failed(frame, batch, permission, response, after)
-                return [] if isinstance(outcome, Abandoned) else outcome
             case Later(after):
                 if not is_repeated and not response.is_second:
                     _release(frame, batch)
                 outcome = self._throttled(frame, batch, permission, response, after)
-                return [] if isinstance(outcome, Abandoned) else outcome
             case verdict:
                 assert_never(verdict)
+        if isinstance(outcome, Abandoned):
+            split.rejected()
+            return []
+        return outcome
 
     def _post(self, frame: Frame, batch: Batch) -> Response:
         is_retry = frame.is_sent_again
@@ -162,16 +168,21 @@ class Shipper:
 
     # One method per verdict
 
-    def _delivered(self, frame: Frame, batch: Batch) -> list[Batch]:
+    def _delivered(self, frame: Frame, batch: Batch, split: SplitBatch) -> list[Batch]:
         self._endpoint_works(batch)
-        self._limit.delivered(batch.size)
+        self._limit.delivered(batch.size, batch.count)
+        too_many = split.delivered(batch.end)
+        if too_many is not None:
+            self._limit.too_many(too_many)
         frame.advance(batch.end)
         return []
 
-    def _split(self, batch: Batch, response: Response) -> list[Batch]:
+    def _split(self, batch: Batch, response: Response, split: SplitBatch) -> list[Batch]:
         self._endpoint_works(batch)
         if response.status == CONTENT_TOO_LARGE:
-            self._limit.refused(batch.size)
+            self._limit.too_large(batch.size)
+        else:
+            split.split(batch.end, batch.count)
         return list(batch.halves())
 
     def _rejected(self, frame: Frame, batch: Batch, response: Response) -> list[Batch]:
@@ -296,7 +307,7 @@ class Shipper:
 
     def _fitting(self, batch: Batch) -> list[Batch]:
         """Split a batch into parts that are not known to be too large."""
-        if self._limit.allows(batch.size) or batch.count == 1:
+        if batch.count == 1 or self._limit.allows(batch.size, batch.count):
             return [batch]
         return [part for half in batch.halves() for part in self._fitting(half)]
 

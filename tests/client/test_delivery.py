@@ -48,7 +48,7 @@ def test_an_identity_arrives_at_once_in_a_separate_request(
 
 
 def test_a_request_carries_a_full_batch_of_actions(config: Configure, sink: SinkProcess) -> None:
-    with Client(config(flush_actions_batch_size=7)) as client:
+    with Client(config(flush_actions_batch_size=7, flush_max_batch_size=7)) as client:
         for number in range(70):
             client.emit_action("tick", "ann", metadata={"number": number})
     assert [request["count"] for request in sink.requests()] == [7] * 10
