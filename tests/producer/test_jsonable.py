@@ -7,6 +7,7 @@ import enum
 import json
 import math
 import uuid
+import warnings
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta, timezone
 from datetime import time as time_of_day
@@ -43,6 +44,13 @@ class Color(enum.Enum):
 
 class Amount(float):
     pass
+
+
+def nat_without_unit() -> np.datetime64:
+    """Not-a-time as programs make it that ignore numpy's warning, which exists since numpy 2.5."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return np.datetime64("NaT")
 
 
 UNITS = ["Y", "M", "W", "D", "h", "m", "s", "ms", "us", "ns", "ps", "fs", "as", "25s"]
@@ -100,7 +108,7 @@ VALUES: list[tuple[object, Any]] = [
     *((np.array("NaT", f"M8[{unit}]")[()], None) for unit in UNITS),
     *((np.array(["NaT", 0], f"M8[{unit}]"), [None, "1970-01-01T00:00:00"]) for unit in UNITS),
     *((np.array("NaT", f"m8[{unit}]")[()], None) for unit in UNITS),
-    (np.datetime64("NaT"), None),
+    (nat_without_unit(), None),
     (np.array(["NaT"], "m8[s]"), [None]),
     (np.array("NaT", "M8[ns]"), None),
     (np.datetime64("10000-01-01"), "10000-01-01T00:00:00"),
