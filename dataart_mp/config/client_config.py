@@ -93,7 +93,9 @@ class ClientConfig:
         api_key: The API key of the platform's project. The only positional argument.
         base_url: URL of the platform. A path prefix is kept, a trailing slash is not.
         flush_buffer_size: Pending requests (frames) that are held in memory.
-        flush_num_workers: Requests in flight at the same time, over all processes.
+        flush_num_workers: Requests in flight at the same time at most, over all processes.
+        adaptive: Whether fewer requests are in flight while the platform is too busy, does not
+            respond, or becomes slow because of them.
         flush_num_processes: Worker processes that share these requests; None: see
             `num_processes`.
         flush_num_retries: Attempts after the first one.
@@ -140,7 +142,8 @@ class ClientConfig:
     _: KW_ONLY
     base_url: Text = Setting(default=DEFAULT_BASE_URL, check=platform_url)
     flush_buffer_size: Whole = Setting(default=1000, check=whole(1, 1_000_000), parse=integer)
-    flush_num_workers: Whole = Setting(default=16, check=whole(1, 4096), parse=integer)
+    flush_num_workers: Whole = Setting(default=32, check=whole(1, 4096), parse=integer)
+    adaptive: Flag = Setting(default=True, check=boolean, parse=truth)
     flush_num_processes: OptionalWhole = Setting(
         default=None, check=optional(whole(1, 4096)), parse=integer
     )

@@ -1,5 +1,7 @@
 """Accounting: the balance of all records, read while all processes continue to work."""
 
+import math
+
 from dataart_mp.queue.account import (
     ACCEPTED,
     DELIVERED,
@@ -48,6 +50,7 @@ def balance(arena: Arena, counters: Counters) -> Stats:
         retries=counters.total(RETRIES),
         requests=counters.total(REQUESTS),
         throttled=counters.total(THROTTLED),
+        concurrency=math.ceil(arena.flow[0]),
         bytes=counters.total(BYTES),
     )
 

@@ -83,6 +83,11 @@ class WorkerEnd:
             count, length = count + other.count, length + other.length
             frame.join(other)
 
+    @property
+    def has_ready(self) -> bool:
+        """Whether a frame waits for a worker."""
+        return self._arena.find(READY) >= 0
+
     def hand_back(self, frame: Frame) -> None:
         """Let any worker continue with a claimed frame at once."""
         make_ready(self._arena, frame.number)

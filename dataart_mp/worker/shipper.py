@@ -18,6 +18,7 @@ from dataart_mp.worker.limit import Limit, SplitBatch
 from dataart_mp.worker.parking import NotParked, Parking
 from dataart_mp.worker.reporter import Reporter
 from dataart_mp.worker.retry_outcome import Abandoned, Parked, Postponed, RetryOutcome, hold
+from dataart_mp.worker.shared_flow import Pace
 from dataart_mp.worker.verdict import (
     CONTENT_TOO_LARGE,
     Delivered,
@@ -25,6 +26,8 @@ from dataart_mp.worker.verdict import (
     Rejected,
     Retry,
     Split,
+    Verdict,
+    is_overload,
     judge,
 )
 
@@ -39,6 +42,7 @@ class Shipper:
         reporter: Notifies the application of retries and recoveries.
         failures: Keeps and reports what will not be delivered.
         parking: Parks what an outage outlasts, and settles frames.
+        pace: Learns from the responses how many requests may be in flight.
         join: How many actions frames are joined up to; None: each frame is a request.
     """
 
@@ -50,6 +54,7 @@ class Shipper:
         reporter: Reporter,
         failures: Failures,
         parking: Parking,
+        pace: Pace,
         join: int | None = None,
     ) -> None:
         self._queue = queue
@@ -58,6 +63,7 @@ class Shipper:
         self._reporter = reporter
         self._failures = failures
         self._parking = parking
+        self._pace = pace
         self._join = join
         self._limit = Limit()
         self._circuits = {path: Circuit(backoff.ratio) for path in PATHS}
@@ -133,7 +139,9 @@ class Shipper:
                 response = self._post(frame, batch)
             case _:
                 assert_never(permission)
-        match judge(response, batch.count, datetime.now(UTC)):
+        verdict = judge(response, batch.count, datetime.now(UTC))
+        self._adapt(frame, batch, response, verdict, now)
+        match verdict:
             case Delivered():
                 return self._delivered(frame, batch, split)
             case Split():
@@ -147,7 +155,7 @@ class Shipper:
                 if not is_repeated and not response.is_second:
                     _release(frame, batch)
                 outcome = self._throttled(frame, batch, permission, response, after)
-            case verdict:
+            case _:
                 assert_never(verdict)
         if isinstance(outcome, Abandoned):
             split.rejected()
@@ -165,6 +173,20 @@ class Shipper:
         if is_retry:
             self._queue.counters.add(RETRIES)
         return response
+
+    def _adapt(
+        self, frame: Frame, batch: Batch, response: Response, verdict: Verdict, sent_at: float
+    ) -> None:
+        """Adapt the pace of requests to a response."""
+        now = clock.monotonic()
+        match verdict:
+            case Delivered():
+                waits = frame.has_followers or self._queue.worker.has_ready
+                self._pace.accepted(batch.size, sent_at, now, is_backlog=waits)
+            case Later():
+                self._pace.refused(sent_at, now)
+            case Retry() if is_overload(response):
+                self._pace.unanswered(sent_at, now)
 
     # One method per verdict
 
@@ -218,6 +240,9 @@ class Shipper:
     ) -> RetryOutcome:
         """Let the frame wait, and those that share its result, and charge no attempt."""
         self._queue.counters.add(THROTTLED)
+        if not self._pace.is_lowest:  # the endpoint works, and is asked less often from now on
+            self._endpoint_works(batch)
+            return self._retry_if_busy(frame, batch, response, after)
         circuit = self._circuits[batch.path]
         for other in circuit.on_failure(permission, after, clock.monotonic()):
             first, may_have_arrived = self._unsent(other)[0], other.may_have_arrived
@@ -268,7 +293,8 @@ class Shipper:
         if delay is None:
             return self._park_or_abandon(frame, batch, response, frame.attempts)
         outcome = self._hold(frame, delay)
-        self._reporter.retrying(response, delay)
+        if self._pace.is_lowest:  # else fewer requests are sent from now on, and will be accepted
+            self._reporter.retrying(response, delay)
         return outcome
 
     def _park_or_abandon(

@@ -18,6 +18,8 @@ _TEMPORARY: Final = frozenset({401, 403, 404, 407, 408, 409, 425})
 _TOO_MANY_REQUESTS: Final = 429
 # With Retry-After, it says that the platform is busy; without it, it is the answer of a broken one.
 _UNAVAILABLE: Final = 503
+# No response, or one of a platform or a gateway that cannot cope.
+_OVERLOADED: Final = frozenset({None, _UNAVAILABLE, 504})
 CONTENT_TOO_LARGE: Final = 413
 # Bad request, content too large, unprocessable content: a single record may be the reason.
 _ABOUT_CONTENT: Final = frozenset({400, CONTENT_TOO_LARGE, 422})
@@ -94,6 +96,11 @@ def judge(response: Response, records: int, now: datetime) -> Verdict:
             return Split()
         case _:  # other 4xx
             return Rejected()
+
+
+def is_overload(response: Response) -> bool:
+    """Return whether a failure may be due to too many requests: no response, 503 or 504."""
+    return response.status in _OVERLOADED
 
 
 def retry_after(value: str | None, now: datetime, date: str | None = None) -> float:

@@ -15,8 +15,10 @@ import pytest
 from dataart_mp import ClientConfig
 from dataart_mp.devsink.process import SinkProcess
 from dataart_mp.queue.arena import FILLING, READY, SENDING, WAITING
+from dataart_mp.worker.gate import Gate
 from dataart_mp.worker.parking import NoParking
 from dataart_mp.worker.reporter import Reporter
+from dataart_mp.worker.shared_flow import FixedPace
 from dataart_mp.worker.worker import Worker
 from tests.support import wait_until
 from tests.transport.servers import refused_port
@@ -290,6 +292,7 @@ def worker(crew: MakeCrew, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Wo
         life_end=work.wiring.life_read_fd,
         shipper=shipper,
         senders=0,
+        gate=Gate(FixedPace()),
         reporter=reporter,
         supervisor=work.supervisor,
         parking=NoParking(work.queue),
