@@ -9,8 +9,6 @@ from dataart_mp.worker.shared_flow import Pace
 
 # The longest time in which a change that another worker made goes unnoticed.
 _LOOK_SECONDS: Final = 0.1
-# A sender that was late by up to this does not delay the next one: a sleep is not exact.
-_LATE_SECONDS: Final = 0.002
 
 
 class Gate:
@@ -24,7 +22,6 @@ class Gate:
         self._pace = pace
         self._inside = 0
         self._condition = threading.Condition(threading.Lock())
-        self._began = 0.0
         self._turn = threading.Lock()
 
     def __enter__(self) -> Self:
@@ -40,18 +37,10 @@ class Gate:
             self._condition.notify()
 
     def wait_for_turn(self) -> None:
-        """Wait until the next request of this worker may begin; for a thread that is inside."""
+        """Wait until the next request may begin; for a thread that is inside."""
         while True:
             with self._turn:
-                delay = self._delay(clock.monotonic())
+                delay = self._pace.take_turn(clock.monotonic())
             if delay <= 0:
                 return
             time.sleep(min(delay, _LOOK_SECONDS))
-
-    def _delay(self, now: float) -> float:
-        """Return the seconds until the next request may begin; 0 if the caller may begin it."""
-        turn = self._began + self._pace.interval
-        if now < turn:
-            return turn - now
-        self._began = max(turn, now - _LATE_SECONDS)
-        return 0.0

@@ -11,9 +11,13 @@ from dataart_mp.queue.arena import FLOW_WORDS, Arena
 from dataart_mp.worker.flow import Flow, Latency
 
 _FIELDS: Final = len(Flow._fields)
-SIZES: Final = (FLOW_WORDS - _FIELDS) // 2
-"""Sizes of requests that are told apart: each is twice as large as the one before."""
+_BEGAN: Final = _FIELDS  # when the latest request began
+_LATENCIES: Final = _BEGAN + 1
+SIZES: Final = (FLOW_WORDS - _LATENCIES) // 2
+"""Sizes of requests that are distinguished: each is twice as large as the one before."""
 _SMALLEST_BITS: Final = 10  # requests of less than 2 KiB are alike
+# A request that begins late by up to this does not delay the next one: a sleep is not exact.
+_LATE_SECONDS: Final = 0.002
 
 
 class Pace(Protocol):
@@ -27,9 +31,8 @@ class Pace(Protocol):
     def share(self) -> int:
         """How many requests of this worker may be in flight, at least 1."""
 
-    @property
-    def interval(self) -> float:
-        """Seconds from the beginning of one request of this worker to the next."""
+    def take_turn(self, now: float) -> float:
+        """Return the seconds until a request may begin; 0 if the caller begins one now."""
 
     def accepted(self, size: int, sent_at: float, now: float, *, is_backlog: bool) -> None:
         """Note that the platform has accepted a request.
@@ -53,7 +56,10 @@ class FixedPace:
 
     is_lowest = True
     share = 1 << 32
-    interval = 0.0
+
+    def take_turn(self, now: float) -> float:  # noqa: ARG002 - a null object ignores it
+        """Return 0."""
+        return 0.0
 
     def accepted(self, size: int, sent_at: float, now: float, *, is_backlog: bool) -> None:
         """Do nothing."""
@@ -91,17 +97,23 @@ class SharedFlow:
         """How many requests of this worker may be in flight, at least 1."""
         return max(1, math.ceil(self._words[0] / self._processes))
 
-    @property
-    def interval(self) -> float:
-        """Seconds from the beginning of one request of this worker to the next."""
+    def take_turn(self, now: float) -> float:
+        """Return the seconds until a request may begin; 0 if the caller begins one now.
+
+        All workers take turns: if each had an interval, several could begin requests together.
+        """
         if self._words[0] >= self._most:
             return 0.0
-        return self._load().interval * self._processes
+        turn = min(now, self._words[_BEGAN]) + self._load().interval
+        if now < turn:
+            return turn - now
+        self._words[_BEGAN] = max(turn, now - _LATE_SECONDS)
+        return 0.0
 
     def accepted(self, size: int, sent_at: float, now: float, *, is_backlog: bool) -> None:
         """Note that the platform has accepted a request; see `Pace`."""
         flow = self._load()
-        at = _FIELDS + 2 * min(max(0, size.bit_length() - _SMALLEST_BITS), SIZES - 1)
+        at = _LATENCIES + 2 * min(max(0, size.bit_length() - _SMALLEST_BITS), SIZES - 1)
         latency = Latency(self._words[at], self._words[at + 1])
         after, latency = flow.accepted(latency, sent_at, now, self._most, is_backlog=is_backlog)
         self._words[at], self._words[at + 1] = latency

@@ -8,6 +8,8 @@ from dataart_mp.queue import janitor
 from dataart_mp.queue.arena import READY, WAITING
 from dataart_mp.worker.backoff import LATER_DELAY
 from dataart_mp.worker.circuit import FAILURES_TO_OPEN
+from dataart_mp.worker.shared_flow import FixedPace
+from tests.transport.servers import refused_port
 from tests.worker.workbench import (
     RATIO,
     DyingSender,
@@ -282,3 +284,87 @@ def ship_after_pause(work: Workbench, seconds: float) -> None:
     pass_pause(work)
     assert work.ship() == pytest.approx(seconds, abs=0.1)
     work.wake()
+
+
+# The pace
+
+
+class NotedPace(FixedPace):
+    """A pace that notes what it learns."""
+
+    def __init__(self, *, is_lowest: bool = False) -> None:
+        self.is_lowest = is_lowest
+        self.noted: list[str] = []
+
+    def accepted(self, size: int, sent_at: float, now: float, *, is_backlog: bool) -> None:
+        assert 0 <= now - sent_at < 10
+        self.noted.append(f"accepted{' in backlog' * is_backlog}")
+
+    def refused(self, sent_at: float, now: float) -> None:
+        self.noted.append("refused")
+
+    def unanswered(self, sent_at: float, now: float) -> None:
+        self.noted.append("unanswered")
+
+
+@pytest.mark.parametrize(
+    ("fault", "noted"),
+    [
+        ({"kind": "status", "status": 429}, ["refused"]),
+        (BUSY | {"status": 503}, ["refused"]),
+        ({"kind": "status", "status": 503}, ["unanswered"]),
+        ({"kind": "status", "status": 504}, ["unanswered"]),
+        ({"kind": "disconnect"}, ["unanswered"]),
+        ({"kind": "status", "status": 500}, []),
+        ({"kind": "status", "status": 404}, []),
+        ({"kind": "status", "status": 405}, []),
+    ],
+)
+def test_the_pace_learns_from_each_response_that_may_be_about_too_many_requests(
+    platform: SinkProcess, workbench: MakeWorkbench, fault: dict[str, object], noted: list[str]
+) -> None:
+    platform.set_faults(fault | {"times": 1})
+    pace = NotedPace()
+    work = workbench(pace=pace)
+    work.put("tick")
+    work.ship()
+    assert pace.noted == noted
+
+
+def test_the_pace_learns_whether_more_was_waiting(
+    platform: SinkProcess, workbench: MakeWorkbench
+) -> None:
+    pace = NotedPace()
+    work = workbench(frames=8, join=2, pace=pace)
+    for keys in ("a", "b", "cd"):
+        work.put(*keys)
+    work.ship()
+    assert pace.noted == ["accepted in backlog"], "two frames were joined, and one is waiting"
+    work.ship()
+    assert pace.noted[1:] == ["accepted"]
+
+
+def test_a_platform_that_cannot_be_reached_lowers_the_pace(workbench: MakeWorkbench) -> None:
+    pace = NotedPace()
+    work = workbench(f"http://127.0.0.1:{refused_port()}", pace=pace)
+    work.put("tick")
+    assert work.ship() == RATIO
+    assert pace.noted == ["unanswered"]
+
+
+def test_busy_responses_open_no_circuit_as_long_as_the_pace_can_become_slower(
+    platform: SinkProcess, workbench: MakeWorkbench
+) -> None:
+    platform.set_faults(BUSY)
+    work = workbench(frames=FAILURES_TO_OPEN + 3, pace=NotedPace())
+    for _ in range(FAILURES_TO_OPEN + 1):
+        work.put("tick")
+        assert work.ship() == pytest.approx(40.0)
+    assert work.shipper.all_circuits_closed
+    assert not work.reports(), "nothing fails"
+    lowest = workbench(frames=FAILURES_TO_OPEN + 3, pace=NotedPace(is_lowest=True))
+    for _ in range(FAILURES_TO_OPEN):
+        lowest.put("tick")
+        assert lowest.ship() == pytest.approx(40.0)
+    assert not lowest.shipper.all_circuits_closed
+    assert len(lowest.reports()) == 1
