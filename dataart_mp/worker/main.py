@@ -81,7 +81,7 @@ def _make_worker(brief: Brief, queue: RecordQueue) -> Worker:
         life_end=inheritance.life_read_fd,
         shipper=shipper,
         senders=senders,
-        gate=Gate(pace),
+        gate=Gate(pace, lambda: not shipper.all_circuits_closed),
         reporter=reporter,
         supervisor=Supervisor(queue, inheritance.wiring(), config),
         parking=parking,

@@ -30,7 +30,14 @@ class Work:
         self.life = os.pipe()
         itself: Any = self
         self.worker = Worker(
-            queue, self.life[0], itself, 3, Gate(FixedPace()), itself, itself, NoParking(queue)
+            queue,
+            self.life[0],
+            itself,
+            3,
+            Gate(FixedPace(), lambda: True),
+            itself,
+            itself,
+            NoParking(queue),
         )
         self._thread = threading.Thread(target=self.worker.run, name="main")
         self._is_over = False

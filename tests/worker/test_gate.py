@@ -11,6 +11,10 @@ from dataart_mp.worker.gate import Gate
 from tests.support import wait_until
 
 
+def never() -> bool:
+    return False
+
+
 class GivenPace:
     """A pace that the test sets."""
 
@@ -49,7 +53,7 @@ class Senders:
 
 def test_no_more_threads_are_inside_than_permitted() -> None:
     pace: Any = GivenPace(share=2)
-    senders = Senders(Gate(pace), 5)
+    senders = Senders(Gate(pace, never), 5)
     wait_until(lambda: senders.inside == 2)
     senders.release(1)
     wait_until(lambda: senders.inside == 2)
@@ -65,7 +69,7 @@ def test_no_more_threads_are_inside_than_permitted() -> None:
 
 def test_a_thread_that_leaves_lets_another_one_in_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gate_module, "_LOOK_SECONDS", 60.0)
-    senders = Senders(Gate(GivenPace(share=1)), 3)  # type: ignore[arg-type]
+    senders = Senders(Gate(GivenPace(share=1), never), 3)  # type: ignore[arg-type]
     for _ in range(3):
         wait_until(lambda: senders.inside == 1)
         senders.release(1)
@@ -74,7 +78,7 @@ def test_a_thread_that_leaves_lets_another_one_in_at_once(monkeypatch: pytest.Mo
 
 
 def test_a_thread_that_leaves_by_an_exception_has_left() -> None:
-    gate = Gate(GivenPace(share=1))  # type: ignore[arg-type]
+    gate = Gate(GivenPace(share=1), never)  # type: ignore[arg-type]
     with pytest.raises(ZeroDivisionError), gate:
         raise ZeroDivisionError
     with gate:
@@ -86,5 +90,18 @@ def test_a_turn_is_asked_for_again_because_the_pace_may_have_changed(
 ) -> None:
     slept: list[float] = []
     monkeypatch.setattr(time, "sleep", slept.append)
-    Gate(GivenPace(1, (5.0, 0.05, 0.0))).wait_for_turn()  # type: ignore[arg-type]
+    Gate(GivenPace(1, (5.0, 0.05, 0.0)), never).wait_for_turn()  # type: ignore[arg-type]
     assert slept == [gate_module._LOOK_SECONDS, 0.05]
+
+
+def test_while_a_circuit_is_open_every_thread_is_let_in_and_none_waits_for_its_turn() -> None:
+    circuits: list[str] = []
+    pace: Any = GivenPace(1, (5.0,) * 100)
+    gate = Gate(pace, lambda: bool(circuits))
+    senders = Senders(gate, 3)
+    wait_until(lambda: senders.inside == 1)
+    circuits.append("open")
+    wait_until(lambda: senders.inside == 3)
+    gate.wait_for_turn()
+    senders.release(3)
+    senders.join()

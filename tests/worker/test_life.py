@@ -292,7 +292,7 @@ def worker(crew: MakeCrew, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Wo
         life_end=work.wiring.life_read_fd,
         shipper=shipper,
         senders=0,
-        gate=Gate(FixedPace()),
+        gate=Gate(FixedPace(), lambda: True),
         reporter=reporter,
         supervisor=work.supervisor,
         parking=NoParking(work.queue),
