@@ -37,6 +37,7 @@ def crew(platform: SinkProcess) -> Iterator[MakeCrew]:
             "base_url": platform.url,
             "flush_num_processes": 1,
             "flush_buffer_size": 8,
+            "flush_max_batch_size": None,
             "flush_backoff_ratio": 0.2,
         }
         crews.append(Crew(ClientConfig("key", **{**defaults, **settings})))
