@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final, NamedTuple
 
-from bench import emit, floor, footprint, peers, scale, ship, sync
+from bench import emit, floor, footprint, latency, peers, scale, ship, sync
 from dataart_mp import compiled
 from dataart_mp.cli.bench.measurement import Measurement
 
@@ -149,10 +149,27 @@ def _peers(run: Measurement) -> Iterator[Target]:
             yield Target(f"CPU an event of {theirs}, to ours", cost, factor, least=True)
 
 
+def _latency(run: Measurement) -> Iterator[Target]:
+    for distance, least in ((latency.AT_50_MS, 100_000.0), (latency.AT_200_MS, 40_000.0)):
+        case = latency.case(latency.OURS, distance, latency.MOST)
+        measured = run.median(case, "events_per_second")
+        yield Target(f"events/s at {distance}", measured, least, least=True)
+    case = latency.case(latency.OURS, latency.LIMITED, latency.MOST)
+    used = 100 * run.median(case, "requests_per_second") / latency.RATE
+    yield Target(f"permitted requests used, {latency.LIMITED}", used, 95.0, least=True, unit="%")
+    wasted = run.median(case, "wasted_percent")
+    yield Target(f"refused requests, {latency.LIMITED}", wasted, 12.0, unit="%")
+    ours = [case for case in run.samples if case.endswith(latency.OURS)]
+    for figure in ("failed", "missing_percent"):
+        most = max(value for case in ours for value in run.values(case, figure))
+        yield Target(f"{figure.replace('_percent', '')} events, all sinks and loads", most, 0.0)
+
+
 _BY_NAME: Final[dict[str, Callable[[Measurement], Iterator[Target]]]] = {
     "emit": _emit,
     "ship": _ship,
     "sync": _sync,
+    "latency": _latency,
     "memory": _memory,
     "scale": _scale,
     "peers": _peers,

@@ -30,6 +30,7 @@ import errno
 import re
 import socket
 from collections.abc import Mapping
+from enum import Enum
 from typing import Final, NamedTuple
 
 import urllib3
@@ -66,6 +67,13 @@ _NO_CONTENT: Final = 204
 # The server reads no more, but may have responded: it need not read a body that it refuses.
 # urllib3 ignores the same errors.
 _DISCONNECTED: Final = frozenset({errno.EPIPE, errno.ECONNRESET, errno.EPROTOTYPE})
+
+
+class Unanswered(Enum):
+    """Why there is no response, so that urllib3 has to send the request."""
+
+    NO_CONNECTION = "no connection was open"
+    CLOSED = "the server closed the connection; it may have processed the request"
 
 
 class OrdinaryResponse(NamedTuple):
@@ -111,7 +119,9 @@ class FastPath:
         self._write_timeout = http.connect_timeout
         self._read_timeout = http.read_timeout
 
-    def post(self, content: bytes, key: str) -> OrdinaryResponse | urllib3.HTTPResponse | None:
+    def post(
+        self, content: bytes, key: str
+    ) -> OrdinaryResponse | urllib3.HTTPResponse | Unanswered:
         """Post a body.
 
         Args:
@@ -120,15 +130,13 @@ class FastPath:
 
         Returns:
             The response. One of urllib3 is still to be read, and holds the connection until then.
-            None when there was no open connection, or when the server closed it without a
-            response; urllib3 has to send the request then.
 
         Raises:
             OSError, http.client.HTTPException, urllib3.exceptions.HTTPError: No response came.
         """
         connection = self._idle.take()
         if connection is None:
-            return None
+            return Unanswered.NO_CONNECTION
         try:
             return self._post(connection, content, key)
         except BaseException:
@@ -137,7 +145,7 @@ class FastPath:
 
     def _post(
         self, connection: HTTPConnection, content: bytes, key: str
-    ) -> OrdinaryResponse | urllib3.HTTPResponse | None:
+    ) -> OrdinaryResponse | urllib3.HTTPResponse | Unanswered:
         sock = socket_of(connection)
         is_sent = self._send(sock, content, key)
         deadline = clock.monotonic() + self._read_timeout
@@ -145,7 +153,7 @@ class FastPath:
         if not data:
             connection.close()
             self._idle.put(connection)  # urllib3 takes it next, and connects it again
-            return None
+            return Unanswered.CLOSED
         head = _ordinary_head(data)
         if head is None:
             return resumed_response(

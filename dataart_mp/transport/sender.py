@@ -2,6 +2,7 @@
 
 import importlib
 import operator
+from dataclasses import replace
 from http.client import HTTPException
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -14,7 +15,7 @@ from dataart_mp import clock
 from dataart_mp.config import ClientConfig
 from dataart_mp.transport.compression import compressor
 from dataart_mp.transport.decoding import decoded
-from dataart_mp.transport.fast_path import FastPath, OrdinaryResponse, pieces
+from dataart_mp.transport.fast_path import FastPath, OrdinaryResponse, Unanswered, pieces
 from dataart_mp.transport.location import shown_location
 from dataart_mp.transport.proxy import credentials, proxy_for
 from dataart_mp.transport.response import MAX_BODY_BYTES, Response
@@ -66,13 +67,20 @@ class Sender:
             What came back. A request that fails on the way returns a response without a status.
         """
         content = self._compress(body)
-        response: OrdinaryResponse | urllib3.BaseHTTPResponse | None
+        response: OrdinaryResponse | urllib3.BaseHTTPResponse | Unanswered
+        is_second = False
         try:
             response = self._send_on_fast_path(path, content, key)
-            if response is None:
+            if isinstance(response, Unanswered):
+                is_second = response is Unanswered.CLOSED
                 response = self._send_with_urllib3(path, content, key)
         except (HTTPError, HTTPException, OSError) as error:
             return Response(None, self._loggable(self._described(error).encode()))
+        came = self._read(response)
+        return replace(came, is_second=True) if is_second else came
+
+    def _read(self, response: OrdinaryResponse | urllib3.BaseHTTPResponse) -> Response:
+        """Return what the shipper needs of a response."""
         if not isinstance(response, OrdinaryResponse):
             return self._unusual(response)
         status, body, fields = response
@@ -96,10 +104,10 @@ class Sender:
 
     def _send_on_fast_path(
         self, path: str, content: bytes, key: str
-    ) -> OrdinaryResponse | urllib3.HTTPResponse | None:
-        """Send over an idle connection; None if there is none, or if it may not be used."""
+    ) -> OrdinaryResponse | urllib3.HTTPResponse | Unanswered:
+        """Send over an idle connection, if there is one and it may be used."""
         if not self._may_take_fast_path:
-            return None
+            return Unanswered.NO_CONNECTION
         fast_path = self._fast_paths.get(path)
         if fast_path is None:
             url = parse_url(self._url + path)

@@ -14,6 +14,7 @@ from dataart_mp.queue import Frame, RecordQueue
 from dataart_mp.queue.wakeup import WakeupPipe
 from dataart_mp.spool import arena_file
 from dataart_mp.supervision.supervisor import Supervisor
+from dataart_mp.worker.gate import Gate
 from dataart_mp.worker.parking import Parking
 from dataart_mp.worker.reporter import Reporter
 from dataart_mp.worker.shipper import Shipper
@@ -31,7 +32,8 @@ class Worker:
         queue: The queue that frames come from.
         life_end: A file descriptor; at end of file, no process is left that could emit.
         shipper: Sends the frames.
-        senders: How many threads send concurrently.
+        senders: How many threads send concurrently, as far as the gate permits.
+        gate: Lets them send.
         reporter: Notifies the application.
         supervisor: Replaces the other workers when no producer is left to do it.
         parking: Loads parked batches.
@@ -43,6 +45,7 @@ class Worker:
         life_end: int,
         shipper: Shipper,
         senders: int,
+        gate: Gate,
         reporter: Reporter,
         supervisor: Supervisor,
         parking: Parking,
@@ -52,6 +55,7 @@ class Worker:
         self._life_end = life_end
         self._shipper = shipper
         self._senders = senders
+        self._gate = gate
         self._reporter = reporter
         self._supervisor = supervisor
         self._parking = parking
@@ -137,7 +141,11 @@ class Worker:
         """Ship frames, one after the other, as long as the process lives."""
         with self._crash_reported():
             while True:
-                self._ship(self._queue.worker.fetch())
+                with self._gate:
+                    frame = self._queue.worker.fetch()
+                    if frame is not None:
+                        self._gate.wait_for_turn()
+                    self._ship(frame)
 
     def _ship(self, frame: Frame | None) -> None:
         """Ship a claimed frame, and wake the main thread if it may have to act."""

@@ -127,7 +127,8 @@ def test_progress_and_key_are_kept_and_the_frame_is_joined_to_no_other(queue: Re
     queue.arena.locks.release(0)
     again = claim(queue, 0)
     assert (again.key, again.spans()) == (key, [(size, 2 * size)])
-    assert not again.is_joinable
+    assert not again.can_lead
+    assert not again.can_follow
     assert again.since > 0
     queue.worker.settle(again)
     stats = queue.stats()

@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from dataart_mp.queue import Frame, RecordQueue
+from dataart_mp.worker.gate import Gate
 from dataart_mp.worker.parking import NoParking
+from dataart_mp.worker.shared_flow import FixedPace
 from dataart_mp.worker.worker import Worker
 from tests.queue.tools import queue_of, record
 from tests.support import wait_until
@@ -27,7 +29,16 @@ class Work:
         self.senders: list[str] = []
         self.life = os.pipe()
         itself: Any = self
-        self.worker = Worker(queue, self.life[0], itself, 3, itself, itself, NoParking(queue))
+        self.worker = Worker(
+            queue,
+            self.life[0],
+            itself,
+            3,
+            Gate(FixedPace(), lambda: True),
+            itself,
+            itself,
+            NoParking(queue),
+        )
         self._thread = threading.Thread(target=self.worker.run, name="main")
         self._is_over = False
         itself.worker._send = self._send  # which ends, because the test's process lives on

@@ -23,6 +23,7 @@ from dataart_mp.worker.failures import Failures, NoLetters
 from dataart_mp.worker.parker import Parker
 from dataart_mp.worker.parking import NoParking, Parking
 from dataart_mp.worker.reporter import Reporter
+from dataart_mp.worker.shared_flow import FixedPace, Pace
 from dataart_mp.worker.shipper import Shipper
 
 RATIO = 5.0
@@ -41,6 +42,7 @@ class Workbench:
         join: int | None = None,
         spool: Path | None = None,
         room: int = 1 << 30,
+        pace: Pace | None = None,
     ) -> None:
         self.queue = RecordQueue(frames, 64 * 1024, records=10_000)
         self._report_end, self._report = os.pipe()
@@ -53,7 +55,14 @@ class Workbench:
         if self._lot is not None:
             self.parking = Parker(self.queue, self._lot, self.reporter, ratio=0.0)
         self.shipper = Shipper(
-            self.queue, sender, backoff, self.reporter, self.failing, self.parking, join
+            self.queue,
+            sender,
+            backoff,
+            self.reporter,
+            self.failing,
+            self.parking,
+            pace or FixedPace(),
+            join,
         )
 
     def put(self, *keys: str) -> None:
