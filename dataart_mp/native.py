@@ -18,13 +18,16 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
-__all__ = ["compiled", "emit_action", "hot_path"]
+__all__ = ["VARIABLE", "compiled", "emit_action", "hot_path"]
+
+VARIABLE: Final = "DATAART_MP_COMPILED"
+"""The environment variable that chooses the Python code, if it is 0; no setting of a client."""
 
 Method = TypeVar("Method", bound=Callable[..., bool])
 
 
 def _load() -> ModuleType | None:
-    if os.environ.get("DATAART_MP_COMPILED") == "0":
+    if os.environ.get(VARIABLE) == "0":
         return None
     try:
         module = importlib.import_module("dataart_mp._hot_path")
