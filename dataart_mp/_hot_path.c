@@ -33,8 +33,8 @@
 #error "the hot path relies on the GIL; free-threaded interpreters use the Python code"
 #endif
 
-/* Before each store to shared memory, and at both sides of a call for a lock. The tests define both
- * macros, to let a process die there, or in the middle of a copy. */
+/* A step is a store to shared memory, or a call for a lock. The tests define both macros, to let a
+ * process die before any step, or in the middle of a copy. */
 #ifndef STEP
 #define STEP() ((void)0)
 #define COPY(to, from, size) memcpy(to, from, (size_t)(size))
