@@ -17,6 +17,8 @@ _LATENCIES: Final = _BEGAN + 1
 SIZES: Final = (FLOW_WORDS - _LATENCIES) // 2
 """Sizes of requests that are distinguished: each is twice as large as the one before."""
 _SMALLEST_BITS: Final = 10  # requests of less than 2 KiB are alike
+# Of responses in quick succession, some say enough; all would take a tenth of a worker's time.
+_LEARN_SECONDS: Final = 0.002
 # A request that begins late by up to this does not delay the next one: a sleep is not exact.
 _LATE_SECONDS: Final = 0.002
 # Another worker may store a time while this one compares it with its own.
@@ -87,6 +89,7 @@ class SharedFlow:
         self._words = arena.flow
         self._most = float(most)
         self._processes = processes
+        self._learned_at = 0.0
         if not self._is_usable(clock.monotonic()):
             self._forget()
 
@@ -115,6 +118,9 @@ class SharedFlow:
 
     def accepted(self, size: int, sent_at: float, now: float, *, is_backlog: bool) -> None:
         """Note that the platform has accepted a request; see `Pace`."""
+        if now - self._learned_at < _LEARN_SECONDS:
+            return
+        self._learned_at = now
         flow = self._load()
         at = _LATENCIES + 2 * min(max(0, size.bit_length() - _SMALLEST_BITS), SIZES - 1)
         latency = Latency(self._words[at], self._words[at + 1])

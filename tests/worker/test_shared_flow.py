@@ -110,6 +110,16 @@ def test_there_is_room_for_each_size_of_requests(arena: Arena, size: int) -> Non
     assert SIZES >= 14, "up to 16 MiB"
 
 
+def test_of_responses_in_quick_succession_some_are_enough(arena: Arena) -> None:
+    flow = SharedFlow(arena, most=10, processes=2)
+    flow.accepted(BODY, 1.0, 1.25, is_backlog=False)
+    known = list(arena.flow)
+    flow.accepted(BODY, 1.0, 1.2519, is_backlog=False)
+    assert list(arena.flow) == known
+    flow.accepted(BODY, 1.0, 1.2521, is_backlog=False)
+    assert list(arena.flow) != known
+
+
 # Turns
 
 
