@@ -149,9 +149,8 @@ def test_an_action_of_about_8_kilobytes_has_the_bytes_of_the_python_encoder(
     emitter: Emitter,
 ) -> None:
     """Around the size up to which C writes actions, however they are composed."""
-    in_c = []
-    for length in range(7950, 8250, 3):
-        in_c.append(check(emitter, "k", "u", False, MOMENT, {"t": "x" * length}))
+    texts = ("x" * length for length in range(7950, 8250, 3))
+    in_c = [check(emitter, "k", "u", False, MOMENT, {"t": text}) for text in texts]
     for length in range(7950, 8250, 12):
         check(emitter, "k", "u", False, MOMENT, {"t": '"' * (length // 2), "é": 1})
         check(emitter, "k", "u", False, MOMENT, {"\1" * (length // 6): "a" * 10})
