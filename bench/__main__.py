@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import click
 
-from bench import emit, floor, footprint, latency, peers, queues, results, scale, ship
+from bench import emit, floor, footprint, latency, peers, queues, results, scale, ship, sync
 from bench.nginx import speed_sink
 from bench.session import Session
 from bench.settings import Scale
@@ -97,6 +97,21 @@ def measure_ship(session: Session, full: bool) -> None:
     for case, count in counted.items():
         click.echo(f"Verified: {case}: all {count:,} events arrived at a sink that counts")
     session.show(run, (ship.COLUMNS, run.samples))
+
+
+@bench.command("sync")
+@measures
+@click.option(
+    "--directory",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    default=Path(),
+    help="Directory on the disk to measure.  [default: the working directory]",
+)
+def measure_sync(session: Session, directory: Path) -> None:
+    """Events end to end with each value of spool_sync, and without a spool."""
+    with speed_sink() as sink:
+        run = session.measure("sync", sink, sync.cases(sink, session.scale, directory))
+    session.show(run, (sync.COLUMNS, run.samples))
 
 
 @bench.command("memory")
