@@ -27,24 +27,31 @@ class Gate:
         self._pace = pace
         self._is_open = is_open
         self._inside = 0
-        self._condition = threading.Condition(threading.Lock())
+        self._waiting = 0
+        self._lock = threading.Lock()
+        self._left = threading.Condition(self._lock)
         self._turn = threading.Lock()
 
     def __enter__(self) -> Self:
-        with self._condition:
+        with self._lock:
             while self._inside >= self._pace.share and not self._is_open():
-                self._condition.wait(_LOOK_SECONDS)
+                self._waiting += 1
+                try:
+                    self._left.wait(_LOOK_SECONDS)
+                finally:
+                    self._waiting -= 1
             self._inside += 1
         return self
 
     def __exit__(self, *_: object) -> None:
-        with self._condition:
+        with self._lock:
             self._inside -= 1
-            self._condition.notify()
+            if self._waiting:
+                self._left.notify()
 
     def wait_for_turn(self) -> None:
         """Wait until the next request may begin; for a thread that is inside."""
-        while not self._is_open():
+        while self._pace.is_limited and not self._is_open():
             with self._turn:
                 delay = self._pace.take_turn(clock.monotonic())
             if delay <= 0:

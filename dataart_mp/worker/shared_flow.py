@@ -33,6 +33,10 @@ class Pace(Protocol):
         """Whether a response that the platform is busy makes the pace no slower."""
 
     @property
+    def is_limited(self) -> bool:
+        """Whether requests have to wait for their turn."""
+
+    @property
     def share(self) -> int:
         """How many requests of this worker may be in flight, at least 1."""
 
@@ -60,6 +64,7 @@ class FixedPace:
     """As many requests as there are senders, whatever the platform responds."""
 
     is_lowest = True
+    is_limited = False
     share = 1 << 32
 
     def take_turn(self, now: float) -> float:  # noqa: ARG002 - a null object ignores it
@@ -99,6 +104,11 @@ class SharedFlow:
         return self._load().is_lowest
 
     @property
+    def is_limited(self) -> bool:
+        """Whether requests have to wait for their turn: not at the maximum."""
+        return self._words[0] < self._most
+
+    @property
     def share(self) -> int:
         """How many requests of this worker may be in flight, at least 1."""
         return max(1, math.ceil(self._words[0] / self._processes))
@@ -108,7 +118,7 @@ class SharedFlow:
 
         All workers take turns: if each had an interval, several could begin requests together.
         """
-        if self._words[0] >= self._most:
+        if not self.is_limited:
             return 0.0
         turn = min(now, self._words[_BEGAN]) + self._load().interval
         if now < turn:

@@ -18,6 +18,8 @@ def never() -> bool:
 class GivenPace:
     """A pace that the test sets."""
 
+    is_limited = True
+
     def __init__(self, share: int, delays: tuple[float, ...] = ()) -> None:
         self.share = share
         self.delays = list(delays)
