@@ -208,6 +208,10 @@ class Arena:
         """Return the state of a frame."""
         return self.memory[self._states + frame]
 
+    def state_at(self, frame: int) -> int:
+        """Return where a frame's state is in `memory`."""
+        return self._states + frame
+
     def set_state(self, frame: int, state: int) -> None:
         """Store a frame's state: the one step that decides what its account means."""
         self.memory[self._states + frame] = state

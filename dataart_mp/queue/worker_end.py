@@ -17,7 +17,6 @@ _LOCK_SECONDS: Final = 0.001
 # How many frames are looked at to join some. To look at a long backlog that cannot be joined, of
 # identities, would cost more than a request.
 _JOIN_LOOKS: Final = 256
-_NOTHING_EVICTED: Final = Evicted(0, 0)
 
 
 class WorkerEnd:
@@ -85,7 +84,9 @@ class WorkerEnd:
 
     def settle(self, frame: Frame) -> None:
         """Free a claimed frame all of whose content is finished."""
-        self._settle(frame, 0, _NOTHING_EVICTED)
+        self._settle_followers(frame)
+        frame.account.close_finished()
+        self._free(frame.number)
 
     def settle_parked(self, frame: Frame, evicted: Evicted) -> None:
         """Free a claimed frame of which all that is not done with is parked.
@@ -95,7 +96,9 @@ class WorkerEnd:
             evicted: Parked records that were discarded to make room for it; they count as failed.
         """
         rest = frame.content(frame.account.through, frame.length)
-        self._settle(frame, rest.count(b"\n"), evicted)
+        self._settle_followers(frame)
+        frame.account.close(rest.count(b"\n"), evicted)
+        self._free(frame.number)
 
     def write_off(self, parked: int) -> bool:
         """Count parked records as failed that cannot be sent any more.
@@ -153,11 +156,15 @@ class WorkerEnd:
             if wake(self._arena, number, now, early=early):
                 self._work.notify(number)
 
-    def _settle(self, frame: Frame, parked: int, evicted: Evicted) -> None:
-        arena, number = self._arena, frame.number
-        joining.settle_followers(arena, number, frame.followers, frame)
-        frame.account.close(parked, evicted)
+    def _settle_followers(self, frame: Frame) -> None:
+        if frame.account.followers:
+            joining.settle_followers(self._arena, frame.number, frame.followers, frame)
+
+    def _free(self, number: int) -> None:
+        """Store that a frame is settled, and free it."""
+        arena = self._arena
         arena.set_state(number, SETTLED)
         make_free(arena, number)
-        if arena.wanted_until > clock.monotonic_ns():
+        wanted_until = arena.wanted_until
+        if wanted_until and wanted_until > clock.monotonic_ns():
             self._room.notify()

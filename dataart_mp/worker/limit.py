@@ -34,5 +34,5 @@ class Limit:
 
         If it should have been too large, the limit has changed, or was not about the size.
         """
-        if not self.allows(size):
+        if size >= self._too_large:
             self._too_large = math.inf

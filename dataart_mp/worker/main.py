@@ -63,9 +63,10 @@ def _make_worker(brief: Brief, queue: RecordQueue) -> Worker:
         queue.arena, inheritance.report_write_fd, with_records=queue.arena.reports_records
     )
     parking = _parking(config, queue, reporter, inheritance.life_read_fd)
+    sender = Sender(config, senders, f"dataart_mp/{__version__}")
     shipper = Shipper(
         queue=queue,
-        sender=Sender(config, senders, f"dataart_mp/{__version__}"),
+        sender=sender,
         backoff=_backoff(config),
         reporter=reporter,
         failures=Failures(_letters(config), reporter),
@@ -76,7 +77,8 @@ def _make_worker(brief: Brief, queue: RecordQueue) -> Worker:
         queue=queue,
         life_end=inheritance.life_read_fd,
         shipper=shipper,
-        senders=senders,
+        sender=sender,
+        most=senders,
         reporter=reporter,
         supervisor=Supervisor(queue, inheritance.wiring(), config),
         parking=parking,

@@ -2,12 +2,11 @@
 
 import random
 from datetime import UTC, datetime
-from typing import assert_never
+from typing import Final, assert_never
 
 from dataart_mp import clock
 from dataart_mp.queue import Frame, RecordQueue
-from dataart_mp.queue.counters import BYTES, REQUESTS, RETRIES
-from dataart_mp.transport.envelope import PATHS, path_of
+from dataart_mp.transport.envelope import PATHS, body_of_actions, path_of
 from dataart_mp.transport.response import Response
 from dataart_mp.transport.sender import Sender
 from dataart_mp.worker.backoff import Backoff
@@ -17,8 +16,12 @@ from dataart_mp.worker.failures import Failures
 from dataart_mp.worker.limit import Limit
 from dataart_mp.worker.parking import NotParked, Parking
 from dataart_mp.worker.reporter import Reporter
+from dataart_mp.worker.request import SETTLED, Moment, Released, Request
 from dataart_mp.worker.retry_outcome import Abandoned, Parked, Postponed, RetryOutcome, hold
 from dataart_mp.worker.verdict import CONTENT_TOO_LARGE, Delivered, Rejected, Retry, Split, judge
+
+_SEND: Final = Send()
+_NO_REST: Final[list[Batch]] = []  # nobody changes it
 
 
 class Shipper:
@@ -53,19 +56,21 @@ class Shipper:
         self._join = join
         self._limit = Limit()
         self._circuits = {path: Circuit(backoff.ratio) for path in PATHS}
+        self._actions_circuit = self._circuit(is_identity=False)
+        self._identities_circuit = self._circuit(is_identity=True)
         self._random = random.SystemRandom()
 
     @property
     def all_circuits_closed(self) -> bool:
         """Whether no endpoint is known to be down: every circuit is closed."""
-        return all(circuit.is_closed for circuit in self._circuits.values())
+        return self._actions_circuit.is_closed and self._identities_circuit.is_closed
 
     def is_healthy(self, is_identity: bool) -> bool:
         """Whether the last request to the endpoint for this kind of record did not fail."""
-        return self._circuits[path_of(is_identity)].is_healthy
+        return self._circuit(is_identity).is_healthy
 
     def ship(self, frame: Frame) -> float | None:
-        """Send what is in a frame, front to back, and settle it.
+        """Send what is in a frame, front to back, and settle it. Waits for each response.
 
         Args:
             frame: A claimed frame; the caller holds it no longer.
@@ -74,83 +79,171 @@ class Shipper:
             Seconds until the frame is tried again, if it waits in the queue. None if it is
             settled, or waits for the result of a probe.
         """
+        return self.send_all(self.begin(frame))
+
+    def send_all(self, step: Request | Released) -> float | None:
+        """Send a request and all that follow it, until their frame is released.
+
+        Args:
+            step: What `begin` or `finish` has returned.
+
+        Returns:
+            As `ship` does.
+        """
+        while isinstance(step, Request):
+            batch = step.batch
+            step = self.finish(step, self._sender.post(batch.path, step.body, batch.key))
+        return step.seconds
+
+    def begin(self, frame: Frame) -> Request | Released:
+        """Prepare the first request of a frame.
+
+        Args:
+            frame: A claimed frame; the caller holds it no longer.
+
+        Returns:
+            The request, for the caller to send and to `finish`; or that the frame was released.
+        """
         match self._parking.prepare(frame):
             case None:
-                return self._send_all(frame)
+                return self._first(frame)
             case Postponed(seconds):
-                return seconds
+                return Released(seconds)
             case Parked():
-                return None
+                return Released(None)
             case outcome:
                 assert_never(outcome)
 
-    def _send_all(self, frame: Frame) -> float | None:
-        if self._join is not None:
-            size = self._limit.at_most(self._queue.arena.capacity)
-            self._queue.worker.join_ready(frame, self._join, size)
-        batches = self._unsent(frame)
-        while batches:
-            match self._send(frame, batches.pop(0)):
-                case list() as parts:
-                    batches[:0] = parts
-                case Postponed(seconds):
-                    return seconds
-                case Parked() | Gathered():
-                    return None
-                case outcome:
-                    assert_never(outcome)
-        settled = self._parking.settle(frame)
-        return None if settled is None else settled.seconds
+    def begin_at_once(self, frame: Frame, moment: Moment) -> Request | Released | None:
+        """Prepare the first request of a frame, as `begin`, without waiting for a disk.
 
-    def _send(self, frame: Frame, batch: Batch) -> list[Batch] | Postponed | Parked | Gathered:
-        """Send one batch, if its circuit permits.
+        Args:
+            frame: A claimed frame; the caller holds it no longer, unless None is returned.
+            moment: When it is sent.
 
         Returns:
-            The batches to send in its place, none if it is done; or where the frame went.
+            As `begin` does; None if it might have to wait, and has done nothing.
         """
-        now = clock.monotonic()
-        permission = self._circuits[batch.path].acquire_permission(frame, now)
-        match permission:
-            case Gathered():
-                return permission
-            case Wait(until):
-                return self._hold(frame, until - now)
-            case Send() | Probe():
-                response = self._post(frame, batch)
-            case _:
-                assert_never(permission)
+        length = frame.account.length_if_fresh
+        if not length:
+            may_wait = frame.taken or frame.may_be_parked
+            is_closed = self._circuit(frame.is_identity).is_closed
+            return self._first(frame) if is_closed and not may_wait else None
+        # It holds actions, as nearly always.
+        if not self._actions_circuit.is_closed:
+            return None
+        if self._join is not None:
+            self._join_ready(frame, self._join)
+            length = frame.length
+        if not self._limit.allows(length):
+            return self._next(frame, self._unsent(frame))
+        batch = Batch(frame.key, False, 0, frame.content(0, length))
+        frame.account.aim_at_all(length, moment.now)
+        body = body_of_actions(batch.content, moment.timestamp)
+        return Request(frame, batch, _NO_REST, _SEND, body, is_retry=False)
+
+    def finish(self, request: Request, response: Response) -> Request | Released:
+        """Account for a request by its response, and prepare the next one of the frame.
+
+        Returns:
+            The next request, for the caller to send and to `finish`; or that the frame was
+            released.
+        """
+        frame, batch = request.frame, request.batch
+        self._count(request)
         match judge(response, batch.count, datetime.now(UTC)):
             case Delivered():
-                return self._delivered(frame, batch)
+                self._delivered(frame, batch)
+                rest = request.rest
             case Split():
-                return self._split(batch, response)
+                rest = self._split(batch, response) + request.rest
             case Rejected():
-                return self._rejected(frame, batch, response)
+                self._rejected(frame, batch, response)
+                rest = request.rest
             case Retry(after):
-                outcome = self._failed(frame, batch, permission, response, after)
-                return [] if isinstance(outcome, Abandoned) else outcome
+                match self._failed(frame, batch, request.permission, response, after):
+                    case Abandoned():
+                        rest = request.rest
+                    case Postponed(seconds):
+                        return Released(seconds)
+                    case Parked():
+                        return Released(None)
+                    case outcome:
+                        assert_never(outcome)
             case verdict:
                 assert_never(verdict)
+        return self._next(frame, rest)
 
-    def _post(self, frame: Frame, batch: Batch) -> Response:
+    def finish_at_once(self, request: Request) -> Request | Released | None:
+        """Account for a request that was delivered, as `finish`, without waiting for a disk.
+
+        Args:
+            request: A request that `begin_at_once`, or this method, has returned.
+
+        Returns:
+            As `finish` does; None if it might have to wait, and has done nothing.
+        """
+        frame, batch, rest, _, body, is_retry = request
+        circuit = self._circuit(batch.is_identity)
+        if not circuit.is_healthy:
+            if not circuit.is_closed:
+                return None
+            self._endpoint_works(batch)
+        self._queue.counters.add_request(len(body), is_retry=is_retry)
+        size = len(batch.content)
+        self._limit.delivered(size)
+        frame.account.advance(batch.start + size)
+        if rest:
+            return self._next(frame, rest)
+        self._parking.settle(frame)
+        return SETTLED
+
+    def _first(self, frame: Frame) -> Request | Released:
+        if self._join is not None:
+            self._join_ready(frame, self._join)
+        return self._next(frame, self._unsent(frame))
+
+    def _join_ready(self, frame: Frame, records: int) -> None:
+        size = self._limit.at_most(self._queue.arena.capacity)
+        self._queue.worker.join_ready(frame, records, size)
+
+    def _next(self, frame: Frame, batches: list[Batch]) -> Request | Released:
+        """Prepare a request for the first of the batches that are left, or settle the frame."""
+        if not batches:
+            settled = self._parking.settle(frame)
+            return SETTLED if settled is None else Released(settled.seconds)
+        now = clock.monotonic()
+        permission = self._circuit(frame.is_identity).acquire_permission(frame, now)
+        match permission:
+            case Send() | Probe():
+                return self._prepare(frame, batches, permission)
+            case Gathered():
+                return Released(None)
+            case Wait(until):
+                held = self._hold(frame, until - now)
+                return Released(held.seconds if isinstance(held, Postponed) else None)
+            case _:
+                assert_never(permission)
+
+    def _prepare(self, frame: Frame, batches: list[Batch], permission: Send | Probe) -> Request:
+        batch, *rest = batches
         is_retry = frame.is_sent_again
         frame.aim(batch.end, clock.now())
         frame.mark_sent()
-        body = batch.body(datetime.now(UTC))
-        response = self._sender.post(batch.path, body, batch.key)
-        self._queue.counters.add(REQUESTS)
-        self._queue.counters.add(BYTES, len(body))
-        if is_retry:
-            self._queue.counters.add(RETRIES)
-        return response
+        return Request(frame, batch, rest, permission, batch.body(datetime.now(UTC)), is_retry)
+
+    def _count(self, request: Request) -> None:
+        self._queue.counters.add_request(len(request.body), is_retry=request.is_retry)
+
+    def _circuit(self, is_identity: bool) -> Circuit:
+        return self._circuits[path_of(is_identity)]
 
     # One method per verdict
 
-    def _delivered(self, frame: Frame, batch: Batch) -> list[Batch]:
+    def _delivered(self, frame: Frame, batch: Batch) -> None:
         self._endpoint_works(batch)
         self._limit.delivered(batch.size)
         frame.advance(batch.end)
-        return []
 
     def _split(self, batch: Batch, response: Response) -> list[Batch]:
         self._endpoint_works(batch)
@@ -158,11 +251,10 @@ class Shipper:
             self._limit.refused(batch.size)
         return list(batch.halves())
 
-    def _rejected(self, frame: Frame, batch: Batch, response: Response) -> list[Batch]:
+    def _rejected(self, frame: Frame, batch: Batch, response: Response) -> None:
         self._endpoint_works(batch)
         self._failures.add("rejected", batch, response, frame.attempts + 1)
         frame.advance(batch.end, rejected=batch.count)
-        return []
 
     def _failed(
         self,
@@ -229,7 +321,7 @@ class Shipper:
 
     def _park_if_urgent(self, frame: Frame) -> Parked | Postponed | NotParked:
         """Park a frame before its last attempt, if the outage would soon stop the application."""
-        if self._circuits[path_of(frame.is_identity)].is_closed or not self._parking.is_urgent:
+        if self._circuit(frame.is_identity).is_closed or not self._parking.is_urgent:
             return NotParked()
         return self._park(frame, "the platform is unreachable and the buffer is half full")
 

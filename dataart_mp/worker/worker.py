@@ -1,4 +1,9 @@
-"""A worker: sender threads that wait for frames, and one thread that does everything else."""
+"""A worker: a thread that drives all requests, and one that does everything else.
+
+main thread      checks the queue, loads parked batches, replaces other workers
+loop             claims, sends and settles; see `loop`
+helper threads   do what may wait, and end when there is nothing to do; see `helpers`
+"""
 
 import contextlib
 import math
@@ -14,6 +19,9 @@ from dataart_mp.queue import Frame, RecordQueue
 from dataart_mp.queue.wakeup import WakeupPipe
 from dataart_mp.spool import arena_file
 from dataart_mp.supervision.supervisor import Supervisor
+from dataart_mp.transport.sender import Sender
+from dataart_mp.worker.helpers import Helpers
+from dataart_mp.worker.loop import Loop
 from dataart_mp.worker.parking import Parking
 from dataart_mp.worker.reporter import Reporter
 from dataart_mp.worker.shipper import Shipper
@@ -31,7 +39,8 @@ class Worker:
         queue: The queue that frames come from.
         life_end: A file descriptor; at end of file, no process is left that could emit.
         shipper: Sends the frames.
-        senders: How many threads send concurrently.
+        sender: Makes requests, and has the connections.
+        most: How many requests may be in flight.
         reporter: Notifies the application.
         supervisor: Replaces the other workers when no producer is left to do it.
         parking: Loads parked batches.
@@ -42,7 +51,8 @@ class Worker:
         queue: RecordQueue,
         life_end: int,
         shipper: Shipper,
-        senders: int,
+        sender: Sender,
+        most: int,
         reporter: Reporter,
         supervisor: Supervisor,
         parking: Parking,
@@ -51,36 +61,42 @@ class Worker:
         self._arena = queue.arena
         self._life_end = life_end
         self._shipper = shipper
-        self._senders = senders
+        self._sender = sender
+        self._most = most
         self._reporter = reporter
         self._supervisor = supervisor
         self._parking = parking
         self._is_orphaned = False
         self._wakeup = WakeupPipe.make()
-        self._threads: list[threading.Thread] = []
+        self._loop_thread: threading.Thread | None = None
         self._has_reported_threads = False
 
     def run(self) -> None:
         """Work until the client is closed, or its last producer gone, and all is settled."""
         with self._crash_reported():
-            self._start_senders()
+            self._start_loop()
             while not self._is_finished():
                 self._wait(self._check())
         self._parking.close()
         arena_file.remove(self._arena)
 
-    def _start_senders(self) -> None:
-        """Start the sender threads that are missing, as far as the system allows."""
-        for number in range(len(self._threads), self._senders):
-            thread = threading.Thread(target=self._send, name=f"sender {number}", daemon=True)
-            try:
-                thread.start()
-            except RuntimeError as error:  # a limit of memory or of processes; tried again
-                if not self._has_reported_threads:
-                    self._has_reported_threads = True
-                    self._reporter.few_threads(number, self._senders, error)
-                return
-            self._threads.append(thread)
+    def _start_loop(self) -> None:
+        """Start the loop, unless it runs already or the system does not allow another thread."""
+        if self._loop_thread is not None or not self._most:
+            return
+        thread = threading.Thread(target=self._run_loop, name="loop", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as error:  # a limit of memory or of processes; tried again
+            self._report_threads(0, error)
+            return
+        self._loop_thread = thread
+
+    def _report_threads(self, threads: int, error: RuntimeError) -> None:
+        """Report, once, that the system does not allow as many threads as this worker needs."""
+        if not self._has_reported_threads:
+            self._has_reported_threads = True
+            self._reporter.few_threads(threads, self._most, error)
 
     def _is_finished(self) -> bool:
         if not self._is_closing() or not self._arena.all_free():
@@ -101,7 +117,7 @@ class Worker:
             poll.register(self._life_end, select.POLLIN)
         for status in self._supervisor.sentinels:
             poll.register(status, select.POLLIN)
-        is_alone = bool(self._senders) and not self._threads
+        is_alone = self._most > 0 and self._loop_thread is None
         work = self._queue.work.read_fd if is_alone else -1
         if work >= 0:
             poll.register(work, select.POLLIN)
@@ -123,7 +139,7 @@ class Worker:
         """
         if self._is_orphaned:
             self._supervisor.check(clock.monotonic())
-        self._start_senders()
+        self._start_loop()
         now = clock.now()
         due = self._queue.worker.look(now)
         next_check = _LOAD_SECONDS if self._load() else _CHECK_SECONDS
@@ -133,17 +149,28 @@ class Worker:
         """Load parked batches unless this worker is about to end; whether there may be more."""
         return not self._is_closing() and self._parking.load(self._shipper.is_healthy)
 
-    def _send(self) -> None:
-        """Ship frames, one after the other, as long as the process lives."""
+    def _run_loop(self) -> None:
+        """Ship frames as long as the process lives."""
         with self._crash_reported():
+            helpers = Helpers(self._most, self._crash_reported, self._report_threads)
+            loop = Loop(
+                self._queue,
+                self._shipper,
+                self._sender,
+                helpers,
+                lambda: self._most,
+                self._on_release,
+            )
             while True:
-                self._ship(self._queue.worker.fetch())
+                loop.turn()
 
     def _ship(self, frame: Frame | None) -> None:
-        """Ship a claimed frame, and wake the main thread if it may have to act."""
-        if frame is None:
-            return
-        delay = self._shipper.ship(frame)
+        """Ship a claimed frame."""
+        if frame is not None:
+            self._on_release(self._shipper.ship(frame))
+
+    def _on_release(self, delay: float | None) -> None:
+        """Wake the main thread if it may have to act, now that a frame was released."""
         if delay is not None or not self._shipper.all_circuits_closed or self._is_closing():
             self._wakeup.notify()
 

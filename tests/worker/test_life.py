@@ -15,6 +15,7 @@ import pytest
 from dataart_mp import ClientConfig
 from dataart_mp.devsink.process import SinkProcess
 from dataart_mp.queue.arena import FILLING, READY, SENDING, WAITING
+from dataart_mp.worker.loop import Loop
 from dataart_mp.worker.parking import NoParking
 from dataart_mp.worker.reporter import Reporter
 from dataart_mp.worker.worker import Worker
@@ -289,7 +290,8 @@ def worker(crew: MakeCrew, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Wo
         queue=work.queue,
         life_end=work.wiring.life_read_fd,
         shipper=shipper,
-        senders=0,
+        sender=shipper,
+        most=0,
         reporter=reporter,
         supervisor=work.supervisor,
         parking=NoParking(work.queue),
@@ -298,19 +300,19 @@ def worker(crew: MakeCrew, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Wo
     made._wakeup.close()
 
 
-@pytest.mark.parametrize("thread", ["_check", "_send"])
+@pytest.mark.parametrize("thread", ["_check", "_run_loop"])
 def test_a_crash_in_any_thread_is_reported(
     worker: tuple[Worker, Crew], monkeypatch: pytest.MonkeyPatch, thread: str
 ) -> None:
     made, work = worker
 
-    def crash() -> None:
+    def crash(loop: object = None) -> None:
         raise RuntimeError("a bug in the worker")
 
     monkeypatch.setattr(made, "_check", crash)
-    monkeypatch.setattr(work.queue.worker, "fetch", crash)
+    monkeypatch.setattr(Loop, "turn", crash)
     with pytest.raises(_Exited):
-        made.run() if thread == "_check" else made._send()
+        made.run() if thread == "_check" else made._run_loop()
     report = os.read(work.wiring.report_read_fd, 65536)
     assert b'"Crashed"' in report
     assert b"RuntimeError: a bug in the worker" in report

@@ -1,0 +1,255 @@
+"""The loop: one thread that drives all connections of a worker without waiting for any of them.
+
+    work pipe ──► claim ──► begin ──► send ──► … ──► response ──► finish ──► settled
+                    │         │         │               │
+                    └─────────┴─────────┴───────────────┴──► a helper continues
+
+It does what is ordinary: a frame that no disk has to be asked about, an idle connection, a response
+that says that the batch was delivered. Everything that may wait is done by a helper, with the code
+that waits: connecting, a handshake, an unusual response, a failure, parking.
+
+urllib3's pool owns the connections. The loop takes idle ones out of it and keeps them, also between
+requests: a connection that the server closes is noticed without asking. It puts one back when a
+helper needs one, and those that are closed.
+"""
+
+import math
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+from typing import Final
+
+from dataart_mp import clock
+from dataart_mp.queue import Frame, RecordQueue
+from dataart_mp.queue.arena import READY
+from dataart_mp.queue.wakeup import WakeupPipe
+from dataart_mp.transport.channel import Channel, Outcome
+from dataart_mp.transport.ordinary_response import OrdinaryResponse
+from dataart_mp.transport.sender import Sender
+from dataart_mp.worker.helpers import Helpers
+from dataart_mp.worker.poller import Poller
+from dataart_mp.worker.request import Moment, Released, Request
+from dataart_mp.worker.shipper import Shipper
+from dataart_mp.worker.verdict import is_success
+
+# Another process has a frame's lock for as long as it takes to see that the frame is not FREE.
+_LOCK_SECONDS: Final = 0.001
+
+
+class Loop:
+    """Drives the requests of a worker; for one thread.
+
+    Args:
+        queue: The queue that frames come from.
+        shipper: Decides what is sent, and what a response means.
+        sender: Makes requests, and has the connections.
+        helpers: Do what may wait.
+        most: Returns how many requests may be in flight.
+        on_release: Called with the seconds after which a frame is tried again; None if it is
+            settled, or waits for another one.
+    """
+
+    def __init__(
+        self,
+        queue: RecordQueue,
+        shipper: Shipper,
+        sender: Sender,
+        helpers: Helpers,
+        most: Callable[[], int],
+        on_release: Callable[[float | None], None],
+    ) -> None:
+        self._arena = queue.arena
+        self._work = queue.work
+        self._shipper = shipper
+        self._sender = sender
+        self._helpers = helpers
+        self._most = most
+        self._on_release = on_release
+        self._poller = Poller()
+        self._wakeup = WakeupPipe.make()  # from helpers
+        self._poller.add(self._wakeup.read_fd)
+        self._work_fd = self._work.make_nonblocking()
+        self._poller.add_shared(self._work_fd)
+        self._is_listening = True  # to the work pipe
+        self._may_be_work = True
+        self._flights: dict[int, tuple[Channel, Request]] = {}  # by descriptor
+        self._idle: dict[int, Channel] = {}
+        self._helped = 0
+        self._ended: deque[None] = deque()  # an entry for each task of a helper that has ended
+        self._may_take = True  # whether the pool may have an idle connection
+        self._locked: list[int] = []  # frames that are claimed again in a moment
+        self._next_deadline = math.inf  # no deadline of a flight is earlier
+        self._now = clock.monotonic()
+
+    @property
+    def in_flight(self) -> int:
+        """How many requests are in flight, or are taken care of by helpers."""
+        return len(self._flights) + self._helped
+
+    def turn(self, seconds: float | None = None) -> None:
+        """Wait until something can be done, at most `seconds`, and do it."""
+        ready = self._poller.wait(self._seconds_to_wait(seconds))
+        self._now = clock.monotonic()
+        flights = self._flights
+        for fd in ready:
+            if fd in flights:
+                channel, request = flights[fd]
+                self._check(channel, request, channel.proceed(self._now))
+            elif fd == self._work_fd:
+                self._hear()
+            elif fd == self._wakeup.read_fd:
+                self._wakeup.drain()
+            else:  # an idle connection: the server has closed it, or sent something unasked
+                self._drop(self._idle.pop(fd))
+        if self._now >= self._next_deadline:
+            self._expire()
+        while self._ended:
+            self._ended.pop()
+            self._helped -= 1
+            self._may_take = True
+        self._fetch()
+
+    def _seconds_to_wait(self, seconds: float | None) -> float | None:
+        until = self._next_deadline - self._now if self._flights else math.inf
+        if self._locked:
+            until = min(until, _LOCK_SECONDS)
+        if seconds is not None:
+            until = min(until, seconds)
+        return None if until == math.inf else max(0.0, until)
+
+    # From the work pipe
+
+    def _fetch(self) -> None:
+        """Claim frames, as many as may be in flight, and begin to send them."""
+        if self._locked:
+            numbers, self._locked = self._locked, []
+            self._claim(numbers)
+            self._locked = []  # whoever checks the queue will find those that are locked still
+        while self._may_be_work:
+            free = self._most() - len(self._flights) - self._helped
+            if free <= 0:
+                return
+            numbers = self._work.read_at_once(free)
+            if len(numbers) < free:
+                self._may_be_work = False
+            self._claim(numbers)
+        if not self._is_listening:
+            self._is_listening = True
+            self._poller.add_shared(self._work_fd)
+
+    def _hear(self) -> None:
+        """Note that there is work, and listen no longer while no more may be in flight."""
+        self._may_be_work = True
+        if self._most() <= self.in_flight:
+            self._is_listening = False
+            self._poller.remove(self._work_fd)
+
+    def _claim(self, numbers: list[int]) -> None:
+        moment = Moment.this()
+        for number in numbers:
+            frame = Frame.claim(self._arena, number)
+            if frame is not None:
+                self._begin(frame, moment)
+            elif self._arena.state(number) == READY:
+                self._locked.append(number)
+
+    def _begin(self, frame: Frame, moment: Moment) -> None:
+        step = self._shipper.begin_at_once(frame, moment)
+        if step is None:
+            self._lend()
+            self._help(partial(self._shipper.ship, frame))
+        else:
+            self._continue(step)
+
+    # One request
+
+    def _continue(self, step: Request | Released) -> None:
+        """Send the next request of a frame, unless the frame was released."""
+        if isinstance(step, Released):
+            self._on_release(step.seconds)
+            return
+        channel = self._idle.popitem()[1] if self._idle else self._take()
+        if channel is None:
+            self._help(partial(self._shipper.send_all, step))
+            return
+        batch = step.batch
+        request = self._sender.request(batch.path, step.body, batch.key)
+        self._flights[channel.fd] = channel, step
+        self._check(channel, step, channel.send(request, self._now))
+
+    def _expire(self) -> None:
+        """Continue with the requests whose time is over, and find the next deadline."""
+        for channel, request in list(self._flights.values()):
+            if channel.deadline <= self._now:
+                self._check(channel, request, channel.expire(self._now))
+        deadlines = (channel.deadline for channel, _ in self._flights.values())
+        self._next_deadline = min(deadlines, default=math.inf)
+
+    def _check(self, channel: Channel, request: Request, outcome: Outcome | None) -> None:
+        """Act on the outcome of a request, or wait for the socket."""
+        if outcome is None:
+            if channel.deadline < self._next_deadline:
+                self._next_deadline = channel.deadline
+            if channel.wants_to_write is not channel.is_watched_to_write:
+                channel.is_watched_to_write = channel.wants_to_write
+                self._poller.modify(channel.fd, to_write=channel.wants_to_write)
+            return
+        fd = channel.fd
+        del self._flights[fd]
+        if isinstance(outcome, OrdinaryResponse):
+            if channel.is_reusable:
+                self._idle[fd] = channel
+            else:
+                self._drop(channel)
+            if is_success(outcome.status):
+                step = self._shipper.finish_at_once(request)
+                if step is not None:
+                    self._continue(step)
+                    return
+        else:
+            self._poller.remove(fd)
+        self._help(partial(self._complete, request, outcome, channel))
+
+    def _complete(self, request: Request, outcome: Outcome, channel: Channel) -> float | None:
+        """Continue, in a helper, after an outcome that is not that of a delivery."""
+        batch = request.batch
+        response = self._sender.complete(
+            outcome, channel.connection, batch.path, request.body, batch.key
+        )
+        return self._shipper.send_all(self._shipper.finish(request, response))
+
+    # Connections
+
+    def _take(self) -> Channel | None:
+        """Take an idle connection out of the pool; None when there is none."""
+        channel = self._sender.take_channel() if self._may_take else None
+        if channel is None:
+            self._may_take = False
+        else:
+            self._poller.add(channel.fd)
+        return channel
+
+    def _lend(self) -> None:
+        """Put an idle connection back into the pool, for a helper."""
+        if self._idle:
+            channel = self._idle.popitem()[1]
+            self._poller.remove(channel.fd)
+            self._sender.put_back(channel.connection)
+
+    def _drop(self, channel: Channel) -> None:
+        """Close a connection. urllib3 takes it next, and connects it again."""
+        self._poller.remove(channel.fd)
+        channel.connection.close()
+        self._sender.put_back(channel.connection)
+
+    # Helpers
+
+    def _help(self, work: Callable[[], float | None]) -> None:
+        """Have a helper do what may wait, and release a frame."""
+        self._helped += 1
+        self._helpers.run(partial(self._run, work))
+
+    def _run(self, work: Callable[[], float | None]) -> None:
+        self._on_release(work())
+        self._ended.append(None)
+        self._wakeup.notify()
