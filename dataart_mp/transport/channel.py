@@ -28,12 +28,10 @@ from dataart_mp.transport.ordinary_response import (
     OrdinaryResponse,
     ordinary_head,
 )
+from dataart_mp.transport.tls import TimedSocket
 from dataart_mp.transport.urllib3_seam import socket_of
 
 _NOT_YET: Final = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
-# Sockets whose calls return at once when they are told not to block. A TLS connection through a TLS
-# proxy is not one, nor is what a library has put in place of a socket.
-_DRIVEN: Final = (socket.socket, ssl.SSLSocket)
 
 
 class Unusual(NamedTuple):
@@ -69,8 +67,13 @@ Outcome = OrdinaryResponse | Unusual | Disconnected | Failed
 
 
 def can_drive(connection: HTTPConnection) -> bool:
-    """Return whether an open connection can be a channel."""
-    return type(socket_of(connection)) in _DRIVEN
+    """Return whether an open connection can be a channel.
+
+    It cannot if its socket is none of the operating system, as with TLS inside TLS, or cannot be
+    set to return at once.
+    """
+    sock: object = socket_of(connection)
+    return isinstance(sock, socket.socket) and not isinstance(sock, TimedSocket)
 
 
 class Channel:

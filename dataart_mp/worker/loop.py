@@ -117,6 +117,11 @@ class Loop:
             until = min(until, seconds)
         return None if until == math.inf else max(0.0, until)
 
+    def close(self) -> None:
+        """Close what it has opened. Its connections stay open."""
+        self._poller.close()
+        self._wakeup.close()
+
     # From the work pipe
 
     def _fetch(self) -> None:

@@ -152,17 +152,19 @@ class Worker:
     def _run_loop(self) -> None:
         """Ship frames as long as the process lives."""
         with self._crash_reported():
-            helpers = Helpers(self._most, self._crash_reported, self._report_threads)
-            loop = Loop(
-                self._queue,
-                self._shipper,
-                self._sender,
-                helpers,
-                lambda: self._most,
-                self._on_release,
-            )
+            loop = self._make_loop()
             while True:
                 loop.turn()
+
+    def _make_loop(self) -> Loop:
+        return Loop(
+            queue=self._queue,
+            shipper=self._shipper,
+            sender=self._sender,
+            helpers=Helpers(self._most, self._crash_reported, self._report_threads),
+            most=lambda: self._most,
+            on_release=self._on_release,
+        )
 
     def _ship(self, frame: Frame | None) -> None:
         """Ship a claimed frame."""

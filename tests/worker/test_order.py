@@ -397,7 +397,9 @@ class _Parking:
 
 def worker_of(queue: RecordQueue, shipper: _Shipper, parking: _Parking) -> Worker:
     nothing: Any = None
-    return Worker(queue, -1, cast("Any", shipper), nothing, 1, nothing, nothing, cast("Any", parking))
+    return Worker(
+        queue, -1, cast("Any", shipper), nothing, 1, nothing, nothing, cast("Any", parking)
+    )
 
 
 @pytest.mark.parametrize(
