@@ -118,7 +118,11 @@ class Loop:
         return None if until == math.inf else max(0.0, until)
 
     def close(self) -> None:
-        """Close what it has opened. Its connections stay open."""
+        """Put its connections back, those in use closed, and close what it has opened itself."""
+        while self._idle:
+            self._lend()
+        for channel, _ in self._flights.values():
+            self._drop(channel)
         self._poller.close()
         self._wakeup.close()
 
@@ -154,11 +158,17 @@ class Loop:
         for number in numbers:
             frame = Frame.claim(self._arena, number)
             if frame is not None:
-                self._begin(frame, moment)
+                self.begin(frame, moment)
             elif self._arena.state(number) == READY:
                 self._locked.append(number)
 
-    def _begin(self, frame: Frame, moment: Moment) -> None:
+    def begin(self, frame: Frame, moment: Moment) -> None:
+        """Begin to send a claimed frame.
+
+        Args:
+            frame: The frame; the caller holds it no longer.
+            moment: When it is sent.
+        """
         step = self._shipper.begin_at_once(frame, moment)
         if step is None:
             self._lend()

@@ -1,5 +1,6 @@
 """A worker's parts put together by hand, for tests that are the thread that sends."""
 
+import contextlib
 import os
 import time
 from collections.abc import Callable
@@ -20,9 +21,12 @@ from dataart_mp.transport.sender import Sender
 from dataart_mp.worker.backoff import Backoff
 from dataart_mp.worker.circuit import FAILURES_TO_OPEN
 from dataart_mp.worker.failures import Failures, NoLetters
+from dataart_mp.worker.helpers import Helpers
+from dataart_mp.worker.loop import Loop
 from dataart_mp.worker.parker import Parker
 from dataart_mp.worker.parking import NoParking, Parking
 from dataart_mp.worker.reporter import Reporter
+from dataart_mp.worker.request import Moment
 from dataart_mp.worker.shipper import Shipper
 
 RATIO = 5.0
@@ -39,6 +43,7 @@ class Workbench:
         retries: int = 3,
         deadline: float | None = None,
         join: int | None = None,
+        driven: bool = False,
         spool: Path | None = None,
         room: int = 1 << 30,
     ) -> None:
@@ -55,6 +60,16 @@ class Workbench:
         self.shipper = Shipper(
             self.queue, sender, backoff, self.reporter, self.failing, self.parking, join
         )
+        self._released: list[float | None] = []
+        self.loop = Loop(
+            queue=self.queue,
+            shipper=self.shipper,
+            sender=sender,
+            helpers=Helpers(2, contextlib.nullcontext, _too_few_threads),
+            most=lambda: 0,  # only what the test begins is sent
+            on_release=self._released.append,
+        )
+        self._driven = driven
 
     def put(self, *keys: str) -> None:
         """Put actions with these keys into one frame, and seal it."""
@@ -71,7 +86,16 @@ class Workbench:
         return frame
 
     def ship(self) -> float | None:
-        return self.shipper.ship(self.claim())
+        return self._drive(self.claim()) if self._driven else self.shipper.ship(self.claim())
+
+    def _drive(self, frame: Frame) -> float | None:
+        """Ship a frame as the loop does."""
+        self.loop.begin(frame, Moment.this())
+        while self.loop.in_flight:
+            self.loop.turn(1.0)
+        (delay,) = self._released
+        self._released.clear()
+        return delay
 
     def ship_late(self) -> float:
         """Ship a frame that has to wait; the seconds that it waits."""
@@ -113,10 +137,15 @@ class Workbench:
         return stats
 
     def close(self) -> None:
+        self.loop.close()
         self.parking.close()
         self.queue.close()
         os.close(self._report_end)
         os.close(self._report)
+
+
+def _too_few_threads(threads: int, error: RuntimeError) -> None:
+    raise error
 
 
 def accounts(stats: Stats) -> tuple[int, int, int, int]:
