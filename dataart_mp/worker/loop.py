@@ -92,15 +92,12 @@ class Loop:
         self._now = clock.monotonic()
         flights = self._flights
         for fd in ready:
+            if fd not in flights:  # first, so that no request is sent over a closed connection
+                self._attend(fd)
+        for fd in ready:
             if fd in flights:
                 channel, request = flights[fd]
                 self._check(channel, request, channel.proceed(self._now))
-            elif fd == self._work_fd:
-                self._hear()
-            elif fd == self._wakeup.read_fd:
-                self._wakeup.drain()
-            else:  # an idle connection: the server has closed it, or sent something unasked
-                self._drop(self._idle.pop(fd))
         if self._now >= self._next_deadline:
             self._expire()
         while self._ended:
@@ -116,6 +113,15 @@ class Loop:
         if seconds is not None:
             until = min(until, seconds)
         return None if until == math.inf else max(0.0, until)
+
+    def _attend(self, fd: int) -> None:
+        """Act on a pipe, or on an idle connection that the server has closed."""
+        if fd == self._work_fd:
+            self._hear()
+        elif fd == self._wakeup.read_fd:
+            self._wakeup.drain()
+        else:  # or that the server has sent something over, which nothing requested
+            self._drop(self._idle.pop(fd))
 
     def close(self) -> None:
         """Put its connections back, those in use closed, and close what it has opened itself."""
@@ -212,7 +218,7 @@ class Loop:
         fd = channel.fd
         del self._flights[fd]
         if isinstance(outcome, OrdinaryResponse):
-            if channel.is_reusable:
+            if channel.is_reusable and not channel.is_watched_to_write:
                 self._idle[fd] = channel
             else:
                 self._drop(channel)

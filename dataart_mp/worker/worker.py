@@ -28,6 +28,9 @@ from dataart_mp.worker.shipper import Shipper
 
 # The longest delay that a lost notification, or a death that went unnoticed, can cause.
 _CHECK_SECONDS: Final = 1.0
+# The shortest time until the next check, so that a frame that another process has locked for longer
+# than it should causes no busy loop.
+_WAKE_SECONDS: Final = 0.005
 # The time between two loads of parked batches, which are sent beside the new events.
 _LOAD_SECONDS: Final = 0.02
 
@@ -143,7 +146,10 @@ class Worker:
         now = clock.now()
         due = self._queue.worker.look(now)
         next_check = _LOAD_SECONDS if self._load() else _CHECK_SECONDS
-        return next_check if due is None else min(next_check, max(0.0, (due - now) / 1e9))
+        if due is None:
+            return next_check
+        # What is due already, another process is waking; if it is stopped, not for a while.
+        return min(next_check, max(_WAKE_SECONDS, (due - now) / 1e9))
 
     def _load(self) -> bool:
         """Load parked batches unless this worker is about to end; whether there may be more."""
