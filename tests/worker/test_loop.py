@@ -72,19 +72,19 @@ class Looped:
     ) -> None:
         self.most = most
         self.queue = RecordQueue(frames, 1 << 20, records=10_000)
-        self.reporter: Any = Reporter()
+        reporter: Any = Reporter()
         self.released: list[float | None] = []
-        self.helped: list[str] = []
         self.shipper = Shipper(
             self.queue,
             sender,
             Backoff("linear", 5.0, 3),
-            self.reporter,
-            self.reporter,
+            reporter,
+            reporter,
             NoParking(self.queue),
             join,
         )
-        self.helpers = Helpers(most, contextlib.nullcontext, self.reporter.few_threads)
+        self.helpers = Helpers(most, contextlib.nullcontext, reporter.few_threads)
+        self.reports: list[str] = reporter.reports
         self.loop = Loop(
             queue=self.queue,
             shipper=self.shipper,
@@ -420,7 +420,7 @@ def test_a_rejected_batch_and_a_failed_one_are_counted(looped: MakeLooped, serve
     assert work.queue.stats().rejected == 1
     assert work.queue.stats().delivered == 2
     assert len(work.states(WAITING)) == 1
-    assert sorted(work.reporter.reports) == ["add", "retrying"]
+    assert sorted(work.reports) == ["add", "retrying"]
     assert [seconds for seconds in work.released if seconds is not None] == [5.0]
 
 
