@@ -1,7 +1,7 @@
-"""A channel: one connection over which requests are exchanged without ever waiting.
+"""A channel: one connection over which requests are sent, one by one, without ever waiting.
 
-It does what `FastPath` does, in steps, so that one thread can drive many connections. Whoever
-drives it waits for the socket, and for the deadline.
+It does what `FastPath` does, in steps, so that one thread can drive many connections. The
+caller waits for the socket, and for the deadline.
 
                   send             proceed             proceed
     idle ────────────────► writing ───────► reading ──────────► outcome ──► idle, or over

@@ -1,7 +1,9 @@
 """The worker process: frames in, requests out.
 
-Read in this order: `main` (a fresh interpreter becomes a worker), `worker` (its threads), `shipper`
-(what happens to one frame), `batch` (what one request carries), `limit` (which sizes the platform
+Read in this order: `main` (a fresh interpreter becomes a worker), `worker` (its threads), `loop`
+(the thread that drives all requests), `poller` and `helpers` (what it waits for, and who does what
+may wait), `shipper` (what happens to one frame), `request` (one batch on its way), `batch` (what
+one request carries), `limit` (which sizes the platform
 accepts), `verdict` (what a response means for its batch), `circuit` (whether an endpoint is known
 to be down), `backoff` (the delays between attempts), `retry_outcome` (what happened to a frame
 after a failed attempt), `parking` and `parker` (batches that wait on disk for the end of an

@@ -34,6 +34,8 @@ from dataart_mp.worker.verdict import is_success
 
 # Another process has a frame's lock for as long as it takes to see that the frame is not FREE.
 _LOCK_SECONDS: Final = 0.001
+# How long a moment of sending lasts, because it takes longer to read than to send a request.
+_MOMENT_SECONDS: Final = 0.001
 
 
 class Loop:
@@ -65,12 +67,12 @@ class Loop:
         self._helpers = helpers
         self._most = most
         self._on_release = on_release
-        self._poller = Poller()
         self._wakeup = WakeupPipe.make()  # from helpers
+        self._poller = Poller()
         self._poller.add(self._wakeup.read_fd)
         self._work_fd = self._work.make_nonblocking()
         self._poller.add_shared(self._work_fd)
-        self._is_listening = True  # to the work pipe
+        self._is_watching = True  # to the work pipe
         self._may_be_work = True
         self._flights: dict[int, tuple[Channel, Request]] = {}  # by descriptor
         self._idle: dict[int, Channel] = {}
@@ -80,6 +82,8 @@ class Loop:
         self._locked: list[int] = []  # frames that are claimed again in a moment
         self._next_deadline = math.inf  # no deadline of a flight is earlier
         self._now = clock.monotonic()
+        self._moment = Moment.this()
+        self._moment_until = self._now
 
     @property
     def in_flight(self) -> int:
@@ -93,7 +97,7 @@ class Loop:
         flights = self._flights
         for fd in ready:
             if fd not in flights:  # first, so that no request is sent over a closed connection
-                self._attend(fd)
+                self._act_on(fd)
         for fd in ready:
             if fd in flights:
                 channel, request = flights[fd]
@@ -114,7 +118,7 @@ class Loop:
             until = min(until, seconds)
         return None if until == math.inf else max(0.0, until)
 
-    def _attend(self, fd: int) -> None:
+    def _act_on(self, fd: int) -> None:
         """Act on a pipe, or on an idle connection that the server has closed."""
         if fd == self._work_fd:
             self._hear()
@@ -139,7 +143,7 @@ class Loop:
         if self._locked:
             numbers, self._locked = self._locked, []
             self._claim(numbers)
-            self._locked = []  # whoever checks the queue will find those that are locked still
+            self._locked = []  # what is locked still is found by the next check of the queue
         while self._may_be_work:
             free = self._most() - len(self._flights) - self._helped
             if free <= 0:
@@ -148,23 +152,25 @@ class Loop:
             if len(numbers) < free:
                 self._may_be_work = False
             self._claim(numbers)
-        if not self._is_listening:
-            self._is_listening = True
+        if not self._is_watching:
+            self._is_watching = True
             self._poller.add_shared(self._work_fd)
 
     def _hear(self) -> None:
-        """Note that there is work, and listen no longer while no more may be in flight."""
+        """Note that there is work, and wait for no more of it while no more may be in flight."""
         self._may_be_work = True
         if self._most() <= self.in_flight:
-            self._is_listening = False
+            self._is_watching = False
             self._poller.remove(self._work_fd)
 
     def _claim(self, numbers: list[int]) -> None:
-        moment = Moment.this()
+        if self._now >= self._moment_until:
+            self._moment = Moment.this()
+            self._moment_until = self._now + _MOMENT_SECONDS
         for number in numbers:
             frame = Frame.claim(self._arena, number)
             if frame is not None:
-                self.begin(frame, moment)
+                self.begin(frame, self._moment)
             elif self._arena.state(number) == READY:
                 self._locked.append(number)
 

@@ -1,4 +1,4 @@
-"""A sender whose requests a channel exchanges, as the loop of a worker drives it."""
+"""A sender whose requests are sent over channels, as the loop of a worker does."""
 
 import select
 
@@ -32,7 +32,7 @@ class DrivenSender(Sender):
 
 
 def drive(channel: Channel, request: bytes) -> Outcome:
-    """Exchange one request, waiting for the socket."""
+    """Send one request, and wait for the outcome."""
     outcome = channel.send(request, clock.monotonic())
     while outcome is None:
         poll = select.poll()
