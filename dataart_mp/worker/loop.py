@@ -90,6 +90,14 @@ class Loop:
         """How many requests are in flight, or are taken care of by helpers."""
         return len(self._flights) + self._helped
 
+    def wake(self) -> None:
+        """End a wait, so that the work pipe is read although nothing new is in it. For any thread.
+
+        The kernel wakes one worker for each notification. If that one is stopped, the notification
+        stays in the pipe.
+        """
+        self._wakeup.notify()
+
     def turn(self, seconds: float | None = None) -> None:
         """Wait until something can be done, at most `seconds`, and do it."""
         ready = self._poller.wait(self._seconds_to_wait(seconds))
@@ -124,6 +132,7 @@ class Loop:
             self._hear()
         elif fd == self._wakeup.read_fd:
             self._wakeup.drain()
+            self._may_be_work = True
         else:  # or that the server has sent something over, which nothing requested
             self._drop(self._idle.pop(fd))
 
@@ -279,4 +288,4 @@ class Loop:
     def _run(self, work: Callable[[], float | None]) -> None:
         self._on_release(work())
         self._ended.append(None)
-        self._wakeup.notify()
+        self.wake()

@@ -71,6 +71,7 @@ class Worker:
         self._parking = parking
         self._is_orphaned = False
         self._wakeup = WakeupPipe.make()
+        self._loop: Loop | None = None
         self._loop_thread: threading.Thread | None = None
         self._has_reported_threads = False
 
@@ -145,6 +146,8 @@ class Worker:
         self._start_loop()
         now = clock.now()
         due = self._queue.worker.look(now)
+        if self._loop is not None and self._queue.work.has_notifications():
+            self._loop.wake()
         next_check = _LOAD_SECONDS if self._load() else _CHECK_SECONDS
         if due is None:
             return next_check
@@ -158,7 +161,7 @@ class Worker:
     def _run_loop(self) -> None:
         """Ship frames as long as the process lives."""
         with self._crash_reported():
-            loop = self._make_loop()
+            self._loop = loop = self._make_loop()
             while True:
                 loop.turn()
 

@@ -255,6 +255,21 @@ def test_the_frames_of_a_killed_worker_are_sent_by_another(
     assert platform.stats()["unexplained_duplicates"] == 0
 
 
+@pytest.mark.parametrize("place", [0, 1])
+def test_a_frame_that_a_stopped_worker_was_woken_for_is_sent_by_another(
+    crew: MakeCrew, platform: SinkProcess, place: int
+) -> None:
+    work = crew(flush_num_processes=2)
+    stopped = work.places[place]
+    assert stopped is not None
+    os.kill(stopped, signal.SIGSTOP)
+    try:
+        work.emit("tick")
+        platform.wait_for(lambda stats: stats["actions"] == 1, 10)
+    finally:
+        os.kill(stopped, signal.SIGCONT)
+
+
 def test_a_batch_that_waits_does_not_hold_up_a_sender(
     crew: MakeCrew, platform: SinkProcess
 ) -> None:
