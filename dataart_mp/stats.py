@@ -23,6 +23,9 @@ class Stats:
         retries: Requests that repeated a failed one.
         requests: Requests sent, including retries. A request that was repeated at once because
             the server had just closed the connection counts once.
+        throttled: Requests that the platform was too busy for: it asked to send them later.
+        concurrency: How many requests may be in flight at present: up to `flush_num_workers`. 0
+            before the first worker has started, and with `adaptive=False`.
         bytes: Bytes of request bodies sent, before compression.
     """
 
@@ -35,6 +38,8 @@ class Stats:
     parked: int = 0
     retries: int = 0
     requests: int = 0
+    throttled: int = 0
+    concurrency: int = 0
     bytes: int = 0
 
     @property
@@ -64,4 +69,7 @@ class Stats:
         return {"pending": self.pending, "parked": self.parked, **dropped, **rest}
 
     def _traffic(self) -> str:
-        return f"requests {self.requests}, retries {self.retries}, bytes {self.bytes}"
+        traffic = f"requests {self.requests}, retries {self.retries}, bytes {self.bytes}"
+        if not self.throttled:
+            return traffic
+        return f"{traffic} | throttled {self.throttled}, concurrency {self.concurrency}"

@@ -52,6 +52,7 @@ OptionalCallback = Setting[OnFailure | None, OnFailure | None]
 HTTP = Setting[HTTPOptions, HTTPOptions]
 
 DEFAULT_BASE_URL = "https://src.datartproject.com"
+MAX_BATCH_SIZE_BY_DEFAULT = 500
 LEAST_PROCESSES_BY_DEFAULT = 2
 MOST_PROCESSES_BY_DEFAULT = 4
 """More processes rarely help: by then the platform or the network is the limit."""
@@ -92,7 +93,9 @@ class ClientConfig:
         api_key: The API key of the platform's project. The only positional argument.
         base_url: URL of the platform. A path prefix is kept, a trailing slash is not.
         flush_buffer_size: Pending requests (frames) that are held in memory.
-        flush_num_workers: Requests in flight at the same time, over all processes.
+        flush_num_workers: Requests in flight at the same time at most, over all processes.
+        adaptive: Whether fewer requests are in flight while the platform is too busy, does not
+            respond, or becomes slow because of them.
         flush_num_processes: Worker processes that share these requests; None: see
             `num_processes`.
         flush_num_retries: Attempts after the first one.
@@ -104,7 +107,8 @@ class ClientConfig:
             None: only `flush_num_retries` limits retries.
         flush_actions_batch_size: Number of actions in a request.
         flush_max_batch_size: Number of actions that requests are joined up to when many are
-            waiting, as far as `max_request_bytes` allows; None: requests are not joined.
+            waiting, as far as `max_request_bytes` allows; `flush_actions_batch_size` if that is
+            more. None: requests are not joined.
         flush_interval: Age in seconds at which the oldest waiting action is sent, together with
             all that wait.
         max_request_bytes: Size of a frame. Pages that are not used cost no memory.
@@ -138,7 +142,8 @@ class ClientConfig:
     _: KW_ONLY
     base_url: Text = Setting(default=DEFAULT_BASE_URL, check=platform_url)
     flush_buffer_size: Whole = Setting(default=1000, check=whole(1, 1_000_000), parse=integer)
-    flush_num_workers: Whole = Setting(default=16, check=whole(1, 4096), parse=integer)
+    flush_num_workers: Whole = Setting(default=32, check=whole(1, 4096), parse=integer)
+    adaptive: Flag = Setting(default=True, check=boolean, parse=truth)
     flush_num_processes: OptionalWhole = Setting(
         default=None, check=optional(whole(1, 4096)), parse=integer
     )
@@ -151,7 +156,7 @@ class ClientConfig:
     )
     flush_actions_batch_size: Whole = Setting(default=20, check=whole(1, 1_000_000), parse=integer)
     flush_max_batch_size: OptionalWhole = Setting(
-        default=None, check=optional(whole(1, 1_000_000)), parse=integer
+        default=MAX_BATCH_SIZE_BY_DEFAULT, check=optional(whole(1, 1_000_000)), parse=integer
     )
     flush_interval: Seconds = Setting(default=5.0, check=seconds(), parse=number)
     max_request_bytes: Whole = Setting(
@@ -191,7 +196,7 @@ class ClientConfig:
 
     def _check_max_batch_size(self) -> None:
         most, usual = self.flush_max_batch_size, self.flush_actions_batch_size
-        if most is not None and most < usual:
+        if most not in (None, MAX_BATCH_SIZE_BY_DEFAULT) and most < usual:
             problem = f"must be flush_actions_batch_size={usual} or more, or None"
             raise config_error("flush_max_batch_size", most, problem)
 

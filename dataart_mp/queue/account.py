@@ -9,7 +9,8 @@
     5     batch_end             READY .. WAITING     where the batch in progress ends
     6     attempts              batch in progress    failed attempts of it so far
     7     sent                  batch in progress    whether any request carried it
-    8     since                 batch in progress    when its first attempt began
+    8     since                 batch in progress    when its first attempt began; of a whole frame
+                                                     that was released, it is kept
     9     due                   WAITING              when to try again
     10    not_before            WAITING              the platform wants no attempt before this
     11    taken                 FILLING .. SETTLED   id of the parked batch it was filled from, or 0
@@ -205,18 +206,11 @@ class Account:
 
     @property
     def is_untouched(self) -> bool:
-        """Whether it holds actions straight from a producer, and no attempt was prepared for any.
+        """Whether it holds actions straight from a producer, none of which may have arrived.
 
         Only such frames are joined.
         """
-        return not (
-            self.batch_end
-            or self._progress
-            or self.kind
-            or self.taken
-            or self.parking
-            or self.followers
-        )
+        return not (self.batch_end or self._progress or self.kind or self.taken or self.parking)
 
     @property
     def length_if_fresh(self) -> int:
@@ -305,7 +299,9 @@ class Account:
         Args:
             now: The time (ns) by the clock that replaces it.
         """
-        self.since = self.postponed = self.due = self.not_before = now
+        self.postponed = self.due = self.not_before = now
+        if self.since:  # else no attempt was made
+            self.since = now
 
     def close(self, parked: int, evicted: Evicted) -> None:
         """Write the closing totals. The caller then stores the state SETTLED.

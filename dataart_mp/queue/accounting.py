@@ -1,5 +1,7 @@
 """Accounting: the balance of all records, read while all processes continue to work."""
 
+import math
+
 from dataart_mp.queue.account import (
     ACCEPTED,
     DELIVERED,
@@ -11,7 +13,7 @@ from dataart_mp.queue.account import (
     Account,
 )
 from dataart_mp.queue.arena import FILLING, FREE, SETTLED, Arena
-from dataart_mp.queue.counters import BYTES, DROPPED_FULL, REQUESTS, RETRIES, Counters
+from dataart_mp.queue.counters import BYTES, DROPPED_FULL, REQUESTS, RETRIES, THROTTLED, Counters
 from dataart_mp.queue.frame_writer import filled
 from dataart_mp.stats import Stats
 
@@ -47,6 +49,8 @@ def balance(arena: Arena, counters: Counters) -> Stats:
         parked=outcomes[PARKED],
         retries=counters.total(RETRIES),
         requests=counters.total(REQUESTS),
+        throttled=counters.total(THROTTLED),
+        concurrency=math.ceil(arena.flow[0]),
         bytes=counters.total(BYTES),
     )
 

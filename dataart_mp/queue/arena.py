@@ -49,6 +49,9 @@ _WANTED_WORD: Final = 17
 _REPORTS_WORD: Final = 18
 _TROUBLE_WORD: Final = 19
 _LOT_WORD: Final = 20
+_FLOW_WORD: Final = 64
+FLOW_WORDS: Final = 64
+"""Words for the state of the flow of requests, which are floating-point numbers."""
 _PAGE: Final = max(4096, mmap.PAGESIZE)
 
 
@@ -75,6 +78,7 @@ class Arena:
     Attributes:
         process: This process, as the owner of frames; NOBODY when the others could not identify it.
         process_words: The same as words.
+        flow: Words that workers share, as floating-point numbers; zeros in a new arena.
         path: A label that the spool sets; the arena does not use it. None when the memory has no
             path.
     """
@@ -88,10 +92,13 @@ class Arena:
         self._place(self.frames)
         self.memory = mmap.mmap(fd, self._frames + self.frames * self.stride)
         self.words = memoryview(self.memory)[: self._frames].cast("Q")
+        flow = slice(_FLOW_WORD * WORD_BYTES, (_FLOW_WORD + FLOW_WORDS) * WORD_BYTES)
+        self.flow = memoryview(self.memory)[flow].cast("d")
         self._accounts: dict[int, Account] = {}  # of the frames that this process has looked at
         try:
             self._lock_file = Descriptor(lock_file.make() if lock_fd is None else lock_fd)
         except OSError:
+            self.flow.release()
             self.words.release()
             self.memory.close()
             raise
@@ -167,13 +174,15 @@ class Arena:
         """Give process ids and times in the accounts the meaning that they have for this process.
 
         For an arena that no other process uses. What the accounts say of owners is forgotten, and
-        after another boot (or if that cannot be excluded) what they say of times, too.
+        after another boot (or if that cannot be excluded) what they say of times, too. What was
+        known of the flow of requests is forgotten.
         """
         boot, namespace = process.world()
         is_same_boot = bool(boot) and boot == self.world.boot
         now = clock.now()
         words = array("Q", [boot >> 64, boot & WORD_MASK, namespace])
         self.words[_WORLD_WORD : _WORLD_WORD + 3] = memoryview(words)
+        self.words[_FLOW_WORD : _FLOW_WORD + FLOW_WORDS] = memoryview(array("Q", [0] * FLOW_WORDS))
         for frame in range(self.frames):
             if self.generation(frame):
                 self.account(frame).process = process.NOBODY
@@ -327,6 +336,7 @@ class Arena:
         """Unmap the memory and close its descriptors, which drops all locks of this process."""
         if self.fd >= 0:
             self._disown()
+        self.flow.release()
         self.words.release()
         if self._file.is_intact():
             self.memory.close()

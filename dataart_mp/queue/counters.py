@@ -1,4 +1,4 @@
-"""The counters that belong to no frame: requests, retries, bytes, drops.
+"""The counters that belong to no frame: requests, retries, bytes, drops, throttled requests.
 
 Each thread that counts has a separate row in the arena and is the only one that writes to it, so
 no lock is needed and no count is lost between processes. When its owner has gone, the next thread
@@ -12,7 +12,7 @@ from dataart_mp.queue.arena import ROW_COUNT, Arena
 from dataart_mp.queue.locks import ROWS
 
 _USED: Final = 0
-REQUESTS, RETRIES, BYTES, DROPPED_FULL = range(1, 5)
+REQUESTS, RETRIES, BYTES, DROPPED_FULL, THROTTLED = range(1, 6)
 """The columns of a row."""
 
 

@@ -90,9 +90,24 @@ class Frame:
         return self.account.parking > 0
 
     @property
-    def is_joinable(self) -> bool:
-        """Whether it can be joined to another frame, or another frame to it."""
+    def can_lead(self) -> bool:
+        """Whether other frames can be joined to it."""
         return self.account.is_untouched
+
+    @property
+    def can_follow(self) -> bool:
+        """Whether it can be joined to another frame."""
+        return self.account.is_untouched and not self.account.followers
+
+    @property
+    def has_followers(self) -> bool:
+        """Whether it holds, or may hold, what was joined to it."""
+        return self.account.followers > 0
+
+    @property
+    def was_refused(self) -> bool:
+        """Whether it was sent, and released because the platform had not processed it."""
+        return self.since > 0 and not self.is_in_progress
 
     # The batch in progress
 
@@ -108,13 +123,22 @@ class Frame:
 
     @property
     def since(self) -> int:
-        """When the first attempt of the batch in progress began (ns); 0 without one."""
-        return self.account.since if self.is_in_progress else 0
+        """When the first attempt of the batch in progress, or of one that was released, began (ns).
+
+        0 without one.
+        """
+        is_released = not self.account.through
+        return self.account.since if self.is_in_progress or is_released else 0
 
     @property
     def is_sent_again(self) -> bool:
         """Whether a request for the batch in progress is a retry of an earlier request."""
         return self.attempts > 0 and self.account.sent > 0
+
+    @property
+    def may_have_arrived(self) -> bool:
+        """Whether a request for the batch in progress was sent, and may have been processed."""
+        return self.is_in_progress and self.account.sent > 0
 
     def is_early(self, now: int) -> bool:
         """Return whether an attempt at `now` (ns) comes before the batch is due."""
@@ -145,7 +169,8 @@ class Frame:
         """
         account = self.account
         if not self.is_in_progress:
-            account.since = now
+            # A frame that was released keeps the time of its first attempt.
+            account.since = (0 if account.through else account.since) or now
             account.attempts = 0
             account.sent = 0
         account.batch_end = batch_end
@@ -153,6 +178,14 @@ class Frame:
     def mark_sent(self) -> None:
         """Record that a request for the batch in progress is sent."""
         self.account.sent = 1
+
+    def release_batch(self) -> None:
+        """Record that the batch in progress, all of the frame, was not processed.
+
+        From then on other frames can be joined to it, or it to another one. The next request has
+        another key if its content is another one.
+        """
+        self.account.batch_end = 0
 
     def mark_parking(self, parking: bool) -> None:
         """Record that what is left is about to be parked, or that it was not."""
@@ -196,8 +229,8 @@ class Frame:
     def join(self, other: "Frame") -> None:
         """Send the content of `other` together with this frame's, which has room for it.
 
-        Both are claimed and joinable, except that this one may have followers. This process owns
-        `other` no longer afterwards, and nothing is left to do with it.
+        Both are claimed; this one can lead, and `other` can follow. This process owns `other` no
+        longer afterwards, and nothing is left to do with it.
         """
         joining.join(self._arena, self.number, other.number)
         self._arena.locks.release(other.number)

@@ -8,6 +8,9 @@ The leader gets a copy of each follower's content behind its own. Each frame con
 own records. One store, the state JOINED, decides who sends the follower's records: before it a
 death leaves a follower that is sent on its own, after it a leader that sends them.
 
+A leader whose batch was not processed can get more followers. So the key of a request that holds
+joined frames names its length: what lies before any offset of a leader does not change.
+
 Followers are settled before their leader, as delivered. Records of a follower that were rejected or
 failed are counted by the leader, as so many fewer delivered.
 """
@@ -25,8 +28,7 @@ _LOCK_SECONDS: Final = 0.001
 def join(arena: Arena, leader: int, follower: int) -> None:
     """Copy the follower's content to the leader, and store that the leader sends it.
 
-    The caller owns both frames. Both are untouched, except that the leader may have followers, and
-    the leader has room.
+    The caller owns both frames. The leader can lead and has room, the follower can follow.
     """
     account, other = arena.account(leader), arena.account(follower)
     start, size = account.length, other.length

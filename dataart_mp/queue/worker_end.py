@@ -50,20 +50,25 @@ class WorkerEnd:
             frame = Frame.claim(self._arena, number)
         return frame
 
-    def join_ready(self, frame: Frame, records: int, size: int) -> None:
+    def join_ready(
+        self, frame: Frame, records: int, size: int, *, refused_too: bool = True
+    ) -> None:
         """Join frames that are READY to a claimed one, to send them in one request.
 
         Args:
             frame: The frame, as it was claimed.
             records: The most records of the request.
             size: The most bytes of records of the request.
+            refused_too: Whether to join frames that were sent, and that the platform was too busy
+                for. Their time has begun, which matters if it is limited.
         """
-        if not frame.is_joinable:
+        if not _is_willing(frame, refused_too) or not frame.can_lead:
             return
-        count, length = frame.count, frame.length
+        length = frame.length
+        count = frame.content(0, length).count(b"\n") if frame.has_followers else frame.count
         for number in itertools.islice(self._arena.each_in(READY), _JOIN_LOOKS):
             seen = Frame(self._arena, number)  # not claimed: most that cannot be joined stay READY
-            if not seen.is_joinable:
+            if not seen.can_follow or not _is_willing(seen, refused_too):
                 continue
             if count + seen.count > records or length + seen.length > size:
                 return
@@ -71,11 +76,16 @@ class WorkerEnd:
             if other is None:
                 continue
             fits = count + other.count <= records and length + other.length <= size
-            if not other.is_joinable or not fits:  # it was filled again in between
+            if not other.can_follow or not fits:  # it was filled again in between
                 self.hand_back(other)
                 continue
             count, length = count + other.count, length + other.length
             frame.join(other)
+
+    @property
+    def has_ready(self) -> bool:
+        """Whether a frame waits for a worker."""
+        return self._arena.find(READY) >= 0
 
     def hand_back(self, frame: Frame) -> None:
         """Let any worker continue with a claimed frame at once."""
@@ -168,3 +178,7 @@ class WorkerEnd:
         wanted_until = arena.wanted_until
         if wanted_until and wanted_until > clock.monotonic_ns():
             self._room.notify()
+
+
+def _is_willing(frame: Frame, refused_too: bool) -> bool:
+    return refused_too or not frame.was_refused

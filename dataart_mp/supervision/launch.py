@@ -29,7 +29,9 @@ from typing import Final
 
 from dataart_mp import clock
 from dataart_mp.config import ClientConfig
+from dataart_mp.errors import DescriptorsClosedError
 from dataart_mp.queue.anonymous_file import anonymous_file
+from dataart_mp.queue.descriptor import Descriptor
 from dataart_mp.queue.polling import make_poll
 from dataart_mp.supervision import adopted, import_path, interpreter
 from dataart_mp.supervision.brief import Brief
@@ -66,7 +68,6 @@ class Launch:
     """One start of a worker, seen from its starter.
 
     Attributes:
-        status: A descriptor that becomes readable when `read` has something to read.
         place: Number of the worker's place.
         pid: Process id of the interpreter, which is also the worker's process group.
         ready: Whether the worker has reported that it is ready.
@@ -80,11 +81,12 @@ class Launch:
         self.ready = False
         self._text = b""
         self._interpreter_ended = self._worker_ended = False
-        self.status, worker_status = os.pipe()
+        status, worker_status = os.pipe()
+        self._status = Descriptor(status)
         with contextlib.ExitStack() as on_failure, contextlib.ExitStack() as always:
-            on_failure.callback(os.close, self.status)
+            on_failure.callback(self._status.close)
             always.callback(os.close, worker_status)
-            os.set_blocking(self.status, False)
+            os.set_blocking(status, False)
             brief = anonymous_file()
             always.callback(os.close, brief)
             numbers = _numbers((*asdict(inheritance).values(), brief, worker_status))
@@ -110,6 +112,11 @@ class Launch:
                 setsigdef=_DEFAULT_SIGNALS,
             )
             on_failure.pop_all()
+
+    @property
+    def status(self) -> int:
+        """A descriptor that becomes readable when `read` has something to read."""
+        return self._status.number
 
     def reap(self) -> bool:
         """Reap the interpreter that forks the worker, if it has ended.
@@ -139,7 +146,13 @@ class Launch:
             os.killpg(self.pid, signal.SIGKILL)
 
     def read(self) -> bool:
-        """Read the worker's status; return False if the worker has ended."""
+        """Read the worker's status; return False if the worker has ended.
+
+        Raises:
+            DescriptorsClosedError: The application has closed the status pipe.
+        """
+        if not self._status.is_intact():
+            raise DescriptorsClosedError("the application has closed the status pipe of a worker")
         try:
             text = os.read(self.status, _STATUS_BYTES)
         except BlockingIOError:
@@ -150,7 +163,11 @@ class Launch:
         return bool(text)
 
     def wait(self, seconds: float) -> None:
-        """Wait until the worker has ended, but not longer than `seconds`."""
+        """Wait until the worker has ended, but not longer than `seconds`.
+
+        Raises:
+            DescriptorsClosedError: The application has closed the status pipe.
+        """
         poll = make_poll()
         poll.register(self.status, select.POLLIN)
         deadline = clock.monotonic() + seconds
@@ -174,7 +191,7 @@ class Launch:
 
     def close(self) -> None:
         """Close the status pipe; the worker lives on."""
-        os.close(self.status)
+        self._status.close()
 
 
 def _with_fixed_processes(config: ClientConfig) -> ClientConfig:

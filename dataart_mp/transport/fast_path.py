@@ -28,6 +28,7 @@ whatever is not HTTP. Either way, one deadline holds for the whole response.
 
 import socket
 from collections.abc import Mapping
+from enum import Enum
 from typing import Final
 
 import urllib3
@@ -52,6 +53,13 @@ from dataart_mp.transport.urllib3_seam import (
 # The timeout of a write covers all that one call writes: a large body on a slow network needs
 # more than one.
 PIECE_BYTES: Final = 64 * 1024
+
+
+class Unanswered(Enum):
+    """Why there is no response, so that urllib3 has to send the request."""
+
+    NO_CONNECTION = "no connection was open"
+    CLOSED = "the server closed the connection; it may have processed the request"
 
 
 class FastPath:
@@ -121,7 +129,9 @@ class FastPath:
             connection.close()
             raise
 
-    def post(self, content: bytes, key: str) -> OrdinaryResponse | urllib3.HTTPResponse | None:
+    def post(
+        self, content: bytes, key: str
+    ) -> OrdinaryResponse | urllib3.HTTPResponse | Unanswered:
         """Post a body.
 
         Args:
@@ -130,15 +140,13 @@ class FastPath:
 
         Returns:
             The response. One of urllib3 is still to be read, and holds the connection until then.
-            None when there was no open connection, or when the server closed it without a
-            response; urllib3 has to send the request then.
 
         Raises:
             OSError, http.client.HTTPException, urllib3.exceptions.HTTPError: No response came.
         """
         connection = self._idle.take()
         if connection is None:
-            return None
+            return Unanswered.NO_CONNECTION
         try:
             return self._post(connection, content, key)
         except BaseException:
@@ -147,7 +155,7 @@ class FastPath:
 
     def _post(
         self, connection: HTTPConnection, content: bytes, key: str
-    ) -> OrdinaryResponse | urllib3.HTTPResponse | None:
+    ) -> OrdinaryResponse | urllib3.HTTPResponse | Unanswered:
         sock = socket_of(connection)
         is_sent = self._send(sock, content, key)
         deadline = clock.monotonic() + self._read_timeout
@@ -155,7 +163,7 @@ class FastPath:
         if not data:
             connection.close()
             self._idle.put(connection)  # urllib3 takes it next, and connects it again
-            return None
+            return Unanswered.CLOSED
         head = ordinary_head(data)
         if head is None:
             return self.resume(connection, data, is_sent=is_sent, deadline=deadline)

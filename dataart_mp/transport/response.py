@@ -16,12 +16,15 @@ class Response:
         text: First bytes of the body, where a redirect points to, or why no response arrived.
         retry_after: The Retry-After header as it was sent; None when there was none.
         date: The Date header as it was sent, if there was a Retry-After header.
+        is_second: Whether the request was sent twice, because the server closed the first
+            connection without a response; it may have processed the first one.
     """
 
     status: int | None
     text: str = ""
     retry_after: str | None = None
     date: str | None = None
+    is_second: bool = False
 
     @property
     def summary(self) -> str:

@@ -2,6 +2,7 @@
 
 import importlib
 import operator
+from dataclasses import replace
 from http.client import HTTPException
 from typing import Any, Final, assert_never
 from urllib.parse import urlsplit
@@ -24,7 +25,7 @@ from dataart_mp.transport.channel import (
 from dataart_mp.transport.compression import compressor
 from dataart_mp.transport.decoding import decoded
 from dataart_mp.transport.envelope import PATHS
-from dataart_mp.transport.fast_path import FastPath, pieces
+from dataart_mp.transport.fast_path import FastPath, Unanswered, pieces
 from dataart_mp.transport.location import shown_location
 from dataart_mp.transport.ordinary_response import OrdinaryResponse
 from dataart_mp.transport.proxy import credentials, proxy_for
@@ -77,14 +78,17 @@ class Sender:
             What came back. A request that fails on the way returns a response without a status.
         """
         content = self._compress(body)
-        response: OrdinaryResponse | urllib3.BaseHTTPResponse | None
+        response: OrdinaryResponse | urllib3.BaseHTTPResponse | Unanswered
+        is_second = False
         try:
             response = self._send_on_fast_path(path, content, key)
-            if response is None:
+            if isinstance(response, Unanswered):
+                is_second = response is Unanswered.CLOSED
                 response = self._send_with_urllib3(path, content, key)
         except (HTTPError, HTTPException, OSError) as error:
             return self._no_response(error)
-        return self._read(response)
+        came = self._read(response)
+        return replace(came, is_second=True) if is_second else came
 
     # For a caller that drives connections itself
 
@@ -151,7 +155,8 @@ class Sender:
                     assert_never(outcome)
         except (HTTPError, HTTPException, OSError) as error:
             return self._no_response(error)
-        return self._read(response)
+        came = self._read(response)
+        return replace(came, is_second=True) if isinstance(outcome, Disconnected) else came
 
     def _read(self, response: OrdinaryResponse | urllib3.BaseHTTPResponse) -> Response:
         if not isinstance(response, OrdinaryResponse):
@@ -180,9 +185,11 @@ class Sender:
 
     def _send_on_fast_path(
         self, path: str, content: bytes, key: str
-    ) -> OrdinaryResponse | urllib3.HTTPResponse | None:
-        """Send over an idle connection; None if there is none, or if it may not be used."""
-        return self._fast_path(path).post(content, key) if self._may_take_fast_path else None
+    ) -> OrdinaryResponse | urllib3.HTTPResponse | Unanswered:
+        """Send over an idle connection, if there is one and it may be used."""
+        if not self._may_take_fast_path:
+            return Unanswered.NO_CONNECTION
+        return self._fast_path(path).post(content, key)
 
     def _fast_path(self, path: str) -> FastPath:
         fast_path = self._fast_paths.get(path)

@@ -13,6 +13,8 @@ from dataart_mp.config.client_config import BackoffKind
 
 LONGEST_DELAY: Final = 300.0
 """Seconds up to which a delay grows; a ratio may be longer."""
+LATER_DELAY: Final = 1.0
+"""Seconds after which a platform that was too busy, and named no time, is tried again."""
 _JITTER: Final = 0.25  # of the delay; only added, because what the platform asks for is a minimum
 _MOST_DOUBLINGS: Final = 32  # far beyond LONGEST_DELAY, and no overflow
 
@@ -51,15 +53,32 @@ class Backoff:
         if attempts > self.retries:
             return None
         delay = max(min(self._growth(attempts), max(LONGEST_DELAY, self.ratio)), at_least)
-        if self.jitter:
-            delay *= 1.0 + _JITTER * chance
-        if self.deadline is not None and age + delay > self.deadline:
-            return None
-        return delay
+        return self._in_time(delay, age, chance)
+
+    def delay_if_busy(
+        self, at_least: float = 0.0, *, age: float = 0.0, chance: float = 0.0
+    ) -> float | None:
+        """Return the delay after the platform was too busy: that is not a failed attempt.
+
+        Args:
+            at_least: The shortest delay that the platform asks for, in seconds.
+            age: As for `delay`.
+            chance: As for `delay`.
+
+        Returns:
+            Seconds; None if the retry would start after the deadline.
+        """
+        return self._in_time(max(min(self.ratio, LATER_DELAY), at_least), age, chance)
 
     def exhausted_reason(self, attempts: int) -> str:
         """Return why `delay` was None after this many failed attempts."""
         return "retries exhausted" if attempts > self.retries else "delivery_timeout over"
+
+    def _in_time(self, delay: float, age: float, chance: float) -> float | None:
+        if self.jitter:
+            delay *= 1.0 + _JITTER * chance
+        is_late = self.deadline is not None and age + delay > self.deadline
+        return None if is_late else delay
 
     def _growth(self, attempts: int) -> float:
         if self.kind == "linear":

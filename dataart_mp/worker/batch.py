@@ -96,6 +96,7 @@ def unsent(frame: Frame, key: str) -> list[Batch]:
 
 def _batch(frame: Frame, key: str, start: int, end: int) -> Batch:
     content = frame.content(start, end)
-    if start == 0 and end == frame.length:
+    # What is joined to a frame may grow after a request, so the key of a group names its length.
+    if start == 0 and end == frame.length and not frame.has_followers:
         return Batch(key, frame.is_identity, start, content)
     return section_of(key, frame.is_identity, start, content)

@@ -26,6 +26,7 @@ from dataart_mp.queue.wakeup import WakeupPipe
 from dataart_mp.transport.channel import Channel, Outcome
 from dataart_mp.transport.ordinary_response import OrdinaryResponse
 from dataart_mp.transport.sender import Sender
+from dataart_mp.worker.gate import Gate
 from dataart_mp.worker.helpers import Helpers
 from dataart_mp.worker.poller import Poller
 from dataart_mp.worker.request import Moment, Released, Request
@@ -34,6 +35,8 @@ from dataart_mp.worker.verdict import is_success
 
 # Another process has a frame's lock for as long as it takes to see that the frame is not FREE.
 _LOCK_SECONDS: Final = 0.001
+# The longest time in which a change of the pace that another worker made goes unnoticed.
+_LOOK_SECONDS: Final = 0.1
 # How long a moment of sending lasts, because it takes longer to read than to send a request.
 _MOMENT_SECONDS: Final = 0.001
 
@@ -46,7 +49,7 @@ class Loop:
         shipper: Decides what is sent, and what a response means.
         sender: Makes requests, and has the connections.
         helpers: Do what may wait.
-        most: Returns how many requests may be in flight.
+        gate: Says how many requests may be in flight, and when the next one may begin.
         on_release: Called with the seconds after which a frame is tried again; None if it is
             settled, or waits for another one.
     """
@@ -57,7 +60,7 @@ class Loop:
         shipper: Shipper,
         sender: Sender,
         helpers: Helpers,
-        most: Callable[[], int],
+        gate: Gate,
         on_release: Callable[[float | None], None],
     ) -> None:
         self._arena = queue.arena
@@ -65,7 +68,7 @@ class Loop:
         self._shipper = shipper
         self._sender = sender
         self._helpers = helpers
-        self._most = most
+        self._gate = gate
         self._on_release = on_release
         self._wakeup = WakeupPipe.make()  # from helpers
         self._poller = Poller()
@@ -79,7 +82,9 @@ class Loop:
         self._helped = 0
         self._ended: deque[None] = deque()  # an entry for each task of a helper that has ended
         self._may_take = True  # whether the pool may have an idle connection
-        self._locked: list[int] = []  # frames that are claimed again in a moment
+        self._announced: list[int] = []  # frames whose notification was read, and not more
+        self._next_try = -math.inf  # when they may be claimed
+        self._is_second_try = False
         self._next_deadline = math.inf  # no deadline of a flight is earlier
         self._now = clock.monotonic()
         self._moment = Moment.this()
@@ -120,8 +125,8 @@ class Loop:
 
     def _seconds_to_wait(self, seconds: float | None) -> float | None:
         until = self._next_deadline - self._now if self._flights else math.inf
-        if self._locked:
-            until = min(until, _LOCK_SECONDS)
+        if self._announced and self.in_flight < self._gate.limit:
+            until = min(until, self._next_try - self._now)
         if seconds is not None:
             until = min(until, seconds)
         return None if until == math.inf else max(0.0, until)
@@ -148,40 +153,59 @@ class Loop:
     # From the work pipe
 
     def _fetch(self) -> None:
-        """Claim frames, as many as may be in flight, and begin to send them."""
-        if self._locked:
-            numbers, self._locked = self._locked, []
-            self._claim(numbers)
-            self._locked = []  # what is locked still is found by the next check of the queue
-        while self._may_be_work:
-            free = self._most() - len(self._flights) - self._helped
-            if free <= 0:
-                return
-            numbers = self._work.read_at_once(free)
-            if len(numbers) < free:
-                self._may_be_work = False
-            self._claim(numbers)
-        if not self._is_watching:
+        """Claim frames, as many as may be in flight now, and begin to send them."""
+        while self._may_begin:
+            if not self._announced:
+                if not self._may_be_work:
+                    break
+                free = self._gate.limit - self.in_flight
+                self._announced = self._work.read_at_once(free)
+                if len(self._announced) < free:
+                    self._may_be_work = False
+            self._claim()
+        if not self._is_watching and not self._may_be_work:
             self._is_watching = True
             self._poller.add_shared(self._work_fd)
 
+    @property
+    def _may_begin(self) -> bool:
+        """Whether one more request may begin."""
+        has_room = self.in_flight < self._gate.limit
+        return has_room and (not self._announced or self._now >= self._next_try)
+
     def _hear(self) -> None:
-        """Note that there is work, and wait for no more of it while no more may be in flight."""
+        """Note that there is work, and wait for no more of it while no request may begin."""
         self._may_be_work = True
-        if self._most() <= self.in_flight:
+        if not self._may_begin:
             self._is_watching = False
             self._poller.remove(self._work_fd)
 
-    def _claim(self, numbers: list[int]) -> None:
+    def _claim(self) -> None:
+        """Claim announced frames, and begin to send them, as far as it is their turn."""
         if self._now >= self._moment_until:
             self._moment = Moment.this()
             self._moment_until = self._now + _MOMENT_SECONDS
-        for number in numbers:
+        room = self._gate.limit - self.in_flight
+        announced, self._announced = self._announced, []
+        is_second_try, self._is_second_try = self._is_second_try, False
+        locked: list[int] = []
+        for position, number in enumerate(announced):
+            if self._arena.state(number) != READY:  # another one has joined or claimed it
+                continue
+            delay = self._gate.take_turn(self._now) if room > 0 else 0.0
+            if delay > 0 or room <= 0:
+                self._announced = locked + announced[position:]
+                self._next_try = self._now + min(delay, _LOOK_SECONDS)
+                return
             frame = Frame.claim(self._arena, number)
             if frame is not None:
                 self.begin(frame, self._moment)
+                room -= 1
             elif self._arena.state(number) == READY:
-                self._locked.append(number)
+                locked.append(number)
+        if locked and not is_second_try:  # else the next check of the queue finds them
+            self._announced, self._is_second_try = locked, True
+            self._next_try = self._now + _LOCK_SECONDS
 
     def begin(self, frame: Frame, moment: Moment) -> None:
         """Begin to send a claimed frame.
@@ -190,7 +214,7 @@ class Loop:
             frame: The frame; the caller holds it no longer.
             moment: When it is sent.
         """
-        step = self._shipper.begin_at_once(frame, moment)
+        step = self._shipper.begin_at_once(frame, moment, self._now)
         if step is None:
             self._lend()
             self._help(partial(self._shipper.ship, frame))
@@ -238,7 +262,7 @@ class Loop:
             else:
                 self._drop(channel)
             if is_success(outcome.status):
-                step = self._shipper.finish_at_once(request)
+                step = self._shipper.finish_at_once(request, self._now)
                 if step is not None:
                     self._continue(step)
                     return

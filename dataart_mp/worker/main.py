@@ -19,8 +19,10 @@ from dataart_mp.transport.sender import Sender
 from dataart_mp.version import __version__
 from dataart_mp.worker.backoff import Backoff
 from dataart_mp.worker.failures import Failures, LetterStore, NoLetters
+from dataart_mp.worker.gate import Gate
 from dataart_mp.worker.parking import NoParking, Parking
 from dataart_mp.worker.reporter import Reporter
+from dataart_mp.worker.shared_flow import FixedPace, Pace, SharedFlow
 from dataart_mp.worker.shipper import Shipper
 from dataart_mp.worker.worker import Worker
 
@@ -63,6 +65,7 @@ def _make_worker(brief: Brief, queue: RecordQueue) -> Worker:
         queue.arena, inheritance.report_write_fd, with_records=queue.arena.reports_records
     )
     parking = _parking(config, queue, reporter, inheritance.life_read_fd)
+    pace = _pace(config, queue)
     sender = Sender(config, senders, f"dataart_mp/{__version__}")
     shipper = Shipper(
         queue=queue,
@@ -71,6 +74,7 @@ def _make_worker(brief: Brief, queue: RecordQueue) -> Worker:
         reporter=reporter,
         failures=Failures(_letters(config), reporter),
         parking=parking,
+        pace=pace,
         join=config.flush_max_batch_size,
     )
     return Worker(
@@ -78,7 +82,7 @@ def _make_worker(brief: Brief, queue: RecordQueue) -> Worker:
         life_end=inheritance.life_read_fd,
         shipper=shipper,
         sender=sender,
-        most=senders,
+        gate=Gate(pace, senders, lambda: not shipper.all_circuits_closed),
         reporter=reporter,
         supervisor=Supervisor(queue, inheritance.wiring(), config),
         parking=parking,
@@ -88,6 +92,12 @@ def _make_worker(brief: Brief, queue: RecordQueue) -> Worker:
 def _share(workers: int, processes: int, place: int) -> int:
     """Return how many of all senders run in the process at a place: shares differ by at most 1."""
     return workers // processes + (place < workers % processes)
+
+
+def _pace(config: ClientConfig, queue: RecordQueue) -> Pace:
+    if not config.adaptive:
+        return FixedPace()
+    return SharedFlow(queue.arena, config.flush_num_workers, config.num_processes)
 
 
 def _backoff(config: ClientConfig) -> Backoff:

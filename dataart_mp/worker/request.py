@@ -7,6 +7,7 @@ from dataart_mp import clock
 from dataart_mp.queue import Frame
 from dataart_mp.worker.batch import Batch
 from dataart_mp.worker.circuit import Probe, Send
+from dataart_mp.worker.limit import SplitBatch
 
 
 class Request(NamedTuple):
@@ -18,7 +19,10 @@ class Request(NamedTuple):
         rest: What is to be sent of the frame afterwards.
         permission: What the circuit has permitted.
         body: The body, not compressed.
+        sent_at: When it is sent (monotonic, seconds).
         is_retry: Whether it repeats an earlier request.
+        may_have_arrived: Whether an earlier request for the batch may have been processed.
+        split: What is known of a batch of the frame that was split; None if none was.
     """
 
     frame: Frame
@@ -26,7 +30,10 @@ class Request(NamedTuple):
     rest: list[Batch]
     permission: Send | Probe
     body: bytes
-    is_retry: bool
+    sent_at: float
+    is_retry: bool = False
+    may_have_arrived: bool = False
+    split: SplitBatch | None = None
 
 
 class Moment(NamedTuple):

@@ -6,6 +6,7 @@ from typing import Final, assert_never
 
 from dataart_mp import clock
 from dataart_mp.queue import Frame, RecordQueue
+from dataart_mp.queue.counters import THROTTLED
 from dataart_mp.transport.envelope import PATHS, body_of_actions, path_of
 from dataart_mp.transport.response import Response
 from dataart_mp.transport.sender import Sender
@@ -13,12 +14,23 @@ from dataart_mp.worker.backoff import Backoff
 from dataart_mp.worker.batch import Batch, unsent
 from dataart_mp.worker.circuit import Circuit, Gathered, Probe, Send, Wait
 from dataart_mp.worker.failures import Failures
-from dataart_mp.worker.limit import Limit
+from dataart_mp.worker.limit import Limit, SplitBatch
 from dataart_mp.worker.parking import NotParked, Parking
 from dataart_mp.worker.reporter import Reporter
 from dataart_mp.worker.request import SETTLED, Moment, Released, Request
 from dataart_mp.worker.retry_outcome import Abandoned, Parked, Postponed, RetryOutcome, hold
-from dataart_mp.worker.verdict import CONTENT_TOO_LARGE, Delivered, Rejected, Retry, Split, judge
+from dataart_mp.worker.shared_flow import Pace
+from dataart_mp.worker.verdict import (
+    CONTENT_TOO_LARGE,
+    Delivered,
+    Later,
+    Rejected,
+    Retry,
+    Split,
+    Verdict,
+    is_overload,
+    judge,
+)
 
 _SEND: Final = Send()
 _NO_REST: Final[list[Batch]] = []  # nobody changes it
@@ -34,6 +46,7 @@ class Shipper:
         reporter: Notifies the application of retries and recoveries.
         failures: Keeps and reports what will not be delivered.
         parking: Parks what an outage outlasts, and settles frames.
+        pace: Learns from the responses how many requests may be in flight.
         join: How many actions frames are joined up to; None: each frame is a request.
     """
 
@@ -45,6 +58,7 @@ class Shipper:
         reporter: Reporter,
         failures: Failures,
         parking: Parking,
+        pace: Pace,
         join: int | None = None,
     ) -> None:
         self._queue = queue
@@ -53,6 +67,7 @@ class Shipper:
         self._reporter = reporter
         self._failures = failures
         self._parking = parking
+        self._pace = pace
         self._join = join
         self._limit = Limit()
         self._circuits = {path: Circuit(backoff.ratio) for path in PATHS}
@@ -114,12 +129,15 @@ class Shipper:
             case outcome:
                 assert_never(outcome)
 
-    def begin_at_once(self, frame: Frame, moment: Moment) -> Request | Released | None:
+    def begin_at_once(
+        self, frame: Frame, moment: Moment, sent_at: float
+    ) -> Request | Released | None:
         """Prepare the first request of a frame, as `begin`, without waiting for a disk.
 
         Args:
             frame: A claimed frame; the caller holds it no longer, unless None is returned.
             moment: When it is sent.
+            sent_at: The same (monotonic, seconds).
 
         Returns:
             As `begin` does; None if it might have to wait, and has done nothing.
@@ -129,18 +147,17 @@ class Shipper:
             may_wait = frame.taken or frame.may_be_parked
             is_closed = self._circuit(frame.is_identity).is_closed
             return self._first(frame) if is_closed and not may_wait else None
-        # It holds actions, as nearly always.
+        # It holds actions that nothing was tried with, as nearly always.
         if not self._actions_circuit.is_closed:
             return None
         if self._join is not None:
             self._join_ready(frame, self._join)
-            length = frame.length
-        if not self._limit.allows(length):
+        if frame.followers or self._limit.is_known:
             return self._next(frame, self._unsent(frame))
         batch = Batch(frame.key, False, 0, frame.content(0, length))
         frame.account.aim_at_all(length, moment.now)
         body = body_of_actions(batch.content, moment.timestamp)
-        return Request(frame, batch, _NO_REST, _SEND, body, is_retry=False)
+        return Request(frame, batch, _NO_REST, _SEND, body, sent_at)
 
     def finish(self, request: Request, response: Response) -> Request | Released:
         """Account for a request by its response, and prepare the next one of the frame.
@@ -149,54 +166,63 @@ class Shipper:
             The next request, for the caller to send and to `finish`; or that the frame was
             released.
         """
-        frame, batch = request.frame, request.batch
+        frame, batch, split = request.frame, request.batch, request.split or SplitBatch()
         self._count(request)
-        match judge(response, batch.count, datetime.now(UTC)):
+        verdict = judge(response, batch.count, datetime.now(UTC))
+        self._adapt(request, response, verdict, clock.monotonic())
+        match verdict:
             case Delivered():
-                self._delivered(frame, batch)
-                rest = request.rest
+                self._delivered(frame, batch, split)
+                return self._next(frame, request.rest, split)
             case Split():
-                rest = self._split(batch, response) + request.rest
+                parts = self._split(batch, response, split)
+                return self._next(frame, parts + request.rest, split)
             case Rejected():
                 self._rejected(frame, batch, response)
-                rest = request.rest
+                split.rejected()
+                return self._next(frame, request.rest, split)
             case Retry(after):
-                match self._failed(frame, batch, request.permission, response, after):
-                    case Abandoned():
-                        rest = request.rest
-                    case Postponed(seconds):
-                        return Released(seconds)
-                    case Parked():
-                        return Released(None)
-                    case outcome:
-                        assert_never(outcome)
-            case verdict:
+                outcome = self._failed(frame, batch, request.permission, response, after)
+            case Later(after):
+                if not request.may_have_arrived and not response.is_second:
+                    _release(frame, batch)
+                outcome = self._throttled(frame, batch, request.permission, response, after)
+            case _:
                 assert_never(verdict)
-        return self._next(frame, rest)
+        match outcome:
+            case Abandoned():
+                split.rejected()
+                return self._next(frame, request.rest, split)
+            case Postponed(seconds):
+                return Released(seconds)
+            case Parked():
+                return Released(None)
+            case _:
+                assert_never(outcome)
 
-    def finish_at_once(self, request: Request) -> Request | Released | None:
+    def finish_at_once(self, request: Request, now: float) -> Request | Released | None:
         """Account for a request that was delivered, as `finish`, without waiting for a disk.
 
         Args:
             request: A request that `begin_at_once`, or this method, has returned.
+            now: The time (monotonic, seconds).
 
         Returns:
             As `finish` does; None if it might have to wait, and has done nothing.
         """
-        frame, batch, rest, _, body, is_retry = request
+        frame, batch, rest = request.frame, request.batch, request.rest
         circuit = self._circuit(batch.is_identity)
-        if not circuit.is_healthy:
-            if not circuit.is_closed:
-                return None
-            self._endpoint_works(batch)
-        self._queue.counters.add_request(len(body), is_retry=is_retry)
-        size = len(batch.content)
-        self._limit.delivered(size)
-        frame.account.advance(batch.start + size)
-        if rest:
-            return self._next(frame, rest)
-        self._parking.settle(frame)
-        return SETTLED
+        if not circuit.is_closed:
+            return None
+        self._count(request)
+        self._adapt_to_delivery(request, now)
+        if circuit.is_healthy and not rest and not request.split and not self._limit.is_known:
+            frame.account.advance(batch.start + len(batch.content))  # as nearly always
+            self._parking.settle(frame)
+            return SETTLED
+        split = request.split or SplitBatch()
+        self._delivered(frame, batch, split)
+        return self._next(frame, rest, split)
 
     def _first(self, frame: Frame) -> Request | Released:
         if self._join is not None:
@@ -205,9 +231,14 @@ class Shipper:
 
     def _join_ready(self, frame: Frame, records: int) -> None:
         size = self._limit.at_most(self._queue.arena.capacity)
-        self._queue.worker.join_ready(frame, records, size)
+        # Each record of a request must have its full delivery_timeout.
+        any_age = self._backoff.deadline is None
+        records = self._limit.at_most_records(records)
+        self._queue.worker.join_ready(frame, records, size, refused_too=any_age)
 
-    def _next(self, frame: Frame, batches: list[Batch]) -> Request | Released:
+    def _next(
+        self, frame: Frame, batches: list[Batch], split: SplitBatch | None = None
+    ) -> Request | Released:
         """Prepare a request for the first of the batches that are left, or settle the frame."""
         if not batches:
             settled = self._parking.settle(frame)
@@ -216,7 +247,7 @@ class Shipper:
         permission = self._circuit(frame.is_identity).acquire_permission(frame, now)
         match permission:
             case Send() | Probe():
-                return self._prepare(frame, batches, permission)
+                return self._prepare(frame, batches, permission, now, split)
             case Gathered():
                 return Released(None)
             case Wait(until):
@@ -225,12 +256,20 @@ class Shipper:
             case _:
                 assert_never(permission)
 
-    def _prepare(self, frame: Frame, batches: list[Batch], permission: Send | Probe) -> Request:
+    def _prepare(
+        self,
+        frame: Frame,
+        batches: list[Batch],
+        permission: Send | Probe,
+        now: float,
+        split: SplitBatch | None,
+    ) -> Request:
         batch, *rest = batches
-        is_retry = frame.is_sent_again
+        is_retry, may_have_arrived = frame.is_sent_again, frame.may_have_arrived
         frame.aim(batch.end, clock.now())
         frame.mark_sent()
-        return Request(frame, batch, rest, permission, batch.body(datetime.now(UTC)), is_retry)
+        body = batch.body(datetime.now(UTC))
+        return Request(frame, batch, rest, permission, body, now, is_retry, may_have_arrived, split)
 
     def _count(self, request: Request) -> None:
         self._queue.counters.add_request(len(request.body), is_retry=request.is_retry)
@@ -238,17 +277,36 @@ class Shipper:
     def _circuit(self, is_identity: bool) -> Circuit:
         return self._circuits[path_of(is_identity)]
 
+    def _adapt(self, request: Request, response: Response, verdict: Verdict, now: float) -> None:
+        """Adapt the pace of requests to a response."""
+        match verdict:
+            case Delivered():
+                self._adapt_to_delivery(request, now)
+            case Later():
+                self._pace.refused(request.sent_at, now)
+            case Retry() if is_overload(response):
+                self._pace.unanswered(request.sent_at, now)
+
+    def _adapt_to_delivery(self, request: Request, now: float) -> None:
+        waits = request.frame.has_followers or self._queue.worker.has_ready
+        self._pace.accepted(request.batch.size, request.sent_at, now, is_backlog=waits)
+
     # One method per verdict
 
-    def _delivered(self, frame: Frame, batch: Batch) -> None:
+    def _delivered(self, frame: Frame, batch: Batch, split: SplitBatch) -> None:
         self._endpoint_works(batch)
-        self._limit.delivered(batch.size)
+        self._limit.delivered(batch.size, batch.count)
+        too_many = split.delivered(batch.end)
+        if too_many is not None:
+            self._limit.too_many(too_many)
         frame.advance(batch.end)
 
-    def _split(self, batch: Batch, response: Response) -> list[Batch]:
+    def _split(self, batch: Batch, response: Response, split: SplitBatch) -> list[Batch]:
         self._endpoint_works(batch)
         if response.status == CONTENT_TOO_LARGE:
-            self._limit.refused(batch.size)
+            self._limit.too_large(batch.size)
+        else:
+            split.split(batch.end, batch.count)
         return list(batch.halves())
 
     def _rejected(self, frame: Frame, batch: Batch, response: Response) -> None:
@@ -272,6 +330,29 @@ class Shipper:
             if isinstance(self._retry_later(other, first, response, after), Abandoned):
                 self._queue.worker.hand_back(other)  # its other batches are still to be sent
         return self._retry_later(frame, batch, response, after)
+
+    def _throttled(
+        self,
+        frame: Frame,
+        batch: Batch,
+        permission: Send | Probe,
+        response: Response,
+        after: float,
+    ) -> RetryOutcome:
+        """Let the frame wait, and those that share its result, and charge no attempt."""
+        self._queue.counters.add(THROTTLED)
+        if not self._pace.is_lowest:  # the endpoint works, and is asked less often from now on
+            self._endpoint_works(batch)
+            return self._retry_if_busy(frame, batch, response, after)
+        circuit = self._circuit(batch.is_identity)
+        for other in circuit.on_failure(permission, after, clock.monotonic()):
+            first, may_have_arrived = self._unsent(other)[0], other.may_have_arrived
+            other.aim(first.end, clock.now())
+            if not may_have_arrived:
+                _release(other, first)
+            if isinstance(self._retry_if_busy(other, first, response, after), Abandoned):
+                self._queue.worker.hand_back(other)
+        return self._retry_if_busy(frame, batch, response, after)
 
     def _endpoint_works(self, batch: Batch) -> None:
         """Close the circuit; if it was open, retry at once what waits for the endpoint."""
@@ -302,6 +383,20 @@ class Shipper:
         frame.postpone(now, now + int(delay * 1e9), now + int(after * 1e9))
         self._reporter.retrying(response, delay)
         return Postponed(delay)
+
+    def _retry_if_busy(
+        self, frame: Frame, batch: Batch, response: Response, after: float
+    ) -> RetryOutcome:
+        """Let the frame wait, or park it or abandon its batch if its time is over."""
+        delay = self._backoff.delay_if_busy(
+            after, age=_age(frame, clock.now()), chance=self._random.random()
+        )
+        if delay is None:
+            return self._park_or_abandon(frame, batch, response, frame.attempts)
+        outcome = self._hold(frame, delay)
+        if self._pace.is_lowest:  # else fewer requests are sent from now on, and will be accepted
+            self._reporter.retrying(response, delay)
+        return outcome
 
     def _park_or_abandon(
         self, frame: Frame, batch: Batch, response: Response, attempts: int
@@ -339,9 +434,18 @@ class Shipper:
 
     def _fitting(self, batch: Batch) -> list[Batch]:
         """Split a batch into parts that are not known to be too large."""
-        if self._limit.allows(batch.size) or batch.count == 1:
+        if batch.count == 1 or self._limit.allows(batch.size, batch.count):
             return [batch]
         return [part for half in batch.halves() for part in self._fitting(half)]
+
+
+def _release(frame: Frame, batch: Batch) -> None:
+    """Release a batch that no request can have delivered, if it is all that the frame holds.
+
+    A part of a frame keeps its place and its time.
+    """
+    if batch.start == 0 and batch.end == frame.length:
+        frame.release_batch()
 
 
 def _age(frame: Frame, now: int) -> float:

@@ -20,6 +20,7 @@ from dataart_mp.queue.wakeup import WakeupPipe
 from dataart_mp.spool import arena_file
 from dataart_mp.supervision.supervisor import Supervisor
 from dataart_mp.transport.sender import Sender
+from dataart_mp.worker.gate import Gate
 from dataart_mp.worker.helpers import Helpers
 from dataart_mp.worker.loop import Loop
 from dataart_mp.worker.parking import Parking
@@ -43,7 +44,7 @@ class Worker:
         life_end: A file descriptor; at end of file, no process is left that could emit.
         shipper: Sends the frames.
         sender: Makes requests, and has the connections.
-        most: How many requests may be in flight.
+        gate: Says how many requests may be in flight.
         reporter: Notifies the application.
         supervisor: Replaces the other workers when no producer is left to do it.
         parking: Loads parked batches.
@@ -55,7 +56,7 @@ class Worker:
         life_end: int,
         shipper: Shipper,
         sender: Sender,
-        most: int,
+        gate: Gate,
         reporter: Reporter,
         supervisor: Supervisor,
         parking: Parking,
@@ -65,7 +66,7 @@ class Worker:
         self._life_end = life_end
         self._shipper = shipper
         self._sender = sender
-        self._most = most
+        self._gate = gate
         self._reporter = reporter
         self._supervisor = supervisor
         self._parking = parking
@@ -86,7 +87,7 @@ class Worker:
 
     def _start_loop(self) -> None:
         """Start the loop, unless it runs already or the system does not allow another thread."""
-        if self._loop_thread is not None or not self._most:
+        if self._loop_thread is not None or not self._gate.most:
             return
         thread = threading.Thread(target=self._run_loop, name="loop", daemon=True)
         try:
@@ -100,7 +101,7 @@ class Worker:
         """Report, once, that the system does not allow as many threads as this worker needs."""
         if not self._has_reported_threads:
             self._has_reported_threads = True
-            self._reporter.few_threads(threads, self._most, error)
+            self._reporter.few_threads(threads, self._gate.most, error)
 
     def _is_finished(self) -> bool:
         if not self._is_closing() or not self._arena.all_free():
@@ -121,7 +122,7 @@ class Worker:
             poll.register(self._life_end, select.POLLIN)
         for status in self._supervisor.sentinels:
             poll.register(status, select.POLLIN)
-        is_alone = self._most > 0 and self._loop_thread is None
+        is_alone = self._gate.most > 0 and self._loop_thread is None
         work = self._queue.work.read_fd if is_alone else -1
         if work >= 0:
             poll.register(work, select.POLLIN)
@@ -170,8 +171,8 @@ class Worker:
             queue=self._queue,
             shipper=self._shipper,
             sender=self._sender,
-            helpers=Helpers(self._most, self._crash_reported, self._report_threads),
-            most=lambda: self._most,
+            helpers=Helpers(self._gate.most, self._crash_reported, self._report_threads),
+            gate=self._gate,
             on_release=self._on_release,
         )
 

@@ -20,6 +20,8 @@ Read in this order:
     process_handle, procfs, observed_application
                           the same processes, seen from the driver
     sink_under_test       the sink and its journals
+    small_disk, wall_clock
+                          the disk of the spools and the clock of the applications
     attacker, incident    carries out the attacks and records what they may explain
     monitor               finds hung calls and applications that have ended
     driver                one run from start to end

@@ -20,7 +20,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from dataart_mp import Client, ClientConfig, HTTPOptions
+from dataart_mp import Client, ClientConfig, ConfigError, HTTPOptions
 from tests.chaos.error_folder import ErrorFolder
 from tests.chaos.plan import READ_TIMEOUT, ApplicationPlan
 from tests.chaos.producer import Producer, ProducerContext
@@ -32,6 +32,7 @@ _LOOK_SECONDS: Final = 0.05
 _REPLACE_SECONDS: Final = 0.2
 _CHILDREN_SECONDS: Final = 60.0
 _CLOSE_SECONDS: Final = 30.0
+_DISK_SECONDS: Final = 30.0
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,8 @@ class Application:
         self._outcome = folder / "outcomes" / str(brief.number)
         http = HTTPOptions(read_timeout=READ_TIMEOUT, trust_env=False)
         settings = {**self._plan.settings, "spool_dir": brief.spool if self._plan.spools else None}
-        self._client = Client(ClientConfig("chaos", base_url=brief.url, http=http, **settings))
+        config = ClientConfig("chaos", base_url=brief.url, http=http, **settings)
+        self._client = _make_client(config)
         roster = Roster(folder / "roster")
         self._context = ProducerContext(
             client=self._client,
@@ -199,6 +201,19 @@ class Application:
         while not reached():
             if time.monotonic() > deadline:
                 raise AssertionError(f"not within {_CHILDREN_SECONDS} s: {what}")
+            time.sleep(_LOOK_SECONDS)
+
+
+def _make_client(config: ClientConfig) -> Client:
+    """Return a client; wait while there is no room on the disk for its spool."""
+    deadline = time.monotonic() + _DISK_SECONDS
+    while True:
+        try:
+            return Client(config)
+        except ConfigError as error:
+            has_room = "No space left" not in str(error)
+            if has_room or time.monotonic() > deadline:
+                raise
             time.sleep(_LOOK_SECONDS)
 
 

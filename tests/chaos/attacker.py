@@ -17,6 +17,8 @@ from tests.chaos.process_handle import ProcessHandle
 from tests.chaos.run_log import RunLog
 from tests.chaos.schedule import Schedule
 from tests.chaos.sink_under_test import SinkUnderTest
+from tests.chaos.small_disk import SmallDisk
+from tests.chaos.wall_clock import WallClock
 
 _BUSY_SECONDS: Final = 0.05
 _START_SECONDS: Final = 0.4
@@ -28,6 +30,8 @@ class Attacker:
     Args:
         applications: All applications that have been started; the driver appends to it.
         sink: The sink under test.
+        disk: Holds the spools.
+        clock: The wall clock of the applications.
         schedule: Runs the second half of attacks that last.
         log: The run log.
         spare_a_holder: See `Plan.spare_a_holder`.
@@ -38,12 +42,15 @@ class Attacker:
         stops: How many processes were stopped, by role.
         endings: How many applications were asked to end, by how they end.
         sink_events: How often the sink was attacked, by kind.
+        machine_events: How often the disk and the clock were attacked, by kind.
     """
 
     def __init__(
         self,
         applications: Sequence[ObservedApplication],
         sink: SinkUnderTest,
+        disk: SmallDisk,
+        clock: WallClock,
         schedule: Schedule,
         log: RunLog,
         *,
@@ -51,6 +58,8 @@ class Attacker:
     ) -> None:
         self._applications = applications
         self._sink = sink
+        self._disk = disk
+        self._clock = clock
         self._schedule = schedule
         self._log = log
         self._spare_a_holder = spare_a_holder
@@ -61,6 +70,7 @@ class Attacker:
         self.stops: Counter[str] = Counter()
         self.endings: Counter[str] = Counter()
         self.sink_events: Counter[str] = Counter()
+        self.machine_events: Counter[str] = Counter()
 
     def attack(self, attack: Attack) -> None:
         """Carry out one attack; what it does later is scheduled."""
@@ -73,6 +83,10 @@ class Attacker:
                 self._pause_sink(attack.seconds)
             case "sink fault":
                 self._inject_fault(attack)
+            case "fill disk":
+                self._fill_disk(attack.seconds)
+            case "step clock":
+                self._step_clock(attack.step)
             case _:
                 targets = [
                     a for a in self._applications if a.ready and not a.over and a.processes()
@@ -190,6 +204,23 @@ class Attacker:
             self.sink_events[attack.fault["kind"]] += 1
             with suppress(SinkError):  # too slow at the moment
                 self._sink.inject_fault(attack.fault)
+
+    # The machine
+
+    def _fill_disk(self, seconds: float) -> None:
+        if self._disk.is_mounted:
+            self.machine_events["full disk"] += 1
+            self._log.write(f"disk full for {seconds:.1f} s")
+            self._disk.fill()
+            self._schedule.after(seconds, self._disk.free)
+
+    def _step_clock(self, seconds: float) -> None:
+        running = [a for a in self._applications if a.ready and not a.over]
+        pids = [process.pid for a in running for process in a.processes()]
+        if any(self._clock.is_used_by(pid) for pid in pids):
+            self.machine_events["clock step"] += 1
+            self._log.write(f"wall clock steps by {seconds:.0f} s")
+            self._clock.step(seconds)
 
     def _senders(self) -> int:
         """Return how many requests may be in flight."""

@@ -31,7 +31,9 @@ from tests.chaos.roster import Roster
 from tests.chaos.run_log import RunLog
 from tests.chaos.schedule import Schedule
 from tests.chaos.sink_under_test import SinkUnderTest
+from tests.chaos.small_disk import SmallDisk
 from tests.chaos.summary import Summary
+from tests.chaos.wall_clock import WallClock
 from tests.support import environment
 
 _PR_SET_CHILD_SUBREAPER: Final = 36
@@ -55,18 +57,26 @@ class Driver:
         self._plan = plan
         self._folder = folder
         self._run = f"{random.getrandbits(32):08x}"
-        for name in ("logs", "outcomes", "errors", "journals", "tmp", "spools"):
+        for name in ("logs", "outcomes", "errors", "journals", "tmp", "spools", "clock"):
             (folder / name).mkdir()
+        self._disk = SmallDisk(folder / "spools")
         self._leaks = Leaks(folder / "tmp")
         applications = int(plan.seconds) * 2 + 4 * plan.applications
         self._roster = Roster.create(folder / "roster", applications * ENTRIES)
         self._sink = SinkUnderTest(folder / "journals")
         self._applications: list[ObservedApplication] = []
         self._schedule = Schedule()
+        self._clock = WallClock(folder / "clock")
         self._summary = Summary(plan.seed, plan.seconds)
         log = RunLog(folder)
         self._attacker = Attacker(
-            self._applications, self._sink, self._schedule, log, spare_a_holder=plan.spare_a_holder
+            self._applications,
+            self._sink,
+            self._disk,
+            self._clock,
+            self._schedule,
+            log,
+            spare_a_holder=plan.spare_a_holder,
         )
         self._monitor = Monitor(self._applications, self._sink, log, self._summary)
         self._look_at = 0.0
@@ -130,7 +140,8 @@ class Driver:
     def _environment(self) -> dict[str, str]:
         root = str(Path(__file__).parents[2])
         path = os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH"), root]))
-        return environment(PYTHONPATH=path, TMPDIR=str(self._folder / "tmp"))
+        temporary = str(self._folder / "tmp")
+        return environment(PYTHONPATH=path, TMPDIR=temporary, **self._clock.environment())
 
     # The end
 
@@ -139,6 +150,7 @@ class Driver:
         start = time.monotonic()
         self._schedule.clear()
         self._sink.restore()
+        self._disk.free()
         self._attacker.resume_all()
         self._roster.stop()
         while any(not application.over for application in self._applications):
@@ -187,6 +199,7 @@ class Driver:
         journals = self._sink.journals()
         results.add_audit(self._summary, self._run, self._applications, self._attacker, journals)
         self._roster.close()
+        self._clock.close()
         self._monitor.reap()
         results.add_leaks(self._summary, self._leaks)
 

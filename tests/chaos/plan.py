@@ -25,6 +25,8 @@ AttackKind = Literal[
     "restart sink",
     "stop sink",
     "sink fault",
+    "fill disk",
+    "step clock",
 ]
 
 _WEIGHTS: Final[dict[AttackKind, float]] = {
@@ -43,11 +45,14 @@ _WEIGHTS: Final[dict[AttackKind, float]] = {
     "restart sink": 1,
     "stop sink": 1.5,
     "sink fault": 6,
+    "fill disk": 1.5,
+    "step clock": 2,
 }
 _MEAN_PAUSE: Final = 0.6
 _LONGEST_PAUSE: Final = 3.0
 _STOP_SECONDS: Final = (0.1, 3.0)
 _SPOOL_RATE: Final = 0.4
+_STEP_SECONDS: Final = 86_400.0
 
 READ_TIMEOUT: Final = 5.0
 """Seconds that a sender waits for a response: longer than one stop, shorter than several."""
@@ -69,6 +74,7 @@ class Attack:
         pick: A number from 0 to 1 that chooses the application.
         seed: The seed of all other choices.
         fault: The rule of a fault of the sink.
+        step: Seconds by which the wall clock of the applications changes.
     """
 
     at: float
@@ -77,6 +83,7 @@ class Attack:
     pick: float
     seed: int
     fault: dict[str, Any] | None = None
+    step: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +142,7 @@ class Plan:
                 pick=rng.random(),
                 seed=rng.getrandbits(32),
                 fault=_fault(rng) if kind == "sink fault" else None,
+                step=rng.uniform(-_STEP_SECONDS, _STEP_SECONDS) if kind == "step clock" else 0.0,
             )
 
     def application(self, number: int) -> ApplicationPlan:

@@ -2,20 +2,26 @@
 
 import os
 import random
+import stat
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final, Literal, NoReturn
 
-from dataart_mp import BufferFullError, Client, ClosedError
+from dataart_mp import BufferFullError, Client, ClosedError, DescriptorsClosedError
 from tests.chaos.error_folder import ErrorFolder
 from tests.chaos.event import KEY, identifier, metadata
 from tests.chaos.roster import THREADS, Entry, Roster, ThreadAccount
 from tests.chaos.run_log import RunLog
 
-Ending = Literal["close", "exit", "os._exit"]
-"""How a producer ends: it closes the client, exits without closing it, or calls `os._exit`."""
+Ending = Literal["close", "exit", "os._exit", "close descriptors"]
+"""How a producer ends: it closes the client, exits without closing it, or calls `os._exit`.
+
+Or it closes all descriptors of the process first, as a program that becomes a daemon does.
+"""
 
 _LIFE_SECONDS: Final = (2.0, 15.0)
 _BURST: Final = (1, 30)
@@ -23,8 +29,12 @@ _PAUSE_SECONDS: Final = 0.06
 _IDENTITY_RATE: Final = 0.02
 _FLUSH_RATE: Final = 0.01  # per burst
 _STATS_RATE: Final = 0.02
+_READ_RATE: Final = 0.02
 _FLUSH_SECONDS: Final = 3.0
 _CLOSE_SECONDS: Final = 20.0
+_MOST_DESCRIPTORS: Final = 4096
+_OTHER_FILES: Final = 30
+_READ_BYTES: Final = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -71,13 +81,15 @@ class Producer:
         self._ends_at = context.until if endless else now + rng.uniform(*_LIFE_SECONDS)
         self._threads = rng.choice([1, 1, 2, THREADS])
         self._forks_at = rng.choice([now + rng.uniform(0.5, 3.0), None])
-        self._ending: Ending = rng.choice(["close", "exit", "exit", "os._exit"])
+        self._ending: Ending = rng.choice(
+            ["close", "exit", "exit", "os._exit", "close descriptors"]
+        )
         self._seed = rng.getrandbits(32)
         self._stopped = False
 
     def run(self) -> NoReturn:
         """In a forked process, emit and then end the process."""
-        self._entry.register(orderly=self._ending != "os._exit")
+        self._entry.register(orderly=self._ending in ("close", "exit"))
         self._context.log.write(f"producer starts, entry {self._entry.number}")
         others = [
             threading.Thread(target=self._emit_from, args=(thread,))
@@ -119,6 +131,7 @@ class Producer:
                 for _ in range(rng.randint(*_BURST)):
                     emitter.emit()
                 emitter.sometimes_query()
+                emitter.sometimes_read_files()
                 if thread == 0 and self._forks_at and time.monotonic() > self._forks_at:
                     self._forks_at = None
                     self._fork()
@@ -143,9 +156,27 @@ class Producer:
             if self._client.close(_CLOSE_SECONDS) == 0 and settled_means_arrived(self._client):
                 account.settle(account.confirmed)
             account.end_call()
-        if self._ending == "os._exit":
+        if self._ending == "close descriptors":
+            self._context.errors.run(self._close_descriptors)
+        if self._ending in ("os._exit", "close descriptors"):
             os._exit(0)
         sys.exit(0)
+
+    def _close_descriptors(self) -> None:
+        """Close all descriptors, and emit while their numbers belong to other files."""
+        account = self._entry.account(0)
+        emitter = _Emitter(self._client, account, self._context.run, random.Random(self._seed))
+        os.closerange(3, _MOST_DESCRIPTORS)
+        others = [os.memfd_create("other") for _ in range(_OTHER_FILES)]
+        account.descriptors_closed()
+        for _ in range(_OTHER_FILES):
+            try:
+                emitter.emit()
+            except DescriptorsClosedError:
+                continue
+        written = [number for number in others if os.fstat(number).st_size]
+        if written:
+            raise AssertionError(f"the client has written to files of the application: {written}")
 
 
 class _Emitter:
@@ -195,6 +226,31 @@ class _Emitter:
             account.end_call()
             if not stats.balanced:
                 raise AssertionError(f"not balanced: {stats}")
+
+    def sometimes_read_files(self) -> None:
+        """At random, open, read and close files of the client, as a backup does."""
+        if self._rng.random() < _READ_RATE:
+            self._account.add_files_read(sum(_read(path) for path in _files_of(self._client)))
+
+
+def _files_of(client: Client) -> Iterator[Path]:
+    """Yield the files in the client's spool, and every file that this process has open."""
+    spool = client.config.spool_dir
+    if spool is not None:
+        yield from Path(spool).rglob("*")
+    yield from Path("/proc/self/fd").iterdir()
+
+
+def _read(path: Path) -> bool:
+    """Open, read and close a file, if it is one; return whether it was read."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    except OSError:  # a socket, or removed or closed in the meantime
+        return False
+    try:
+        return stat.S_ISREG(os.fstat(descriptor).st_mode) and bool(os.read(descriptor, _READ_BYTES))
+    finally:
+        os.close(descriptor)
 
 
 def settled_means_arrived(client: Client) -> bool:

@@ -19,6 +19,12 @@ def add_attacks(
     summary.workers = sum(application.workers_seen for application in applications)
     summary.kills, summary.stops = dict(attacker.kills), dict(attacker.stops)
     summary.endings, summary.sink = dict(attacker.endings), dict(attacker.sink_events)
+    accounts = [account for each in applications for account in each.accounts()]
+    summary.machine = {
+        **attacker.machine_events,
+        "files of the client read": sum(account.files_read for account in accounts),
+        "descriptors closed": sum(account.has_closed_descriptors for account in accounts),
+    }
 
 
 def add_audit(

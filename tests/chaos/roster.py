@@ -3,7 +3,8 @@
     word 0      STOPPED: no process emits any more
     word 8 ..   one entry per process, ENTRY_WORDS words each:
                 PID  STARTED  ORDERLY  STOP_REQUESTED, and one account of ACCOUNT_WORDS words per
-                thread: CONFIRMED  BUSY_SINCE  SETTLED  SETTLED_AT  REFUSED
+                thread: CONFIRMED  BUSY_SINCE  SETTLED  SETTLED_AT  REFUSED  FILES_READ
+                CLOSED
 
 Each word has one writer and is written by a single store, so its value is valid even when the
 writer is killed. The audit trusts this file, not the processes.
@@ -24,8 +25,8 @@ _ENDING_SECONDS: Final = 0.2
 _ENTRIES_AT: Final = 8
 _PID, _STARTED, _ORDERLY, _STOP_REQUESTED = range(4)
 _ACCOUNTS_AT: Final = 4
-_CONFIRMED, _BUSY_SINCE, _SETTLED, _SETTLED_AT, _REFUSED = range(5)
-_ACCOUNT_WORDS: Final = 5
+_CONFIRMED, _BUSY_SINCE, _SETTLED, _SETTLED_AT, _REFUSED, _FILES_READ, _CLOSED = range(7)
+_ACCOUNT_WORDS: Final = 7
 _ENTRY_WORDS: Final = _ACCOUNTS_AT + THREADS * _ACCOUNT_WORDS
 _WORD: Final = 8
 
@@ -180,14 +181,35 @@ class ThreadAccount:
         """Count a call that found the buffer full."""
         self._words[self._at + _REFUSED] += 1
 
+    @property
+    def files_read(self) -> int:
+        """How many files of the client were opened, read and closed."""
+        return int(self._words[self._at + _FILES_READ])
+
+    def add_files_read(self, count: int) -> None:
+        """Count files of the client that were opened, read and closed."""
+        self._words[self._at + _FILES_READ] += count
+
+    @property
+    def has_closed_descriptors(self) -> bool:
+        """Whether the process has closed all its descriptors, those of the client included."""
+        return bool(self._words[self._at + _CLOSED])
+
+    def descriptors_closed(self) -> None:
+        """Record that the process has closed all its descriptors."""
+        self._words[self._at + _CLOSED] = 1
+
     def settle(self, number: int) -> None:
         """Record that, according to the client, all events up to this one are settled."""
         self._words[self._at + _SETTLED_AT] = 0
         self._words[self._at + _SETTLED] = number
-        self._words[self._at + _SETTLED_AT] = time.time_ns()
+        self._words[self._at + _SETTLED_AT] = time.monotonic_ns()  # the wall clock is stepped
 
     @property
     def settled(self) -> tuple[int, float]:
         """The last event that the client reported as settled, and when (epoch, seconds)."""
         at = int(self._words[self._at + _SETTLED_AT])
-        return (int(self._words[self._at + _SETTLED]), at / 1e9) if at else (0, 0.0)
+        if not at:
+            return 0, 0.0
+        ago = time.monotonic() - at / 1e9
+        return int(self._words[self._at + _SETTLED]), time.time() - ago

@@ -31,6 +31,7 @@ class Summary:
         stops: Stopped processes, by role.
         endings: Applications that were asked to end, by how they end.
         sink: Attacks on the sink, by kind.
+        machine: Attacks on the disk, the clock, files and descriptors, by kind.
         lost: Events that were confirmed and never arrived.
         hung: Calls that did not return, and processes that did not end, in time.
         leaks: Leaked frames, processes, descriptors and files.
@@ -59,6 +60,7 @@ class Summary:
     stops: dict[str, int] = field(default_factory=dict)
     endings: dict[str, int] = field(default_factory=dict)
     sink: dict[str, int] = field(default_factory=dict)
+    machine: dict[str, int] = field(default_factory=dict)
     lost: int = 0
     hung: int = 0
     leaks: dict[str, int] = field(default_factory=dict)
@@ -94,6 +96,7 @@ class Summary:
             f"  stopped     {_counts(self.stops)}",
             f"  ended       {_counts(self.endings)}",
             f"  sink        {_counts(self.sink)}",
+            f"  machine     {_counts(self.machine)}",
             f"  requests    {self.requests:,} accepted, {self.retries:,} retries; "
             f"repeated: {_counts(self.repeated_requests)}",
             f"  duplicates  {self.explained_duplicates:,} explained, "

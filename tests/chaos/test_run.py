@@ -1,6 +1,8 @@
 """Runs of the harness: accepted events arrive, whichever processes die and whenever they die."""
 
 import json
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -48,6 +50,7 @@ def test_in_half_a_minute_of_chaos_nothing_is_lost_hung_or_leaked(tmp_path: Path
     # Low limits: a machine that is busy with other things emits and kills less.
     assert summary["accepted"] > 15_000
     assert sum(summary["kills"].values()) > 10
+    assert summary["machine"]["files of the client read"] > 0
 
 
 @pytest.mark.soak
@@ -57,3 +60,7 @@ def test_in_ten_minutes_of_chaos_nothing_is_lost_hung_or_leaked(tmp_path: Path) 
     assert_nothing_is_wrong(summary)
     assert summary["accepted"] > 1_000_000
     assert sum(summary["kills"].values()) > 100
+    assert summary["machine"]["files of the client read"] > 100
+    assert summary["machine"]["descriptors closed"] > 10
+    assert summary["machine"]["clock step"] > 5 or shutil.which("cc") is None
+    assert summary["machine"]["full disk"] > 5 or os.geteuid() != 0

@@ -18,7 +18,7 @@ def ticks(*numbers: int) -> list[dict[str, Any]]:
 
 
 def test_many_actions_arrive_in_full_batches(config: Configure, sink: SinkProcess) -> None:
-    with Client(config(flush_actions_batch_size=7)) as client:
+    with Client(config(flush_actions_batch_size=7, flush_max_batch_size=7)) as client:
         assert client.emit_action("first", "ann")
         assert client.emit_actions(iter(ticks(*range(699)))) == Emitted(accepted=699)
         assert client.flush(20) == 0

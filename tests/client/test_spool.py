@@ -30,7 +30,7 @@ from tests.support import (
     workers_of,
 )
 
-SMALL = {"flush_buffer_size": 200, "max_request_bytes": 8192}
+SMALL = {"flush_buffer_size": 200, "max_request_bytes": 8192, "flush_max_batch_size": 20}
 
 EMIT = (
     SCRIPT
@@ -39,7 +39,7 @@ first, count = int(sys.argv[3]), int(sys.argv[4])
 client = Client(
     ClientConfig("k", base_url=sys.argv[1], spool_dir=sys.argv[2], flush_buffer_size=200,
                  max_request_bytes=8192, flush_backoff_ratio=0.05, flush_num_retries=1000,
-                 flush_num_processes=1)
+                 flush_num_processes=1, flush_max_batch_size=20)
 )
 for number in range(first, first + count):
     client.emit_action("tick", "ann", metadata={"_id": number})

@@ -8,7 +8,11 @@ from typing import Any
 from dataart_mp import Client
 from dataart_mp.devsink.process import SinkProcess
 
-TINY: dict[str, Any] = {"flush_buffer_size": 3, "flush_actions_batch_size": 2}
+TINY: dict[str, Any] = {
+    "flush_buffer_size": 3,
+    "flush_actions_batch_size": 2,
+    "flush_max_batch_size": 2,
+}
 """Settings of a buffer that is full after six events."""
 
 

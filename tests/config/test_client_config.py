@@ -16,7 +16,8 @@ def test_only_the_api_key_is_needed_and_the_rest_has_the_documented_defaults() -
         "api_key": KEY,
         "base_url": "https://src.datartproject.com",
         "flush_buffer_size": 1000,
-        "flush_num_workers": 16,
+        "flush_num_workers": 32,
+        "adaptive": True,
         "flush_num_processes": None,
         "flush_num_retries": 3,
         "flush_backoff_ratio": 5.0,
@@ -31,12 +32,18 @@ def test_only_the_api_key_is_needed_and_the_rest_has_the_documented_defaults() -
         "spool_dir": None,
         "spool_max_bytes": 1 << 30,
         "spool_overflow": "drop_oldest",
-        "flush_max_batch_size": None,
+        "flush_max_batch_size": 500,
         "exit_timeout": 5.0,
         "http": HTTPOptions(),
         "on_failure": None,
         "pool_factory": None,
     }
+
+
+def test_the_default_of_flush_max_batch_size_refuses_no_larger_batches() -> None:
+    assert ClientConfig(KEY, flush_actions_batch_size=501).flush_max_batch_size == 500
+    error = refusal(flush_actions_batch_size=501, flush_max_batch_size=499)
+    assert "must be flush_actions_batch_size=501 or more, or None" in str(error)
 
 
 def test_all_but_the_key_must_be_named() -> None:

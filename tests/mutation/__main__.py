@@ -39,6 +39,7 @@ TESTS: Final = {
     "supervision/restart": "--noconftest tests/supervision/test_restart.py",
     "worker/backoff": "--noconftest tests/worker/test_backoff.py",
     "worker/circuit": "--noconftest tests/worker/test_circuit.py",
+    "worker/flow": "--noconftest tests/worker/test_flow.py",
     "worker/limit": "--noconftest tests/worker/test_limit.py",
     "worker/verdict": "--noconftest tests/worker/test_verdict.py",
 }

@@ -146,7 +146,7 @@ def test_an_account_of_actions_without_an_attempt_is_untouched(fresh: Account) -
     assert fresh.is_untouched
 
 
-@pytest.mark.parametrize("name", ["batch_end", "kind", "taken", "parking", "followers"])
+@pytest.mark.parametrize("name", ["batch_end", "kind", "taken", "parking"])
 def test_each_of_these_words_shows_that_it_was_touched(fresh: Account, name: str) -> None:
     setattr(fresh, name, 1)
     assert not fresh.is_untouched
@@ -158,7 +158,9 @@ def test_progress_shows_that_it_was_touched(fresh: Account, progress: Progress) 
     assert not fresh.is_untouched
 
 
-@pytest.mark.parametrize("name", ["sent", "since", "attempts", "due", "joining", "origin"])
+@pytest.mark.parametrize(
+    "name", ["sent", "since", "attempts", "due", "joining", "origin", "followers"]
+)
 def test_what_has_no_meaning_without_a_batch_does_not_touch_it(fresh: Account, name: str) -> None:
     setattr(fresh, name, 1)
     assert fresh.is_untouched
@@ -366,3 +368,11 @@ def test_restarting_the_times_lets_everything_begin_now(
 ) -> None:
     changed = changes(words, lambda: account.restart_times(7))
     assert changed == {8: 7, 9: 7, 10: 7, 29: 7}
+
+
+def test_restarting_the_times_begins_no_attempt_where_none_was_made(
+    words: memoryview, account: Account
+) -> None:
+    account.since = 0
+    changed = changes(words, lambda: account.restart_times(7))
+    assert changed == {9: 7, 10: 7, 29: 7}

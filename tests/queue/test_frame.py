@@ -29,9 +29,11 @@ def claimed(queue: RecordQueue) -> Frame:
 def test_a_frame_that_was_never_sent_has_nothing_in_progress() -> None:
     with queue_of(records=2) as queue:
         frame = claimed(queue)
-        frame.account.attempts, frame.account.since, frame.account.sent = 3, 4, 1  # without meaning
+        frame.account.attempts, frame.account.sent = 3, 1  # without meaning
         assert not frame.is_in_progress
         assert (frame.attempts, frame.since) == (0, 0)
+        assert not frame.was_refused
+        assert not frame.may_have_arrived
         assert not frame.is_sent_again
         assert not frame.is_early(0)
 

@@ -68,6 +68,85 @@ def test_every_record_is_counted_once_if_the_worker_dies_while_joining_frames(te
         sent.clear()
 
 
+def send_release_and_join(queue: RecordQueue, sent: SharedCounts) -> None:
+    """Send joined frames that are not processed, join another one, and deliver all of them."""
+    leader = claim(queue, queue.arena.all_in(READY)[0])
+    queue.worker.join_ready(leader, records=4, size=64)
+    leader.aim(leader.length, NOW)
+    leader.mark_sent()
+    leader.release_batch()
+    number = leader.number
+    leader.keep_waiting(NOW, NOW)
+    assert wake(queue.arena, number, FAR_FUTURE)
+    again = claim(queue, number)
+    queue.worker.join_ready(again, records=6, size=128)
+    for line in lines_of(again):
+        sent.add(number_of(line))
+    again.aim(again.length, NOW)
+    again.advance(again.length)
+    queue.worker.settle(again)
+
+
+@pytest.mark.parametrize("tear", [nothing, beginning, tail], ids=lambda tear: tear.__name__)
+def test_every_record_is_counted_once_if_the_worker_dies_while_it_joins_a_released_frame(
+    tear: Tear,
+) -> None:
+    sent = SharedCounts()
+    for queue in at_every_step(
+        lambda queue: send_release_and_join(queue, sent), put_eight, tear, frames=6, records=2
+    ):
+        middle = queue.stats()
+        assert middle.accepted == 8, "after a death at any step"
+        assert middle.balanced
+        left = drain(queue)
+        end = queue.stats()
+        assert (end.accepted, end.pending) == (8, 0)
+        assert (end.balanced, end.delivered) == (True, 8)
+        assert sent.numbers() | set(left) == set(range(8)), "no record is lost"
+        assert len(left) == len(set(left)), "no record is duplicated in the queue"
+        assert_clean(queue)
+        sent.clear()
+
+
+def test_a_released_frame_can_lead_and_follow_and_keeps_the_time_of_its_first_attempt() -> None:
+    with queue_of(frames=6, records=2) as queue:
+        put_eight(queue)
+        released = claim(queue, 1)
+        released.aim(released.length, 5)
+        released.release_batch()
+        assert (released.is_in_progress, released.was_refused, released.since) == (False, True, 5)
+        released.aim(released.length, NOW)
+        assert (released.since, released.attempts) == (5, 0)
+        released.release_batch()
+        queue.worker.hand_back(released)
+        leader = claim(queue, 0)
+        queue.worker.join_ready(leader, records=4, size=128, refused_too=False)
+        assert numbers_of(leader) == [0, 1, 4, 5]
+        assert not leader.can_follow, "a frame has one leader"
+        queue.worker.join_ready(leader, records=6, size=128)
+        assert numbers_of(leader) == [0, 1, 4, 5, 2, 3]
+        leader.advance(leader.length)
+        queue.worker.settle(leader)
+        assert sorted(drain(queue)) == [6, 7]
+        assert_clean(queue)
+
+
+def test_the_part_after_a_finished_one_has_a_separate_time() -> None:
+    with queue_of(frames=6, records=2) as queue:
+        put_eight(queue)
+        frame = claim(queue, 0)
+        frame.aim(frame.length, 5)
+        frame.release_batch()
+        frame.aim(8, 6)
+        frame.advance(8)
+        assert (frame.since, frame.was_refused) == (0, False)
+        frame.aim(frame.length, 7)
+        assert frame.since == 7
+        frame.advance(frame.length)
+        queue.worker.settle(frame)
+        drain(queue)
+
+
 def test_joined_frames_are_sent_as_one_and_each_counts_its_records() -> None:
     with queue_of(frames=6, records=2) as queue:
         put_eight(queue)
@@ -81,7 +160,7 @@ def test_joined_frames_are_sent_as_one_and_each_counts_its_records() -> None:
         assert wake(queue.arena, 0, FAR_FUTURE)
         retried = claim(queue, 0)
         assert retried.attempts == 1
-        assert not retried.is_joinable, "a frame that was sent keeps its content"
+        assert not retried.can_lead, "a frame that was sent keeps its content"
         assert queue.arena.generation(1) == generation
         retried.advance(retried.length, failed=4)
         queue.worker.settle(retried)
@@ -152,9 +231,9 @@ def test_identities_and_frames_that_were_sent_before_are_not_joined() -> None:
         queue.producer.seal()
         identity, sent = claim_all(queue)
         assert identity.is_identity
-        assert not identity.is_joinable
+        assert not identity.can_lead
         sent.aim(sent.length, NOW)
-        assert not sent.is_joinable
+        assert not sent.can_lead
         queue.worker.hand_back(sent)
         queue.worker.hand_back(identity)
         queue.producer.append(record(2))

@@ -22,6 +22,7 @@ import trustme
 
 from dataart_mp import ClientConfig, HTTPOptions
 from dataart_mp.devsink.process import SinkProcess
+from dataart_mp.errors import DescriptorsClosedError
 from dataart_mp.queue.locks import PLACES
 from dataart_mp.supervision import interpreter
 from dataart_mp.supervision.launch import Launch
@@ -411,3 +412,27 @@ def test_a_start_that_fails_because_there_are_no_descriptors_leaves_none_open(
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
         assert descriptors(os.getpid()) == before
+
+
+# Descriptors that the application closes
+
+
+def test_a_status_pipe_whose_number_belongs_to_another_file_is_neither_read_nor_closed(
+    launch: Any,
+) -> None:
+    started = launch()
+    until_ready(started)
+    number = started.status
+    reader, writer = os.pipe()
+    try:
+        os.dup2(reader, number)
+        os.write(writer, b"of the application")
+        with pytest.raises(DescriptorsClosedError):
+            started.read()
+        with pytest.raises(DescriptorsClosedError):
+            started.wait(1.0)
+        started.close()
+        assert os.read(number, 100) == b"of the application"
+    finally:
+        for descriptor in (reader, writer, number):
+            os.close(descriptor)

@@ -458,7 +458,9 @@ def test_a_request_that_meets_a_closing_connection_is_repeated_over_a_new_one_at
     """The repeated request is identical, so that the platform can recognize it."""
     server = serve(idle_too_long(how, until=2))
     sender = sender_to(server.url)
-    assert [post(sender).status for _ in range(3)] == [200] * 3
+    responses = [post(sender) for _ in range(3)]
+    assert [response.status for response in responses] == [200] * 3
+    assert [response.is_second for response in responses] == [False, True, False]
     assert server.connections == 2
     assert server.requests == [server.requests[0]] * 4
     assert server.requests[0].headers["idempotency-key"] == "key-1"

@@ -94,3 +94,27 @@ def test_a_policy_cannot_be_changed() -> None:
     assert not hasattr(LINEAR, "__dict__")
     with pytest.raises(FrozenInstanceError):
         LINEAR.ratio = 1.0  # type: ignore[misc]
+
+
+# A platform that is too busy
+
+
+def test_a_busy_platform_is_tried_again_when_it_asks_for_it_or_after_a_second() -> None:
+    backoff = Backoff("linear", 5.0, 0)
+    assert [backoff.delay_if_busy(at_least) for at_least in (0.0, 0.5, 1.5)] == [1.0, 1.0, 1.5]
+
+
+def test_a_busy_platform_is_tried_again_no_later_than_after_a_failure() -> None:
+    assert Backoff("linear", 0.25, 0).delay_if_busy() == 0.25
+
+
+def test_the_delay_of_a_busy_platform_is_lengthened_by_up_to_a_quarter() -> None:
+    backoff = Backoff("linear", 5.0, 0, jitter=True)
+    assert [backoff.delay_if_busy(4.0, chance=chance) for chance in (0.0, 1.0)] == [4.0, 5.0]
+    assert Backoff("linear", 5.0, 0).delay_if_busy(4.0, chance=1.0) == 4.0
+
+
+def test_a_busy_platform_is_not_tried_after_the_deadline() -> None:
+    backoff = Backoff("linear", 5.0, 0, deadline=10.0)
+    assert backoff.delay_if_busy(4.0, age=6.0) == 4.0
+    assert backoff.delay_if_busy(4.0, age=6.1) is None

@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from dataart_mp.queue import Frame, RecordQueue
+from dataart_mp.worker.gate import Gate
 from dataart_mp.worker.parking import NoParking
+from dataart_mp.worker.shared_flow import FixedPace
 from dataart_mp.worker.worker import Worker
 from tests.queue.tools import queue_of, record
 from tests.support import wait_until
@@ -33,7 +35,14 @@ class Work:
         self.may_ship.set()
         itself: Any = self
         self.worker = Worker(
-            queue, self.life[0], itself, itself, 3, itself, itself, NoParking(queue)
+            queue,
+            self.life[0],
+            itself,
+            itself,
+            Gate(FixedPace(), 3, lambda: False),
+            itself,
+            itself,
+            NoParking(queue),
         )
         self._thread = threading.Thread(target=self.worker.run, name="main")
         self._is_over = False
@@ -48,7 +57,7 @@ class Work:
     def start(self) -> None:
         self._thread.start()
 
-    def begin_at_once(self, frame: Frame, moment: object) -> None:
+    def begin_at_once(self, frame: Frame, moment: object, sent_at: float) -> None:
         """Say that it might have to wait."""
 
     def ship(self, frame: Frame) -> None:

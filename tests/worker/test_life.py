@@ -15,9 +15,11 @@ import pytest
 from dataart_mp import ClientConfig
 from dataart_mp.devsink.process import SinkProcess
 from dataart_mp.queue.arena import FILLING, READY, SENDING, WAITING
+from dataart_mp.worker.gate import Gate
 from dataart_mp.worker.loop import Loop
 from dataart_mp.worker.parking import NoParking
 from dataart_mp.worker.reporter import Reporter
+from dataart_mp.worker.shared_flow import FixedPace
 from dataart_mp.worker.worker import Worker
 from tests.support import wait_until
 from tests.transport.servers import refused_port
@@ -36,6 +38,7 @@ def crew(platform: SinkProcess) -> Iterator[MakeCrew]:
             "base_url": platform.url,
             "flush_num_processes": 1,
             "flush_buffer_size": 8,
+            "flush_max_batch_size": None,
             "flush_backoff_ratio": 0.2,
         }
         crews.append(Crew(ClientConfig("key", **{**defaults, **settings})))
@@ -306,7 +309,7 @@ def worker(crew: MakeCrew, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Wo
         life_end=work.wiring.life_read_fd,
         shipper=shipper,
         sender=shipper,
-        most=0,
+        gate=Gate(FixedPace(), 0, lambda: False),
         reporter=reporter,
         supervisor=work.supervisor,
         parking=NoParking(work.queue),

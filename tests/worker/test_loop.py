@@ -7,12 +7,14 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 import trustme
 
+from dataart_mp import clock
 from dataart_mp.devsink.process import SinkProcess
 from dataart_mp.producer.encoder import encode_action
 from dataart_mp.queue import RecordQueue
@@ -21,9 +23,11 @@ from dataart_mp.transport.channel import Outcome
 from dataart_mp.transport.ordinary_response import OrdinaryResponse
 from dataart_mp.transport.sender import Sender
 from dataart_mp.worker.backoff import Backoff
+from dataart_mp.worker.gate import Gate
 from dataart_mp.worker.helpers import Helpers
 from dataart_mp.worker.loop import Loop
 from dataart_mp.worker.parking import NoParking
+from dataart_mp.worker.shared_flow import FixedPace, Pace
 from dataart_mp.worker.shipper import Shipper
 from tests.queue.deaths import at_every_step
 from tests.queue.tools import (
@@ -65,12 +69,19 @@ class Looped:
         most: How many requests may be in flight.
         frames: How many frames there are.
         join: How many records are joined.
+        pace: Says how many requests may be in flight.
     """
 
     def __init__(
-        self, sender: Sender, most: int = 4, frames: int = 80, join: int | None = None
+        self,
+        sender: Sender,
+        most: int = 4,
+        frames: int = 80,
+        join: int | None = None,
+        pace: Pace | None = None,
     ) -> None:
-        self.most = most
+        pace = pace or FixedPace()
+        self.gate = Gate(pace, most, lambda: False)
         self.queue = RecordQueue(frames, 1 << 20, records=10_000)
         reporter: Any = Reporter()
         self.released: list[float | None] = []
@@ -81,6 +92,7 @@ class Looped:
             reporter,
             reporter,
             NoParking(self.queue),
+            pace,
             join,
         )
         self.helpers = Helpers(most, contextlib.nullcontext, reporter.few_threads)
@@ -90,7 +102,7 @@ class Looped:
             shipper=self.shipper,
             sender=sender,
             helpers=self.helpers,
-            most=lambda: self.most,
+            gate=self.gate,
             on_release=self.released.append,
         )
 
@@ -141,6 +153,10 @@ def looped(sender_to: SenderTo) -> Iterator[MakeLooped]:
     yield make
     for each in made:
         each.close()
+
+
+def pending_is(work: Looped, count: int) -> bool:
+    return work.queue.stats().pending == count
 
 
 def requests_through_urllib3(work: Looped) -> int:
@@ -201,7 +217,7 @@ def test_no_more_requests_are_in_flight_than_may_be(looped: MakeLooped, serve: S
     work.run()
     assert accounts(work.queue.stats()) == (60, 60, 0, 0)
     assert most == 3
-    work.most = 1
+    work.gate.most = 1
     most = 0
     work.put(*range(20))
     work.run()
@@ -233,6 +249,84 @@ def test_a_frame_that_is_announced_while_all_connections_are_busy_is_sent_next(
     work.run()
     assert accounts(work.queue.stats()) == (3, 3, 0, 0)
     assert server.connections == 1
+
+
+class GivenPace(FixedPace):
+    """A pace that the test sets.
+
+    Attributes:
+        share: How many requests may be in flight.
+        delays: What is returned when a request asks for its turn, one after the other; then 0.
+    """
+
+    def __init__(self) -> None:
+        self.share = 1 << 32
+        self.delays: list[float] = []
+
+    def take_turn(self, now: float) -> float:
+        return self.delays.pop(0) if self.delays else 0.0
+
+
+def test_the_pace_says_how_many_requests_are_in_flight(looped: MakeLooped, serve: Serve) -> None:
+    go = threading.Semaphore(0)
+
+    def handle(peer: Peer) -> None:
+        while peer.request() is not None:
+            assert go.acquire(timeout=SECONDS)
+            peer.respond()
+
+    pace = GivenPace()
+    work = looped(serve(handle).url, most=4, pace=pace)
+    work.put(*range(30))
+    pace.share = 2
+    work.run_until(lambda: work.loop.in_flight == 2)
+    pace.share = 1
+    for left in (29, 28):
+        go.release()
+        work.run_until(partial(pending_is, work, left))
+        for _ in range(3):
+            work.loop.turn(0.01)
+        assert work.loop.in_flight == 1
+    pace.share = 3
+    go.release()
+    work.run_until(lambda: work.loop.in_flight == 3)
+    pace.share = 9
+    go.release()
+    work.run_until(lambda: work.loop.in_flight == 4)
+    go.release(30)
+    work.run()
+    assert accounts(work.queue.stats()) == (30, 30, 0, 0)
+
+
+def test_each_request_waits_for_its_turn_and_the_loop_does_nothing_meanwhile(
+    looped: MakeLooped, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    times: list[float] = []
+
+    def handle(peer: Peer) -> None:
+        while peer.request() is not None:
+            times.append(clock.monotonic())
+            peer.respond()
+
+    pace = GivenPace()
+    work = looped(serve(handle).url, most=4, pace=pace)
+    work.warm_up()
+    pace.delays = [0.0, 0.08, 0.0, 0.08, 0.0]
+    waits = 0
+    wait = work.loop._poller.wait
+
+    def count(seconds: float | None) -> list[int]:
+        nonlocal waits
+        waits += 1
+        return wait(seconds)
+
+    monkeypatch.setattr(work.loop._poller, "wait", count)
+    work.put(1, 2, 3)
+    work.run_until(lambda: work.queue.stats().delivered == 4)
+    first, second, third = times[1:]
+    assert second - first >= 0.07
+    assert third - second >= 0.07
+    assert waits < 30
 
 
 def test_it_waits_without_a_limit_when_there_is_nothing_to_do(
@@ -599,10 +693,12 @@ def loop_of(queue: RecordQueue, sent: SharedCounts, most: int, join: int | None)
     backoff = Backoff("linear", 5.0, 3)
     return Loop(
         queue=queue,
-        shipper=Shipper(queue, sender, backoff, nothing, nothing, NoParking(queue), join),
+        shipper=Shipper(
+            queue, sender, backoff, nothing, nothing, NoParking(queue), FixedPace(), join
+        ),
         sender=sender,
         helpers=cast("Any", None),  # nothing here may wait
-        most=lambda: most,
+        gate=Gate(FixedPace(), most, lambda: False),
         on_release=lambda seconds: None,
     )
 
@@ -651,9 +747,13 @@ def test_the_frames_of_a_killed_loop_are_all_sent_again(sender_to: SenderTo, ser
             sender = sender_to(server.url, connections=32)
             nothing: Any = Reporter()
             backoff = Backoff("linear", 5.0, 3)
-            shipper = Shipper(queue, sender, backoff, nothing, nothing, NoParking(queue))
+            shipper = Shipper(
+                queue, sender, backoff, nothing, nothing, NoParking(queue), FixedPace()
+            )
             helpers = Helpers(32, contextlib.nullcontext, nothing.few_threads)
-            loop = Loop(queue, shipper, sender, helpers, lambda: 32, lambda seconds: None)
+            loop = Loop(
+                queue, shipper, sender, helpers, Gate(FixedPace(), 32, lambda: False), print
+            )
             while True:
                 loop.turn()
 

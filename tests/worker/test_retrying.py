@@ -12,6 +12,7 @@ from dataart_mp.queue.release import wake
 from dataart_mp.supervision.reports import Retrying
 from dataart_mp.worker.backoff import Backoff
 from dataart_mp.worker.circuit import LONGEST_PAUSE
+from dataart_mp.worker.shared_flow import FixedPace
 from dataart_mp.worker.shipper import Shipper
 from tests.transport.servers import SenderTo, refused_port
 from tests.worker.workbench import (
@@ -69,7 +70,7 @@ def test_a_waiting_frame_is_ready_when_its_delay_is_over_and_not_before(
 def test_a_step_of_the_wall_clock_neither_ends_nor_lengthens_a_delay(
     platform: SinkProcess, workbench: MakeWorkbench, monkeypatch: pytest.MonkeyPatch, step: int
 ) -> None:
-    platform.set_faults({"kind": "status", "status": 503, "times": 2, "retry_after": 7})
+    platform.set_faults({"kind": "status", "status": 500, "times": 2, "retry_after": 7})
     work = workbench()
     work.put("tick")
     assert work.ship() == 7.0
@@ -390,7 +391,13 @@ def test_a_frame_that_waits_can_be_sent_by_another_worker(
     work.wake()
     backoff = Backoff("linear", RATIO, 3)
     other = Shipper(
-        work.queue, sender_to(platform.url), backoff, work.reporter, work.failing, work.parking
+        work.queue,
+        sender_to(platform.url),
+        backoff,
+        work.reporter,
+        work.failing,
+        work.parking,
+        FixedPace(),
     )
     assert other.ship(work.claim()) is None
     assert accounts(work.settled()) == (3, 3, 0, 0)

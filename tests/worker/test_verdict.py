@@ -12,6 +12,7 @@ from dataart_mp.transport.response import Response
 from dataart_mp.worker.verdict import (
     RETRY_AFTER_CAP,
     Delivered,
+    Later,
     Rejected,
     Retry,
     Split,
@@ -26,7 +27,7 @@ NOW = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC)
 RETRIED = {
     *range(100, 200),
     *range(300, 400),
-    *(401, 403, 404, 407, 408, 409, 425, 429),
+    *(401, 403, 404, 407, 408, 409, 425),
     *range(500, 600),
 }
 DELIVERED = set(range(200, 300))
@@ -45,6 +46,7 @@ def test_each_status_has_its_verdict_for_one_record() -> None:
     expected: dict[int, Verdict] = dict.fromkeys(range(100, 600), Rejected())
     expected |= dict.fromkeys(DELIVERED, Delivered())
     expected |= dict.fromkeys(RETRIED, Retry())
+    expected[429] = Later()
     assert verdicts(records=1) == expected
 
 
@@ -74,7 +76,23 @@ def test_a_conflict_is_retried_because_an_earlier_attempt_is_still_being_process
     assert verdict_on(409, records) == Retry()
 
 
-@pytest.mark.parametrize("status", [429, 503, 500, 404, 409, 307])
+@pytest.mark.parametrize("records", [1, 20])
+def test_only_a_busy_platform_asks_to_send_later(records: int) -> None:
+    for status in range(100, 600):
+        is_later = isinstance(judge(Response(status, retry_after="7"), records, NOW), Later)
+        assert is_later == (status in (429, 503))
+    assert judge(Response(429, retry_after="7"), records, NOW) == Later(7.0)
+    assert judge(Response(503, retry_after="0"), records, NOW) == Later(0.0)
+
+
+@pytest.mark.parametrize("value", [None, "", "soon", "-1"])
+def test_an_unavailable_platform_that_names_no_time_has_failed(value: str | None) -> None:
+    """A broken one responds in this way, and its batches must not be sent forever."""
+    assert judge(Response(503, retry_after=value), 1, NOW) == Retry()
+    assert judge(Response(429, retry_after=value), 1, NOW) == Later()
+
+
+@pytest.mark.parametrize("status", [500, 502, 504, 404, 409, 307])
 def test_retry_after_is_respected_with_every_status_that_is_retried(status: int) -> None:
     assert judge(Response(status, retry_after="7"), 1, NOW) == Retry(7.0)
 
@@ -143,7 +161,7 @@ def test_a_date_in_retry_after_is_compared_to_the_clock_of_the_platform(
 ) -> None:
     """A clock of this machine that is wrong neither shortens nor lengthens the delay."""
     response = Response(503, retry_after="Thu, 01 Jan 2026 12:00:30 GMT", date=date)
-    assert judge(response, 1, NOW) == Retry(seconds)
+    assert judge(response, 1, NOW) == Later(seconds)
 
 
 @given(
@@ -177,7 +195,7 @@ def test_no_server_can_ask_for_more_than_five_minutes() -> None:
     assert RETRY_AFTER_CAP == 300.0
 
 
-@pytest.mark.parametrize("verdict", [Delivered(), Retry(), Split(), Rejected()])
+@pytest.mark.parametrize("verdict", [Delivered(), Retry(), Later(), Split(), Rejected()])
 def test_a_verdict_is_a_value(verdict: Verdict) -> None:
     assert verdict == replace(verdict)
     assert not hasattr(verdict, "__dict__")

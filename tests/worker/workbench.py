@@ -21,12 +21,14 @@ from dataart_mp.transport.sender import Sender
 from dataart_mp.worker.backoff import Backoff
 from dataart_mp.worker.circuit import FAILURES_TO_OPEN
 from dataart_mp.worker.failures import Failures, NoLetters
+from dataart_mp.worker.gate import Gate
 from dataart_mp.worker.helpers import Helpers
 from dataart_mp.worker.loop import Loop
 from dataart_mp.worker.parker import Parker
 from dataart_mp.worker.parking import NoParking, Parking
 from dataart_mp.worker.reporter import Reporter
 from dataart_mp.worker.request import Moment
+from dataart_mp.worker.shared_flow import FixedPace, Pace
 from dataart_mp.worker.shipper import Shipper
 
 RATIO = 5.0
@@ -44,6 +46,7 @@ class Workbench:
         deadline: float | None = None,
         join: int | None = None,
         driven: bool = False,
+        pace: Pace | None = None,
         spool: Path | None = None,
         room: int = 1 << 30,
     ) -> None:
@@ -57,8 +60,16 @@ class Workbench:
         self.parking: Parking = NoParking(self.queue)
         if self._lot is not None:
             self.parking = Parker(self.queue, self._lot, self.reporter, ratio=0.0)
+        pace = pace or FixedPace()
         self.shipper = Shipper(
-            self.queue, sender, backoff, self.reporter, self.failing, self.parking, join
+            self.queue,
+            sender,
+            backoff,
+            self.reporter,
+            self.failing,
+            self.parking,
+            pace,
+            join,
         )
         self._released: list[float | None] = []
         self.loop = Loop(
@@ -66,7 +77,7 @@ class Workbench:
             shipper=self.shipper,
             sender=sender,
             helpers=Helpers(2, contextlib.nullcontext, _too_few_threads),
-            most=lambda: 0,  # only what the test begins is sent
+            gate=Gate(pace, 0, lambda: False),  # only what the test begins is sent
             on_release=self._released.append,
         )
         self._driven = driven

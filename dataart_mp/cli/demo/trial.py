@@ -20,6 +20,7 @@ LOST_RESPONSES: Final = 5
 
 _API_KEY: Final = "demo"
 _BACKOFF_RATIO: Final = 0.5
+_START_SECONDS: Final = 30.0
 _RETRIES: Final = 10  # 0.5 s + 1 s + … + 5 s: 27 s in all
 
 
@@ -94,6 +95,8 @@ class Trial:
         outage_start = self._total // 3 if self._outage else None
         for index, flight in enumerate(self._manifest.record(self._flights)):
             if index == outage_start:
+                # On a busy machine the workers would start when the outage is over.
+                client.flush(_START_SECONDS)
                 sink.set_faults(
                     {"kind": "status", "status": 503, "for_seconds": self._outage},
                     {"kind": "ack_lost", "times": LOST_RESPONSES},
