@@ -154,38 +154,37 @@ class Loop:
 
     def _fetch(self) -> None:
         """Claim frames, as many as may be in flight now, and begin to send them."""
-        while self._may_begin:
+        while True:
+            room = self._gate.limit - len(self._flights) - self._helped
+            if room <= 0 or (self._announced and self._now < self._next_try):
+                break
             if not self._announced:
                 if not self._may_be_work:
                     break
-                free = self._gate.limit - self.in_flight
-                self._announced = self._work.read_at_once(free)
-                if len(self._announced) < free:
-                    self._may_be_work = False
-            self._claim()
+                self._announced = self._work.read_at_once(room)
+                self._may_be_work = len(self._announced) == room
+            self._claim(room)
         if not self._is_watching and not self._may_be_work:
             self._is_watching = True
             self._poller.add_shared(self._work_fd)
 
-    @property
-    def _may_begin(self) -> bool:
-        """Whether one more request may begin."""
-        has_room = self.in_flight < self._gate.limit
-        return has_room and (not self._announced or self._now >= self._next_try)
-
     def _hear(self) -> None:
         """Note that there is work, and wait for no more of it while no request may begin."""
         self._may_be_work = True
-        if not self._may_begin:
+        has_room = self.in_flight < self._gate.limit
+        if not has_room or (self._announced and self._now < self._next_try):
             self._is_watching = False
             self._poller.remove(self._work_fd)
 
-    def _claim(self) -> None:
-        """Claim announced frames, and begin to send them, as far as it is their turn."""
+    def _claim(self, room: int) -> None:
+        """Claim announced frames, and begin to send them, as far as it is their turn.
+
+        Args:
+            room: How many requests may begin.
+        """
         if self._now >= self._moment_until:
             self._moment = Moment.this()
             self._moment_until = self._now + _MOMENT_SECONDS
-        room = self._gate.limit - self.in_flight
         announced, self._announced = self._announced, []
         is_second_try, self._is_second_try = self._is_second_try, False
         locked: list[int] = []

@@ -18,6 +18,9 @@ SIZES: Final = (FLOW_WORDS - _LATENCIES) // 2
 _SMALLEST_BITS: Final = 10  # requests of less than 2 KiB are alike
 # A request that begins late by up to this does not delay the next one: a sleep is not exact.
 _LATE_SECONDS: Final = 0.002
+# The time between two accepted requests that are noted. All that is learned from them are averages
+# over many times as long.
+_NOTE_SECONDS: Final = 0.001
 
 
 class Pace(Protocol):
@@ -33,6 +36,9 @@ class Pace(Protocol):
 
     def take_turn(self, now: float) -> float:
         """Return the seconds until a request may begin; 0 if the caller begins one now."""
+
+    def is_due(self, now: float) -> bool:
+        """Return whether to note a request that is accepted now: one in a moment is enough."""
 
     def accepted(self, size: int, sent_at: float, now: float, *, is_backlog: bool) -> None:
         """Note that the platform has accepted a request.
@@ -61,6 +67,10 @@ class FixedPace:
         """Return 0."""
         return 0.0
 
+    def is_due(self, now: float) -> bool:  # noqa: ARG002 - as above
+        """Return False."""
+        return False
+
     def accepted(self, size: int, sent_at: float, now: float, *, is_backlog: bool) -> None:
         """Do nothing."""
 
@@ -84,6 +94,7 @@ class SharedFlow:
         self._words = arena.flow
         self._most = float(most)
         self._processes = processes
+        self._due = 0.0  # when an accepted request is noted again
         if not self._words[0]:
             self._store(self._load(), Flow.at(self._most))
 
@@ -109,6 +120,16 @@ class SharedFlow:
             return turn - now
         self._words[_BEGAN] = max(turn, now - _LATE_SECONDS)
         return 0.0
+
+    def is_due(self, now: float) -> bool:
+        """Return whether to note a request that is accepted now; see `Pace`.
+
+        To note each one would take half as long as to send it.
+        """
+        if now < self._due:
+            return False
+        self._due = now + _NOTE_SECONDS
+        return True
 
     def accepted(self, size: int, sent_at: float, now: float, *, is_backlog: bool) -> None:
         """Note that the platform has accepted a request; see `Pace`."""

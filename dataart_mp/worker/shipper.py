@@ -210,17 +210,19 @@ class Shipper:
         Returns:
             As `finish` does; None if it might have to wait, and has done nothing.
         """
-        frame, batch, rest = request.frame, request.batch, request.rest
-        circuit = self._circuit(batch.is_identity)
-        if not circuit.is_closed:
+        frame, batch, rest, _, body, _, is_retry, _, split = request
+        circuit = self._identities_circuit if batch.is_identity else self._actions_circuit
+        is_healthy = circuit.is_healthy
+        if not is_healthy and not circuit.is_closed:
             return None
-        self._count(request)
-        self._adapt_to_delivery(request, now)
-        if circuit.is_healthy and not rest and not request.split and not self._limit.is_known:
+        self._queue.counters.add_request(len(body), is_retry=is_retry)
+        if self._pace.is_due(now):
+            self._adapt_to_delivery(request, now)
+        if is_healthy and not rest and split is None and not self._limit.is_known:
             frame.account.advance(batch.start + len(batch.content))  # as nearly always
             self._parking.settle(frame)
             return SETTLED
-        split = request.split or SplitBatch()
+        split = split or SplitBatch()
         self._delivered(frame, batch, split)
         return self._next(frame, rest, split)
 
@@ -280,7 +282,7 @@ class Shipper:
     def _adapt(self, request: Request, response: Response, verdict: Verdict, now: float) -> None:
         """Adapt the pace of requests to a response."""
         match verdict:
-            case Delivered():
+            case Delivered() if self._pace.is_due(now):
                 self._adapt_to_delivery(request, now)
             case Later():
                 self._pace.refused(request.sent_at, now)

@@ -132,3 +132,14 @@ def test_a_fixed_pace_permits_everything() -> None:
     pace.unanswered(1.0, 1.0)
     pace.accepted(BODY, 1.0, 1.0, is_backlog=True)
     assert (pace.take_turn(1.0), pace.share > 4096, pace.is_lowest) == (0.0, True, True)
+
+
+def test_an_accepted_request_is_noted_once_in_a_millisecond(arena: Arena) -> None:
+    flow = SharedFlow(arena, most=10, processes=2)
+    due = [flow.is_due(now) for now in (5.0, 5.0, 5.0005, 5.001, 5.0015, 6.0)]
+    assert due == [True, False, False, True, False, True]
+    assert SharedFlow(arena, most=10, processes=2).is_due(6.0), "each worker notes its own"
+
+
+def test_a_fixed_pace_notes_nothing() -> None:
+    assert not FixedPace().is_due(5.0)
