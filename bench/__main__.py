@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import click
 
-from bench import emit, floor, footprint, peers, queues, results, scale, ship
+from bench import emit, floor, footprint, latency, peers, queues, results, scale, ship, sync
 from bench.nginx import speed_sink
 from bench.session import Session
 from bench.settings import Scale
@@ -99,6 +99,21 @@ def measure_ship(session: Session, full: bool) -> None:
     session.show(run, (ship.COLUMNS, run.samples))
 
 
+@bench.command("sync")
+@measures
+@click.option(
+    "--directory",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    default=Path(),
+    help="Directory on the disk to measure.  [default: the working directory]",
+)
+def measure_sync(session: Session, directory: Path) -> None:
+    """Events end to end with each value of spool_sync, and without a spool."""
+    with speed_sink() as sink:
+        run = session.measure("sync", sink, sync.cases(sink, session.scale, directory))
+    session.show(run, (sync.COLUMNS, run.samples))
+
+
 @bench.command("memory")
 @measures
 @click.option("--most", default=1_000_000, show_default=True, help="Events of the long run.")
@@ -118,6 +133,24 @@ def measure_scale(session: Session, most: int) -> None:
     with speed_sink() as sink:
         run = session.measure("scale", sink, scale.cases(sink, session.scale, most))
     session.show(run, (scale.COLUMNS, run.samples))
+
+
+@bench.command("latency")
+@measures
+@click.option(
+    "--python",
+    type=click.Path(path_type=Path),
+    help="Interpreter that has the peers installed.  [default: that of bench/.peers]",
+)
+def measure_latency(session: Session, python: Path | None) -> None:
+    """A sink that is far away, busy or limited; ours and other clients with default settings."""
+    found = latency.cases(python or peers.install(), session.scale.factor)
+    versions = peers.REQUIREMENTS.read_text().splitlines()
+    run = session.measure("latency", None, found, versions=versions)
+    for case, samples in run.samples.items():
+        for error in {sample["error"] for sample in samples if "error" in sample}:
+            click.echo(f"{case} was not measured: {error}")
+    session.show(run, (latency.COLUMNS, run.samples))
 
 
 @bench.command("peers")

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final, NamedTuple
 
-from bench import emit, floor, footprint, peers, scale, ship
+from bench import emit, floor, footprint, latency, peers, scale, ship, sync
 from dataart_mp.cli.bench.measurement import Measurement
 
 # The Go client's events per second, divided by those of a raw socket in the same run. Its timer
@@ -89,6 +89,18 @@ def _ship(run: Measurement) -> Iterator[Target]:
             yield Target(f"batch {batch}{how}, to raw sockets; limit: Go's", raw, go, least=True)
 
 
+def _sync(run: Measurement) -> Iterator[Target]:
+    for batch in sync.BATCHES:
+        none, interval, synced = (sync.SPOOL.format(level, batch) for level in sync.LEVELS)
+        without = sync.NO_SPOOL.format(batch)
+        file = run.ratio(none, "cpu_per_million", without)
+        yield Target(f"CPU an event with a spool, batch {batch}, to without", file, 1.25)
+        cpu = run.ratio(interval, "cpu_per_million", none)
+        yield Target(f'CPU an event, spool_sync="interval", batch {batch}, to "none"', cpu, 1.5)
+        waiting = run.ratio(synced, "cpu_per_million", none)
+        yield Target(f'CPU an event, spool_sync="batch", batch {batch}, to "none"', waiting, 3.0)
+
+
 def _memory(run: Measurement) -> Iterator[Target]:
     case = footprint.case(20)
     above = run.median(case, "above_bare_mb")
@@ -122,9 +134,27 @@ def _peers(run: Measurement) -> Iterator[Target]:
             yield Target(f"CPU an event of {theirs}, to ours", cost, factor, least=True)
 
 
+def _latency(run: Measurement) -> Iterator[Target]:
+    for distance, least in ((latency.AT_50_MS, 100_000.0), (latency.AT_200_MS, 40_000.0)):
+        case = latency.case(latency.OURS, distance, latency.MOST)
+        measured = run.median(case, "events_per_second")
+        yield Target(f"events/s at {distance}", measured, least, least=True)
+    case = latency.case(latency.OURS, latency.LIMITED, latency.MOST)
+    used = 100 * run.median(case, "requests_per_second") / latency.RATE
+    yield Target(f"permitted requests used, {latency.LIMITED}", used, 95.0, least=True, unit="%")
+    wasted = run.median(case, "wasted_percent")
+    yield Target(f"refused requests, {latency.LIMITED}", wasted, 12.0, unit="%")
+    ours = [case for case in run.samples if case.endswith(latency.OURS)]
+    for figure in ("failed", "missing_percent"):
+        most = max(value for case in ours for value in run.values(case, figure))
+        yield Target(f"{figure.replace('_percent', '')} events, all sinks and loads", most, 0.0)
+
+
 _BY_NAME: Final[dict[str, Callable[[Measurement], Iterator[Target]]]] = {
     "emit": _emit,
     "ship": _ship,
+    "sync": _sync,
+    "latency": _latency,
     "memory": _memory,
     "scale": _scale,
     "peers": _peers,

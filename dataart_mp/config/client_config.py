@@ -43,11 +43,13 @@ from dataart_mp.failure import Failure
 BackoffKind = Literal["linear", "exponential"]
 Overflow = Literal["block", "drop", "raise"]
 SpoolOverflow = Literal["drop_oldest", "refuse_new"]
+SpoolSync = Literal["none", "interval", "batch"]
 OnFailure = Callable[[Failure], object]
 
 BackoffSetting = Setting[BackoffKind, BackoffKind]
 OverflowSetting = Setting[Overflow, Overflow]
 SpoolOverflowSetting = Setting[SpoolOverflow, SpoolOverflow]
+SpoolSyncSetting = Setting[SpoolSync, SpoolSync]
 OptionalCallback = Setting[OnFailure | None, OnFailure | None]
 HTTP = Setting[HTTPOptions, HTTPOptions]
 
@@ -125,6 +127,9 @@ class ClientConfig:
         spool_overflow: What to do when parked batches reach the limit: `"drop_oldest"` abandons
             the oldest batches, `"refuse_new"` the new one. Either is counted, logged and passed
             to `on_failure`.
+        spool_sync: What a power failure can cost: `"none"`: what the kernel has not written to
+            the disk yet; `"interval"`: what is not older than a second; `"batch"`: what no worker
+            has got yet, because the calls that fill a request wait for the disk.
         exit_timeout: Seconds that the exit of the interpreter waits for delivery. The worker
             processes outlive it and deliver the rest.
         http: How requests are sent.
@@ -170,6 +175,9 @@ class ClientConfig:
     spool_max_bytes: Whole = Setting(default=1 << 30, check=whole(1 << 20, 1 << 50), parse=integer)
     spool_overflow: SpoolOverflowSetting = Setting(
         default="drop_oldest", check=one_of("drop_oldest", "refuse_new")
+    )
+    spool_sync: SpoolSyncSetting = Setting(
+        default="none", check=one_of("none", "interval", "batch")
     )
     exit_timeout: Seconds = Setting(default=5.0, check=seconds(or_zero=True), parse=number)
     http: HTTP = Setting(default=HTTPOptions(), check=_http, parse=None)

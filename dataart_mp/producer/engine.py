@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from dataart_mp import clock
 from dataart_mp.config import ClientConfig, limits
-from dataart_mp.errors import ClosedError, ConfigError
+from dataart_mp.errors import ClosedError, ConfigError, DescriptorsClosedError
 from dataart_mp.producer import eventlet, reaper, uwsgi
 from dataart_mp.producer.housekeeping import Housekeeping
 from dataart_mp.producer.report_reader import ReportReader
@@ -275,7 +275,8 @@ class Engine:
 
     def ensure_worker_remains(self) -> None:
         """Make sure, before this process ends, that a worker delivers the remaining records."""
-        self._supervisor.ensure_one_remains(clock.monotonic())
+        with contextlib.suppress(DescriptorsClosedError):  # housekeeping has logged that
+            self._supervisor.ensure_one_remains(clock.monotonic())
 
     def reap(self, seconds: float) -> None:
         """Reap the interpreters that have forked workers, before process 1 has to do it.

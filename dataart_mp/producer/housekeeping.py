@@ -7,12 +7,15 @@ import logging
 import math
 import select
 import threading
+import time
 from typing import Final
 
 from dataart_mp import clock
+from dataart_mp.errors import DescriptorsClosedError
 from dataart_mp.producer import threads
 from dataart_mp.queue.polling import make_poll
 from dataart_mp.queue.record_queue import RecordQueue
+from dataart_mp.queue.sync_rounds import SyncRounds
 from dataart_mp.queue.wakeup import WakeupPipe
 from dataart_mp.spool.ownership import Ownership
 from dataart_mp.supervision.supervisor import Supervisor
@@ -22,6 +25,7 @@ _log = logging.getLogger("dataart_mp")
 
 # The death of a worker that another process started is noticed after this time at the latest.
 _CHECK_SECONDS: Final = 1.0
+_IN_USE_SECONDS: Final = 0.01
 
 
 class Housekeeping:
@@ -41,6 +45,7 @@ class Housekeeping:
         self._stopped = self._forgotten = False
         self._needs_workers = False
         self.thread = threads.Thread(self._run, "housekeeping")
+        self._sync_rounds = SyncRounds(queue.arena) if queue.arena.durability else None
 
     def start(self) -> None:
         """Start the thread, unless it was started before or the interpreter is shutting down.
@@ -78,15 +83,42 @@ class Housekeeping:
         while not self._stopped:
             try:
                 self._check()
-            except Exception:  # noqa: BLE001 - without this thread no frame is sealed in time
-                if not self._stopped:  # else the queue was closed meanwhile
-                    _log.exception("housekeeping failed; retrying")
-                    self._wakeup.wait_at_most(_CHECK_SECONDS)
+            except Exception as error:  # noqa: BLE001 - without this thread no frame is sealed in time
+                if not self._can_continue_after(error):
+                    break
+                self._wakeup.wait_at_most(_CHECK_SECONDS)
         if self._forgotten:
             threads.stay_away()
 
+    def _can_continue_after(self, error: Exception) -> bool:
+        if self._stopped:  # the queue was closed meanwhile
+            return False
+        if self._has_lost_descriptors():
+            self._seal_last()
+            return False
+        if isinstance(error, DescriptorsClosedError):
+            _log.error("spool: an arena that was taken over is left to others: %s", error)
+            self._takeover.close()
+        else:
+            _log.error("housekeeping failed; retrying", exc_info=error)
+        return True
+
+    def _has_lost_descriptors(self) -> bool:
+        try:
+            self._queue.verify()
+        except DescriptorsClosedError as error:
+            _log.error("%s; what was emitted before is delivered", error)
+            return True
+        return False
+
+    def _seal_last(self) -> None:
+        """Seal all open frames. No other one can be opened, and workers find them by themselves."""
+        while not self._stopped and not self._queue.producer.drain():
+            time.sleep(_IN_USE_SECONDS)  # a thread is writing to one
+
     def _check(self) -> None:
         """Do everything that is due, then wait until something may be due again."""
+        self._queue.verify()
         now = clock.monotonic()
         self._takeover.check(now)
         ownership = Ownership(self._queue.arena)
@@ -97,15 +129,28 @@ class Housekeeping:
         for supervisor in supervisors:
             supervisor.check(now)
         delays = [supervisor.due(now) for supervisor in supervisors]
+        delays += self._sync_without_workers()
         self._wait(min(_CHECK_SECONDS, self._queue.producer.seal_due(now), *delays), supervisors)
+
+    def _sync_without_workers(self) -> list[float]:
+        """Bring what was appended to the disk; return the seconds until that is due again.
+
+        Usually a worker does it, so that a slow disk delays nothing here.
+        """
+        if self._sync_rounds is None or self._supervisor.workers():
+            return []
+        return [self._sync_rounds.run_if_due()]
 
     def _wait(self, seconds: float, supervisors: list[Supervisor]) -> None:
         """Wait until a worker becomes ready or dies, a notification arrives, or time is up."""
         by_sentinel = {fd: each for each in supervisors for fd in each.sentinels}
         poll = make_poll()
-        for fd in (self._wakeup.read_fd, *by_sentinel):
+        own = [self._wakeup.read_fd] if self._wakeup.is_readable() else []
+        for fd in (*own, *by_sentinel):
             poll.register(fd, select.POLLIN)
-        for fd, _ in poll.poll(math.ceil(seconds * 1000)):
+        ready = poll.poll(math.ceil(seconds * 1000))
+        self._queue.verify()  # the numbers may lead to files of the application by now
+        for fd, _ in ready:
             if fd == self._wakeup.read_fd and not self._stopped:
                 self._wakeup.drain()
             elif fd in by_sentinel and not self._stopped:

@@ -16,6 +16,7 @@ from dataart_mp.config.limits import MORE_THREADS
 from dataart_mp.failure import Failure
 from dataart_mp.producer import threads
 from dataart_mp.producer.log_throttle import LogThrottle, Occurrences
+from dataart_mp.queue.descriptor import Descriptor
 from dataart_mp.queue.polling import make_poll
 from dataart_mp.queue.wakeup import WakeupPipe
 from dataart_mp.supervision.reports import (
@@ -58,6 +59,7 @@ class ReportReader:
 
     def __init__(self, report_read_fd: int, on_failure: Callable[[Failure], object] | None) -> None:
         self._report_read_fd = report_read_fd
+        self._pipe = Descriptor(report_read_fd)
         self._on_failure = on_failure
         self._wakeup = WakeupPipe.make()
         self._forgotten = False
@@ -103,6 +105,8 @@ class ReportReader:
             ready = [fd for fd, _ in poll.poll()]
             if self._forgotten:
                 threads.stay_away()
+            if not self._pipe.is_intact():  # the application has closed it
+                break
             more = self._report_read_fd in ready and self._read()
             if self._wakeup.read_fd in ready and not more:
                 break

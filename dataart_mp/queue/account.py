@@ -26,6 +26,15 @@
     29    postponed             WAITING              when `due` was set
     30    process               FILLING, SENDING     id and start of the process that owns it
 
+In an arena with durability, it has 64 words. That is a sector of the disk, so a power failure
+leaves it as it was at some moment. See `checksum` for the first two:
+
+    32    appended              FILLING .. SETTLED   length and checksum of what was appended
+    33    synced                FILLING .. SETTLED   the same of what is on the disk
+    34    appended_again        FILLING .. SETTLED   a copy of `appended`, if that is damaged
+    35    generation_again      always               a copy of `generation`, if that is damaged
+    36    unused
+
 Times are nanoseconds of the clock of the queue (see `clock`). A batch is in progress when
 `batch_end` lies behind what is done with.
 
@@ -44,6 +53,8 @@ IDENTITY: Final = 1
 
 WORD_BYTES: Final = 8
 WORDS: Final = 32
+CHECKED_WORDS: Final = 64
+"""The words of an account in an arena with durability."""
 WORD_MASK: Final = (1 << 64) - 1
 
 ACCEPTED, DELIVERED, REJECTED, FAILED, PARKED = range(5)
@@ -60,6 +71,7 @@ _TAKEN: Final = 11
 _OPENING: Final = 16
 _PROCESS: Final = 30
 _CLOSING: Final = 24
+_PROCESS_END: Final = _PROCESS + 2
 _FRESH: Final = bytes((_OPENING - _KIND) * WORD_BYTES)
 _ZEROS: Final = memoryview(bytes((_OPENING - _COUNT) * WORD_BYTES)).cast("Q")
 
@@ -153,6 +165,10 @@ class Account:
     leader = Word(22)
     leader_generation = Word(23)
     postponed = Word(29)
+    appended = Word(32)
+    synced = Word(33)
+    appended_again = Word(34)
+    generation_again = Word(35)
     _progress = Word(_PROGRESS)
     origin = Word(12)
 
@@ -274,7 +290,7 @@ class Account:
         opening, closing = first + _OPENING, first + _CLOSING
         words[opening : opening + TOTALS] = words[closing : closing + TOTALS]
         words[first + _COUNT : opening] = _ZEROS
-        words[first + _PROCESS : first + WORDS] = process
+        words[first + _PROCESS : first + _PROCESS_END] = process
         if kind != ACTIONS:
             self.kind = kind
         if taken:

@@ -3,7 +3,7 @@
     0            header    magic, layout version, arena id, sizes; see `header`; flags
     4096         counters  ROW_COUNT rows of 8 words, one row a thread; see `counters`
                  states    one byte a frame
-                 accounts  32 words a frame; see `account`
+                 accounts  32 words a frame, or 64 with durability; see `account`
                  frames    `frames` times `stride` bytes, each frame begins on a page
 
 A word is an unsigned 64-bit integer in native byte order, aligned, so storing one is a single
@@ -20,12 +20,14 @@ from typing import TYPE_CHECKING, Final
 
 from dataart_mp import clock
 from dataart_mp.queue import lock_file, process
-from dataart_mp.queue.account import WORD_BYTES, WORD_MASK, WORDS, Account
+from dataart_mp.queue.account import WORD_BYTES, WORD_MASK, Account
 from dataart_mp.queue.anonymous_file import anonymous_file
 from dataart_mp.queue.descriptor import Descriptor
-from dataart_mp.queue.header import Header
+from dataart_mp.queue.durability import BATCH, INTERVAL, NONE
+from dataart_mp.queue.header import CHECKED, PLAIN, Header
 from dataart_mp.queue.locks import RecordLocks
 from dataart_mp.queue.process import World
+from dataart_mp.queue.syncer import Syncer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,6 +51,8 @@ _WANTED_WORD: Final = 17
 _REPORTS_WORD: Final = 18
 _TROUBLE_WORD: Final = 19
 _LOT_WORD: Final = 20
+_DURABILITY_WORD: Final = 24
+_SYNCED_AT_WORD: Final = 25
 _FLOW_WORD: Final = 64
 FLOW_WORDS: Final = 64
 """Words for the state of the flow of requests, which are floating-point numbers."""
@@ -78,6 +82,7 @@ class Arena:
     Attributes:
         process: This process, as the owner of frames; NOBODY when the others could not identify it.
         process_words: The same as words.
+        syncer: Brings what was stored to the disk.
         flow: Words that workers share, as floating-point numbers; zeros in a new arena.
         path: A label that the spool sets; the arena does not use it. None when the memory has no
             path.
@@ -89,7 +94,7 @@ class Arena:
         header = Header.read(fd)
         self.frames, self.capacity, self.stride = header.frames, header.capacity, header.stride
         self.id = uuid.UUID(bytes=header.identity).hex
-        self._place(self.frames)
+        self._place(header)
         self.memory = mmap.mmap(fd, self._frames + self.frames * self.stride)
         self.words = memoryview(self.memory)[: self._frames].cast("Q")
         flow = slice(_FLOW_WORD * WORD_BYTES, (_FLOW_WORD + FLOW_WORDS) * WORD_BYTES)
@@ -102,55 +107,69 @@ class Arena:
             self.words.release()
             self.memory.close()
             raise
+        self.syncer = Syncer(self._file, self.memory)
         self.locks = RecordLocks(self._lock_file)
         self.identify()
 
     @classmethod
-    def create(cls, frames: int, capacity: int) -> "Arena":
+    def create(cls, frames: int, capacity: int, durability: int = NONE) -> "Arena":
         """Make an arena in new memory, which lasts until no process has it mapped.
 
         Args:
             frames: The number of frames.
             capacity: The bytes of content that one frame can hold. Untouched pages cost no memory.
+            durability: What of it a power failure may cost; see `durability`.
         """
         fd = anonymous_file()
         try:
-            os.ftruncate(fd, cls.size(frames, capacity))
-            return cls.format(fd, frames, capacity)
+            os.ftruncate(fd, cls.size(frames, capacity, durability))
+            return cls.format(fd, frames, capacity, durability)
         except BaseException:
             os.close(fd)
             raise
 
     @classmethod
-    def format(cls, fd: int, frames: int, capacity: int) -> "Arena":
+    def format(cls, fd: int, frames: int, capacity: int, durability: int = NONE) -> "Arena":
         """Make an arena in memory that exists.
 
         Args:
-            fd: Descriptor of `size(frames, capacity)` bytes, all zero; the arena closes it.
+            fd: Descriptor of as many bytes as `size` returns, all zero; the arena closes it.
             frames: As for `create`.
             capacity: As for `create`.
+            durability: As for `create`.
         """
-        Header(uuid.uuid4().bytes, frames, capacity, stride_of(capacity)).write(fd)
+        layout = CHECKED if durability else PLAIN
+        Header(uuid.uuid4().bytes, frames, capacity, stride_of(capacity), layout).write(fd)
         arena = cls(fd)
+        arena.words[_DURABILITY_WORD] = durability
         arena.settle_in()
         return arena
 
     @classmethod
-    def size(cls, frames: int, capacity: int) -> int:
+    def size(cls, frames: int, capacity: int, durability: int = NONE) -> int:
         """Return the bytes that an arena takes."""
-        return cls._frames_offset(frames) + frames * stride_of(capacity)
+        layout = CHECKED if durability else PLAIN
+        return cls.size_of(Header(b"", frames, capacity, stride_of(capacity), layout))
+
+    @classmethod
+    def size_of(cls, header: Header) -> int:
+        """Return the bytes that the arena with this header takes."""
+        return cls._frames_offset(header) + header.frames * header.stride
 
     @staticmethod
-    def _frames_offset(frames: int) -> int:
+    def _frames_offset(header: Header) -> int:
         counters = ROW_COUNT * ROW_WORDS * WORD_BYTES
-        return _PAGE + counters + _pages(frames) + _pages(frames * WORDS * WORD_BYTES)
+        accounts = header.frames * header.account_words * WORD_BYTES
+        return _PAGE + counters + _pages(header.frames) + _pages(accounts)
 
-    def _place(self, frames: int) -> None:
+    def _place(self, header: Header) -> None:
         self._counters_word = _PAGE // WORD_BYTES
         self._states = _PAGE + ROW_COUNT * ROW_WORDS * WORD_BYTES
-        self._states_end = self._states + frames
-        self._accounts_word = (self._states + _pages(frames)) // WORD_BYTES
-        self._frames = self._frames_offset(frames)
+        self._states_end = self._states + header.frames
+        self._accounts_word = (self._states + _pages(header.frames)) // WORD_BYTES
+        self._account_words = header.account_words
+        self._is_checked = header.layout == CHECKED
+        self._frames = self._frames_offset(header)
 
     # Processes
 
@@ -254,13 +273,14 @@ class Arena:
         """Return a view of a frame's account."""
         account = self._accounts.get(frame)
         if account is None:
-            account = Account(self.words, self._accounts_word + frame * WORDS)
+            account = Account(self.words, self._accounts_word + frame * self._account_words)
             self._accounts[frame] = account
         return account
 
     def generation(self, frame: int) -> int:
         """Return how often a producer has claimed the frame."""
-        return self.words[self._accounts_word + frame * WORDS + Account.generation.offset]
+        first = self._accounts_word + frame * self._account_words
+        return self.words[first + Account.generation.offset]
 
     def base(self, frame: int) -> int:
         """Return where a frame's content begins in `memory`."""
@@ -327,6 +347,22 @@ class Arena:
     @lot_file.setter
     def lot_file(self, identity: int) -> None:
         self.words[_LOT_WORD] = identity
+
+    @property
+    def durability(self) -> int:
+        """What a power failure may cost; see `durability`. The header says whether it is NONE."""
+        if not self._is_checked:
+            return NONE
+        return BATCH if self.words[_DURABILITY_WORD] == BATCH else INTERVAL
+
+    @property
+    def synced_at(self) -> int:
+        """When some process began to bring to the disk what was appended (monotonic, ns)."""
+        return self.words[_SYNCED_AT_WORD]
+
+    @synced_at.setter
+    def synced_at(self, moment: int) -> None:
+        self.words[_SYNCED_AT_WORD] = moment
 
     def row(self, number: int) -> int:
         """Return the number of the first word of a row of counters."""

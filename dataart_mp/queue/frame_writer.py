@@ -12,7 +12,9 @@ import bisect
 import itertools
 from typing import Final, NamedTuple
 
+from dataart_mp.queue import checksum
 from dataart_mp.queue.arena import FILLING, FREE, READY, Arena
+from dataart_mp.queue.durability import BATCH
 
 Claim = tuple[int, int]
 """A frame and its generation: the name of one filling of a frame."""
@@ -162,6 +164,10 @@ def salvage(arena: Arena, frame: int) -> bool:
     else:
         count, length, written = filled(arena, frame)
         arena.wipe(frame, length, written)  # a record without its end was never accepted
+        if arena.durability:
+            checksum.store(account, arena.content(frame, 0, length))
+        if arena.durability == BATCH:
+            arena.syncer.sync()
     account.seal(count, length)
     return _release(arena, frame, count)
 

@@ -9,6 +9,10 @@
 
 It is stored twice, each time with a checksum. So the damage of one word, or of one copy, costs
 nothing, and no damaged number is believed.
+
+There are two layouts. They differ in the size of an account: in arenas with durability, it also
+holds the checksum of the frame's content. A release that knows only the first one sets the others
+aside as newer.
 """
 
 import os
@@ -16,8 +20,14 @@ import struct
 import zlib
 from typing import Final, NamedTuple
 
+from dataart_mp.queue.account import CHECKED_WORDS, WORDS
+
 MAGIC: Final = b"DataArtQ"
-LAYOUT_VERSION: Final = 1
+PLAIN: Final = 1
+"""The layout version of arenas without durability."""
+CHECKED: Final = 2
+"""The layout version of arenas with durability."""
+_ACCOUNT_WORDS: Final = {PLAIN: WORDS, CHECKED: CHECKED_WORDS}
 _FIELDS: Final = struct.Struct("=8sQ16sQQQ")
 _CHECKSUM: Final = struct.Struct("=Q")
 _SIZE: Final = _FIELDS.size + _CHECKSUM.size
@@ -47,16 +57,24 @@ class Header(NamedTuple):
         frames: The number of frames.
         capacity: The bytes of content that one frame can hold.
         stride: The bytes from one frame to the next.
+        layout: The layout version, PLAIN or CHECKED.
     """
 
     identity: bytes
     frames: int
     capacity: int
     stride: int
+    layout: int = PLAIN
+
+    @property
+    def account_words(self) -> int:
+        """The words of the account of one frame."""
+        return _ACCOUNT_WORDS[self.layout]
 
     def write(self, fd: int) -> None:
         """Write both copies into a file."""
-        fields = _FIELDS.pack(MAGIC, LAYOUT_VERSION, *self)
+        *sizes, layout = self
+        fields = _FIELDS.pack(MAGIC, layout, *sizes)
         for offset in _COPIES:
             os.pwrite(fd, fields + _CHECKSUM.pack(zlib.crc32(fields)), offset)
 
@@ -71,8 +89,8 @@ class Header(NamedTuple):
         copies = [os.pread(fd, _SIZE, offset) for offset in _COPIES]
         for copy in copies:
             if _is_intact(copy):
-                _, _, *fields = _FIELDS.unpack_from(copy)
-                return cls(*fields)
+                _, layout, identity, frames, capacity, stride = _FIELDS.unpack_from(copy)
+                return cls(identity, frames, capacity, stride, layout)
         raise _error(copies[0])
 
     @classmethod
@@ -86,7 +104,8 @@ def _is_intact(copy: bytes) -> bool:
     if len(copy) < _SIZE:
         return False
     fields, checksum = copy[: _FIELDS.size], copy[_FIELDS.size :]
-    is_ours = _FIELDS.unpack(fields)[:2] == (MAGIC, LAYOUT_VERSION)
+    magic, layout, *_ = _FIELDS.unpack(fields)
+    is_ours = magic == MAGIC and layout in _ACCOUNT_WORDS
     return is_ours and _CHECKSUM.unpack(checksum)[0] == zlib.crc32(fields)
 
 
@@ -97,10 +116,10 @@ def _error(copy: bytes) -> HeaderError:
     magic, version, *_ = _FIELDS.unpack_from(copy)
     if magic != MAGIC:
         return HeaderError("foreign", f"it begins with {magic!r} instead of {MAGIC!r}")
-    if version > LAYOUT_VERSION:
+    if version > CHECKED:
         return HeaderError(
             "newer",
-            f"its layout version is {version}, and this release knows {LAYOUT_VERSION}; "
+            f"its layout version is {version}, and this release knows {CHECKED}; "
             "use the release that wrote it",
         )
     return HeaderError("corrupt", "neither copy of its header has the right checksum")

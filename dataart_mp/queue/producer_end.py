@@ -14,11 +14,12 @@ from dataart_mp.queue.accounting import pending_in
 from dataart_mp.queue.arena import Arena
 from dataart_mp.queue.companion import AbandonedError
 from dataart_mp.queue.deadline import Deadline
+from dataart_mp.queue.durable_pool import pool_of
 from dataart_mp.queue.frame_writer import FrameWriter, Taken
 from dataart_mp.queue.lifetime import Lifetime, Visitor
 from dataart_mp.queue.wakeup import WakeupPipe
 from dataart_mp.queue.worker_end import WorkerEnd
-from dataart_mp.queue.writer_pool import HOLDING, WriterPool
+from dataart_mp.queue.writer_pool import HOLDING
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -56,7 +57,7 @@ class ProducerEnd:
         self._interval = interval
         self._memory = arena.memory
         self._guard = lifetime.guard
-        self._pool = WriterPool(arena, work)
+        self._pool = pool_of(arena, work)
         self._idle = self._pool.idle
 
     def forked(self) -> None:

@@ -36,12 +36,14 @@ class WakeupPipe:
 
     Attributes:
         is_intact: Returns whether `notify` still writes to this pipe.
+        is_readable: Returns whether `wait_at_most` still reads this pipe.
     """
 
     def __init__(self, read_fd: int, write_fd: int) -> None:
         self._read_end = Descriptor(read_fd)
         self._write_end = Descriptor(write_fd)
         self.is_intact = self._write_end.is_intact
+        self.is_readable = self._read_end.is_intact
 
     @property
     def read_fd(self) -> int:

@@ -11,9 +11,11 @@ locks show it (`RecordLocks.lost`), and the next call that seals releases the fr
 as if its process had died.
 """
 
+import contextlib
 import weakref
 from typing import Final
 
+from dataart_mp.errors import DescriptorsClosedError
 from dataart_mp.queue import janitor
 from dataart_mp.queue.arena import FREE, SETTLED, Arena
 from dataart_mp.queue.frame_writer import Claim, FrameWriter
@@ -28,6 +30,9 @@ _VERIFIED_SECONDS: Final = 0.001
 class WriterPool:
     """The frame writers of one process.
 
+    Class attributes:
+        writer_type: What it opens frames with.
+
     Args:
         arena: Where the frames are.
         work: The pipe that notifies workers.
@@ -36,6 +41,8 @@ class WriterPool:
         idle: The writers that no thread uses. A thread takes one by `pop` and puts it back by
             `append`; each is a single step.
     """
+
+    writer_type: type[FrameWriter] = FrameWriter
 
     def __init__(self, arena: Arena, work: WakeupPipe) -> None:
         self._arena = arena
@@ -71,7 +78,7 @@ class WriterPool:
         if now >= self._verify_at:
             self._verify_at = now + _VERIFIED_SECONDS
             self._arena.locks.verify()
-        writer = FrameWriter.open(self._arena, kind, records, now + interval)
+        writer = self.writer_type.open(self._arena, kind, records, now + interval)
         if writer is not None:
             self._open[writer.claim] = weakref.ref(writer)
         return writer
@@ -136,8 +143,9 @@ class WriterPool:
 
     def _recover(self) -> None:
         """Release the frames that an exception (Ctrl-C), between two steps, took from a thread."""
-        for frame in janitor.recover(self._arena):
-            self._work.notify(frame)
+        with contextlib.suppress(DescriptorsClosedError):  # then only the end of this process can
+            for frame in janitor.recover(self._arena):
+                self._work.notify(frame)
         lost = self._arena.locks.lost()
         for claim, writer in self._writers():
             frame, generation = claim

@@ -11,9 +11,10 @@
       <process id>-<random>.new       a file that is not complete yet
 
 Any number of clients and processes share a spool. Only a power failure can lose what is written to
-it: the kernel writes it to disk even when every process is dead.
+it: the kernel writes it to disk even when every process is dead. `spool_sync` limits that loss.
 
-Read in this order: `arena_file` and `arenas` (making and taking over arenas), `repair` (damaged
-arenas), `parked_batch`, `ownership` and `parking_lot` (batches that wait), `refill` (from a parked
-batch back to a frame), `database`, `connection` and `salvage` (the SQLite file), `dead_letters`.
+Read in this order: `arena_file` and `arenas` (making and taking over arenas), `recovery` (arenas
+after a power failure), `repair` (damaged arenas), `parked_batch`, `ownership` and `parking_lot`
+(batches that wait), `refill` (from a parked batch back to a frame), `database`, `connection` and
+`salvage` (the SQLite file), `dead_letters`.
 """

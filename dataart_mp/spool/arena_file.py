@@ -19,8 +19,10 @@ import os
 import re
 from typing import Final
 
+from dataart_mp.queue import disk
 from dataart_mp.queue.account import MAX_CAPACITY
 from dataart_mp.queue.arena import FILLING, SENDING, Arena, stride_of
+from dataart_mp.queue.durability import NONE
 from dataart_mp.queue.header import Header, HeaderError
 
 SUFFIX: Final = ".arena"
@@ -33,19 +35,24 @@ ArenaError = HeaderError
 """A file does not hold an arena that this release can use; `reason` says why in one word."""
 
 
-def create(fd: int, frames: int, capacity: int) -> Arena:
+def create(fd: int, frames: int, capacity: int, durability: int = NONE) -> Arena:
     """Make an arena in an empty file and reserve its whole size on disk.
 
     Args:
         fd: Descriptor of the file; the arena closes it, unless this function raises.
         frames: The number of frames.
         capacity: The bytes of content that one frame can hold.
+        durability: What of it a power failure may cost; see `queue.durability`.
 
     Raises:
-        OSError: The disk has no room for the file.
+        OSError: The disk has no room for the file, or fails.
     """
-    _reserve(fd, Arena.size(frames, capacity))
-    return Arena.format(fd, frames, capacity)
+    _reserve(fd, Arena.size(frames, capacity, durability))
+    arena = Arena.format(fd, frames, capacity, durability)
+    if durability:
+        arena.memory.flush()
+        disk.sync_file(fd)
+    return arena
 
 
 def reopen(fd: int, identity: str = "") -> tuple[Arena, bool]:
@@ -70,7 +77,7 @@ def reopen(fd: int, identity: str = "") -> tuple[Arena, bool]:
     if _ID.fullmatch(identity):
         header = header._replace(identity=bytes.fromhex(identity))
     header.write(fd)
-    size = Arena.size(header.frames, header.capacity)
+    size = Arena.size_of(header)
     length = os.fstat(fd).st_size
     if length < size:
         is_whole = False
@@ -151,7 +158,7 @@ def _check_sizes(header: Header) -> None:
     Raises:
         ArenaError: It cannot.
     """
-    _, frames, capacity, stride = header
+    _, frames, capacity, stride, _ = header
     is_possible = 1 <= frames <= _MAX_FRAMES and 1 <= capacity <= MAX_CAPACITY
     if not is_possible or stride != stride_of(capacity):
         raise ArenaError(

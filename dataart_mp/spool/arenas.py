@@ -21,12 +21,15 @@ from typing import Final
 
 from dataart_mp.config import limits
 from dataart_mp.errors import ConfigError
+from dataart_mp.queue import disk
 from dataart_mp.queue.arena import Arena
+from dataart_mp.queue.durability import NONE
 from dataart_mp.spool import arena_file
 from dataart_mp.spool.arena_file import SUFFIX, ArenaError
 from dataart_mp.spool.ownership import Ownership
 from dataart_mp.spool.parked_batch import DATABASE_NAME, MARK_SUFFIX
 from dataart_mp.spool.permissions import PRIVATE_DIRECTORY, PRIVATE_FILE
+from dataart_mp.spool.recovery import recover
 from dataart_mp.spool.repair import repair
 
 _log = logging.getLogger("dataart_mp")
@@ -43,14 +46,16 @@ class Spool:
 
     Args:
         directory: Created when it does not exist.
+        durability: What of new arenas a power failure may cost; see `queue.durability`.
 
     Raises:
         ConfigError: The path is not a directory, it belongs to another user, or others can write
             to it.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, durability: int = NONE) -> None:
         self._directory = directory
+        self._durability = durability
         _check(directory)
         for name in self._names():
             if _UNFINISHED_NAME.fullmatch(name):
@@ -84,14 +89,17 @@ class Spool:
             try:
                 if not arena_file.lock(fd) or not os.fstat(fd).st_nlink:
                     return None
-                arena = arena_file.create(fd, frames, capacity)
+                arena = arena_file.create(fd, frames, capacity, self._durability)
             except OSError as error:
-                raise _no_room(self._directory, Arena.size(frames, capacity), error) from error
+                size = Arena.size(frames, capacity, self._durability)
+                raise _no_room(self._directory, size, error) from error
             undo.pop_all()
             undo.callback(arena.close)
             undo.callback(unfinished.unlink, missing_ok=True)
             arena.path = unfinished.rename(self._directory / f"{arena.id}{SUFFIX}")
             undo.pop_all()
+        if self._durability:
+            _sync_names(self._directory)
         return arena
 
     def take_over_orphans(self) -> Iterator[Arena]:
@@ -175,6 +183,15 @@ def _open(path: Path) -> int:
 
 def _settle_in(arena: Arena, path: Path, *, is_whole: bool) -> None:
     arena.path = path
+    cut = recover(arena, may_be_parked=path.with_name(DATABASE_NAME).exists())
+    if cut.frames:
+        _log.warning(
+            "spool: %s: the checksums of %d frames prove only a part of their content; the rest is "
+            "not sent, %d records at most",
+            _shown(path),
+            cut.frames,
+            cut.lost,
+        )
     arena.settle_in()
     arena.wanted_until = 0  # may be a time of another boot's clock
     arena.spool_trouble = 0
@@ -273,6 +290,14 @@ def _keep_others_out(directory: Path, mode: int) -> None:
                 str(directory),
                 error.strerror,
             )
+
+
+def _sync_names(directory: Path) -> None:
+    """Bring to the disk the names of the spool's files, and the name of the spool itself."""
+    for each in (directory, directory.parent):
+        # Not every file system can do it, and not every user may open the parent.
+        with contextlib.suppress(OSError):
+            disk.sync_directory(each)
 
 
 def _no_room(directory: Path, size: int, error: OSError) -> ConfigError:

@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+from dataart_mp.queue import disk
 from dataart_mp.spool.connection import TIMEOUT_SECONDS, connect
 from dataart_mp.spool.permissions import PRIVATE_FILE
 from dataart_mp.spool.salvage import Salvage, SalvageError
@@ -65,14 +66,19 @@ class Database:
         layout: SQL that creates the tables if they do not exist.
         max_kept: The most bytes of damaged files to keep for inspection.
         spare: The bytes to reserve for changes on a full disk; 0 reserves nothing.
+        sync: Whether the name of a new file survives a power failure. The layout says the same of
+            the content (`PRAGMA synchronous`).
     """
 
-    def __init__(self, file: Path, layout: str, *, max_kept: int = 0, spare: int = 0) -> None:
+    def __init__(
+        self, file: Path, layout: str, *, max_kept: int = 0, spare: int = 0, sync: bool = False
+    ) -> None:
         self._file = file
         self._layout = layout
         self._salvage = Salvage(file, layout, max_kept)
         self._spare_file = file.with_name(f"{file.name}.spare")
         self._spare_size = spare
+        self._sync = sync
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
         self._inode = 0
@@ -219,6 +225,8 @@ class Database:
             self._inode = _inode(self._file)
             self._connection = self._connect()
             self._timeout = -1.0
+            if self._sync:  # also if another process has created or replaced it
+                disk.sync_directory(self._file.parent)
         if self._timeout != timeout:
             self._connection.execute(f"PRAGMA busy_timeout = {int(timeout * 1000)}")
             self._timeout = timeout

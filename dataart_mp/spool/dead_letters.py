@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from dataart_mp.errors import DataArtError, short_repr
+from dataart_mp.queue import disk
 from dataart_mp.spool.permissions import PRIVATE_DIRECTORY, PRIVATE_FILE
 
 _FOLDER: Final = "dead"
@@ -217,8 +218,8 @@ class DeadLetters:
                 unfinished.unlink(missing_ok=True)
             raise
         if self._sync:
-            _sync_directory(self._folder)
-            _sync_directory(self._spool_dir)
+            disk.sync_directory(self._folder)
+            disk.sync_directory(self._spool_dir)  # the folder may be new
         self._unchecked += sum(map(len, lines))
         return self._make_room() if self._unchecked > self._max_bytes * _SHARE else 0
 
@@ -228,7 +229,7 @@ class DeadLetters:
             file.writelines(lines)
             if self._sync:
                 file.flush()
-                os.fsync(file.fileno())
+                disk.sync_file(file.fileno())
 
     def _make_room(self) -> int:
         """Remove the oldest batches until there is room; several workers may do so at once.
@@ -263,12 +264,3 @@ class DeadLetters:
                         age = entry.stat(follow_symlinks=False).st_mtime_ns
                         files.append((age, entry.name))
         return (Letters(self._folder / name) for _, name in sorted(files))
-
-
-def _sync_directory(path: Path) -> None:
-    """Write the names in a directory to the disk."""
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from dataart_mp.queue import disk
 from dataart_mp.queue.account import MAX_RECORDS, Evicted
 from dataart_mp.queue.owner import Owner
 from dataart_mp.spool.database import Database, ParkingError
@@ -31,7 +32,6 @@ from dataart_mp.spool.permissions import PRIVATE_FILE
 _LAYOUT: Final = """
     PRAGMA journal_mode = WAL;
     PRAGMA wal_autocheckpoint = 256;  -- pages: so large is the log when the disk is full
-    PRAGMA synchronous = NORMAL;  -- like the arena: a power failure can cost the newest rows
     CREATE TABLE IF NOT EXISTS parked (
         id INTEGER PRIMARY KEY AUTOINCREMENT,  -- never reused in one file: frames refer to it
         key TEXT NOT NULL,                     -- Idempotency-Key
@@ -55,6 +55,10 @@ _SELECT: Final = (
     "SELECT id, key, is_identity, since, count, length(records), home, arena, frame, generation"
     " FROM parked"
 )
+# A power failure can cost the newest rows, as it can cost the newest events of an arena.
+_UNSYNCED: Final = "PRAGMA synchronous = NORMAL;"
+# A row is on the disk when its transaction ends. Only then is its frame freed, or filled from it.
+_SYNCED: Final = "PRAGMA synchronous = FULL; PRAGMA fullfsync = ON;"
 # Never the id alone: ids start again in a new file, and frames may refer to the ids of the old one.
 _DELETE: Final = "DELETE FROM parked WHERE id = ? AND arena = ? AND frame = ? AND generation = ?"
 _MAX_REST_NS: Final = int(MAX_REST_SECONDS * 1e9)
@@ -79,16 +83,26 @@ class ParkingLot:
         max_bytes: The most bytes that the file may use.
         evicts: True to evict the oldest batches to make room; False to refuse new ones.
         spare: The bytes to reserve, so that batches can be taken and removed on a full disk.
+        sync: Whether a batch also survives a power failure when `park` has returned.
 
     Every method may raise ParkingError: the file cannot be used.
     """
 
     def __init__(
-        self, spool_dir: Path, max_bytes: int, *, evicts: bool = True, spare: int = 0
+        self,
+        spool_dir: Path,
+        max_bytes: int,
+        *,
+        evicts: bool = True,
+        spare: int = 0,
+        sync: bool = False,
     ) -> None:
         file = spool_dir / DATABASE_NAME
-        self._database = Database(file, _LAYOUT, max_kept=max_bytes, spare=spare)
+        layout = (_SYNCED if sync else _UNSYNCED) + _LAYOUT
+        self._database = Database(file, layout, max_kept=max_bytes, spare=spare, sync=sync)
         self._spool_dir = spool_dir
+        self._sync = sync
+        self._marked: set[str] = set()  # the arenas whose marks are on the disk
         self._max_bytes = max_bytes
         self._evicts = evicts
 
@@ -311,6 +325,10 @@ class ParkingLot:
         """Say that batches may belong to an arena, to clients that do not read the database."""
         flags = os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW
         os.close(os.open(self._mark_of(arena), flags, PRIVATE_FILE))
+        if self._sync and arena not in self._marked:
+            # Also if the mark was there: the process that has made it may not have come this far.
+            disk.sync_directory(self._spool_dir)
+            self._marked.add(arena)
 
     def _mark_of(self, arena: str) -> Path:
         return self._spool_dir / f"{arena}{MARK_SUFFIX}"

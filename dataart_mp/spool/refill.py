@@ -11,7 +11,8 @@ from collections.abc import Callable
 
 from dataart_mp.queue.account import ACTIONS, IDENTITY
 from dataart_mp.queue.arena import Arena
-from dataart_mp.queue.frame_writer import FrameWriter, Origin
+from dataart_mp.queue.checked_writer import writer_type_of
+from dataart_mp.queue.frame_writer import Origin
 from dataart_mp.queue.owner import Owner
 
 
@@ -37,7 +38,8 @@ def refill(
         The number of the frame, which is READY. None when no frame is free, another process took
         the batch first, or the arena is closed.
     """
-    writer = FrameWriter.open(arena, IDENTITY if is_identity else ACTIONS, count, 0.0, origin)
+    kind = IDENTITY if is_identity else ACTIONS
+    writer = writer_type_of(arena).open(arena, kind, count, 0.0, origin)
     if writer is None:
         return None
     try:

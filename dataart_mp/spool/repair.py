@@ -14,6 +14,8 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
+from dataart_mp import clock
+from dataart_mp.queue import checksum
 from dataart_mp.queue.account import (
     ACCEPTED,
     ACTIONS,
@@ -54,6 +56,11 @@ def repair(arena: Arena) -> Repaired:
     lost = sum(_rebuild(arena, frame) for frame in damaged)
     for frame in arena.all_in(SETTLED):
         _free(arena, frame)
+    now = clock.now()
+    for state in _SEALED:
+        for frame in arena.all_in(state):
+            account = arena.account(frame)
+            account.since = min(account.since, now)  # else its batch would have no age until then
     for frame in arena.all_in(WAITING):
         _shorten_delay(arena.account(frame))
     return Repaired(len({*damaged, *(frame for frame, done in enumerate(mended) if done)}), lost)
@@ -297,6 +304,8 @@ def _write(arena: Arena, frame: int, records: list[bytes]) -> None:
     account = arena.account(frame)
     account.reopen(_kind_of(content, account.kind))
     account.seal(content.count(b"\n"), len(content))
+    if arena.durability:
+        checksum.store(account, content)
     arena.set_state(frame, READY if content else FREE)
 
 

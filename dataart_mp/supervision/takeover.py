@@ -12,6 +12,7 @@ from typing import Final
 
 from dataart_mp.config import ClientConfig
 from dataart_mp.queue.arena import Arena
+from dataart_mp.queue.durability import LEVELS
 from dataart_mp.queue.record_queue import RecordQueue
 from dataart_mp.queue.wakeup import WakeupPipe
 from dataart_mp.spool import arena_file
@@ -130,4 +131,8 @@ def spool_of(config: ClientConfig) -> Spool | None:
     Raises:
         ConfigError: Its directory cannot be used.
     """
-    return None if config.spool_dir is None else Spool(Path(config.spool_dir))
+    return (
+        None
+        if config.spool_dir is None
+        else Spool(Path(config.spool_dir), LEVELS[config.spool_sync])
+    )

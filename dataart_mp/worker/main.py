@@ -24,6 +24,7 @@ from dataart_mp.worker.parking import NoParking, Parking
 from dataart_mp.worker.reporter import Reporter
 from dataart_mp.worker.shared_flow import FixedPace, Pace, SharedFlow
 from dataart_mp.worker.shipper import Shipper
+from dataart_mp.worker.syncing import start_syncing
 from dataart_mp.worker.worker import Worker
 
 _STDIN, _STDOUT, _STDERR = range(3)
@@ -64,6 +65,7 @@ def _make_worker(brief: Brief, queue: RecordQueue) -> Worker:
     reporter = Reporter(
         queue.arena, inheritance.report_write_fd, with_records=queue.arena.reports_records
     )
+    start_syncing(queue.arena, reporter)
     parking = _parking(config, queue, reporter, inheritance.life_read_fd)
     pace = _pace(config, queue)
     sender = Sender(config, senders, f"dataart_mp/{__version__}")
@@ -113,7 +115,8 @@ def _backoff(config: ClientConfig) -> Backoff:
 def _letters(config: ClientConfig) -> LetterStore:
     if config.spool_dir is None:
         return NoLetters()
-    return DeadLetters(Path(config.spool_dir), config.spool_max_bytes)
+    sync = config.spool_sync != "none"
+    return DeadLetters(Path(config.spool_dir), config.spool_max_bytes, sync=sync)
 
 
 def _parking(
@@ -131,6 +134,7 @@ def _parking(
         config.spool_max_bytes,
         evicts=config.spool_overflow == "drop_oldest",
         spare=_SPARE_BYTES + _SPARE_BATCHES * arena.capacity,
+        sync=config.spool_sync != "none",
     )
 
     def has_producers() -> bool:

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import pytest
 from click.testing import CliRunner, Result
 
-from bench import emit, floor, footprint, peers, results, scale, ship
+from bench import emit, floor, footprint, peers, results, scale, ship, sync
 from bench.__main__ import bench
 from bench.counter import counting
 from bench.nginx import speed_sink
@@ -87,6 +87,14 @@ def test_emit_measures_calls_and_their_distribution(run: Run) -> None:
     assert times == sorted(times)
     assert timed["latency"]["0.99"] == timed["p99"] <= timed["longest_of_all"]
     assert timed["longest"] <= timed["longest_of_all"]
+
+
+def test_sync_ships_with_each_value_of_the_setting(run: Run, tmp_path: Path) -> None:
+    options = ("--directory", str(tmp_path))
+    names = [sync.SPOOL.format(level, 20) for level in sync.LEVELS]
+    samples = run("sync", *names, sync.NO_SPOOL.format(20), options=options)["samples"]
+    assert list(samples) == [sync.NO_SPOOL.format(20), *names]
+    assert all(sample["delivered"] == sample["events"] for (sample,) in samples.values())
 
 
 def test_seed_emits_4000_actions_as_the_go_benchmark_does(run: Run) -> None:

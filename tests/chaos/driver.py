@@ -7,6 +7,7 @@ run, and none is left when it has ended.
 import ctypes
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -97,6 +98,9 @@ class Driver:
             self._summarize()
         finally:
             self._kill_all()
+        if not self._summary.passed:  # the disk ends with this process
+            shutil.copytree(self._folder / "spools", self._folder / "spools afterwards")
+        self._disk.close()
         return self._summary
 
     # Attacks

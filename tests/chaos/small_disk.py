@@ -14,6 +14,8 @@ _BYTES: Final = 256 << 20
 _CLONE_NEWNS: Final = 0x00020000
 _MS_PRIVATE: Final = 1 << 18
 _MS_REC: Final = 1 << 14
+_MNT_DETACH: Final = 2
+_libc: Final = ctypes.CDLL(None, use_errno=True)
 
 
 class SmallDisk:
@@ -27,6 +29,7 @@ class SmallDisk:
     """
 
     def __init__(self, folder: Path) -> None:
+        self._folder = folder
         self._ballast = folder / "ballast"
         self.is_mounted = _mount(folder)
 
@@ -49,11 +52,16 @@ class SmallDisk:
         with suppress(FileNotFoundError):
             self._ballast.unlink()
 
+    def close(self) -> None:
+        """Unmount the disk, so that the folder can be removed; its content is lost."""
+        if self.is_mounted and _libc.umount2(os.fsencode(self._folder), _MNT_DETACH):
+            raise OSError(ctypes.get_errno(), "umount2")
+        self.is_mounted = False
+
 
 def _mount(folder: Path) -> bool:
-    libc = ctypes.CDLL(None, use_errno=True)
     return not (
-        libc.unshare(_CLONE_NEWNS)
-        or libc.mount(b"none", b"/", None, _MS_REC | _MS_PRIVATE, None)
-        or libc.mount(b"tmpfs", os.fsencode(folder), b"tmpfs", 0, b"size=%d" % _BYTES)
+        _libc.unshare(_CLONE_NEWNS)
+        or _libc.mount(b"none", b"/", None, _MS_REC | _MS_PRIVATE, None)
+        or _libc.mount(b"tmpfs", os.fsencode(folder), b"tmpfs", 0, b"size=%d" % _BYTES)
     )

@@ -32,6 +32,7 @@ def test_only_the_api_key_is_needed_and_the_rest_has_the_documented_defaults() -
         "spool_dir": None,
         "spool_max_bytes": 1 << 30,
         "spool_overflow": "drop_oldest",
+        "spool_sync": "none",
         "flush_max_batch_size": 500,
         "exit_timeout": 5.0,
         "http": HTTPOptions(),

@@ -10,6 +10,7 @@ from dataart_mp.queue.arena import FILLING, FREE, READY, SENDING, SETTLED, WAITI
 from dataart_mp.queue.companion import NoCompanion
 from dataart_mp.queue.counters import DROPPED_FULL, REQUESTS, Counters
 from dataart_mp.queue.descriptor import Descriptor
+from dataart_mp.queue.durability import NONE
 from dataart_mp.queue.frame_writer import FrameWriter, Taken
 from dataart_mp.queue.guard import ForkGuard
 from dataart_mp.queue.locks import JANITOR, LOADER, PLACES, ROWS
@@ -27,6 +28,7 @@ __all__ = [
     "JANITOR",
     "LOADER",
     "NOBODY",
+    "NONE",
     "PLACES",
     "READY",
     "REQUESTS",

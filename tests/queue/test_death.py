@@ -5,7 +5,8 @@ import os
 import pytest
 
 from dataart_mp.queue import RecordQueue
-from tests.queue.deaths import TEARS, DeathAtStep, Tear, at_every_step, tail
+from dataart_mp.queue.durability import BATCH, NONE
+from tests.queue.deaths import TEARS, DeathAtStep, Tear, at_every_step, nothing, tail
 from tests.queue.internals import FILLING, READY, SENDING, SETTLED, WAITING, janitor, wake
 from tests.queue.tools import (
     FAR_FUTURE,
@@ -27,6 +28,11 @@ from tests.queue.tools import (
 )
 
 tears = pytest.mark.parametrize("tear", TEARS, ids=lambda tear: tear.__name__)
+synced_tears = pytest.mark.parametrize(
+    ("tear", "durability"),
+    [*((tear, NONE) for tear in TEARS), (nothing, BATCH)],
+    ids=[*(tear.__name__ for tear in TEARS), "nothing, synced"],
+)
 
 
 def put_all(queue: RecordQueue, returned: SharedCounts) -> None:
@@ -39,13 +45,17 @@ def put_all(queue: RecordQueue, returned: SharedCounts) -> None:
     queue.producer.seal()
 
 
-@tears
+@synced_tears
 def test_no_record_whose_append_returned_is_lost_if_the_producer_dies_at_any_step(
-    tear: Tear,
+    tear: Tear, durability: int
 ) -> None:
     returned = SharedCounts()
     for queue in at_every_step(
-        lambda queue: put_all(queue, returned), tear=tear, frames=6, records=3
+        lambda queue: put_all(queue, returned),
+        tear=tear,
+        frames=6,
+        records=3,
+        durability=durability,
     ):
         accepted = queue.stats().accepted
         numbers = audit(queue)
@@ -211,10 +221,17 @@ def abandon_frames(queue: RecordQueue) -> None:
     assert states == [SETTLED, SENDING, FILLING, FILLING]
 
 
-@tears
-def test_a_sweep_finishes_what_another_began_whose_process_died_at_any_step(tear: Tear) -> None:
+@synced_tears
+def test_a_sweep_finishes_what_another_began_whose_process_died_at_any_step(
+    tear: Tear, durability: int
+) -> None:
     for queue in at_every_step(
-        lambda queue: janitor.sweep(queue.arena), abandon_frames, tear=tear, frames=6, records=5
+        lambda queue: janitor.sweep(queue.arena),
+        abandon_frames,
+        tear=tear,
+        frames=6,
+        records=5,
+        durability=durability,
     ):
         assert queue.stats().accepted == 3
         assert audit(queue) == [1, 2]

@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 
 from dataart_mp.queue import Frame, RecordQueue
 from dataart_mp.stats import Stats
-from tests.queue.internals import FREE, READY, WAITING, janitor, wake
+from tests.queue.internals import FREE, NONE, READY, WAITING, Arena, WakeupPipe, janitor, wake
 
 KILLED = -signal.SIGKILL
 FAR_FUTURE = 1 << 62
@@ -115,10 +115,16 @@ def run_threads(works: Iterable[Callable[[], object]]) -> None:
 
 @contextlib.contextmanager
 def queue_of(
-    frames: int = 4, capacity: int = 64, *, records: int = 1, interval: float = 60.0
+    frames: int = 4,
+    capacity: int = 64,
+    *,
+    records: int = 1,
+    interval: float = 60.0,
+    durability: int = NONE,
 ) -> Iterator[RecordQueue]:
     """Create a queue, and close it afterwards."""
-    queue = RecordQueue(frames, capacity, records=records, interval=interval)
+    arena = Arena.create(frames, capacity, durability)
+    queue = RecordQueue.attach(arena, WakeupPipe.make(), WakeupPipe.make(), records, interval)
     try:
         yield queue
     finally:

@@ -2,12 +2,14 @@
 
 import os
 import pickle
+import sys
 import time
 from pathlib import Path
 
 import pytest
 
 from dataart_mp.queue.arena import FILLING, Arena
+from dataart_mp.queue.durability import BATCH, INTERVAL, NONE
 from dataart_mp.spool import arena_file
 from dataart_mp.spool.arena_file import ArenaError
 from tests.queue.tools import SharedCounts, fork, reap
@@ -95,7 +97,8 @@ def test_an_arena_without_a_path_has_no_file_and_no_neighbours() -> None:
     [
         (b"", "truncated", "its header has 64 bytes, 0 are left"),
         (b"SQLite format 3\0" * 4, "foreign", "it begins with b'SQLite f' instead of b'DataArtQ'"),
-        (b"DataArtQ" + (2).to_bytes(8, "little") + bytes(48), "newer", "its layout version is 2"),
+        (b"DataArtQ" + (3).to_bytes(8, "little") + bytes(48), "newer", "its layout version is 3"),
+        (b"DataArtQ" + (2).to_bytes(8, "little") + bytes(48), "corrupt", "neither copy"),
         (b"DataArtQ" + (1).to_bytes(8, "little") + bytes(48), "corrupt", "neither copy"),
     ],
 )
@@ -114,3 +117,25 @@ def test_a_file_that_holds_no_usable_arena_is_reported_with_a_reason(
 def test_an_arena_error_keeps_its_reason_and_survives_pickling() -> None:
     error = pickle.loads(pickle.dumps(ArenaError("newer", "its layout is 2")))
     assert (error.reason, str(error)) == ("newer", "its layout is 2")
+
+
+@pytest.mark.parametrize(
+    ("durability", "layout", "words"), [(NONE, 1, 32), (INTERVAL, 2, 64), (BATCH, 2, 64)]
+)
+def test_only_an_arena_with_durability_has_the_second_layout_with_larger_accounts(
+    path: Path, durability: int, layout: int, words: int
+) -> None:
+    arena = arena_file.create(open_file(path), 300, 64, durability)
+    assert path.read_bytes()[8:16] == layout.to_bytes(8, sys.byteorder)
+    assert arena.account(1).first - arena.account(0).first == words
+    pages = -(-300 * words * 8 // 4096)
+    assert path.stat().st_size == 4096 + 4096 * 64 + 4096 + pages * 4096 + 300 * 4096
+    arena.close()
+    again, is_whole = arena_file.reopen(open_file(path))
+    assert (is_whole, again.durability) == (True, durability)
+    for damaged in (0, 1 << 40):
+        again.words[24] = damaged
+        assert again.durability == min(durability, INTERVAL), (
+            "the header says that it has checksums"
+        )
+    again.close()

@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 
 from dataart_mp.errors import ConfigError
+from dataart_mp.queue import disk
 from dataart_mp.queue.account import ACTIONS
 from dataart_mp.queue.arena import READY, Arena
-from dataart_mp.queue.frame_writer import FrameWriter
+from dataart_mp.queue.checked_writer import writer_type_of
+from dataart_mp.queue.durability import BATCH, INTERVAL, NONE
 from dataart_mp.spool import arena_file
 from dataart_mp.spool.arenas import Spool
 from dataart_mp.spool.ownership import Ownership
@@ -26,7 +28,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def put_record(arena: Arena) -> None:
-    writer = FrameWriter.open(arena, ACTIONS, 1, 0.0)
+    writer = writer_type_of(arena).open(arena, ACTIONS, 1, 0.0)
     assert writer is not None
     writer.fill(record(0))
     assert writer.seal()
@@ -300,3 +302,64 @@ def test_a_folder_such_as_tmp_is_used_with_a_warning_and_stays_as_it_is(
     Spool(folder)
     assert stat.S_IMODE(folder.stat().st_mode) == 0o1777
     assert "other users may create files in it" in caplog.text
+
+
+def test_with_durability_a_new_arena_and_its_name_are_on_the_disk(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps: list[tuple[object, list[str]]] = []
+
+    def note(target: int | Path) -> None:
+        names = [path.suffix for path in folder.iterdir()]
+        steps.append((target if isinstance(target, Path) else "content", names))
+
+    monkeypatch.setattr(disk, "sync_file", note)
+    monkeypatch.setattr(disk, "sync_directory", note)
+    Spool(folder).create(2, 64).close()
+    assert steps == []
+    for left in folder.iterdir():
+        left.unlink()
+    arena = Spool(folder, BATCH).create(2, 64)
+    assert arena.durability == BATCH
+    assert steps == [("content", [".new"]), (folder, [".arena"]), (folder.parent, [".arena"])]
+    arena.close()
+    (again,) = [arena_file.reopen(os.open(path, os.O_RDWR))[0] for path in folder.iterdir()]
+    assert again.durability == BATCH
+    again.close()
+
+
+@pytest.mark.parametrize("found", [NONE, INTERVAL, BATCH])
+@pytest.mark.parametrize("own", [NONE, INTERVAL, BATCH])
+def test_an_arena_is_continued_with_the_layout_and_durability_it_was_made_with(
+    folder: Path, found: int, own: int
+) -> None:
+    left = Spool(folder, found).create(2, 64)
+    put_record(left)
+    left.close()
+    mine = Spool(folder, own)
+    (arena,) = mine.take_over_orphans()
+    assert (arena.id, arena.durability) == (left.id, found)
+    assert arena.all_in(READY) == [0]
+    assert arena.content(0, 0, len(record(0))) == record(0)
+    arena.close()
+
+
+@pytest.mark.parametrize("copy", [0, 2048])
+@pytest.mark.parametrize("torn", [b"", b"\0" * 512, b"DataArtQ" + b"\0" * 504], ids=len)
+def test_a_power_failure_may_tear_one_copy_of_the_header(
+    folder: Path, copy: int, torn: bytes
+) -> None:
+    left = Spool(folder, BATCH).create(2, 64)
+    put_record(left)
+    left.close()
+    (path,) = folder.iterdir()
+    with path.open("r+b") as file:
+        file.seek(copy)
+        file.write(torn)
+    (arena,) = Spool(folder).take_over_orphans()
+    assert arena.durability != NONE
+    assert arena.all_in(READY) == [0]
+    arena.close()
+    whole, is_whole = arena_file.reopen(os.open(path, os.O_RDWR))
+    assert is_whole
+    whole.close()

@@ -1,5 +1,6 @@
 """Whatever is damaged in an arena, intact events are delivered and the balance closes."""
 
+import contextlib
 import errno
 import json
 import os
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from dataart_mp.queue import Frame, RecordQueue, janitor
-from dataart_mp.queue.account import ACTIONS, WORD_MASK, WORDS, Evicted
+from dataart_mp.queue.account import ACTIONS, IDENTITY, WORD_MASK, WORDS, Account, Evicted
 from dataart_mp.queue.arena import (
     FILLING,
     FREE,
@@ -20,26 +21,33 @@ from dataart_mp.queue.arena import (
     SETTLED,
     WAITING,
 )
+from dataart_mp.queue.checked_writer import writer_type_of
 from dataart_mp.queue.counters import REQUESTS
-from dataart_mp.queue.frame_writer import FrameWriter
+from dataart_mp.queue.durability import INTERVAL, NONE
 from dataart_mp.spool import arena_file
 from dataart_mp.spool.arena_file import ArenaError
+from dataart_mp.spool.recovery import recover
 from dataart_mp.spool.repair import repair
 from tests.queue.tools import NOW, claim_all, queue_of, record
 
 FRAMES = 10
 CAPACITY = 160
 BITS = (0, 1, 3, 6, 20, 21, 40, 44, 47, 63)
+FEW_BITS = (0, 40)
 TAKEN = 7
+_BOOT_WORD = 8
+_USED_WORDS = Account.generation_again.offset + 1
 
 
 class Wreck:
     """An arena whose processes all died, with a frame in each state, and what must arrive of it."""
 
-    def __init__(self, queue: RecordQueue) -> None:
+    def __init__(self, queue: RecordQueue, *, has_restarted: bool = False) -> None:
         self.queue = queue
         self.arena = queue.arena
         self._fill()
+        if has_restarted:
+            self.arena.words[_BOOT_WORD] ^= 1
         self.memory = self.arena.memory[:]
         self.due = {*range(16), 18, 19, 24}
 
@@ -52,6 +60,7 @@ class Wreck:
 
     def deliver(self) -> list[int]:
         """Do all that a new owner does; return the numbers of the records that it sends."""
+        recover(self.arena, may_be_parked=False)
         self.arena.settle_in()
         repair(self.arena)
         assert self.queue.stats().balanced
@@ -104,19 +113,31 @@ class Wreck:
         return frame
 
     def _take(self, frame: int) -> None:
-        writer = FrameWriter.open(self.arena, ACTIONS, 1, 0.0, (TAKEN, False))
+        writer = writer_type_of(self.arena).open(self.arena, ACTIONS, 1, 0.0, (TAKEN, False))
         assert writer is not None
         assert writer.claim[0] == frame
         writer.fill(record(50, 10))
         assert writer.seal()
 
 
+@contextlib.contextmanager
+def wreck_of(durability: int, *, has_restarted: bool = False) -> Iterator[Wreck]:
+    with queue_of(FRAMES, CAPACITY, records=4, durability=durability) as queue:
+        yield Wreck(queue, has_restarted=has_restarted)
+        queue.producer.forked()
+
+
 @pytest.fixture
 def wreck() -> Iterator[Wreck]:
-    with queue_of(FRAMES, CAPACITY, records=4) as queue:
-        made = Wreck(queue)
+    with wreck_of(NONE) as made:
         yield made
-        queue.producer.forked()
+
+
+@pytest.fixture(params=[False, True], ids=["same boot", "another boot"])
+def synced(request: pytest.FixtureRequest) -> Iterator[Wreck]:
+    """A wreck with durability."""
+    with wreck_of(INTERVAL, has_restarted=request.param) as made:
+        yield made
 
 
 def test_a_wreck_holds_a_frame_in_each_state_and_is_not_repaired(wreck: Wreck) -> None:
@@ -149,6 +170,71 @@ def test_a_damaged_word_of_an_account_costs_no_event(wreck: Wreck, word: int) ->
             wreck.arena.words[place] = value
             missing = wreck.due - set(wreck.deliver())
             assert not missing, f"word {word} of frame {frame} is {value:#x}"
+
+
+@pytest.mark.parametrize("word", range(_USED_WORDS))
+def test_a_damaged_word_of_an_account_with_checksums_costs_no_event(
+    synced: Wreck, word: int
+) -> None:
+    for frame in range(FRAMES - 1):
+        place = synced.account(frame, word)
+        synced.restore()
+        word_before = synced.arena.words[place]
+        for value in {0, WORD_MASK, *(word_before ^ 1 << bit for bit in FEW_BITS)} - {word_before}:
+            synced.restore()
+            synced.arena.words[place] = value
+            missing = synced.due - set(synced.deliver())
+            assert not missing, f"word {word} of frame {frame} is {value:#x}"
+
+
+def test_a_damaged_state_of_a_frame_with_a_checksum_costs_no_event(synced: Wreck) -> None:
+    for frame in range(FRAMES):
+        synced.restore()
+        state = synced.arena.state(frame)
+        for value in {*range(8), 255, *(state ^ 1 << bit for bit in range(8))} - {state}:
+            synced.restore()
+            synced.arena.set_state(frame, value)
+            missing = synced.due - set(synced.deliver())
+            assert not missing, f"the state of frame {frame} is {value}"
+
+
+@pytest.mark.parametrize("generation", [0, 5, 1 << 40])
+def test_a_frame_keeps_its_key_when_its_generation_is_damaged(
+    synced: Wreck, generation: int
+) -> None:
+    account = synced.arena.account(3)
+    before = account.generation
+    account.generation = generation
+    recover(synced.arena, may_be_parked=False)
+    assert account.generation == before
+
+
+def test_the_checksum_says_which_kind_a_frame_has() -> None:
+    for has_restarted in (False, True):
+        with wreck_of(INTERVAL, has_restarted=has_restarted) as made:
+            account = made.arena.account(3)
+            account.kind = IDENTITY
+            recover(made.arena, may_be_parked=False)
+            assert account.kind == ACTIONS
+
+
+def test_copies_in_a_leader_whose_account_is_damaged_are_not_counted_as_failed() -> None:
+    with wreck_of(INTERVAL) as made:
+        made.arena.account(0).followers = 0
+        assert made.due <= set(made.deliver())
+        assert made.queue.stats().failed == 0
+
+
+def test_content_that_differs_from_its_checksum_is_not_sent(synced: Wreck) -> None:
+    """Also if it is still JSON: another digit of a number, for example."""
+    for frame, its_own in ((3, set(range(12, 16))), (4, set(range(16, 20)))):
+        for place in range(synced.arena.account(frame).length):
+            synced.restore()
+            (byte,) = synced.arena.content(frame, place, place + 1)
+            synced.arena.write(frame, place, bytes([byte ^ 1]))
+            numbers = set(synced.deliver())
+            assert synced.due - its_own <= numbers
+            assert numbers <= {*range(25), 50} - its_own
 
 
 def test_a_damaged_state_costs_no_event(wreck: Wreck) -> None:
@@ -196,6 +282,14 @@ def test_a_damaged_word_of_the_first_page_costs_no_event(wreck: Wreck) -> None:
             wreck.restore()
             wreck.arena.words[place] ^= 1 << bit
             assert wreck.due <= set(wreck.deliver())
+
+
+def test_a_damaged_word_of_the_first_page_costs_no_synced_event(synced: Wreck) -> None:
+    for place in range(32):
+        for bit in FEW_BITS:
+            synced.restore()
+            synced.arena.words[place] ^= 1 << bit
+            assert synced.due <= set(synced.deliver())
 
 
 def test_a_damaged_counter_stops_no_thread_that_counts(wreck: Wreck) -> None:

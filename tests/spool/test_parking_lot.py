@@ -1,13 +1,17 @@
 """Parked batches wait on disk, oldest first, within a limit, and keep their keys."""
 
 import time
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from dataart_mp.queue import janitor
+from dataart_mp.queue import disk, janitor
 from dataart_mp.queue.owner import Owner
+from dataart_mp.spool import parking_lot as parking_lot_module
 from dataart_mp.spool.ownership import Ownership
 from dataart_mp.spool.parked_batch import MAX_REST_SECONDS, BatchContent
+from dataart_mp.spool.parking_lot import ParkingLot
 from dataart_mp.worker.parker import Parker
 from dataart_mp.worker.parking import NotParked
 from dataart_mp.worker.retry_outcome import Parked, Postponed
@@ -21,7 +25,7 @@ from tests.queue.tools import (
     record,
     stats_while,
 )
-from tests.spool.tools import WIDE, MakeWorker, balanced_counts
+from tests.spool.tools import LARGE, WIDE, MakeWorker, balanced_counts
 
 
 def test_parked_batches_are_taken_oldest_first_and_delivered_under_their_keys(
@@ -188,3 +192,61 @@ def test_setting_the_clock_back_does_not_delay_parked_batches(
         monkeypatch.setattr(time, "time_ns", lambda: now)
         worker.load()
         assert balanced_counts(queue.stats()) == (1, 0, 0, 1)
+
+
+@pytest.mark.parametrize(("sync", "level"), [(False, 1), (True, 2)])
+def test_a_synced_parking_lot_has_each_transaction_on_the_disk(
+    folder: Path, sync: bool, level: int
+) -> None:
+    parking_lot = ParkingLot(folder, max_bytes=WIDE, sync=sync)
+    assert parking_lot.batches() == []
+    with parking_lot._database.transaction() as connection:
+        assert connection.execute("PRAGMA synchronous").fetchone() == (level,)
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    parking_lot.close()
+
+
+def test_with_sync_the_names_of_database_and_mark_are_on_the_disk_before_a_batch_is_parked(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without its mark, no client that emits nothing would look for the batch."""
+    on_disk: set[str] = set()
+    synced: list[Path] = []
+
+    def sync_directory(path: Path) -> None:
+        synced.append(path)
+        on_disk.update(each.name for each in path.iterdir())
+
+    monkeypatch.setattr(disk, "sync_directory", sync_directory)
+    insert = parking_lot_module._insert
+
+    def checked_insert(*arguments: Any) -> None:
+        assert {"parked.db", f"{queue.arena.id}.parked"} <= on_disk
+        insert(*arguments)
+
+    with queue_of(frames=8, records=3) as queue:
+        parking_lot = ParkingLot(folder, LARGE, sync=True)
+        monkeypatch.setattr(parking_lot_module, "_insert", checked_insert)
+        for number in range(3):
+            batch = BatchContent(f"k{number}", False, record(number))
+            owner = Owner(queue.arena.id, number, 1)
+            parking_lot.park([batch], owner, Ownership(queue.arena), since=1, not_before=0)
+            assert synced == [folder, folder], "once for each name, not for each batch"
+        (folder / "parked.db").unlink()
+        parking_lot.park([batch], owner, Ownership(queue.arena), since=1, not_before=0)
+        assert synced == [folder] * 3, "the name of the new file"
+        parking_lot.close()
+
+
+def test_without_sync_no_call_waits_for_the_disk(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[Path] = []
+    monkeypatch.setattr(disk, "sync_directory", synced.append)
+    with queue_of() as queue:
+        parking_lot = ParkingLot(folder, LARGE)
+        owner = Owner(queue.arena.id, 0, 1)
+        batch = BatchContent("k", False, record(0))
+        parking_lot.park([batch], owner, Ownership(queue.arena), since=1, not_before=0)
+        parking_lot.close()
+    assert synced == []

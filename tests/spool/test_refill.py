@@ -2,7 +2,8 @@
 
 import pytest
 
-from dataart_mp.queue import Frame
+from dataart_mp.queue import Frame, checksum
+from dataart_mp.queue.durability import INTERVAL
 from dataart_mp.spool import arena_file
 from dataart_mp.worker.retry_outcome import Parked
 from tests.queue.tools import (
@@ -96,3 +97,18 @@ def test_a_frame_that_was_or_may_be_parked_is_not_joined_to_another(
         assert worker.deliver_all() == [0, 1, 2]
         assert balanced_counts(queue.stats()) == (3, 3, 0, 0)
         assert_clean(queue)
+
+
+def test_a_frame_that_was_filled_again_has_the_checksum_of_its_new_content(
+    make_worker: MakeWorker,
+) -> None:
+    """The batch has been in the same frame before, in another generation."""
+    with queue_of(frames=8, records=3, durability=INTERVAL) as queue:
+        worker = make_worker(queue)
+        put_seven(queue)
+        worker.park_all()
+        worker.load()
+        for frame in claim_all(queue):
+            assert frame.taken
+            proof = checksum.Proof(frame.length, frame.owner.generation, int(frame.is_identity))
+            assert checksum.proof(queue.arena, frame.number) == proof

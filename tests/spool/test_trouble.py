@@ -320,13 +320,14 @@ def fill(directory: Path) -> None:
                     break
 
 
+@pytest.mark.parametrize("sync", [False, True], ids=["unsynced", "synced"])
 @pytest.mark.parametrize("is_restarted", [False, True])
 def test_parked_batches_are_delivered_though_the_disk_is_full(
-    make_worker: MakeWorker, small_disk: Path, is_restarted: bool
+    make_worker: MakeWorker, small_disk: Path, is_restarted: bool, sync: bool
 ) -> None:
     with queue_of(frames=8, capacity=20_000, records=1) as queue:
         worker = make_worker(queue, small_disk)
-        worker.parking_lot = ParkingLot(small_disk, LARGE, spare=3 << 19)
+        worker.parking_lot = ParkingLot(small_disk, LARGE, spare=3 << 19, sync=sync)
         worker.parker = Parker(queue, worker.parking_lot, worker.reporter, 0.0)
         for start in range(0, 60, 4):
             for number in range(start, start + 4):
