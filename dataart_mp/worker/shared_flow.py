@@ -18,8 +18,8 @@ SIZES: Final = (FLOW_WORDS - _LATENCIES) // 2
 _SMALLEST_BITS: Final = 10  # requests of less than 2 KiB are alike
 # A request that begins late by up to this does not delay the next one: a sleep is not exact.
 _LATE_SECONDS: Final = 0.002
-# The time between two accepted requests that are noted. All that is learned from them are averages
-# over many times as long.
+# The time between two accepted requests that are noted. They change averages over many times as
+# long.
 _NOTE_SECONDS: Final = 0.001
 
 

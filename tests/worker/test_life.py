@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -71,6 +72,12 @@ def worker_of(crew: Crew) -> int:
     (worker,) = crew.places
     assert worker is not None
     return worker
+
+
+def all_stopped(pid: int) -> bool:
+    """Whether all threads of a process are stopped."""
+    tasks = Path(f"/proc/{pid}/task").glob("*/stat")
+    return all(task.read_text().rpartition(") ")[2].startswith("T") for task in tasks)
 
 
 def states(crew: Crew, state: int) -> list[int]:
@@ -267,6 +274,7 @@ def test_a_frame_that_a_stopped_worker_was_woken_for_is_sent_by_another(
     assert stopped is not None
     os.kill(stopped, signal.SIGSTOP)
     try:
+        wait_until(lambda: all_stopped(stopped))
         work.emit("tick")
         platform.wait_for(lambda stats: stats["actions"] == 1, 10)
     finally:
