@@ -50,8 +50,8 @@ class Loop:
         sender: Makes requests, and has the connections.
         helpers: Do what may wait.
         gate: Says how many requests may be in flight, and when the next one may begin.
-        on_release: Called with the seconds after which a frame is tried again; None if it is
-            settled, or waits for another one.
+        on_release: Called with the seconds after which a frame is tried again; with None when
+            frames were settled, or wait for another one.
     """
 
     def __init__(
@@ -80,6 +80,7 @@ class Loop:
         self._flights: dict[int, tuple[Channel, Request]] = {}  # by descriptor
         self._idle: dict[int, Channel] = {}
         self._helped = 0
+        self._has_released = False  # a frame, which is settled or waits for another one
         self._ended: deque[None] = deque()  # an entry for each task of a helper that has ended
         self._may_take = True  # whether the pool may have an idle connection
         self._announced: list[int] = []  # frames whose notification was read, and not more
@@ -122,6 +123,9 @@ class Loop:
             self._helped -= 1
             self._may_take = True
         self._fetch()
+        if self._has_released:  # once for all of them
+            self._has_released = False
+            self._on_release(None)
 
     def _seconds_to_wait(self, seconds: float | None) -> float | None:
         until = self._next_deadline - self._now if self._flights else math.inf
@@ -225,7 +229,10 @@ class Loop:
     def _continue(self, step: Request | Released) -> None:
         """Send the next request of a frame, unless the frame was released."""
         if isinstance(step, Released):
-            self._on_release(step.seconds)
+            if step.seconds is None:
+                self._has_released = True
+            else:
+                self._on_release(step.seconds)
             return
         channel = self._idle.popitem()[1] if self._idle else self._take()
         if channel is None:

@@ -182,7 +182,7 @@ class Worker:
             self._on_release(self._shipper.ship(frame))
 
     def _on_release(self, delay: float | None) -> None:
-        """Wake the main thread if it may have to act, now that a frame was released."""
+        """Wake the main thread if it may have to act, now that frames were released."""
         if delay is not None or not self._shipper.all_circuits_closed or self._is_closing():
             self._wakeup.notify()
 

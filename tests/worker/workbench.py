@@ -102,6 +102,7 @@ class Workbench:
     def _drive(self, frame: Frame) -> float | None:
         """Ship a frame as the loop does."""
         self.loop.begin(frame, Moment.this())
+        self.loop.turn(0.0)
         while self.loop.in_flight:
             self.loop.turn(1.0)
         (delay,) = self._released
