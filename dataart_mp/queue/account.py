@@ -217,8 +217,8 @@ class Account:
 
     def set_process(self, process: memoryview) -> None:
         """Store the words of the process that owns the frame; then the state that says so."""
-        start = self.first + _PROCESS
-        self.words[start : start + 2] = process
+        words, start = self.words, self.first + _PROCESS
+        words[start], words[start + 1] = process[0], process[1]
 
     @property
     def is_untouched(self) -> bool:

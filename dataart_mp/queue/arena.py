@@ -288,7 +288,7 @@ class Arena:
 
     def content(self, frame: int, start: int, end: int) -> bytes:
         """Return a copy of a part of a frame's content."""
-        base = self.base(frame)
+        base = self._frames + frame * self.stride
         return self.memory[base + start : base + end]
 
     def write(self, frame: int, start: int, content: bytes) -> None:
@@ -298,7 +298,7 @@ class Arena:
 
     def wipe(self, frame: int, start: int, end: int) -> None:
         """Fill a part of a frame with zeros."""
-        base = self.base(frame)
+        base = self._frames + frame * self.stride
         self.memory[base + start : base + end] = bytes(end - start)
 
     # Flags that all processes share

@@ -173,7 +173,7 @@ class WorkerEnd:
     def _free(self, number: int) -> None:
         """Store that a frame is settled, and free it."""
         arena = self._arena
-        arena.set_state(number, SETTLED)
+        arena.memory[arena.state_at(number)] = SETTLED
         make_free(arena, number)
         wanted_until = arena.wanted_until
         if wanted_until and wanted_until > clock.monotonic_ns():
