@@ -7,6 +7,7 @@ at once, one response has no effect, as if it had come a moment later.
 import math
 from typing import Final, Protocol
 
+from dataart_mp import clock
 from dataart_mp.queue.arena import FLOW_WORDS, Arena
 from dataart_mp.worker.flow import Flow, Latency
 
@@ -21,6 +22,8 @@ _LATE_SECONDS: Final = 0.002
 # The time between two accepted requests that are noted. They change averages over many times as
 # long.
 _NOTE_SECONDS: Final = 0.001
+# Another worker may store a time while this one compares it with its own.
+_LOOK_AHEAD_SECONDS: Final = 1.0
 
 
 class Pace(Protocol):
@@ -95,8 +98,8 @@ class SharedFlow:
         self._most = float(most)
         self._processes = processes
         self._due = 0.0  # when an accepted request is noted again
-        if not self._words[0]:
-            self._store(self._load(), Flow.at(self._most))
+        if not self._is_usable(clock.monotonic()):
+            self._forget()
 
     @property
     def is_lowest(self) -> bool:
@@ -149,6 +152,22 @@ class SharedFlow:
         """Note that a request had no response."""
         flow = self._load()
         self._store(flow, flow.unanswered(sent_at, now))
+
+    def _is_usable(self, now: float) -> bool:
+        """Whether the words are of this client; not of an earlier boot, or damaged."""
+        flow, words = self._load(), self._words.tolist()
+        times = (flow.lowered_at, flow.round_at, words[_BEGAN])
+        return (
+            all(map(math.isfinite, words))
+            and min(words) >= 0.0
+            and 0.0 < flow.limit <= self._most
+            and max(times) < now + _LOOK_AHEAD_SECONDS
+        )
+
+    def _forget(self) -> None:
+        for number in range(_BEGAN, FLOW_WORDS):
+            self._words[number] = 0.0
+        self._store(self._load(), Flow.at(self._most))
 
     def _load(self) -> Flow:
         return Flow._make(self._words[:_FIELDS].tolist())

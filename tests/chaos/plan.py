@@ -164,6 +164,7 @@ class Plan:
         spools = rng.random() < _SPOOL_RATE
         if spools:  # few retries, so that an outage of seconds outlasts them
             settings["flush_num_retries"] = rng.choice([0, 2, 5])
+            settings["spool_sync"] = rng.choice(["none", "none", "interval", "batch"])
         return ApplicationPlan(
             spools=spools,
             seed=rng.getrandbits(32),

@@ -1,10 +1,12 @@
 """All workers of a client share one flow of requests, which lies in the arena."""
 
+import math
 import os
 from collections.abc import Iterator
 
 import pytest
 
+from dataart_mp import clock
 from dataart_mp.queue.arena import FLOW_WORDS, Arena
 from dataart_mp.worker.shared_flow import SIZES, FixedPace, SharedFlow
 from tests.queue.tools import fork, reap
@@ -51,6 +53,31 @@ def test_a_limit_that_was_lowered_is_kept_when_its_worker_dies(arena: Arena) -> 
     assert reap(fork(refused_and_killed)) == 9
     assert SharedFlow(arena, most=10, processes=2).share == 5
     assert arena.flow[0] == pytest.approx(8.5)
+
+
+@pytest.mark.parametrize(
+    ("word", "value"),
+    [(0, math.nan), (0, math.inf), (0, -1.0), (0, 11.0), (3, math.nan), (20, -1.0), (63, math.inf)],
+)
+def test_a_damaged_word_of_a_file_makes_the_next_worker_begin_at_the_maximum(
+    arena: Arena, word: int, value: float
+) -> None:
+    SharedFlow(arena, most=10, processes=2).refused(1.0, 1.0)
+    arena.flow[word] = value
+    flow = SharedFlow(arena, most=10, processes=2)
+    assert (arena.flow[0], flow.share) == (10.0, 5)
+    assert max(arena.flow[1:]) <= 10
+
+
+def test_times_of_an_earlier_boot_are_forgotten(arena: Arena) -> None:
+    an_hour_later = clock.monotonic() + 3600
+    SharedFlow(arena, most=10, processes=2).refused(an_hour_later, an_hour_later)
+    flow = SharedFlow(arena, most=10, processes=2)
+    assert flow.share == 5
+    now = clock.monotonic()
+    flow.refused(now, now)
+    assert arena.flow[0] == pytest.approx(8.5)
+    assert flow.take_turn(now) < 10
 
 
 def test_responses_raise_the_limit_again(arena: Arena) -> None:
