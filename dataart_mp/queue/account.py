@@ -111,9 +111,6 @@ class Evicted(NamedTuple):
     adopted: int
 
 
-_NOTHING_EVICTED: Final = Evicted(0, 0)
-
-
 class Word:
     """One word of an account, read and written as an attribute. Storing it is a single store.
 
@@ -340,14 +337,25 @@ class Account:
             parked - returned - evicted.own,
         )
 
-    def close_finished(self) -> None:
-        """Write the closing totals of a frame all of whose content is finished; see `close`."""
+    def close_delivered(self, length: int) -> None:
+        """Record that all content was delivered, and write the closing totals; see `close`.
+
+        For a frame that a producer filled, and that was fresh before one request carried it.
+
+        Args:
+            length: Where the content ends.
+        """
         words, first = self.words, self.first
-        if words[first + _PROGRESS] & _COUNTS_MASK or words[first + _TAKEN]:
-            self.close(0, _NOTHING_EVICTED)
-        else:  # all of it was delivered, as nearly always
-            count = words[first + _COUNT]
-            self._close(count, count, 0, 0, 0)
+        words[first + _PROGRESS] = length << _THROUGH_SHIFT
+        count, closing = words[first + _COUNT], first + _CLOSING
+        accepted, delivered, rejected, failed, parked = words[
+            first + _OPENING : first + _OPENING + TOTALS
+        ].tolist()
+        words[closing] = accepted + count & WORD_MASK
+        words[closing + 1] = delivered + count & WORD_MASK
+        words[closing + 2] = rejected
+        words[closing + 3] = failed
+        words[closing + 4] = parked
 
     def close_joined(self) -> None:
         """Write the closing totals of a JOINED frame: its own account says that all arrived."""

@@ -11,10 +11,9 @@ def make_ready(arena: Arena, number: int) -> None:
 
 def make_free(arena: Arena, number: int) -> None:
     """Free a SETTLED frame that the caller owns. A free frame is all zeros."""
-    length = arena.account(number).length
     # Of a damaged length, no more than the frame is believed: the next one must stay as it is.
-    arena.wipe(number, 0, min(length, arena.capacity))
-    arena.memory[arena.state_at(number)] = FREE
+    arena.wipe(number, 0, min(arena.account(number).length, arena.capacity))
+    arena.set_state(number, FREE)
     arena.locks.release(number)
 
 

@@ -29,11 +29,15 @@ class Gate:
         share = self._pace.share
         return self.most if share >= self.most or self._is_open() else share
 
+    @property
+    def has_turns(self) -> bool:
+        """Whether requests have to take turns."""
+        return self._pace.has_turns and not self._is_open()
+
     def take_turn(self, now: float) -> float:
         """Return the seconds until a request may begin; 0 if the caller begins one now.
 
         Args:
             now: The time (monotonic, seconds).
         """
-        delay = self._pace.take_turn(now)
-        return 0.0 if delay <= 0 or self._is_open() else delay
+        return self._pace.take_turn(now) if self.has_turns else 0.0

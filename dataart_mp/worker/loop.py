@@ -29,7 +29,7 @@ from dataart_mp.transport.sender import Sender
 from dataart_mp.worker.gate import Gate
 from dataart_mp.worker.helpers import Helpers
 from dataart_mp.worker.poller import Poller
-from dataart_mp.worker.request import Moment, Released, Request
+from dataart_mp.worker.request import SETTLED, Moment, Released, Request
 from dataart_mp.worker.shipper import Shipper
 from dataart_mp.worker.verdict import is_success
 
@@ -191,20 +191,21 @@ class Loop:
             self._moment_until = self._now + _MOMENT_SECONDS
         announced, self._announced = self._announced, []
         is_second_try, self._is_second_try = self._is_second_try, False
+        arena, has_turns = self._arena, self._gate.has_turns
         locked: list[int] = []
         for position, number in enumerate(announced):
-            if self._arena.state(number) != READY:  # another one has joined or claimed it
-                continue
-            delay = self._gate.take_turn(self._now) if room > 0 else 0.0
+            # A turn is not taken for a frame that another one has joined or claimed.
+            is_turn = has_turns and arena.state(number) == READY
+            delay = self._gate.take_turn(self._now) if is_turn and room > 0 else 0.0
             if delay > 0 or room <= 0:
                 self._announced = locked + announced[position:]
                 self._next_try = self._now + min(delay, _LOOK_SECONDS)
                 return
-            frame = Frame.claim(self._arena, number)
+            frame = Frame.claim(arena, number)
             if frame is not None:
                 self.begin(frame, self._moment)
                 room -= 1
-            elif self._arena.state(number) == READY:
+            elif arena.state(number) == READY:
                 locked.append(number)
         if locked and not is_second_try:  # else the next check of the queue finds them
             self._announced, self._is_second_try = locked, True
@@ -218,22 +219,18 @@ class Loop:
             moment: When it is sent.
         """
         step = self._shipper.begin_at_once(frame, moment, self._now)
-        if step is None:
+        if isinstance(step, Request):
+            self._send(step)
+        elif step is None:
             self._lend()
             self._help(partial(self._shipper.ship, frame))
         else:
-            self._continue(step)
+            self._release(step)
 
     # One request
 
-    def _continue(self, step: Request | Released) -> None:
-        """Send the next request of a frame, unless the frame was released."""
-        if isinstance(step, Released):
-            if step.seconds is None:
-                self._has_released = True
-            else:
-                self._on_release(step.seconds)
-            return
+    def _send(self, step: Request) -> None:
+        """Send a request over an idle connection, or have a helper send it."""
         channel = self._idle.popitem()[1] if self._idle else self._take()
         if channel is None:
             self._help(partial(self._shipper.send_all, step))
@@ -269,8 +266,14 @@ class Loop:
                 self._drop(channel)
             if is_success(outcome.status):
                 step = self._shipper.finish_at_once(request, self._now)
+                if step is SETTLED:  # as nearly always
+                    self._has_released = True
+                    return
+                if isinstance(step, Request):
+                    self._send(step)
+                    return
                 if step is not None:
-                    self._continue(step)
+                    self._release(step)
                     return
         else:
             self._poller.remove(fd)
@@ -283,6 +286,13 @@ class Loop:
             outcome, channel.connection, batch.path, request.body, batch.key
         )
         return self._shipper.send_all(self._shipper.finish(request, response))
+
+    def _release(self, released: Released) -> None:
+        """Note that the frame of a request was released."""
+        if released.seconds is None:
+            self._has_released = True
+        else:
+            self._on_release(released.seconds)
 
     # Connections
 

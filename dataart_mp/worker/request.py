@@ -23,6 +23,8 @@ class Request(NamedTuple):
         is_retry: Whether it repeats an earlier request.
         may_have_arrived: Whether an earlier request for the batch may have been processed.
         split: What is known of a batch of the frame that was split; None if none was.
+        is_fresh: Whether it is the first request for the frame, and carries all of it, which is
+            actions that a producer put there.
     """
 
     frame: Frame
@@ -34,6 +36,7 @@ class Request(NamedTuple):
     is_retry: bool = False
     may_have_arrived: bool = False
     split: SplitBatch | None = None
+    is_fresh: bool = False
 
 
 class Moment(NamedTuple):

@@ -37,6 +37,10 @@ class Pace(Protocol):
     def share(self) -> int:
         """How many requests of this worker may be in flight, at least 1."""
 
+    @property
+    def has_turns(self) -> bool:
+        """Whether requests wait for their turn."""
+
     def take_turn(self, now: float) -> float:
         """Return the seconds until a request may begin; 0 if the caller begins one now."""
 
@@ -65,6 +69,7 @@ class FixedPace:
 
     is_lowest = True
     share = 1 << 32
+    has_turns = False
 
     def take_turn(self, now: float) -> float:  # noqa: ARG002 - a null object ignores it
         """Return 0."""
@@ -111,12 +116,17 @@ class SharedFlow:
         """How many requests of this worker may be in flight, at least 1."""
         return max(1, math.ceil(self._words[0] / self._processes))
 
+    @property
+    def has_turns(self) -> bool:
+        """Whether requests wait for their turn: the limit was lowered."""
+        return self._words[0] < self._most
+
     def take_turn(self, now: float) -> float:
         """Return the seconds until a request may begin; 0 if the caller begins one now.
 
         All workers take turns: if each had an interval, several could begin requests together.
         """
-        if self._words[0] >= self._most:
+        if not self.has_turns:
             return 0.0
         turn = min(now, self._words[_BEGAN]) + self._load().interval
         if now < turn:

@@ -150,14 +150,14 @@ class Shipper:
         # It holds actions that nothing was tried with, as nearly always.
         if not self._actions_circuit.is_closed:
             return None
-        if self._join is not None:
+        if self._join is not None and self._queue.worker.has_ready:
             self._join_ready(frame, self._join)
         if frame.followers or self._limit.is_known:
             return self._next(frame, self._unsent(frame))
         batch = Batch(frame.key, False, 0, frame.content(0, length))
         frame.account.aim_at_all(length, moment.now)
         body = body_of_actions(batch.content, moment.timestamp)
-        return Request(frame, batch, _NO_REST, _SEND, body, sent_at)
+        return Request(frame, batch, _NO_REST, _SEND, body, sent_at, is_fresh=True)
 
     def finish(self, request: Request, response: Response) -> Request | Released:
         """Account for a request by its response, and prepare the next one of the frame.
@@ -210,7 +210,7 @@ class Shipper:
         Returns:
             As `finish` does; None if it might have to wait, and has done nothing.
         """
-        frame, batch, rest, _, body, _, is_retry, _, split = request
+        frame, batch, rest, _, body, _, is_retry, _, split, is_fresh = request
         circuit = self._identities_circuit if batch.is_identity else self._actions_circuit
         is_healthy = circuit.is_healthy
         if not is_healthy and not circuit.is_closed:
@@ -218,9 +218,8 @@ class Shipper:
         self._queue.counters.add_request(len(body), is_retry=is_retry)
         if self._pace.is_due(now):
             self._adapt_to_delivery(request, now)
-        if is_healthy and not rest and split is None and not self._limit.is_known:
-            frame.account.advance(batch.start + len(batch.content))  # as nearly always
-            self._parking.settle(frame)
+        if is_fresh and is_healthy and not self._limit.is_known:  # as nearly always
+            self._queue.worker.settle_delivered(frame, len(batch.content))
             return SETTLED
         split = split or SplitBatch()
         self._delivered(frame, batch, split)

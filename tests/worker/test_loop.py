@@ -263,6 +263,10 @@ class GivenPace(FixedPace):
         self.share = 1 << 32
         self.delays: list[float] = []
 
+    @property
+    def has_turns(self) -> bool:  # type: ignore[override]
+        return bool(self.delays)
+
     def take_turn(self, now: float) -> float:
         return self.delays.pop(0) if self.delays else 0.0
 
