@@ -16,7 +16,8 @@ from typing import Any, Final
 
 _SLICE_SECONDS: Final = 0.005
 _WARM_UP: Final = 0.4  # of the time
-_STALL_SECONDS: Final = 3.0
+# Longer than the interval after which any of the clients sends what is not a full batch.
+_STALL_SECONDS: Final = 6.0
 _DRAIN_SECONDS: Final = 15.0
 
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         EventError,
     )
     from dataart_mp.failure import Failure
+    from dataart_mp.native import compiled
     from dataart_mp.protocol import DataArtClient, Emitted
     from dataart_mp.stats import Stats
 
@@ -49,6 +50,7 @@ __all__ = [
     "HTTPOptions",
     "Stats",
     "__version__",
+    "compiled",
 ]
 
 # Imported on first use: a worker process imports this package too, and needs no client.
@@ -60,6 +62,7 @@ _HOMES: Final = {
     "DataArtClient": "protocol",
     "Emitted": "protocol",
     "Stats": "stats",
+    "compiled": "native",
 }
 
 

@@ -21,7 +21,7 @@ from multiprocessing import context
 from types import TracebackType
 from typing import Any, Final, Self
 
-from dataart_mp import clock
+from dataart_mp import clock, native
 from dataart_mp.config import ClientConfig
 from dataart_mp.config.timeout import checked_timeout
 from dataart_mp.errors import BufferFullError, ClosedError
@@ -76,6 +76,7 @@ class Client:
         self._engine = engine
         self._queue = engine.queue
         self._producer = engine.queue.producer
+        self._appender = engine.queue.producer.appender
         self._creator = creator
         self._timeout = config.block_timeout if config.overflow == "block" else 0.0
         self._drops_when_full = config.overflow == "drop"
@@ -90,6 +91,7 @@ class Client:
 
     # Events
 
+    @native.emit_action
     def emit_action(
         self,
         key: str,
@@ -148,7 +150,8 @@ class Client:
         """
         self._queue.check_open()
         take = functools.partial(self._producer.append_lines, timeout=self._timeout)
-        return Bulk(actions, self.config.flush_actions_batch_size, take, self._drop).run()
+        emit = None if self._appender is None else self._appender.emit_actions
+        return Bulk(actions, self.config.flush_actions_batch_size, take, self._drop, emit).run()
 
     def identify(self, user_key: str, metadata: Mapping[str, Any] | None = None) -> bool:
         """Emit an identity: who a user is. It is sent at once, in a separate request.
@@ -281,6 +284,15 @@ class Client:
         self._engine.stop(wait=pending == 0)
         self._finalizer.detach()  # last: if this call is interrupted, the collector completes it
         self._log_drops(self._drop_throttle.remaining(clock.monotonic()))
+
+    def _append_record(self, record: bytes) -> bool:
+        """Complete a call of `emit_action` whose record C has encoded and could not append."""
+        try:
+            self._producer.append(record, self._timeout)
+        except queue.Full as full:
+            self._drop(full)
+            return False
+        return True
 
     def _drop(self, full: queue.Full, count: int = 1) -> None:
         """Drop `count` records for which no frame is free, or raise BufferFullError."""

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psutil
 
-from dataart_mp import Client, ClientConfig
+from dataart_mp import Client, ClientConfig, native
 from dataart_mp.queue.arena import WAITING
 
 WAIT_SECONDS = 30.0
@@ -34,7 +34,11 @@ def workers_of(client):
 
 def environment(**variables: str) -> dict[str, str]:
     """Return the environment without variables that configure a client, plus these."""
-    inherited = {name: text for name, text in os.environ.items() if not name.startswith("DATAART_")}
+    inherited = {
+        name: text
+        for name, text in os.environ.items()
+        if not name.startswith("DATAART_") or name == native.VARIABLE
+    }
     return {**inherited, **variables}
 
 

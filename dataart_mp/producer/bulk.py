@@ -12,6 +12,7 @@ reads, parent and child both emit the current group.)
 import itertools
 import queue
 from collections.abc import Callable, Collection, Iterable, Mapping
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from dataart_mp import clock
@@ -23,12 +24,16 @@ from dataart_mp.queue.frame_writer import Taken
 
 _MAX_GROUP: Final = 256
 _GROUP_SECONDS: Final = 0.01
+_UNUSUAL: Final = 16  # actions that are appended before C is tried again
 # So many refused actions are not a coincidence: the source is wrong, and reading stops.
 _MAX_REFUSED: Final = 100
 _EXAMPLE: Final = '{"key": "play", "user_key": "ann"}'
 
 Take = Callable[[memoryview, int], Taken]
 """Takes at least the first of some records; raises queue.Full or EventError if it cannot."""
+
+Emit = Callable[[list[Any], int, datetime], int]
+"""Appends actions from an index on; returns how many, up to the first one that it cannot append."""
 
 Drop = Callable[[queue.Full, int], None]
 """Drops that many records; raises BufferFullError if records must not be dropped."""
@@ -42,16 +47,23 @@ class Bulk:
         portion: Number of records in a full frame.
         take: Appends records to the queue.
         drop: Called with the number of records for which there is no room.
+        emit: Encodes and appends usual actions; None if the hot path in C is not in use.
     """
 
     def __init__(
-        self, actions: Iterable[Mapping[str, Any]], portion: int, take: Take, drop: Drop
+        self,
+        actions: Iterable[Mapping[str, Any]],
+        portion: int,
+        take: Take,
+        drop: Drop,
+        emit: Emit | None = None,
     ) -> None:
         self._actions = iter(actions)
         self._size = _MAX_GROUP if isinstance(actions, Collection) else 1
         self._full_portion = self._portion = portion
         self._take = take
         self._drop = drop
+        self._emit = emit
         self._group: list[Mapping[str, Any]] = []
         self._done = 0  # actions of the group that were taken, dropped or refused
         self._before = 0  # actions read before the group
@@ -98,21 +110,35 @@ class Bulk:
             self._append_group()
 
     def _append_group(self) -> None:
-        if not self._group:
-            return
         try:
-            events = as_events(self._group)
-            if events is None:
-                self._append_one_by_one(len(self._group))
-            else:
-                self._append_events(events)
+            if self._emit is not None:
+                self._emit_group(self._emit)
+            elif self._group:
+                self._append(self._group)
         except BufferFullError as error:
             error.accepted, error.rest = self._accepted, tuple(self._group[self._done :])
             raise
 
+    def _emit_group(self, emit: Emit) -> None:
+        while self._done < len(self._group):
+            emitted = emit(self._group, self._done, datetime.now(UTC))
+            self._accepted += emitted
+            self._done += emitted
+            if not emitted:
+                self._append(self._group[self._done : self._done + _UNUSUAL])
+
+    def _append(self, actions: list[Mapping[str, Any]]) -> None:
+        events = as_events(actions)
+        if events is None:
+            self._append_one_by_one(len(actions))
+        else:
+            self._append_events(events)
+
     def _append_events(self, events: list[Event]) -> None:
-        while self._done < len(events):
-            portion = events[self._done : self._done + self._portion]
+        before = self._done
+        while self._done < before + len(events):
+            first = self._done - before
+            portion = events[first : first + self._portion]
             lines = encode_events(portion)
             if lines is None:
                 self._append_one_by_one(len(portion))

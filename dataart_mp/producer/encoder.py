@@ -17,6 +17,7 @@ from typing import NoReturn
 
 import orjson
 
+from dataart_mp import native
 from dataart_mp.errors import EventError, short_repr
 from dataart_mp.producer.jsonable import as_text
 from dataart_mp.producer.plain import (
@@ -194,3 +195,7 @@ def _refuse(name: str, value: object, fix: str) -> NoReturn:
 def _refusal(name: str, value: object, fix: str) -> EventError:
     kind = type(value).__name__
     return EventError(f"{name}: {kind} ({short_repr(value)}) is refused; {fix}", name)
+
+
+if native.compiled:  # it looks up `datetime` here, which tests may have replaced
+    native.hot_path.use_encoder(orjson.dumps, globals())

@@ -10,8 +10,9 @@ and removed.
 
 import bisect
 import itertools
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
+from dataart_mp import native
 from dataart_mp.queue import checksum
 from dataart_mp.queue.arena import FILLING, FREE, READY, Arena
 from dataart_mp.queue.durability import BATCH
@@ -41,7 +42,16 @@ class Taken(NamedTuple):
     room: int
 
 
-class FrameWriter:
+if TYPE_CHECKING or not native.compiled:
+
+    class _Fields:
+        __slots__ = ("_arena", "_records", "_start", "claim", "due", "limit", "position", "room")
+
+else:
+    _Fields = native.hot_path.FrameWriterFields
+
+
+class FrameWriter(_Fields):
     """One open frame of this process. The thread that took it from the queue's pool owns it alone.
 
     Attributes:
@@ -52,18 +62,7 @@ class FrameWriter:
         due: When its oldest record has waited long enough (monotonic, seconds).
     """
 
-    __slots__ = (
-        "__weakref__",
-        "_account",
-        "_arena",
-        "_records",
-        "_start",
-        "claim",
-        "due",
-        "limit",
-        "position",
-        "room",
-    )
+    __slots__ = ("__weakref__",)
 
     claim: Claim
     position: int
@@ -105,9 +104,8 @@ class FrameWriter:
 
     def _begin(self, frame: int, kind: int, origin: Origin) -> None:
         arena = self._arena
-        self._account = arena.account(frame)
         taken, adopted = origin
-        generation = self._account.open(kind, arena.process_words, taken, adopted=adopted)
+        generation = arena.account(frame).open(kind, arena.process_words, taken, adopted=adopted)
         arena.set_state(frame, FILLING)
         self.claim = (frame, generation)
         self.position = self._start = arena.base(frame)
@@ -132,8 +130,9 @@ class FrameWriter:
     def seal(self) -> bool:
         """Hand the frame to the workers; False when it is empty and is free again."""
         count = self._records - self.room
-        self._account.seal(count, self.position - self._start)
-        return _release(self._arena, self.claim[0], count)
+        frame = self.claim[0]
+        self._arena.account(frame).seal(count, self.position - self._start)
+        return _release(self._arena, frame, count)
 
 
 def filled(arena: Arena, frame: int) -> tuple[int, int, int]:

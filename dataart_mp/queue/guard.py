@@ -8,20 +8,12 @@ would cost as much as copying the event. A page that the kernel wipes in a forke
 import mmap
 import os
 import sys
-from typing import Final, Protocol
+from typing import Final
 
 _MADV_WIPEONFORK: Final = 18  # <linux/mman.h>; Python's mmap does not name it
 
 
-class ForkGuard(Protocol):
-    """`guard[0]` is 1 in the process that stored 1 there, and 0 in its forked children."""
-
-    def __getitem__(self, index: int, /) -> int: ...
-
-    def __setitem__(self, index: int, value: int, /) -> None: ...
-
-
-def make() -> ForkGuard:
+def make() -> "ForkGuard":
     """Return a guard that holds 0."""
     if sys.platform == "linux":
         page = mmap.mmap(-1, mmap.PAGESIZE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
@@ -34,12 +26,30 @@ def make() -> ForkGuard:
     return _PidGuard()
 
 
+def flag_of(guard: "ForkGuard") -> tuple[memoryview, int]:
+    """Return a guard for code that runs no Python.
+
+    Returns:
+        Memory, whose first byte is 1 where the guard is 1; and the id of the only process for which
+        this holds, or 0 if it holds in forked children, too.
+    """
+    if isinstance(guard, mmap.mmap):
+        return memoryview(guard), 0
+    return memoryview(guard.flag), os.getpid()
+
+
 class _PidGuard:
     def __init__(self) -> None:
         self._pid = 0
+        self.flag = bytearray(1)
 
     def __getitem__(self, index: int) -> int:
         return os.getpid() == self._pid
 
     def __setitem__(self, index: int, value: int) -> None:
         self._pid = os.getpid() if value else 0
+        self.flag[0] = value
+
+
+ForkGuard = mmap.mmap | _PidGuard
+"""`guard[0]` is 1 in the process that stored 1 there, and 0 in its forked children."""

@@ -7,11 +7,11 @@ import weakref
 from queue import Full
 from typing import TYPE_CHECKING, Final
 
-from dataart_mp import clock
+from dataart_mp import clock, native
 from dataart_mp.errors import DescriptorsClosedError, EventError
 from dataart_mp.queue.account import ACTIONS, IDENTITY
 from dataart_mp.queue.accounting import pending_in
-from dataart_mp.queue.arena import Arena
+from dataart_mp.queue.arena import FREE, Arena
 from dataart_mp.queue.companion import AbandonedError
 from dataart_mp.queue.deadline import Deadline
 from dataart_mp.queue.durable_pool import pool_of
@@ -23,6 +23,9 @@ from dataart_mp.queue.writer_pool import HOLDING
 
 if TYPE_CHECKING:
     from types import FrameType
+
+if TYPE_CHECKING or native.compiled:
+    from dataart_mp.queue.appender import Appender
 
 # How long `flush` waits for the writer of a call that it has itself interrupted.
 _INTERRUPTED_SECONDS: Final = 0.5
@@ -38,6 +41,10 @@ class ProducerEnd:
         worker_end: Retries, for `flush`, what waits.
         records: How many records fill a frame.
         interval: Seconds after which a frame that is not full is due to be sealed.
+
+    Attributes:
+        appender: Emits usual actions; None if the hot path in C is not in use, or if the arena
+            survives a power failure.
     """
 
     def __init__(
@@ -59,9 +66,14 @@ class ProducerEnd:
         self._guard = lifetime.guard
         self._pool = pool_of(arena, work)
         self._idle = self._pool.idle
+        self.appender: Appender | None = None
+        if native.compiled and not arena.durability:
+            self.appender = Appender(arena, work, self._pool, self._guard, records, interval)
 
     def forked(self) -> None:
         """In a forked child, leave the parent's open frames to the parent."""
+        if self.appender is not None:
+            self.appender.end()
         self._pool.forked()
 
     # Records
@@ -270,11 +282,16 @@ class ProducerEnd:
             )
 
     def _open_writer(self, kind: int, records: int, timeout: float | None) -> FrameWriter:
-        lifetime, me = self._lifetime, Visitor()
+        lifetime = self._lifetime
+        if timeout == 0 and lifetime.is_started and self._is_full():
+            raise self._full_error()  # with a full buffer, this is called for each event
+        me = Visitor()
         try:  # as `with lifetime.visit()`, at half its cost
             lifetime.visitors.append(weakref.ref(me, lifetime.visitors.remove))
             if not lifetime.is_started:
                 lifetime.ensure_started()
+            if self.appender is not None and not self.appender.has_begun:
+                self.appender.begin()
             return self._try_open(kind, records) or self._await_room(kind, records, timeout)
         finally:
             del me
@@ -288,8 +305,15 @@ class ProducerEnd:
             self._lifetime.wait_for(found_room, timeout)
         if found:
             return found[0]
+        raise self._full_error()
+
+    def _is_full(self) -> bool:
+        """Whether no frame is free; False if the client is closed, which is another error."""
+        return self._arena.find(FREE) < 0 and not self._arena.closed
+
+    def _full_error(self) -> Full:
         reason = self._lifetime.companion.unavailable_reason()
-        raise Full if reason is None else AbandonedError(reason)
+        return Full() if reason is None else AbandonedError(reason)
 
     def _try_open(self, kind: int, records: int) -> FrameWriter | None:
         writer = self._pool.open(kind, records, clock.monotonic(), self._interval)

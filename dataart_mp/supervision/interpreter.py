@@ -20,6 +20,7 @@ from multiprocessing import spawn
 from pathlib import Path
 from typing import Final
 
+from dataart_mp import native
 from dataart_mp.errors import ConfigError, short_repr
 from dataart_mp.supervision import import_path
 from dataart_mp.version import __version__
@@ -88,7 +89,11 @@ def environment() -> dict[str, str]:
 
     They may be secret.
     """
-    kept = {name: text for name, text in os.environ.items() if not name.startswith("DATAART_")}
+    kept = {
+        name: text
+        for name, text in os.environ.items()
+        if not name.startswith("DATAART_") or name == native.VARIABLE
+    }
     if is_frozen():
         for name in _LIBRARY_PATHS:
             original = kept.get(name + _ORIGINAL_SUFFIX)

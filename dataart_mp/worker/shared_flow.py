@@ -17,11 +17,10 @@ _LATENCIES: Final = _BEGAN + 1
 SIZES: Final = (FLOW_WORDS - _LATENCIES) // 2
 """Sizes of requests that are distinguished: each is twice as large as the one before."""
 _SMALLEST_BITS: Final = 10  # requests of less than 2 KiB are alike
+# Of responses in quick succession, some say enough; all would take a tenth of a worker's time.
+_LEARN_SECONDS: Final = 0.002
 # A request that begins late by up to this does not delay the next one: a sleep is not exact.
 _LATE_SECONDS: Final = 0.002
-# The time between two accepted requests that are noted. They change averages over many times as
-# long.
-_NOTE_SECONDS: Final = 0.001
 # Another worker may store a time while this one compares it with its own.
 _LOOK_AHEAD_SECONDS: Final = 1.0
 
@@ -45,7 +44,7 @@ class Pace(Protocol):
         """Return the seconds until a request may begin; 0 if the caller begins one now."""
 
     def is_due(self, now: float) -> bool:
-        """Return whether to note a request that is accepted now: one in a moment is enough."""
+        """Return whether `accepted` would learn from a request that is accepted now."""
 
     def accepted(self, size: int, sent_at: float, now: float, *, is_backlog: bool) -> None:
         """Note that the platform has accepted a request.
@@ -102,7 +101,7 @@ class SharedFlow:
         self._words = arena.flow
         self._most = float(most)
         self._processes = processes
-        self._due = 0.0  # when an accepted request is noted again
+        self._learned_at = 0.0
         if not self._is_usable(clock.monotonic()):
             self._forget()
 
@@ -135,17 +134,14 @@ class SharedFlow:
         return 0.0
 
     def is_due(self, now: float) -> bool:
-        """Return whether to note a request that is accepted now; see `Pace`.
-
-        To note each one would take half as long as to send it.
-        """
-        if now < self._due:
-            return False
-        self._due = now + _NOTE_SECONDS
-        return True
+        """Return whether `accepted` would learn from a request that is accepted now."""
+        return now - self._learned_at >= _LEARN_SECONDS
 
     def accepted(self, size: int, sent_at: float, now: float, *, is_backlog: bool) -> None:
         """Note that the platform has accepted a request; see `Pace`."""
+        if not self.is_due(now):
+            return
+        self._learned_at = now
         flow = self._load()
         at = _LATENCIES + 2 * min(max(0, size.bit_length() - _SMALLEST_BITS), SIZES - 1)
         latency = Latency(self._words[at], self._words[at + 1])

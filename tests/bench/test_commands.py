@@ -4,7 +4,10 @@ import gzip
 import http.client
 import json
 import shutil
+import time
+import urllib.request
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -12,12 +15,14 @@ from urllib.parse import urlsplit
 import pytest
 from click.testing import CliRunner, Result
 
-from bench import emit, floor, footprint, peers, results, scale, ship, sync
+from bench import emit, floor, footprint, latency, peers, results, scale, ship, sync
 from bench.__main__ import bench
 from bench.counter import counting
+from bench.distant_sink import Distance, distant_sink
 from bench.nginx import speed_sink
-from bench.targets import Target, table
+from bench.targets import Target, table, targets
 from dataart_mp.cli.bench.load import EVENT
+from dataart_mp.cli.bench.measurement import Measurement
 
 RESULTS = Path(__file__).parents[2] / "bench" / "results"
 TINY = ("--factor", "0.001", "--repetitions", "1")
@@ -200,3 +205,71 @@ def test_a_target_is_met_on_the_correct_side_of_its_limit() -> None:
         "a        ≤ 1.5       1.6   NO",
         "b        ≥ 0.7       0.8  yes",
     ]
+
+
+# A distant sink
+
+
+def test_a_distant_sink_counts_what_arrives_and_has_latency() -> None:
+    with distant_sink(EVENT.key, Distance(0.1)) as url:
+        start = time.monotonic()
+        assert [post(url, f"{EVENT.key} {EVENT.key}".encode()) for _ in range(2)] == [200, 200]
+        assert time.monotonic() - start >= 0.2
+        assert counts(url) == {"events": 4, "accepted": 2, "refused": 0, "in_flight": 0, "most": 1}
+
+
+def test_a_distant_sink_processes_as_many_requests_at_once_as_it_has_servers() -> None:
+    with distant_sink(EVENT.key, Distance(0.1, servers=2)) as url, ThreadPoolExecutor(4) as pool:
+        start = time.monotonic()
+        assert list(pool.map(lambda _: post(url, b""), range(4))) == [200] * 4
+        assert time.monotonic() - start >= 0.2
+        assert counts(url)["most"] == 4
+
+
+def test_a_distant_sink_refuses_more_requests_than_its_rate() -> None:
+    with distant_sink(EVENT.key, Distance(0.0, rate=20)) as url:
+        statuses = [post(url, EVENT.key.encode()) for _ in range(10)]
+        assert statuses[:2] == [200, 200]
+        assert 429 in statuses
+        seen = counts(url)
+        assert seen["accepted"] == seen["events"] == statuses.count(200)
+        assert seen["refused"] == statuses.count(429)
+
+
+def post(url: str, body: bytes) -> int:
+    parts = urlsplit(url)
+    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=10)
+    connection.request("POST", "/", body)
+    response = connection.getresponse()
+    assert (response.status == 429) == (response.getheader("Retry-After") == "1")
+    connection.close()
+    return response.status
+
+
+def counts(url: str) -> dict[str, int]:
+    with urllib.request.urlopen(f"{url}/stats", timeout=10) as response:
+        found: dict[str, int] = json.load(response)
+    return found
+
+
+def test_latency_measures_our_client_with_its_defaults(run: Run, tmp_path: Path) -> None:
+    """A peer that is not installed is named."""
+    missing = tmp_path / "python"
+    missing.write_text("#!/bin/sh\necho 'no such module' >&2\nexit 1\n")
+    missing.chmod(0o700)
+    written = run("latency", "1 ms, 1,000 events/s", options=("--python", str(missing)))
+    samples = written["samples"]
+    (ours,) = samples.pop(latency.case(latency.OURS, "1 ms", 1000))
+    assert (ours["missing_percent"], ours["failed"]) == (0, 0)
+    assert [one["error"] for (one,) in samples.values()] == [
+        "a measured process ended with 1: no such module"
+    ] * 4
+
+
+def test_the_targets_of_latency_are_those_of_the_highest_load() -> None:
+    figures = {"events_per_second": 50_000.0, "requests_per_second": 194.0, "wasted_percent": 3.0}
+    sample = figures | {"failed": 0, "missing_percent": 0.0}
+    names = [latency.case(latency.OURS, distance, latency.MOST) for distance in latency.DISTANCES]
+    found = targets(Measurement("latency", {}, {name: [sample] for name in names}))
+    assert [target.met for target in found] == [False, True, True, True, True, True]
+    assert found[2].measured == pytest.approx(97.0)

@@ -149,7 +149,7 @@ class Plan:
         """Return the plan of the application with this number, counted from 0."""
         rng = random.Random(f"application {self.seed} {number}")
         processes = rng.choice([2, 2, 3])
-        settings = {
+        settings: dict[str, Any] = {
             "flush_buffer_size": rng.choice([16, 64, 256]),
             "flush_num_workers": processes * rng.choice([1, 2, 4]),
             "flush_num_processes": processes,

@@ -38,7 +38,9 @@ def test_every_exit_code_of_ship_is_documented() -> None:
 
 def test_the_version_is_printed_as_text_and_as_json() -> None:
     assert run("--version").stdout == f"dataart-mp {dataart_mp.__version__}\n"
-    assert run("version").stdout.startswith(f"dataart-mp {dataart_mp.__version__} (CPython 3.")
+    kind = "compiled" if dataart_mp.compiled else "pure Python"
+    version = f"dataart-mp {dataart_mp.__version__} ({kind}, CPython 3."
+    assert run("version").stdout.startswith(version)
     assert json.loads(run("version", "--json").stdout)["dataart-mp"] == dataart_mp.__version__
 
 

@@ -31,8 +31,9 @@ def record(number: int, width: int = 0) -> bytes:
 
 
 def number_of(line: bytes) -> int:
-    """Return the number of a record."""
-    number = json.loads(line)["n"]
+    """Return the number of a record, or of an action whose metadata hold it."""
+    fields = json.loads(line)
+    number = fields.get("metadata", fields)["n"]
     assert isinstance(number, int)
     return number
 

@@ -110,6 +110,16 @@ def test_there_is_room_for_each_size_of_requests(arena: Arena, size: int) -> Non
     assert SIZES >= 14, "up to 16 MiB"
 
 
+def test_of_responses_in_quick_succession_some_are_enough(arena: Arena) -> None:
+    flow = SharedFlow(arena, most=10, processes=2)
+    flow.accepted(BODY, 1.0, 1.25, is_backlog=False)
+    known = list(arena.flow)
+    flow.accepted(BODY, 1.0, 1.2519, is_backlog=False)
+    assert list(arena.flow) == known
+    flow.accepted(BODY, 1.0, 1.2521, is_backlog=False)
+    assert list(arena.flow) != known
+
+
 # Turns
 
 
@@ -161,11 +171,13 @@ def test_a_fixed_pace_permits_everything() -> None:
     assert (pace.take_turn(1.0), pace.share > 4096, pace.is_lowest) == (0.0, True, True)
 
 
-def test_an_accepted_request_is_noted_once_in_a_millisecond(arena: Arena) -> None:
+def test_it_is_due_to_learn_from_an_accepted_request_a_while_after_the_last(arena: Arena) -> None:
     flow = SharedFlow(arena, most=10, processes=2)
-    due = [flow.is_due(now) for now in (5.0, 5.0, 5.0005, 5.001, 5.0015, 6.0)]
-    assert due == [True, False, False, True, False, True]
-    assert SharedFlow(arena, most=10, processes=2).is_due(6.0), "each worker notes its own"
+    assert flow.is_due(5.0)
+    flow.accepted(BODY, 4.9, 5.0, is_backlog=False)
+    assert not flow.is_due(5.001)
+    assert flow.is_due(5.003)
+    assert SharedFlow(arena, most=10, processes=2).is_due(5.001), "each worker learns by itself"
 
 
 def test_a_fixed_pace_notes_nothing() -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+from dataart_mp import native
 from dataart_mp.errors import DataArtError
 
 T = TypeVar("T")
@@ -62,4 +63,8 @@ def fresh(
 
 def _environment() -> dict[str, str]:
     """Return this process's environment without the settings of a client, such as its key."""
-    return {name: text for name, text in os.environ.items() if not name.startswith("DATAART_")}
+    return {
+        name: text
+        for name, text in os.environ.items()
+        if not name.startswith("DATAART_") or name == native.VARIABLE
+    }
