@@ -128,6 +128,8 @@ class Loop:
             self._on_release(None)
 
     def _seconds_to_wait(self, seconds: float | None) -> float | None:
+        if not self._flights and not self._announced:
+            return seconds
         until = self._next_deadline - self._now if self._flights else math.inf
         if self._announced and self.in_flight < self._gate.limit:
             until = min(until, self._next_try - self._now)
@@ -158,8 +160,9 @@ class Loop:
 
     def _fetch(self) -> None:
         """Claim frames, as many as may be in flight now, and begin to send them."""
+        limit = self._gate.limit
         while True:
-            room = self._gate.limit - len(self._flights) - self._helped
+            room = limit - len(self._flights) - self._helped
             if room <= 0 or (self._announced and self._now < self._next_try):
                 break
             if not self._announced:
