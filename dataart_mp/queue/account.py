@@ -68,6 +68,7 @@ _BATCH_END: Final = 5
 _SENT: Final = 7
 _SINCE: Final = 8
 _TAKEN: Final = 11
+_PARKING: Final = 13
 _OPENING: Final = 16
 _PROCESS: Final = 30
 _CLOSING: Final = 24
@@ -155,7 +156,7 @@ class Account:
     due = Word(9)
     not_before = Word(10)
     taken = Word(_TAKEN)
-    parking = Word(13)
+    parking = Word(_PARKING)
     joining = Word(14)
     followers = Word(15)
     joined_length = Word(21)
@@ -223,7 +224,14 @@ class Account:
 
         Only such frames are joined.
         """
-        return not (self.batch_end or self._progress or self.kind or self.taken or self.parking)
+        words = self.words[self.first : self.first + _OPENING].tolist()
+        return not (
+            words[_BATCH_END]
+            or words[_PROGRESS]
+            or words[_KIND]
+            or words[_TAKEN]
+            or words[_PARKING]
+        )
 
     @property
     def length_if_fresh(self) -> int:

@@ -296,7 +296,8 @@ class Shipper:
 
     def _delivered(self, frame: Frame, batch: Batch, split: SplitBatch) -> None:
         self._endpoint_works(batch)
-        self._limit.delivered(batch.size, batch.count)
+        if self._limit.is_known:
+            self._limit.delivered(batch.size, batch.count)
         too_many = split.delivered(batch.end)
         if too_many is not None:
             self._limit.too_many(too_many)
@@ -435,6 +436,8 @@ class Shipper:
 
     def _fitting(self, batch: Batch) -> list[Batch]:
         """Split a batch into parts that are not known to be too large."""
+        if not self._limit.is_known:  # nearly always; to count the records takes time
+            return [batch]
         if batch.count == 1 or self._limit.allows(batch.size, batch.count):
             return [batch]
         return [part for half in batch.halves() for part in self._fitting(half)]
