@@ -18,7 +18,7 @@
  * - Where things lie in the arena is defined in Python only; see `queue/appender.py`.
  *
  * Python handles: values that are not plain (see `producer/plain.py`), what JSON cannot hold, a
- * timestamp that is neither RFC 3339 text nor a datetime in UTC, an event of over a kilobyte (as
+ * timestamp that is neither RFC 3339 text nor a datetime in UTC, an event of over 8 kilobytes (as
  * orjson writes long texts faster), the first frame of a process, a full buffer, and what fails.
  */
 #include <Python.h>
@@ -41,7 +41,7 @@
 #endif
 
 /* Bytes of a record, bytes written between two comparisons with `end`, and nested containers. */
-enum { MAX_RECORD = 1024, SLACK = 256, MAX_DEPTH = 32 };
+enum { MAX_RECORD = 8192, SLACK = 256, MAX_DEPTH = 32 };
 static char scratch[MAX_RECORD + SLACK]; /* one for all threads: the call holds the GIL */
 static const char *const end = scratch + MAX_RECORD;
 

@@ -48,6 +48,11 @@ def test_the_balance_is_an_equation_without_zero_columns() -> None:
     assert str(stats) == f"{equation} | requests 7, retries 1, bytes 12345"
 
 
+def test_a_busy_platform_is_shown_with_the_requests_that_may_be_in_flight() -> None:
+    stats = Stats(accepted=1, pending=1, requests=7, throttled=2, concurrency=5)
+    assert str(stats).endswith("retries 0, bytes 0 | throttled 2, concurrency 5")
+
+
 def test_the_equation_names_every_loss() -> None:
     assert str(EVERY_COLUMN).partition(" | ")[0] == (
         "accepted 21 = delivered 1 + pending 2 + dropped (buffer full) 3 + dropped (no worker) 4"

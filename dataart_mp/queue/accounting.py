@@ -1,6 +1,7 @@
 """Accounting: the balance of all records, read while all processes continue to work."""
 
 import math
+from typing import Final
 
 from dataart_mp.queue.account import (
     ACCEPTED,
@@ -16,6 +17,8 @@ from dataart_mp.queue.arena import FILLING, FREE, SETTLED, Arena
 from dataart_mp.queue.counters import BYTES, DROPPED_FULL, REQUESTS, RETRIES, THROTTLED, Counters
 from dataart_mp.queue.frame_writer import filled
 from dataart_mp.stats import Stats
+
+MOST_CONCURRENCY: Final = 4096
 
 
 def balance(arena: Arena, counters: Counters) -> Stats:
@@ -50,9 +53,15 @@ def balance(arena: Arena, counters: Counters) -> Stats:
         retries=counters.total(RETRIES),
         requests=counters.total(REQUESTS),
         throttled=counters.total(THROTTLED),
-        concurrency=math.ceil(arena.flow[0]),
+        concurrency=_concurrency(arena),
         bytes=counters.total(BYTES),
     )
+
+
+def _concurrency(arena: Arena) -> int:
+    limit = arena.flow[0]
+    # In a file that was damaged it may be anything, until a worker begins.
+    return math.ceil(limit) if 0 < limit <= MOST_CONCURRENCY else 0
 
 
 def pending_in(arena: Arena, frame: int) -> int:

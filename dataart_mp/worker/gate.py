@@ -30,9 +30,9 @@ class Gate:
         return self.most if share >= self.most or self._is_open() else share
 
     @property
-    def has_turns(self) -> bool:
+    def is_limited(self) -> bool:
         """Whether requests have to take turns."""
-        return self._pace.has_turns and not self._is_open()
+        return self._pace.is_limited and not self._is_open()
 
     def take_turn(self, now: float) -> float:
         """Return the seconds until a request may begin; 0 if the caller begins one now.
@@ -40,4 +40,4 @@ class Gate:
         Args:
             now: The time (monotonic, seconds).
         """
-        return self._pace.take_turn(now) if self.has_turns else 0.0
+        return self._pace.take_turn(now) if self.is_limited else 0.0

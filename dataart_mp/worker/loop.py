@@ -194,11 +194,11 @@ class Loop:
             self._moment_until = self._now + _MOMENT_SECONDS
         announced, self._announced = self._announced, []
         is_second_try, self._is_second_try = self._is_second_try, False
-        arena, has_turns = self._arena, self._gate.has_turns
+        arena, is_limited = self._arena, self._gate.is_limited
         locked: list[int] = []
         for position, number in enumerate(announced):
             # A turn is not taken for a frame that another one has joined or claimed.
-            is_turn = has_turns and arena.state(number) == READY
+            is_turn = is_limited and arena.state(number) == READY
             delay = self._gate.take_turn(self._now) if is_turn and room > 0 else 0.0
             if delay > 0 or room <= 0:
                 self._announced = locked + announced[position:]

@@ -33,12 +33,12 @@ class Pace(Protocol):
         """Whether a response that the platform is busy makes the pace no slower."""
 
     @property
-    def share(self) -> int:
-        """How many requests of this worker may be in flight, at least 1."""
+    def is_limited(self) -> bool:
+        """Whether requests have to wait for their turn."""
 
     @property
-    def has_turns(self) -> bool:
-        """Whether requests wait for their turn."""
+    def share(self) -> int:
+        """How many requests of this worker may be in flight, at least 1."""
 
     def take_turn(self, now: float) -> float:
         """Return the seconds until a request may begin; 0 if the caller begins one now."""
@@ -67,8 +67,8 @@ class FixedPace:
     """As many requests as there are senders, whatever the platform responds."""
 
     is_lowest = True
+    is_limited = False
     share = 1 << 32
-    has_turns = False
 
     def take_turn(self, now: float) -> float:  # noqa: ARG002 - a null object ignores it
         """Return 0."""
@@ -111,21 +111,21 @@ class SharedFlow:
         return self._load().is_lowest
 
     @property
+    def is_limited(self) -> bool:
+        """Whether requests have to wait for their turn: not at the maximum."""
+        return self._words[0] < self._most
+
+    @property
     def share(self) -> int:
         """How many requests of this worker may be in flight, at least 1."""
         return max(1, math.ceil(self._words[0] / self._processes))
-
-    @property
-    def has_turns(self) -> bool:
-        """Whether requests wait for their turn: the limit was lowered."""
-        return self._words[0] < self._most
 
     def take_turn(self, now: float) -> float:
         """Return the seconds until a request may begin; 0 if the caller begins one now.
 
         All workers take turns: if each had an interval, several could begin requests together.
         """
-        if not self.has_turns:
+        if not self.is_limited:
             return 0.0
         turn = min(now, self._words[_BEGAN]) + self._load().interval
         if now < turn:

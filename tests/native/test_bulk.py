@@ -4,7 +4,7 @@ from functools import partial
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dataart_mp.errors import ActionsError
@@ -22,7 +22,7 @@ UNUSUAL = st.sampled_from(
     [
         {"key": Text("k"), "user_key": "u", "timestamp": MOMENT},
         {"key": "k", "user_key": "u", "timestamp": MOMENT, "metadata": {"tags": {"a"}}},
-        {"key": "k", "user_key": "u", "timestamp": MOMENT, "metadata": {"long": "x" * 2000}},
+        {"key": "k", "user_key": "u", "timestamp": MOMENT, "metadata": {"long": "x" * 9000}},
     ]
 )
 REFUSED = st.sampled_from(
@@ -31,7 +31,7 @@ REFUSED = st.sampled_from(
         {"key": "k"},
         {"key": "k", "user_key": "u", "song": 1},
         {"key": "k", "user_key": "u", "metadata": {"text": "\ud800"}},
-        {"key": "k", "user_key": "u", "metadata": {"large": "x" * 5000}},
+        {"key": "k", "user_key": "u", "metadata": {"large": "x" * 20000}},
         "play",
     ]
 )
@@ -59,9 +59,10 @@ def emit_all(
     return result, [lines_of(frame) for frame in claim_all(queue)]
 
 
+@settings(deadline=None)
 @given(ACTIONS)
 def test_any_actions_have_the_same_records_frames_and_errors(actions: list[Any]) -> None:
-    with queue_of(64, 4096, records=9) as of_c, queue_of(64, 4096, records=9) as of_python:
+    with queue_of(64, 16384, records=9) as of_c, queue_of(64, 16384, records=9) as of_python:
         in_c, in_python = (
             emit_all(of_c, actions, in_c=True),
             emit_all(of_python, actions, in_c=False),

@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dataart_mp.errors import EventError
@@ -80,6 +80,7 @@ def check(emitter: Emitter, *arguments: Any) -> bool:
     return record is not None
 
 
+@settings(deadline=None)
 @given(KEYS, KEYS, FLAGS, TIMESTAMPS | VALUES, METADATA)
 def test_any_action_has_the_bytes_of_the_python_encoder(
     emitter: Emitter, key: Any, user_key: Any, flag: Any, timestamp: Any, metadata: Any
@@ -87,6 +88,7 @@ def test_any_action_has_the_bytes_of_the_python_encoder(
     check(emitter, key, user_key, flag, timestamp, metadata)
 
 
+@settings(deadline=None)
 @given(st.dictionaries(TEXTS, PLAIN, max_size=5))
 def test_any_plain_metadata_have_the_bytes_of_the_python_encoder(
     emitter: Emitter, metadata: dict[str, Any]
@@ -94,6 +96,7 @@ def test_any_plain_metadata_have_the_bytes_of_the_python_encoder(
     check(emitter, "k", "u", True, MOMENT, metadata)
 
 
+@settings(deadline=None)
 @given(TIMESTAMPS)
 def test_any_timestamp_has_the_bytes_of_the_python_encoder(
     emitter: Emitter, timestamp: Any
@@ -101,6 +104,7 @@ def test_any_timestamp_has_the_bytes_of_the_python_encoder(
     check(emitter, "k", "u", False, timestamp, None)
 
 
+@settings(deadline=None)
 @given(st.lists(st.fixed_dictionaries({"key": KEYS, "user_key": KEYS}, optional={
     "is_anonymous_user": FLAGS, "timestamp": TIMESTAMPS | st.none(), "metadata": METADATA,
     "unknown": st.none()}) | VALUES, max_size=5))  # fmt: skip
@@ -141,18 +145,19 @@ def test_usual_actions_are_written_in_c(emitter: Emitter, arguments: tuple[Any, 
     assert check(emitter, *arguments)
 
 
-@pytest.mark.parametrize("length", range(640, 700))
-def test_an_action_of_about_a_kilobyte_has_the_bytes_of_the_python_encoder(
-    emitter: Emitter, length: int
+def test_an_action_of_about_8_kilobytes_has_the_bytes_of_the_python_encoder(
+    emitter: Emitter,
 ) -> None:
-    check(emitter, "k", "u", False, MOMENT, {"t": "x" * (length + 250)})
-    check(emitter, "k", "u", False, MOMENT, {"t": '"' * (length // 2), "é" * 150: 1})
-    check(emitter, "k" * length, "u" * 200, False, MOMENT, {"t": list(range(100))})
-
-
-def test_a_text_that_is_escaped_everywhere_stays_in_bounds(emitter: Emitter) -> None:
-    for length in range(140, 200):
-        check(emitter, "k", "u", False, MOMENT, {"\1" * length: "\2" * length, "a": "b" * 100})
+    """Around the size up to which C writes actions, however they are composed."""
+    texts = ("x" * length for length in range(7950, 8250, 3))
+    in_c = [check(emitter, "k", "u", False, MOMENT, {"t": text}) for text in texts]
+    for length in range(7950, 8250, 12):
+        check(emitter, "k", "u", False, MOMENT, {"t": '"' * (length // 2), "é": 1})
+        check(emitter, "k", "u", False, MOMENT, {"\1" * (length // 6): "a" * 10})
+        check(emitter, "k" * (length - 200), "u" * 200, False, MOMENT, {"t": list(range(9))})
+        check(emitter, "k", "é" * (length // 2), False, MOMENT, {"n": [[[[{"a": {}}]]]] * 5})
+    assert sorted(in_c, reverse=True) == in_c, "shorter ones in C, longer ones in Python"
+    assert {*in_c} == {True, False}
 
 
 def test_deep_and_cyclic_metadata_are_left_to_python(emitter: Emitter) -> None:

@@ -7,7 +7,7 @@ import pytest
 from dataart_mp.queue import RecordQueue
 from dataart_mp.queue.account import IDENTITY
 from dataart_mp.queue.accounting import balance, pending_in
-from dataart_mp.queue.counters import BYTES, RETRIES
+from dataart_mp.queue.counters import BYTES, RETRIES, THROTTLED
 from tests.queue.interleavings import with_a_rival_at_every_step
 from tests.queue.internals import (
     DROPPED_FULL,
@@ -272,3 +272,22 @@ def test_a_forked_child_counts_in_another_row() -> None:
         used = [queue.arena.words[queue.arena.row(number)] for number in range(3)]
         assert used == [1, 1, 0]
         assert queue.counters.total(REQUESTS) == 2
+
+
+@pytest.mark.parametrize(
+    ("limit", "shown"),
+    [
+        *((0.0, 0), (0.05, 1), (1.0, 1), (7.2, 8), (4096.0, 4096)),
+        *((-1.0, 0), (4097.0, 0), (float("nan"), 0), (float("inf"), 0)),  # damaged
+    ],
+)
+def test_the_balance_shows_how_many_requests_may_be_in_flight(limit: float, shown: int) -> None:
+    with queue_of() as queue:
+        queue.arena.flow[0] = limit
+        assert balance(queue.arena, queue.counters).concurrency == shown
+
+
+def test_the_balance_shows_how_many_requests_the_platform_was_too_busy_for() -> None:
+    with queue_of() as queue:
+        queue.counters.add(THROTTLED, 3)
+        assert balance(queue.arena, queue.counters).throttled == 3

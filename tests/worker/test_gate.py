@@ -14,7 +14,7 @@ class GivenPace:
     def __init__(self, share: int, delay: float = 0.0) -> None:
         self.share = share
         self.delay = delay
-        self.has_turns = delay > 0
+        self.is_limited = delay > 0
         self.asked_at: list[float] = []
 
     def take_turn(self, now: float) -> float:

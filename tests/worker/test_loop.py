@@ -264,7 +264,7 @@ class GivenPace(FixedPace):
         self.delays: list[float] = []
 
     @property
-    def has_turns(self) -> bool:  # type: ignore[override]
+    def is_limited(self) -> bool:  # type: ignore[override]
         return bool(self.delays)
 
     def take_turn(self, now: float) -> float:

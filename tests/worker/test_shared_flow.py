@@ -127,6 +127,9 @@ def test_at_the_maximum_no_request_waits_for_its_turn(arena: Arena) -> None:
     flow = SharedFlow(arena, most=10, processes=2)
     flow.accepted(BODY, 1.0, 1.5, is_backlog=False)
     assert [flow.take_turn(2.0) for _ in range(20)] == [0.0] * 20
+    assert not flow.is_limited
+    flow.refused(3.0, 3.0)
+    assert flow.is_limited
 
 
 def test_below_the_maximum_requests_of_all_workers_begin_at_a_steady_rate(arena: Arena) -> None:

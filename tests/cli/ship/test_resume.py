@@ -208,7 +208,10 @@ def test_with_a_spool_no_event_of_a_killed_pipe_is_lost(
     sink: SinkProcess, slow: dict[str, str], file: Path, tmp_path: Path
 ) -> None:
     """Standard input cannot be read again, but accepted events are in the spool."""
-    spooled = slow | {"DATAART_SPOOL_DIR": str(tmp_path / "spool")}
+    spooled = slow | {
+        "DATAART_SPOOL_DIR": str(tmp_path / "spool"),
+        "DATAART_FLUSH_MAX_BATCH_SIZE": "20",
+    }
     checkpoint = tmp_path / "checkpoint"
     process = start("ship", "--checkpoint", checkpoint, "-", env=spooled)
     assert process.stdin is not None
