@@ -111,14 +111,26 @@ def serve() -> Iterator[Serve]:
 
 
 @pytest.fixture
-def sender_to() -> Iterator[SenderTo]:
+def sender_class() -> type[Sender]:
+    """The class of the senders that `sender_to` creates."""
+    return Sender
+
+
+@pytest.fixture
+def sender_to(sender_class: type[Sender]) -> Iterator[SenderTo]:
     """Creates senders to a URL; their connections are closed after the test."""
     senders: list[Sender] = []
 
-    def make(url: str, *, settings: dict[str, Any] = {}, **http: Any) -> Sender:  # noqa: B006
+    def make(
+        url: str,
+        *,
+        settings: dict[str, Any] = {},  # noqa: B006
+        connections: int = 4,
+        **http: Any,
+    ) -> Sender:
         options = HTTPOptions(**{"connect_timeout": 5.0, "read_timeout": 5.0, **http})
         config = ClientConfig(**{"api_key": KEY, "base_url": url, "http": options, **settings})
-        senders.append(Sender(config, 4, "dataart_mp/test"))
+        senders.append(sender_class(config, connections, "dataart_mp/test"))
         return senders[-1]
 
     yield make

@@ -158,7 +158,7 @@ class ReportReader:
                     batches,
                 )
             case FewThreads(number, wanted, reason):
-                problem = f"{number} of {wanted} sender threads: {reason}; {MORE_THREADS}"
+                problem = f"{number} of {wanted} threads: {reason}; {MORE_THREADS}"
                 _log.error("a worker continues with %s", problem)
             case Crashed(traceback):
                 _log.error("a worker crashed: %s", traceback)

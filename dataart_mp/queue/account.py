@@ -62,15 +62,24 @@ ACCEPTED, DELIVERED, REJECTED, FAILED, PARKED = range(5)
 TOTALS: Final = 5
 _COUNT: Final = 1
 _LENGTH: Final = 2
+_KIND: Final = 3
+_PROGRESS: Final = 4
+_BATCH_END: Final = 5
+_SENT: Final = 7
+_SINCE: Final = 8
+_TAKEN: Final = 11
+_PARKING: Final = 13
 _OPENING: Final = 16
 _PROCESS: Final = 30
 _CLOSING: Final = 24
 _PROCESS_END: Final = _PROCESS + 2
+_FRESH: Final = bytes((_OPENING - _KIND) * WORD_BYTES)
 _ZEROS: Final = memoryview(bytes((_OPENING - _COUNT) * WORD_BYTES)).cast("Q")
 
 _COUNT_BITS: Final = 20
 _COUNT_MASK: Final = (1 << _COUNT_BITS) - 1
 _THROUGH_SHIFT: Final = 2 * _COUNT_BITS
+_COUNTS_MASK: Final = (1 << _THROUGH_SHIFT) - 1
 MAX_RECORDS: Final = _COUNT_MASK
 """The most records of a frame: as many as `progress` can count."""
 MAX_CAPACITY: Final = (1 << 24) - 1
@@ -139,15 +148,15 @@ class Account:
     generation = Word(0)
     count = Word(_COUNT)
     length = Word(_LENGTH)
-    kind = Word(3)
-    batch_end = Word(5)
+    kind = Word(_KIND)
+    batch_end = Word(_BATCH_END)
     attempts = Word(6)
-    sent = Word(7)
-    since = Word(8)
+    sent = Word(_SENT)
+    since = Word(_SINCE)
     due = Word(9)
     not_before = Word(10)
-    taken = Word(11)
-    parking = Word(13)
+    taken = Word(_TAKEN)
+    parking = Word(_PARKING)
     joining = Word(14)
     followers = Word(15)
     joined_length = Word(21)
@@ -158,7 +167,7 @@ class Account:
     synced = Word(33)
     appended_again = Word(34)
     generation_again = Word(35)
-    _progress = Word(4)
+    _progress = Word(_PROGRESS)
     origin = Word(12)
 
     def __init__(self, words: memoryview, first: int) -> None:
@@ -204,13 +213,59 @@ class Account:
         start = self.first + _PROCESS
         self.words[start], self.words[start + 1] = process
 
+    def set_process(self, process: memoryview) -> None:
+        """Store the words of the process that owns the frame; then the state that says so."""
+        words, start = self.words, self.first + _PROCESS
+        words[start], words[start + 1] = process[0], process[1]
+
     @property
     def is_untouched(self) -> bool:
         """Whether it holds actions straight from a producer, none of which may have arrived.
 
         Only such frames are joined.
         """
-        return not (self.batch_end or self._progress or self.kind or self.taken or self.parking)
+        words = self.words[self.first : self.first + _OPENING].tolist()
+        return not (
+            words[_BATCH_END]
+            or words[_PROGRESS]
+            or words[_KIND]
+            or words[_TAKEN]
+            or words[_PARKING]
+        )
+
+    @property
+    def length_if_fresh(self) -> int:
+        """Its length, if it holds actions straight from a producer and nothing else was done to it.
+
+        Else 0.
+        """
+        first = self.first
+        rest = self.words[first + _KIND : first + _OPENING].tobytes()
+        return self.words[first + _LENGTH] if rest == _FRESH else 0
+
+    def aim_at_all(self, length: int, now: int) -> None:
+        """Begin a batch of all content of a fresh frame, and say that a request carries it.
+
+        Args:
+            length: Where the content ends.
+            now: The time (ns).
+        """
+        words, first = self.words, self.first
+        words[first + _SINCE] = now
+        words[first + _BATCH_END] = length
+        words[first + _SENT] = 1
+
+    def advance(self, through: int, rejected: int = 0, failed: int = 0) -> None:
+        """Set what is done with, in a single store.
+
+        Args:
+            through: Bytes that are finished.
+            rejected: More records that were rejected.
+            failed: More records that failed permanently.
+        """
+        at = self.first + _PROGRESS
+        counts = self.words[at] & _COUNTS_MASK
+        self.words[at] = through << _THROUGH_SHIFT | counts + (rejected << _COUNT_BITS) + failed
 
     @property
     def is_untouched_filling(self) -> bool:
@@ -283,20 +338,36 @@ class Account:
         # Totals of a leader are negative, modulo 2**64, where what was joined to it has failed:
         # each follower counts its own records as delivered.
         self._close(
-            {
-                ACCEPTED: count - returned + evicted.adopted,
-                DELIVERED: count - rejected - failed - parked,
-                REJECTED: rejected,
-                FAILED: failed + sum(evicted),
-                PARKED: parked - returned - evicted.own,
-            }
+            count - returned + evicted.adopted,
+            count - rejected - failed - parked,
+            rejected,
+            failed + evicted.own + evicted.adopted,
+            parked - returned - evicted.own,
         )
+
+    def close_delivered(self, length: int) -> None:
+        """Record that all content was delivered, and write the closing totals; see `close`.
+
+        For a frame that a producer filled, and that was fresh before one request carried it.
+
+        Args:
+            length: Where the content ends.
+        """
+        words, first = self.words, self.first
+        words[first + _PROGRESS] = length << _THROUGH_SHIFT
+        count, closing = words[first + _COUNT], first + _CLOSING
+        accepted, delivered, rejected, failed, parked = words[
+            first + _OPENING : first + _OPENING + TOTALS
+        ].tolist()
+        words[closing] = accepted + count & WORD_MASK
+        words[closing + 1] = delivered + count & WORD_MASK
+        words[closing + 2] = rejected
+        words[closing + 3] = failed
+        words[closing + 4] = parked
 
     def close_joined(self) -> None:
         """Write the closing totals of a JOINED frame: its own account says that all arrived."""
-        closing, opening = self.first + _CLOSING, self.first + _OPENING
-        self.words[closing : closing + TOTALS] = self.words[opening : opening + TOTALS]
-        self._close({ACCEPTED: self.count, DELIVERED: self.count})
+        self._close(self.count, self.count, 0, 0, 0)
 
     def opening(self) -> list[int]:
         """Return the five totals when the frame was last claimed."""
@@ -334,10 +405,16 @@ class Account:
             return now
         return self.not_before if early else self.due
 
-    def _close(self, outcome: dict[int, int]) -> None:
+    def _close(
+        self, accepted: int, delivered: int, rejected: int, failed: int, parked: int
+    ) -> None:
         words, opening, closing = self.words, self.first + _OPENING, self.first + _CLOSING
-        for total, amount in outcome.items():
-            words[closing + total] = words[opening + total] + amount & WORD_MASK
+        before: list[int] = words[opening : opening + TOTALS].tolist()
+        words[closing] = before[0] + accepted & WORD_MASK
+        words[closing + 1] = before[1] + delivered & WORD_MASK
+        words[closing + 2] = before[2] + rejected & WORD_MASK
+        words[closing + 3] = before[3] + failed & WORD_MASK
+        words[closing + 4] = before[4] + parked & WORD_MASK
 
     def _totals(self, offset: int) -> list[int]:
         start = self.first + offset

@@ -236,6 +236,10 @@ class Arena:
         """Return the state of a frame."""
         return self.memory[self._states + frame]
 
+    def state_at(self, frame: int) -> int:
+        """Return where a frame's state is in `memory`."""
+        return self._states + frame
+
     def set_state(self, frame: int, state: int) -> None:
         """Store a frame's state: the one step that decides what its account means."""
         self.memory[self._states + frame] = state
@@ -284,7 +288,7 @@ class Arena:
 
     def content(self, frame: int, start: int, end: int) -> bytes:
         """Return a copy of a part of a frame's content."""
-        base = self.base(frame)
+        base = self._frames + frame * self.stride
         return self.memory[base + start : base + end]
 
     def write(self, frame: int, start: int, content: bytes) -> None:
@@ -294,7 +298,7 @@ class Arena:
 
     def wipe(self, frame: int, start: int, end: int) -> None:
         """Fill a part of a frame with zeros."""
-        base = self.base(frame)
+        base = self._frames + frame * self.stride
         self.memory[base + start : base + end] = bytes(end - start)
 
     # Flags that all processes share

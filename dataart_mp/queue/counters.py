@@ -36,6 +36,24 @@ class Counters:
         words[row + column] = words[row + column] + amount & WORD_MASK
         self._rows.append(row)
 
+    def add_request(self, size: int, *, is_retry: bool) -> None:
+        """Count a request. Never waits.
+
+        Args:
+            size: The size of its body in bytes.
+            is_retry: Whether it repeats an earlier one.
+        """
+        try:
+            row = self._rows.pop()
+        except IndexError:
+            row = self._claim()
+        words = self._arena.words
+        words[row + REQUESTS] = words[row + REQUESTS] + 1 & WORD_MASK
+        words[row + BYTES] = words[row + BYTES] + size & WORD_MASK
+        if is_retry:
+            words[row + RETRIES] = words[row + RETRIES] + 1 & WORD_MASK
+        self._rows.append(row)
+
     def total(self, column: int) -> int:
         """Return what all threads of all processes, dead ones included, have counted."""
         words = self._arena.words

@@ -38,17 +38,20 @@ class Frame:
     @classmethod
     def claim(cls, arena: Arena, number: int) -> "Frame | None":
         """Claim a frame that is READY; None when it is not, or another thread has its lock."""
-        if arena.state(number) != READY:
+        memory, at = arena.memory, arena.state_at(number)
+        if memory[at] != READY:
             return None
         frame = cls(arena, number)
         if not arena.locks.acquire(number, frame):
             return None
-        if arena.state(number) != READY:  # another worker had it in between
+        if memory[at] != READY:  # another worker had it in between
             arena.locks.release(number)
             return None
-        frame.account.process = arena.process
-        arena.set_state(number, SENDING)
-        joining.complete(arena, number)
+        account = frame.account
+        account.set_process(arena.process_words)
+        memory[at] = SENDING
+        if account.joining:
+            joining.complete(arena, number)
         return frame
 
     @property
@@ -196,10 +199,7 @@ class Frame:
             rejected: Records of the batch that the platform rejected.
             failed: Records of the batch that failed permanently.
         """
-        before = self.account.progress
-        self.account.progress = before._replace(
-            through=end, rejected=before.rejected + rejected, failed=before.failed + failed
-        )
+        self.account.advance(end, rejected, failed)
 
     def postpone(self, now: int, due: int, not_before: int = 0) -> None:
         """Release the frame until `due`: the batch in progress has failed once more.

@@ -32,14 +32,15 @@ def join(arena: Arena, leader: int, follower: int) -> None:
     """
     account, other = arena.account(leader), arena.account(follower)
     start, size = account.length, other.length
-    account.joined_length = start + size
+    account.joined_length = joined_length = start + size
     account.joining = follower + 1
     arena.write(leader, start, arena.content(follower, 0, size))
     other.leader = leader
     other.leader_generation = account.generation
     account.followers += 1
     arena.set_state(follower, JOINED)
-    complete(arena, leader)
+    account.length = joined_length  # as `complete` does after a death
+    account.joining = 0
 
 
 def complete(arena: Arena, leader: int) -> None:

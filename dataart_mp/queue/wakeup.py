@@ -8,6 +8,7 @@ else, because every waiter also looks at the states from time to time.
 import math
 import os
 import select
+import struct
 import time
 from typing import Final
 
@@ -17,6 +18,7 @@ from dataart_mp.queue.polling import make_poll
 # Less than PIPE_BUF, so each notification is written and read whole (POSIX, write(2)): no lock is
 # needed, and no death leaves half of one in the pipe.
 _MESSAGE_BYTES: Final = 4
+_MESSAGE: Final = struct.Struct("<I")
 _DRAIN_BYTES: Final = 1024 * _MESSAGE_BYTES
 _LOST_SECONDS: Final = 1.0
 
@@ -96,6 +98,24 @@ class WakeupPipe:
         os.set_blocking(self.read_fd, False)
         message = self._read(_MESSAGE_BYTES) if self._poll(seconds) else b""
         return int.from_bytes(message, "little") if message else None
+
+    def make_nonblocking(self) -> int:
+        """Have no read of this pipe block, in any process, and return the end that waiters read."""
+        os.set_blocking(self.read_fd, False)
+        return self.read_fd
+
+    def read_at_once(self, most: int) -> list[int]:
+        """Return the numbers of notifications that are there, at most so many, without waiting.
+
+        The reading end must not block.
+        """
+        try:
+            messages = os.read(self._read_end.number, most * _MESSAGE_BYTES)
+        except BlockingIOError:  # there is none
+            return []
+        if len(messages) == _MESSAGE_BYTES:
+            return [int.from_bytes(messages, "little")]
+        return [number for (number,) in _MESSAGE.iter_unpack(messages)]
 
     def has_notifications(self) -> bool:
         """Return whether the pipe holds notifications that nobody has read yet."""

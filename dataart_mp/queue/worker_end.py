@@ -7,7 +7,7 @@ from typing import Final
 from dataart_mp import clock
 from dataart_mp.queue import janitor, joining
 from dataart_mp.queue.account import ACTIONS, Evicted
-from dataart_mp.queue.arena import READY, SENDING, SETTLED, WAITING, Arena
+from dataart_mp.queue.arena import FREE, READY, SENDING, SETTLED, WAITING, Arena
 from dataart_mp.queue.frame import Frame
 from dataart_mp.queue.frame_writer import FrameWriter
 from dataart_mp.queue.release import make_free, make_ready, wake
@@ -97,6 +97,25 @@ class WorkerEnd:
         """Free a claimed frame all of whose content is finished."""
         self._settle(frame, 0, _NOTHING_EVICTED)
 
+    def settle_delivered(self, frame: Frame, length: int) -> None:
+        """Settle a frame that was fresh, and all of which one request has delivered.
+
+        It is the short way of nearly all frames: the same stores as by `Frame.advance` and
+        `settle`, in the same order.
+
+        Args:
+            frame: The frame, to which nothing was joined.
+            length: Its length.
+        """
+        arena, number = self._arena, frame.number
+        memory, at, base = arena.memory, arena.state_at(number), arena.base(number)
+        frame.account.close_delivered(length)
+        memory[at] = SETTLED
+        memory[base : base + length] = bytes(length)
+        memory[at] = FREE
+        arena.locks.release(number)
+        self._notify_of_room()
+
     def settle_parked(self, frame: Frame, evicted: Evicted) -> None:
         """Free a claimed frame of which all that is not done with is parked.
 
@@ -169,7 +188,11 @@ class WorkerEnd:
         frame.account.close(parked, evicted)
         arena.set_state(number, SETTLED)
         make_free(arena, number)
-        if arena.wanted_until > clock.monotonic_ns():
+        self._notify_of_room()
+
+    def _notify_of_room(self) -> None:
+        wanted_until = self._arena.wanted_until
+        if wanted_until and wanted_until > clock.monotonic_ns():
             self._room.notify()
 
 

@@ -108,11 +108,12 @@ class Removed:
 
 @dataclass(frozen=True, slots=True)
 class FewThreads:
-    """A worker cannot start all its sender threads, and continues with those that it has.
+    """A worker cannot start a thread, and continues with those that it has.
 
     Attributes:
-        threads: Number of threads that it has; with 0, its main thread sends.
-        wanted: Number of threads that it should have.
+        threads: Number of helper threads that it has. With 0, the thread that sends does all that
+            may wait, too; or the main thread sends.
+        wanted: Number of helper threads that it may need.
         reason: Text of the exception.
     """
 

@@ -28,11 +28,19 @@ def body_of(records: bytes, now: datetime, *, is_identity: bool) -> bytes:
         now: The moment of sending, with its UTC offset.
         is_identity: Whether the record is an identity, or else all are actions.
     """
-    if is_identity:
-        return records[:-1]
+    return records[:-1] if is_identity else body_of_actions(records, now.isoformat().encode())
+
+
+def body_of_actions(records: bytes, timestamp: bytes) -> bytes:
+    """Return the body of one request with actions.
+
+    Args:
+        records: JSON Lines as the encoder wrote them.
+        timestamp: The moment of sending, in ISO 8601 with its UTC offset.
+    """
     # orjson writes no raw newline inside a record, so every newline ends one.
     actions = records[:-1].replace(b"\n", b",")
-    return b'{"timestamp":"%b","actions":[%b]}' % (now.isoformat().encode(), actions)
+    return b'{"timestamp":"%b","actions":[%b]}' % (timestamp, actions)
 
 
 _LATEST: Final = datetime.max.replace(tzinfo=UTC)

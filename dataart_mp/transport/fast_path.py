@@ -26,12 +26,10 @@ headers of printable ASCII that arrive together, and has a short body of known l
 whatever is not HTTP. Either way, one deadline holds for the whole response.
 """
 
-import errno
-import re
 import socket
 from collections.abc import Mapping
 from enum import Enum
-from typing import Final, NamedTuple
+from typing import Final
 
 import urllib3
 from urllib3.connection import HTTPConnection
@@ -39,7 +37,12 @@ from urllib3.util import Url, wait_for_read
 
 from dataart_mp import clock
 from dataart_mp.config import HTTPOptions
-from dataart_mp.transport.response import MAX_BODY_BYTES
+from dataart_mp.transport.ordinary_response import (
+    DISCONNECTED,
+    READ_BYTES,
+    OrdinaryResponse,
+    ordinary_head,
+)
 from dataart_mp.transport.urllib3_seam import (
     IdleConnections,
     request_head,
@@ -49,24 +52,7 @@ from dataart_mp.transport.urllib3_seam import (
 
 # The timeout of a write covers all that one call writes: a large body on a slow network needs
 # more than one.
-_PIECE_BYTES: Final = 64 * 1024
-# More than an ordinary response has. After a read that is full, TLS may hold more.
-_READ_BYTES: Final = 8192
-
-_HEAD: Final = re.compile(
-    rb"HTTP/1\.1 ([245]\d\d)(?: [ -~]*)?\r\n(?:[!-9;-~]+:[\t -~]*\r\n){0,64}\r\n"
-)
-_FIELD: Final = re.compile(
-    rb"\n(content-length|transfer-encoding|connection|retry-after):[\t ]*([\t -~]*)\r",
-    re.IGNORECASE,
-)
-_FIELD_OF_ERROR: Final = re.compile(rb"\n(content-encoding|date):[\t ]*([\t -~]*)\r", re.IGNORECASE)
-_FIRST_ERROR: Final = 400
-_LENGTH: Final = re.compile(rb"\d{1,4}")
-_NO_CONTENT: Final = 204
-# The server reads no more, but may have responded: it need not read a body that it refuses.
-# urllib3 ignores the same errors.
-_DISCONNECTED: Final = frozenset({errno.EPIPE, errno.ECONNRESET, errno.EPROTOTYPE})
+PIECE_BYTES: Final = 64 * 1024
 
 
 class Unanswered(Enum):
@@ -74,26 +60,6 @@ class Unanswered(Enum):
 
     NO_CONNECTION = "no connection was open"
     CLOSED = "the server closed the connection; it may have processed the request"
-
-
-class OrdinaryResponse(NamedTuple):
-    """An ordinary response.
-
-    Attributes:
-        status: HTTP status: 2xx, 4xx or 5xx.
-        body: The body; empty if it is incomplete, for the status alone decides.
-        fields: Retry-After, and of an error Content-Encoding and Date, by their names in lower
-            case; those that were sent.
-    """
-
-    status: int
-    body: bytes
-    fields: dict[bytes, bytes]
-
-    def header(self, name: bytes) -> str | None:
-        """Return one of the headers as it was sent; None if there was none."""
-        value = self.fields.get(name)
-        return None if value is None else value.decode("ascii")
 
 
 class FastPath:
@@ -118,6 +84,50 @@ class FastPath:
         self._head = request_head(pool, url.request_uri, headers)
         self._write_timeout = http.connect_timeout
         self._read_timeout = http.read_timeout
+
+    def take(self) -> HTTPConnection | None:
+        """Take an idle connection; None when there is none. The caller puts it back."""
+        return self._idle.take()
+
+    def put_back(self, connection: HTTPConnection) -> None:
+        """Put a connection back, open or closed; the next request takes it first."""
+        self._idle.put(connection)
+
+    def request(self, content: bytes, key: str) -> bytes:
+        """Return a whole request.
+
+        Args:
+            content: The body, already compressed.
+            key: The Idempotency-Key.
+        """
+        return b"%bContent-Length: %d\r\nIdempotency-Key: %b\r\n\r\n%b" % (
+            self._head,
+            len(content),
+            key.encode("latin-1"),
+            content,
+        )
+
+    def resume(
+        self, connection: HTTPConnection, data: bytes, *, is_sent: bool, deadline: float
+    ) -> urllib3.HTTPResponse:
+        """Return a response that has begun, for the caller to read with urllib3.
+
+        Args:
+            connection: The connection that it arrives on.
+            data: Its first bytes.
+            is_sent: Whether all of the request was written.
+            deadline: The end of the wait for the response (monotonic, seconds).
+
+        Raises:
+            OSError, http.client.HTTPException: As for `post`.
+        """
+        try:
+            return resumed_response(
+                self._pool, connection, data, reusable=is_sent, deadline=deadline
+            )
+        except BaseException:
+            connection.close()
+            raise
 
     def post(
         self, content: bytes, key: str
@@ -154,14 +164,12 @@ class FastPath:
             connection.close()
             self._idle.put(connection)  # urllib3 takes it next, and connects it again
             return Unanswered.CLOSED
-        head = _ordinary_head(data)
+        head = ordinary_head(data)
         if head is None:
-            return resumed_response(
-                self._pool, connection, data, reusable=is_sent, deadline=deadline
-            )
+            return self.resume(connection, data, is_sent=is_sent, deadline=deadline)
         if len(data) < head.end:
             data = _receive_rest(sock, data, head.end, deadline)
-        if is_sent and len(data) == head.end < _READ_BYTES:
+        if is_sent and len(data) == head.end < READ_BYTES:
             self._idle.put(connection)
         else:
             # The rest of this response, of this request, or of something that was not requested
@@ -177,19 +185,14 @@ class FastPath:
             Whether all of it was written. If not, the server has closed the connection, or has
             responded already.
         """
-        request = b"%bContent-Length: %d\r\nIdempotency-Key: %b\r\n\r\n%b" % (
-            self._head,
-            len(content),
-            key.encode("latin-1"),
-            content,
-        )
+        request = self.request(content, key)
         sock.settimeout(self._write_timeout)
         try:
             for piece in pieces(request):
                 sock.sendall(piece)
             is_sent = True
         except OSError as error:
-            if error.errno not in _DISCONNECTED and not _has_responded(sock, error):
+            if error.errno not in DISCONNECTED and not _has_responded(sock, error):
                 raise
             is_sent = False
         sock.settimeout(self._read_timeout)
@@ -198,8 +201,8 @@ class FastPath:
 
 def pieces(content: bytes) -> list[bytes]:
     """Cut what is written into pieces for one call each, so that each has the full timeout."""
-    starts = range(0, len(content), _PIECE_BYTES)
-    return [content[start : start + _PIECE_BYTES] for start in starts]
+    starts = range(0, len(content), PIECE_BYTES)
+    return [content[start : start + PIECE_BYTES] for start in starts]
 
 
 def _has_responded(sock: socket.socket, error: OSError) -> bool:
@@ -210,9 +213,9 @@ def _has_responded(sock: socket.socket, error: OSError) -> bool:
 def _receive_first(sock: socket.socket) -> bytes:
     """Return the first bytes of the response; none if the server closed the connection first."""
     try:
-        return sock.recv(_READ_BYTES)
+        return sock.recv(READ_BYTES)
     except OSError as error:
-        if error.errno not in _DISCONNECTED:
+        if error.errno not in DISCONNECTED:
             raise
         return b""
 
@@ -225,42 +228,10 @@ def _receive_rest(sock: socket.socket, data: bytes, length: int, deadline: float
             break
         sock.settimeout(seconds)
         try:
-            piece = sock.recv(_READ_BYTES)
+            piece = sock.recv(READ_BYTES)
         except OSError:
             break
         if not piece:
             break
         data += piece
     return data
-
-
-class _Head(NamedTuple):
-    """The head of an ordinary response; the body is data[start:end]."""
-
-    status: int
-    start: int
-    end: int
-    fields: dict[bytes, bytes]
-
-
-def _ordinary_head(data: bytes) -> _Head | None:
-    """Parse the head of the response that begins with the data; None if it is not ordinary."""
-    head = _HEAD.match(data)
-    if head is None:
-        return None
-    status, start = int(head[1]), head.end()
-    pairs = _FIELD.findall(data, 0, start)
-    fields = {name.lower(): value for name, value in pairs}
-    if len(fields) < len(pairs) or b"transfer-encoding" in fields:
-        return None
-    if fields.pop(b"connection", b"keep-alive").lower() != b"keep-alive":
-        return None
-    length = fields.pop(b"content-length", b"0" if status == _NO_CONTENT else b"")
-    if not _LENGTH.fullmatch(length):
-        return None
-    size = int(length)
-    if size > (0 if status == _NO_CONTENT else MAX_BODY_BYTES):
-        return None
-    if status >= _FIRST_ERROR:
-        fields |= ((name.lower(), value) for name, value in _FIELD_OF_ERROR.findall(data, 0, start))
-    return _Head(status, start, start + size, fields)

@@ -4,19 +4,30 @@ import importlib
 import operator
 from dataclasses import replace
 from http.client import HTTPException
-from typing import Any, Final
+from typing import Any, Final, assert_never
 from urllib.parse import urlsplit
 
 import urllib3
+from urllib3.connection import HTTPConnection
 from urllib3.exceptions import HTTPError, ProxyError
 from urllib3.util import parse_url
 
 from dataart_mp import clock
 from dataart_mp.config import ClientConfig
+from dataart_mp.transport.channel import (
+    Channel,
+    Disconnected,
+    Failed,
+    Outcome,
+    Unusual,
+    can_drive,
+)
 from dataart_mp.transport.compression import compressor
 from dataart_mp.transport.decoding import decoded
-from dataart_mp.transport.fast_path import FastPath, OrdinaryResponse, Unanswered, pieces
+from dataart_mp.transport.envelope import PATHS
+from dataart_mp.transport.fast_path import FastPath, Unanswered, pieces
 from dataart_mp.transport.location import shown_location
+from dataart_mp.transport.ordinary_response import OrdinaryResponse
 from dataart_mp.transport.proxy import credentials, proxy_for
 from dataart_mp.transport.response import MAX_BODY_BYTES, Response
 from dataart_mp.transport.secret_mask import SecretMask
@@ -75,12 +86,79 @@ class Sender:
                 is_second = response is Unanswered.CLOSED
                 response = self._send_with_urllib3(path, content, key)
         except (HTTPError, HTTPException, OSError) as error:
-            return Response(None, self._loggable(self._described(error).encode()))
+            return self._no_response(error)
         came = self._read(response)
         return replace(came, is_second=True) if is_second else came
 
+    # For a caller that drives connections itself
+
+    def take_channel(self) -> Channel | None:
+        """Take an idle connection that can be driven without waiting; None when there is none."""
+        if not self._may_take_fast_path:
+            return None
+        connection = self._fast_path(PATHS[0]).take()
+        if connection is None:
+            return None
+        if can_drive(connection):
+            return Channel(connection, self._http)
+        self.put_back(connection)
+        return None
+
+    def put_back(self, connection: HTTPConnection) -> None:
+        """Return the connection of a channel, open or closed."""
+        self._fast_path(PATHS[0]).put_back(connection)
+
+    def request(self, path: str, body: bytes, key: str) -> bytes:
+        """Return a request for a channel to send.
+
+        Args:
+            path: The endpoint, relative to the base URL.
+            body: The body, not compressed.
+            key: The Idempotency-Key.
+        """
+        return self._fast_path(path).request(self._compress(body), key)
+
+    def complete(
+        self, outcome: Outcome, connection: HTTPConnection, path: str, body: bytes, key: str
+    ) -> Response:
+        """Return what came back for a request that a channel has sent.
+
+        It waits for the rest of an unusual response. A request whose connection the server has
+        closed is sent once more.
+
+        Args:
+            outcome: What the channel has returned.
+            connection: The connection of the channel, which nothing uses any more. Unless the
+                outcome is an ordinary response, it is put back here.
+            path: As for `request`.
+            body: As for `request`.
+            key: As for `request`.
+        """
+        response: OrdinaryResponse | urllib3.BaseHTTPResponse
+        try:
+            match outcome:
+                case OrdinaryResponse():
+                    response = outcome
+                case Unusual(data, is_sent, deadline):
+                    response = self._fast_path(path).resume(
+                        connection, data, is_sent=is_sent, deadline=deadline
+                    )
+                case Disconnected():
+                    connection.close()
+                    self.put_back(connection)  # urllib3 takes it next, and connects it again
+                    response = self._send_with_urllib3(path, self._compress(body), key)
+                case Failed(error):
+                    connection.close()
+                    self.put_back(connection)
+                    return self._no_response(error)
+                case _:
+                    assert_never(outcome)
+        except (HTTPError, HTTPException, OSError) as error:
+            return self._no_response(error)
+        came = self._read(response)
+        return replace(came, is_second=True) if isinstance(outcome, Disconnected) else came
+
     def _read(self, response: OrdinaryResponse | urllib3.BaseHTTPResponse) -> Response:
-        """Return what the shipper needs of a response."""
         if not isinstance(response, OrdinaryResponse):
             return self._unusual(response)
         status, body, fields = response
@@ -88,6 +166,9 @@ class Sender:
             return Response(status, self._loggable(body))
         text = self._loggable(decoded(body, response.header(b"content-encoding")))
         return Response(status, text, response.header(b"retry-after"), response.header(b"date"))
+
+    def _no_response(self, error: Exception) -> Response:
+        return Response(None, self._loggable(self._described(error).encode()))
 
     def _unusual(self, response: urllib3.BaseHTTPResponse) -> Response:
         """Read a response with urllib3."""
@@ -108,13 +189,16 @@ class Sender:
         """Send over an idle connection, if there is one and it may be used."""
         if not self._may_take_fast_path:
             return Unanswered.NO_CONNECTION
+        return self._fast_path(path).post(content, key)
+
+    def _fast_path(self, path: str) -> FastPath:
         fast_path = self._fast_paths.get(path)
         if fast_path is None:
             url = parse_url(self._url + path)
             pool = self._pool.connection_from_host(url.host, url.port, url.scheme)
             fast_path = FastPath(pool, url, self._headers, self._http)
             self._fast_paths[path] = fast_path
-        return fast_path.post(content, key)
+        return fast_path
 
     def _send_with_urllib3(self, path: str, content: bytes, key: str) -> urllib3.BaseHTTPResponse:
         return self._pool.urlopen(

@@ -1,7 +1,9 @@
 """The worker process: frames in, requests out.
 
-Read in this order: `main` (a fresh interpreter becomes a worker), `worker` (its threads), `shipper`
-(what happens to one frame), `batch` (what one request carries), `limit` (which sizes the platform
+Read in this order: `main` (a fresh interpreter becomes a worker), `worker` (its threads), `loop`
+(the thread that drives all requests), `poller` and `helpers` (what it waits for, and who does what
+may wait), `shipper` (what happens to one frame), `request` (one batch on its way), `batch` (what
+one request carries), `limit` (which sizes the platform
 accepts), `verdict` (what a response means for its batch), `circuit` (whether an endpoint is known
 to be down), `flow`, `shared_flow` and `gate` (how many requests may be in flight: for one response,
 for all workers, and for the threads of one), `backoff` (the delays between attempts),

@@ -8,7 +8,7 @@ from dataart_mp.queue import Frame
 from dataart_mp.transport.envelope import body_of, path_of
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: that would double the time to make one
 class Batch:
     """What one request carries.
 

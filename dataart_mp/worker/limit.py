@@ -17,12 +17,16 @@ class Limit:
 
     It does no I/O. The threads of a worker share it without a lock: what one of them overwrites,
     the next response sets again.
+
+    Attributes:
+        is_known: Whether any batch was too large, as far as is known.
     """
 
     def __init__(self) -> None:
         self._too_large: float = math.inf
         self._too_many: float = math.inf
         self._deliveries = 0
+        self.is_known = False
 
     def allows(self, size: int, count: int) -> bool:
         """Whether a batch may be accepted, as far as is known.
@@ -48,10 +52,12 @@ class Limit:
     def too_large(self, size: int) -> None:
         """Note that a batch of so many bytes was too large."""
         self._too_large = min(self._too_large, size)
+        self.is_known = True
 
     def too_many(self, count: int) -> None:
         """Note that a batch of so many records was too large."""
         self._too_many = min(self._too_many, count)
+        self.is_known = True
 
     def delivered(self, size: int, count: int) -> None:
         """Note that a batch was accepted.
@@ -62,6 +68,7 @@ class Limit:
         if self._deliveries >= FORGET_AFTER or not self.allows(size, count):
             self._too_large = self._too_many = math.inf
             self._deliveries = 0
+            self.is_known = False
 
 
 class SplitBatch:

@@ -68,9 +68,10 @@ def _make_worker(brief: Brief, queue: RecordQueue) -> Worker:
     start_syncing(queue.arena, reporter)
     parking = _parking(config, queue, reporter, inheritance.life_read_fd)
     pace = _pace(config, queue)
+    sender = Sender(config, senders, f"dataart_mp/{__version__}")
     shipper = Shipper(
         queue=queue,
-        sender=Sender(config, senders, f"dataart_mp/{__version__}"),
+        sender=sender,
         backoff=_backoff(config),
         reporter=reporter,
         failures=Failures(_letters(config), reporter),
@@ -82,8 +83,8 @@ def _make_worker(brief: Brief, queue: RecordQueue) -> Worker:
         queue=queue,
         life_end=inheritance.life_read_fd,
         shipper=shipper,
-        senders=senders,
-        gate=Gate(pace, lambda: not shipper.all_circuits_closed),
+        sender=sender,
+        gate=Gate(pace, senders, lambda: not shipper.all_circuits_closed),
         reporter=reporter,
         supervisor=Supervisor(queue, inheritance.wiring(), config),
         parking=parking,

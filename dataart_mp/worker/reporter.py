@@ -115,7 +115,7 @@ class Reporter:
         self._report(Recovered())
 
     def few_threads(self, threads: int, wanted: int, error: RuntimeError) -> None:
-        """Report that this worker cannot start all its sender threads."""
+        """Report that this worker cannot start all the threads that it needs."""
         self._report(FewThreads(threads, wanted, str(error)))
 
     def crashed(self, traceback: str) -> None:

@@ -43,6 +43,9 @@ class Pace(Protocol):
     def take_turn(self, now: float) -> float:
         """Return the seconds until a request may begin; 0 if the caller begins one now."""
 
+    def is_due(self, now: float) -> bool:
+        """Return whether `accepted` would learn from a request that is accepted now."""
+
     def accepted(self, size: int, sent_at: float, now: float, *, is_backlog: bool) -> None:
         """Note that the platform has accepted a request.
 
@@ -70,6 +73,10 @@ class FixedPace:
     def take_turn(self, now: float) -> float:  # noqa: ARG002 - a null object ignores it
         """Return 0."""
         return 0.0
+
+    def is_due(self, now: float) -> bool:  # noqa: ARG002 - as above
+        """Return False."""
+        return False
 
     def accepted(self, size: int, sent_at: float, now: float, *, is_backlog: bool) -> None:
         """Do nothing."""
@@ -126,9 +133,13 @@ class SharedFlow:
         self._words[_BEGAN] = max(turn, now - _LATE_SECONDS)
         return 0.0
 
+    def is_due(self, now: float) -> bool:
+        """Return whether `accepted` would learn from a request that is accepted now."""
+        return now - self._learned_at >= _LEARN_SECONDS
+
     def accepted(self, size: int, sent_at: float, now: float, *, is_backlog: bool) -> None:
         """Note that the platform has accepted a request; see `Pace`."""
-        if now - self._learned_at < _LEARN_SECONDS:
+        if not self.is_due(now):
             return
         self._learned_at = now
         flow = self._load()

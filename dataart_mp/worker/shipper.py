@@ -2,12 +2,12 @@
 
 import random
 from datetime import UTC, datetime
-from typing import assert_never
+from typing import Final, assert_never
 
 from dataart_mp import clock
 from dataart_mp.queue import Frame, RecordQueue
-from dataart_mp.queue.counters import BYTES, REQUESTS, RETRIES, THROTTLED
-from dataart_mp.transport.envelope import PATHS, path_of
+from dataart_mp.queue.counters import THROTTLED
+from dataart_mp.transport.envelope import PATHS, body_of_actions, path_of
 from dataart_mp.transport.response import Response
 from dataart_mp.transport.sender import Sender
 from dataart_mp.worker.backoff import Backoff
@@ -17,6 +17,7 @@ from dataart_mp.worker.failures import Failures
 from dataart_mp.worker.limit import Limit, SplitBatch
 from dataart_mp.worker.parking import NotParked, Parking
 from dataart_mp.worker.reporter import Reporter
+from dataart_mp.worker.request import SETTLED, Moment, Released, Request
 from dataart_mp.worker.retry_outcome import Abandoned, Parked, Postponed, RetryOutcome, hold
 from dataart_mp.worker.shared_flow import Pace
 from dataart_mp.worker.verdict import (
@@ -30,6 +31,9 @@ from dataart_mp.worker.verdict import (
     is_overload,
     judge,
 )
+
+_SEND: Final = Send()
+_NO_REST: Final[list[Batch]] = []  # nobody changes it
 
 
 class Shipper:
@@ -67,19 +71,21 @@ class Shipper:
         self._join = join
         self._limit = Limit()
         self._circuits = {path: Circuit(backoff.ratio) for path in PATHS}
+        self._actions_circuit = self._circuit(is_identity=False)
+        self._identities_circuit = self._circuit(is_identity=True)
         self._random = random.SystemRandom()
 
     @property
     def all_circuits_closed(self) -> bool:
         """Whether no endpoint is known to be down: every circuit is closed."""
-        return all(circuit.is_closed for circuit in self._circuits.values())
+        return self._actions_circuit.is_closed and self._identities_circuit.is_closed
 
     def is_healthy(self, is_identity: bool) -> bool:
         """Whether the last request to the endpoint for this kind of record did not fail."""
-        return self._circuits[path_of(is_identity)].is_healthy
+        return self._circuit(is_identity).is_healthy
 
     def ship(self, frame: Frame) -> float | None:
-        """Send what is in a frame, front to back, and settle it.
+        """Send what is in a frame, front to back, and settle it. Waits for each response.
 
         Args:
             frame: A claimed frame; the caller holds it no longer.
@@ -88,116 +94,214 @@ class Shipper:
             Seconds until the frame is tried again, if it waits in the queue. None if it is
             settled, or waits for the result of a probe.
         """
+        return self.send_all(self.begin(frame))
+
+    def send_all(self, step: Request | Released) -> float | None:
+        """Send a request and all that follow it, until their frame is released.
+
+        Args:
+            step: What `begin` or `finish` has returned.
+
+        Returns:
+            As `ship` does.
+        """
+        while isinstance(step, Request):
+            batch = step.batch
+            step = self.finish(step, self._sender.post(batch.path, step.body, batch.key))
+        return step.seconds
+
+    def begin(self, frame: Frame) -> Request | Released:
+        """Prepare the first request of a frame.
+
+        Args:
+            frame: A claimed frame; the caller holds it no longer.
+
+        Returns:
+            The request, for the caller to send and to `finish`; or that the frame was released.
+        """
         match self._parking.prepare(frame):
             case None:
-                return self._send_all(frame)
+                return self._first(frame)
             case Postponed(seconds):
-                return seconds
+                return Released(seconds)
             case Parked():
-                return None
+                return Released(None)
             case outcome:
                 assert_never(outcome)
 
-    def _send_all(self, frame: Frame) -> float | None:
-        if self._join is not None:
-            size = self._limit.at_most(self._queue.arena.capacity)
-            records = self._limit.at_most_records(self._join)
-            # Each record of a request must have its full delivery_timeout.
-            any_age = self._backoff.deadline is None
-            self._queue.worker.join_ready(frame, records, size, refused_too=any_age)
-        batches, split = self._unsent(frame), SplitBatch()
-        while batches:
-            match self._send(frame, batches.pop(0), split):
-                case list() as parts:
-                    batches[:0] = parts
-                case Postponed(seconds):
-                    return seconds
-                case Parked() | Gathered():
-                    return None
-                case outcome:
-                    assert_never(outcome)
-        settled = self._parking.settle(frame)
-        return None if settled is None else settled.seconds
+    def begin_at_once(
+        self, frame: Frame, moment: Moment, sent_at: float
+    ) -> Request | Released | None:
+        """Prepare the first request of a frame, as `begin`, without waiting for a disk.
 
-    def _send(
-        self, frame: Frame, batch: Batch, split: SplitBatch
-    ) -> list[Batch] | Postponed | Parked | Gathered:
-        """Send one batch, if its circuit permits.
+        Args:
+            frame: A claimed frame; the caller holds it no longer, unless None is returned.
+            moment: When it is sent.
+            sent_at: The same (monotonic, seconds).
 
         Returns:
-            The batches to send in its place, none if it is done; or where the frame went.
+            As `begin` does; None if it might have to wait, and has done nothing.
         """
-        now = clock.monotonic()
-        permission = self._circuits[batch.path].acquire_permission(frame, now)
-        match permission:
-            case Gathered():
-                return permission
-            case Wait(until):
-                return self._hold(frame, until - now)
-            case Send() | Probe():
-                is_repeated = frame.may_have_arrived
-                response = self._post(frame, batch)
-            case _:
-                assert_never(permission)
+        length = frame.account.length_if_fresh
+        if not length:
+            may_wait = frame.taken or frame.may_be_parked
+            is_closed = self._circuit(frame.is_identity).is_closed
+            return self._first(frame) if is_closed and not may_wait else None
+        # It holds actions that nothing was tried with, as nearly always.
+        if not self._actions_circuit.is_closed:
+            return None
+        if self._join is not None and self._queue.worker.has_ready:
+            self._join_ready(frame, self._join)
+        if frame.followers or self._limit.is_known:
+            return self._next(frame, self._unsent(frame))
+        batch = Batch(frame.key, False, 0, frame.content(0, length))
+        frame.account.aim_at_all(length, moment.now)
+        body = body_of_actions(batch.content, moment.timestamp)
+        return Request(frame, batch, _NO_REST, _SEND, body, sent_at, is_fresh=True)
+
+    def finish(self, request: Request, response: Response) -> Request | Released:
+        """Account for a request by its response, and prepare the next one of the frame.
+
+        Returns:
+            The next request, for the caller to send and to `finish`; or that the frame was
+            released.
+        """
+        frame, batch, split = request.frame, request.batch, request.split or SplitBatch()
+        self._count(request)
         verdict = judge(response, batch.count, datetime.now(UTC))
-        self._adapt(frame, batch, response, verdict, now)
+        self._adapt(request, response, verdict, clock.monotonic())
         match verdict:
             case Delivered():
-                return self._delivered(frame, batch, split)
+                self._delivered(frame, batch, split)
+                return self._next(frame, request.rest, split)
             case Split():
-                return self._split(batch, response, split)
+                parts = self._split(batch, response, split)
+                return self._next(frame, parts + request.rest, split)
             case Rejected():
+                self._rejected(frame, batch, response)
                 split.rejected()
-                return self._rejected(frame, batch, response)
+                return self._next(frame, request.rest, split)
             case Retry(after):
-                outcome = self._failed(frame, batch, permission, response, after)
+                outcome = self._failed(frame, batch, request.permission, response, after)
             case Later(after):
-                if not is_repeated and not response.is_second:
+                if not request.may_have_arrived and not response.is_second:
                     _release(frame, batch)
-                outcome = self._throttled(frame, batch, permission, response, after)
+                outcome = self._throttled(frame, batch, request.permission, response, after)
             case _:
                 assert_never(verdict)
-        if isinstance(outcome, Abandoned):
-            split.rejected()
-            return []
-        return outcome
+        match outcome:
+            case Abandoned():
+                split.rejected()
+                return self._next(frame, request.rest, split)
+            case Postponed(seconds):
+                return Released(seconds)
+            case Parked():
+                return Released(None)
+            case _:
+                assert_never(outcome)
 
-    def _post(self, frame: Frame, batch: Batch) -> Response:
-        is_retry = frame.is_sent_again
+    def finish_at_once(self, request: Request, now: float) -> Request | Released | None:
+        """Account for a request that was delivered, as `finish`, without waiting for a disk.
+
+        Args:
+            request: A request that `begin_at_once`, or this method, has returned.
+            now: The time (monotonic, seconds).
+
+        Returns:
+            As `finish` does; None if it might have to wait, and has done nothing.
+        """
+        frame, batch, rest, _, body, _, is_retry, _, split, is_fresh = request
+        circuit = self._identities_circuit if batch.is_identity else self._actions_circuit
+        is_healthy = circuit.is_healthy
+        if not is_healthy and not circuit.is_closed:
+            return None
+        self._queue.counters.add_request(len(body), is_retry=is_retry)
+        if self._pace.is_due(now):
+            self._adapt_to_delivery(request, now)
+        if is_fresh and is_healthy and not self._limit.is_known:  # as nearly always
+            self._queue.worker.settle_delivered(frame, len(batch.content))
+            return SETTLED
+        split = split or SplitBatch()
+        self._delivered(frame, batch, split)
+        return self._next(frame, rest, split)
+
+    def _first(self, frame: Frame) -> Request | Released:
+        if self._join is not None:
+            self._join_ready(frame, self._join)
+        return self._next(frame, self._unsent(frame))
+
+    def _join_ready(self, frame: Frame, records: int) -> None:
+        size = self._limit.at_most(self._queue.arena.capacity)
+        # Each record of a request must have its full delivery_timeout.
+        any_age = self._backoff.deadline is None
+        records = self._limit.at_most_records(records)
+        self._queue.worker.join_ready(frame, records, size, refused_too=any_age)
+
+    def _next(
+        self, frame: Frame, batches: list[Batch], split: SplitBatch | None = None
+    ) -> Request | Released:
+        """Prepare a request for the first of the batches that are left, or settle the frame."""
+        if not batches:
+            settled = self._parking.settle(frame)
+            return SETTLED if settled is None else Released(settled.seconds)
+        now = clock.monotonic()
+        permission = self._circuit(frame.is_identity).acquire_permission(frame, now)
+        match permission:
+            case Send() | Probe():
+                return self._prepare(frame, batches, permission, now, split)
+            case Gathered():
+                return Released(None)
+            case Wait(until):
+                held = self._hold(frame, until - now)
+                return Released(held.seconds if isinstance(held, Postponed) else None)
+            case _:
+                assert_never(permission)
+
+    def _prepare(
+        self,
+        frame: Frame,
+        batches: list[Batch],
+        permission: Send | Probe,
+        now: float,
+        split: SplitBatch | None,
+    ) -> Request:
+        batch, *rest = batches
+        is_retry, may_have_arrived = frame.is_sent_again, frame.may_have_arrived
         frame.aim(batch.end, clock.now())
         frame.mark_sent()
         body = batch.body(datetime.now(UTC))
-        response = self._sender.post(batch.path, body, batch.key)
-        self._queue.counters.add(REQUESTS)
-        self._queue.counters.add(BYTES, len(body))
-        if is_retry:
-            self._queue.counters.add(RETRIES)
-        return response
+        return Request(frame, batch, rest, permission, body, now, is_retry, may_have_arrived, split)
 
-    def _adapt(
-        self, frame: Frame, batch: Batch, response: Response, verdict: Verdict, sent_at: float
-    ) -> None:
+    def _count(self, request: Request) -> None:
+        self._queue.counters.add_request(len(request.body), is_retry=request.is_retry)
+
+    def _circuit(self, is_identity: bool) -> Circuit:
+        return self._circuits[path_of(is_identity)]
+
+    def _adapt(self, request: Request, response: Response, verdict: Verdict, now: float) -> None:
         """Adapt the pace of requests to a response."""
-        now = clock.monotonic()
         match verdict:
-            case Delivered():
-                waits = frame.has_followers or self._queue.worker.has_ready
-                self._pace.accepted(batch.size, sent_at, now, is_backlog=waits)
+            case Delivered() if self._pace.is_due(now):
+                self._adapt_to_delivery(request, now)
             case Later():
-                self._pace.refused(sent_at, now)
+                self._pace.refused(request.sent_at, now)
             case Retry() if is_overload(response):
-                self._pace.unanswered(sent_at, now)
+                self._pace.unanswered(request.sent_at, now)
+
+    def _adapt_to_delivery(self, request: Request, now: float) -> None:
+        waits = request.frame.has_followers or self._queue.worker.has_ready
+        self._pace.accepted(request.batch.size, request.sent_at, now, is_backlog=waits)
 
     # One method per verdict
 
-    def _delivered(self, frame: Frame, batch: Batch, split: SplitBatch) -> list[Batch]:
+    def _delivered(self, frame: Frame, batch: Batch, split: SplitBatch) -> None:
         self._endpoint_works(batch)
-        self._limit.delivered(batch.size, batch.count)
+        if self._limit.is_known:
+            self._limit.delivered(batch.size, batch.count)
         too_many = split.delivered(batch.end)
         if too_many is not None:
             self._limit.too_many(too_many)
         frame.advance(batch.end)
-        return []
 
     def _split(self, batch: Batch, response: Response, split: SplitBatch) -> list[Batch]:
         self._endpoint_works(batch)
@@ -207,11 +311,10 @@ class Shipper:
             split.split(batch.end, batch.count)
         return list(batch.halves())
 
-    def _rejected(self, frame: Frame, batch: Batch, response: Response) -> list[Batch]:
+    def _rejected(self, frame: Frame, batch: Batch, response: Response) -> None:
         self._endpoint_works(batch)
         self._failures.add("rejected", batch, response, frame.attempts + 1)
         frame.advance(batch.end, rejected=batch.count)
-        return []
 
     def _failed(
         self,
@@ -243,7 +346,7 @@ class Shipper:
         if not self._pace.is_lowest:  # the endpoint works, and is asked less often from now on
             self._endpoint_works(batch)
             return self._retry_if_busy(frame, batch, response, after)
-        circuit = self._circuits[batch.path]
+        circuit = self._circuit(batch.is_identity)
         for other in circuit.on_failure(permission, after, clock.monotonic()):
             first, may_have_arrived = self._unsent(other)[0], other.may_have_arrived
             other.aim(first.end, clock.now())
@@ -315,7 +418,7 @@ class Shipper:
 
     def _park_if_urgent(self, frame: Frame) -> Parked | Postponed | NotParked:
         """Park a frame before its last attempt, if the outage would soon stop the application."""
-        if self._circuits[path_of(frame.is_identity)].is_closed or not self._parking.is_urgent:
+        if self._circuit(frame.is_identity).is_closed or not self._parking.is_urgent:
             return NotParked()
         return self._park(frame, "the platform is unreachable and the buffer is half full")
 
@@ -333,6 +436,8 @@ class Shipper:
 
     def _fitting(self, batch: Batch) -> list[Batch]:
         """Split a batch into parts that are not known to be too large."""
+        if not self._limit.is_known:  # nearly always; to count the records takes time
+            return [batch]
         if batch.count == 1 or self._limit.allows(batch.size, batch.count):
             return [batch]
         return [part for half in batch.halves() for part in self._fitting(half)]

@@ -67,6 +67,11 @@ class Rejected:
 Verdict = Delivered | Retry | Later | Split | Rejected
 
 
+def is_success(status: int) -> bool:
+    """Return whether a response with this status is judged `Delivered`, whatever else it says."""
+    return 200 <= status < 300
+
+
 def judge(response: Response, records: int, now: datetime) -> Verdict:
     """Return what to do with a batch, given the response to it.
 
@@ -82,7 +87,7 @@ def judge(response: Response, records: int, now: datetime) -> Verdict:
             return Retry()
         case status if status < 200:  # 101; the server speaks another protocol
             return Retry()
-        case status if 200 <= status < 300:
+        case status if is_success(status):
             return Delivered()
         case status if status == _TOO_MANY_REQUESTS:
             return Later(requested or 0.0)

@@ -1,4 +1,9 @@
-"""A worker: sender threads that wait for frames, and one thread that does everything else."""
+"""A worker: a thread that drives all requests, and one that does everything else.
+
+main thread      checks the queue, loads parked batches, replaces other workers
+loop             claims, sends and settles; see `loop`
+helper threads   do what may wait, and end when there is nothing to do; see `helpers`
+"""
 
 import contextlib
 import math
@@ -14,13 +19,19 @@ from dataart_mp.queue import Frame, RecordQueue
 from dataart_mp.queue.wakeup import WakeupPipe
 from dataart_mp.spool import arena_file
 from dataart_mp.supervision.supervisor import Supervisor
+from dataart_mp.transport.sender import Sender
 from dataart_mp.worker.gate import Gate
+from dataart_mp.worker.helpers import Helpers
+from dataart_mp.worker.loop import Loop
 from dataart_mp.worker.parking import Parking
 from dataart_mp.worker.reporter import Reporter
 from dataart_mp.worker.shipper import Shipper
 
 # The longest delay that a lost notification, or a death that went unnoticed, can cause.
 _CHECK_SECONDS: Final = 1.0
+# The shortest time until the next check, so that a frame that another process has locked for longer
+# than it should causes no busy loop.
+_WAKE_SECONDS: Final = 0.005
 # The time between two loads of parked batches, which are sent beside the new events.
 _LOAD_SECONDS: Final = 0.02
 
@@ -32,8 +43,8 @@ class Worker:
         queue: The queue that frames come from.
         life_end: A file descriptor; at end of file, no process is left that could emit.
         shipper: Sends the frames.
-        senders: How many threads send concurrently, as far as the gate permits.
-        gate: Lets them send.
+        sender: Makes requests, and has the connections.
+        gate: Says how many requests may be in flight.
         reporter: Notifies the application.
         supervisor: Replaces the other workers when no producer is left to do it.
         parking: Loads parked batches.
@@ -44,7 +55,7 @@ class Worker:
         queue: RecordQueue,
         life_end: int,
         shipper: Shipper,
-        senders: int,
+        sender: Sender,
         gate: Gate,
         reporter: Reporter,
         supervisor: Supervisor,
@@ -54,37 +65,43 @@ class Worker:
         self._arena = queue.arena
         self._life_end = life_end
         self._shipper = shipper
-        self._senders = senders
+        self._sender = sender
         self._gate = gate
         self._reporter = reporter
         self._supervisor = supervisor
         self._parking = parking
         self._is_orphaned = False
         self._wakeup = WakeupPipe.make()
-        self._threads: list[threading.Thread] = []
+        self._loop: Loop | None = None
+        self._loop_thread: threading.Thread | None = None
         self._has_reported_threads = False
 
     def run(self) -> None:
         """Work until the client is closed, or its last producer gone, and all is settled."""
         with self._crash_reported():
-            self._start_senders()
+            self._start_loop()
             while not self._is_finished():
                 self._wait(self._check())
         self._parking.close()
         arena_file.remove(self._arena)
 
-    def _start_senders(self) -> None:
-        """Start the sender threads that are missing, as far as the system allows."""
-        for number in range(len(self._threads), self._senders):
-            thread = threading.Thread(target=self._send, name=f"sender {number}", daemon=True)
-            try:
-                thread.start()
-            except RuntimeError as error:  # a limit of memory or of processes; tried again
-                if not self._has_reported_threads:
-                    self._has_reported_threads = True
-                    self._reporter.few_threads(number, self._senders, error)
-                return
-            self._threads.append(thread)
+    def _start_loop(self) -> None:
+        """Start the loop, unless it runs already or the system does not allow another thread."""
+        if self._loop_thread is not None or not self._gate.most:
+            return
+        thread = threading.Thread(target=self._run_loop, name="loop", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as error:  # a limit of memory or of processes; tried again
+            self._report_threads(0, error)
+            return
+        self._loop_thread = thread
+
+    def _report_threads(self, threads: int, error: RuntimeError) -> None:
+        """Report, once, that the system does not allow as many threads as this worker needs."""
+        if not self._has_reported_threads:
+            self._has_reported_threads = True
+            self._reporter.few_threads(threads, self._gate.most, error)
 
     def _is_finished(self) -> bool:
         if not self._is_closing() or not self._arena.all_free():
@@ -105,7 +122,7 @@ class Worker:
             poll.register(self._life_end, select.POLLIN)
         for status in self._supervisor.sentinels:
             poll.register(status, select.POLLIN)
-        is_alone = bool(self._senders) and not self._threads
+        is_alone = self._gate.most > 0 and self._loop_thread is None
         work = self._queue.work.read_fd if is_alone else -1
         if work >= 0:
             poll.register(work, select.POLLIN)
@@ -127,31 +144,45 @@ class Worker:
         """
         if self._is_orphaned:
             self._supervisor.check(clock.monotonic())
-        self._start_senders()
+        self._start_loop()
         now = clock.now()
         due = self._queue.worker.look(now)
+        if self._loop is not None and self._queue.work.has_notifications():
+            self._loop.wake()
         next_check = _LOAD_SECONDS if self._load() else _CHECK_SECONDS
-        return next_check if due is None else min(next_check, max(0.0, (due - now) / 1e9))
+        if due is None:
+            return next_check
+        # What is due already, another process is waking; if it is stopped, not for a while.
+        return min(next_check, max(_WAKE_SECONDS, (due - now) / 1e9))
 
     def _load(self) -> bool:
         """Load parked batches unless this worker is about to end; whether there may be more."""
         return not self._is_closing() and self._parking.load(self._shipper.is_healthy)
 
-    def _send(self) -> None:
-        """Ship frames, one after the other, as long as the process lives."""
+    def _run_loop(self) -> None:
+        """Ship frames as long as the process lives."""
         with self._crash_reported():
+            self._loop = loop = self._make_loop()
             while True:
-                with self._gate:
-                    frame = self._queue.worker.fetch()
-                    if frame is not None:
-                        self._gate.wait_for_turn()
-                    self._ship(frame)
+                loop.turn()
+
+    def _make_loop(self) -> Loop:
+        return Loop(
+            queue=self._queue,
+            shipper=self._shipper,
+            sender=self._sender,
+            helpers=Helpers(self._gate.most, self._crash_reported, self._report_threads),
+            gate=self._gate,
+            on_release=self._on_release,
+        )
 
     def _ship(self, frame: Frame | None) -> None:
-        """Ship a claimed frame, and wake the main thread if it may have to act."""
-        if frame is None:
-            return
-        delay = self._shipper.ship(frame)
+        """Ship a claimed frame."""
+        if frame is not None:
+            self._on_release(self._shipper.ship(frame))
+
+    def _on_release(self, delay: float | None) -> None:
+        """Wake the main thread if it may have to act, now that frames were released."""
         if delay is not None or not self._shipper.all_circuits_closed or self._is_closing():
             self._wakeup.notify()
 

@@ -23,7 +23,6 @@ import trustme
 from dataart_mp import ClientConfig, HTTPOptions
 from dataart_mp.devsink.process import SinkProcess
 from dataart_mp.errors import DescriptorsClosedError
-from dataart_mp.queue.locks import PLACES
 from dataart_mp.supervision import interpreter
 from dataart_mp.supervision.launch import Launch
 from tests.support import wait_until
@@ -35,6 +34,8 @@ SECRETS = HTTPOptions(
     proxy="http://ann:proxy-secret@127.0.0.1:9",
     headers={"Authorization": "Bearer header-secret"},
 )
+
+POLLER = "anon_inode:[eventpoll]"
 
 
 @pytest.fixture
@@ -163,13 +164,15 @@ def test_a_worker_holds_only_the_descriptors_that_it_needs(
     with (tmp_path / "open").open("w") as file, inheritable(file.fileno()):
         started = launch()
         worker = worker_of(crew, started)
+        wait_until(lambda: POLLER in descriptors(worker).values())
     held, ours = descriptors(worker), descriptors(os.getpid())
     assert {held.pop(stream) for stream in (0, 1, 2)} == {"/dev/null"}
     needed = [ours[fd] for fd in asdict(crew.inheritance()).values()]
     needed += [ours[started.status], ours[crew.queue.arena.fd]]  # the mapping has one, too
     rest = Counter(held.values()) - Counter(needed)
     assert not Counter(needed) - Counter(held.values())
-    assert list(rest.values()) == [2], "the ends of its wakeup pipe"
+    assert rest.pop(POLLER) == 1
+    assert [*rest.values()] == [2, 2], "the ends of the wakeup pipes of its two threads"
     assert not rest.keys() & set(ours.values())
     life = [fd for fd, what in held.items() if what == ours[crew.wiring.life_write_fd]]
     assert [_access(worker, fd) for fd in life] == [os.O_RDONLY], (
@@ -265,23 +268,33 @@ def test_output_of_the_application_at_import_is_not_an_error(
     until_ready(launch(pool_factory="talking_pools:make"))
 
 
-def test_the_starter_decides_how_many_processes_share_the_senders(
-    crew: Crew, launch: Any, monkeypatch: pytest.MonkeyPatch
+def assert_in_flight(crew: Crew, platform: SinkProcess, expected: int) -> None:
+    """Check how many requests are in flight when there is enough work, and no response."""
+    platform.set_faults({"kind": "hang"})
+    for _ in range(10):
+        crew.emit("tick")
+    platform.wait_for(lambda stats: stats["in_flight"] == expected)
+    time.sleep(0.2)
+    assert platform.stats()["in_flight"] == expected
+    platform.clear_faults()
+
+
+def test_the_starter_decides_how_many_processes_share_the_requests_in_flight(
+    crew: Crew, launch: Any, platform: SinkProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The worker may see other CPUs, and would choose another number of processes."""
     monkeypatch.setattr("dataart_mp.config.client_config.available_cpus", lambda: 3)
-    worker = worker_of(crew, launch(flush_num_workers=6))
-    wait_until(lambda: psutil.Process(worker).num_threads() == 1 + 6 // 3)
+    until_ready(launch(flush_num_workers=6, flush_max_batch_size=None))
+    assert_in_flight(crew, platform, 2)
 
 
-@pytest.mark.parametrize(("place", "senders"), [(0, 3), (1, 2), (2, 2)])
-def test_the_senders_of_all_places_add_up(
-    crew: Crew, launch: Any, place: int, senders: int
+@pytest.mark.parametrize(("place", "share"), [(0, 3), (1, 2), (2, 2)])
+def test_the_requests_in_flight_of_all_places_add_up(
+    crew: Crew, launch: Any, platform: SinkProcess, place: int, share: int
 ) -> None:
-    until_ready(launch(place, flush_num_workers=7, flush_num_processes=3))
-    worker = crew.queue.arena.locks.owner(PLACES + place)
-    assert worker is not None
-    wait_until(lambda: psutil.Process(worker).num_threads() == senders + 1)
+    settings = {"flush_num_workers": 7, "flush_num_processes": 3, "flush_max_batch_size": None}
+    until_ready(launch(place, **settings))
+    assert_in_flight(crew, platform, share)
 
 
 CLOSED = """

@@ -184,7 +184,9 @@ class Serve(Protocol):
 class SenderTo(Protocol):
     """The fixture `sender_to`."""
 
-    def __call__(self, url: str, *, settings: dict[str, Any] = ..., **http: Any) -> Sender: ...
+    def __call__(
+        self, url: str, *, settings: dict[str, Any] = ..., connections: int = ..., **http: Any
+    ) -> Sender: ...
 
 
 def refused_port() -> int:

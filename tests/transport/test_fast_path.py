@@ -315,9 +315,16 @@ class RespondedAndClosed(socket.socket):
     other: socket.socket
 
     def sendall(self, data: Any, flags: int = 0) -> None:
+        self._respond()
+        super().sendall(data, flags)
+
+    def send(self, data: Any, flags: int = 0) -> int:
+        self._respond()
+        return super().send(data, flags)
+
+    def _respond(self) -> None:
         self.other.sendall(BUSY)
         self.other.close()
-        super().sendall(data, flags)
 
 
 def test_a_response_from_a_server_that_closes_before_the_body_counts(
@@ -400,6 +407,10 @@ class Closed(socket.socket):
     def sendall(self, data: Any, flags: int = 0) -> None:
         self.other.close()
         super().sendall(data, flags)
+
+    def send(self, data: Any, flags: int = 0) -> int:
+        self.other.close()
+        return super().send(data, flags)
 
 
 def test_a_request_that_cannot_be_written_is_sent_over_a_new_connection(
@@ -506,6 +517,10 @@ class Counting(socket.socket):
     def sendall(self, data: Any, flags: int = 0) -> None:
         self.sizes.append(len(data))
         super().sendall(data, flags)
+
+    def send(self, data: Any, flags: int = 0) -> int:
+        self.sizes.append(len(data))
+        return super().send(data, flags)
 
 
 def test_a_request_is_written_in_one_piece_and_a_large_one_in_several(
@@ -616,7 +631,8 @@ RESPONSES = st.builds(
 class Compared:
     """Two senders to a server that sends `sent`; only one takes the fast path."""
 
-    def __init__(self, serve: Serve) -> None:
+    def __init__(self, serve: Serve, sender_class: type[Sender]) -> None:
+        self._sender_class = sender_class
         self.sent = b""
         server = serve(self._handle)
         self._config = ClientConfig(KEY, base_url=server.url, http=HTTPOptions(read_timeout=5.0))
@@ -636,7 +652,7 @@ class Compared:
 
     def _outcome(self, sizes: list[int], *, may_take_fast_path: bool) -> tuple[Response, bool]:
         """Return the response over a used connection, and whether the connection is kept."""
-        sender = Sender(self._config, 1, "dataart_mp/test")
+        sender = self._sender_class(self._config, 1, "dataart_mp/test")
         sender._may_take_fast_path = may_take_fast_path
         assert post(sender).status == 200
         sock = segmented(sender)
@@ -651,14 +667,18 @@ class Compared:
         return Response(response.status, text, retry_after), is_kept
 
 
-def test_an_odd_response_is_read_as_urllib3_reads_it(serve: Serve) -> None:
-    compared = Compared(serve)
+def test_an_odd_response_is_read_as_urllib3_reads_it(
+    serve: Serve, sender_class: type[Sender]
+) -> None:
+    compared = Compared(serve, sender_class)
     for response in ODD_RESPONSES:
         compared.check(response, [])
 
 
-def test_every_response_is_read_as_urllib3_reads_it(serve: Serve) -> None:
-    compared = Compared(serve)
+def test_every_response_is_read_as_urllib3_reads_it(
+    serve: Serve, sender_class: type[Sender]
+) -> None:
+    compared = Compared(serve, sender_class)
 
     @settings(max_examples=60, deadline=None)
     @given(RESPONSES, st.lists(st.integers(1, 200), max_size=3))

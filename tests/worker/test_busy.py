@@ -296,6 +296,9 @@ class NotedPace(FixedPace):
         self.is_lowest = is_lowest
         self.noted: list[str] = []
 
+    def is_due(self, now: float) -> bool:
+        return True
+
     def accepted(self, size: int, sent_at: float, now: float, *, is_backlog: bool) -> None:
         assert 0 <= now - sent_at < 10
         self.noted.append(f"accepted{' in backlog' * is_backlog}")

@@ -1,4 +1,4 @@
-"""A worker that cannot start all its sender threads continues with those that it has."""
+"""A worker that cannot start all its threads continues with those that it has."""
 
 import itertools
 import os
@@ -18,7 +18,10 @@ from tests.support import wait_until
 
 
 class Work:
-    """A worker of three senders, which runs in a thread of the test, and what it does."""
+    """A worker of three requests at once, which runs in threads of the test, and what it does.
+
+    Its shipper always waits, so that the loop leaves each frame to a helper.
+    """
 
     all_circuits_closed = True
     sentinels: tuple[int, ...] = ()
@@ -26,32 +29,40 @@ class Work:
     def __init__(self, queue: RecordQueue) -> None:
         self.queue = queue
         self.reports: list[tuple[int, int, str]] = []
-        self.senders: list[str] = []
+        self.threads: list[str] = []
         self.life = os.pipe()
+        self.may_ship = threading.Event()
+        self.may_ship.set()
         itself: Any = self
         self.worker = Worker(
             queue,
             self.life[0],
             itself,
-            3,
-            Gate(FixedPace(), lambda: True),
+            itself,
+            Gate(FixedPace(), 3, lambda: False),
             itself,
             itself,
             NoParking(queue),
         )
         self._thread = threading.Thread(target=self.worker.run, name="main")
         self._is_over = False
-        itself.worker._send = self._send  # which ends, because the test's process lives on
+        itself.worker._run_loop = self._run_loop  # which ends, as the test's process lives on
 
-    def _send(self) -> None:
+    def _run_loop(self) -> None:
+        loop = self.worker._make_loop()
         while not self._is_over:
-            self.worker._ship(self.queue.worker.fetch())
+            loop.turn(0.05)
+        loop.close()
 
     def start(self) -> None:
         self._thread.start()
 
+    def begin_at_once(self, frame: Frame, moment: object, sent_at: float) -> None:
+        """Say that it might have to wait."""
+
     def ship(self, frame: Frame) -> None:
-        self.senders.append(threading.current_thread().name)
+        self.threads.append(threading.current_thread().name)
+        assert self.may_ship.wait(20)
         self.queue.worker.settle(frame)
 
     def is_healthy(self, is_identity: bool) -> bool:
@@ -63,19 +74,19 @@ class Work:
     def check(self, now: float) -> None:
         """Start no other worker."""
 
-    def emit(self, number: int) -> None:
-        self.queue.producer.append(record(number))
-        wait_until(self.queue.arena.all_free)
+    def emit(self, *numbers: int) -> None:
+        for number in numbers:
+            self.queue.producer.append(record(number))
 
     def end(self) -> None:
         os.close(self.life[1])
         self._thread.join(20)
-        self._is_over = True
-        for thread in self.worker._threads:
-            while thread.is_alive():
-                self.queue.work.notify()
-                thread.join(0.05)
         assert not self._thread.is_alive()
+        self._is_over = True
+        loop = self.worker._loop_thread
+        if loop is not None:
+            loop.join(20)
+            assert not loop.is_alive()
         self.worker._wakeup.close()
         os.close(self.life[0])
 
@@ -88,14 +99,14 @@ def work() -> Iterator[Work]:
 
 @pytest.fixture
 def only(monkeypatch: pytest.MonkeyPatch) -> Callable[[int | None], None]:
-    """Lets only so many sender threads start; None: any number."""
+    """Lets only so many threads of a worker start; None: any number."""
     start = threading.Thread.start
     limits: list[int | None] = [None]
     running = itertools.count(1)
 
     def limited(thread: threading.Thread) -> None:
         limit = limits[-1]
-        if thread.name.startswith("sender") and limit is not None and next(running) > limit:
+        if thread.name in ("loop", "helper") and limit is not None and next(running) > limit:
             raise RuntimeError("can't start new thread")
         start(thread)
 
@@ -106,12 +117,28 @@ def only(monkeypatch: pytest.MonkeyPatch) -> Callable[[int | None], None]:
 def test_it_sends_with_the_threads_that_it_has(
     work: Work, only: Callable[[int | None], None]
 ) -> None:
-    only(2)
+    only(3)
+    work.start()
+    work.may_ship.clear()
+    work.emit(0, 1, 2)
+    wait_until(lambda: work.reports)
+    work.may_ship.set()
+    wait_until(work.queue.arena.all_free)
+    assert work.threads == ["helper"] * 3
+    assert work.reports == [(2, 3, "can't start new thread")]
+    work.end()
+
+
+def test_its_loop_does_all_that_may_wait_if_there_is_no_other_thread(
+    work: Work, only: Callable[[int | None], None]
+) -> None:
+    only(1)
     work.start()
     for number in range(4):
         work.emit(number)
-    assert set(work.senders) <= {"sender 0", "sender 1"}
-    assert work.reports == [(2, 3, "can't start new thread")], "once"
+        wait_until(work.queue.arena.all_free)
+    assert work.threads == ["loop"] * 4
+    assert work.reports == [(0, 3, "can't start new thread")], "once"
     work.end()
 
 
@@ -122,7 +149,8 @@ def test_its_main_thread_sends_if_there_is_no_other(
     work.start()
     for number in range(4):
         work.emit(number)
-    assert work.senders == ["main"] * 4
+        wait_until(work.queue.arena.all_free)
+    assert work.threads == ["main"] * 4
     assert work.reports == [(0, 3, "can't start new thread")]
     work.end()
 
@@ -134,7 +162,8 @@ def test_it_starts_the_missing_threads_when_the_system_allows(
     work.start()
     wait_until(lambda: work.reports)
     only(None)
-    wait_until(lambda: len(work.worker._threads) == 3)
+    wait_until(lambda: work.worker._loop_thread is not None)
     work.emit(0)
-    assert work.senders[0].startswith("sender")
+    wait_until(work.queue.arena.all_free)
+    assert work.threads == ["helper"]
     work.end()

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -16,6 +17,7 @@ from dataart_mp import ClientConfig
 from dataart_mp.devsink.process import SinkProcess
 from dataart_mp.queue.arena import FILLING, READY, SENDING, WAITING
 from dataart_mp.worker.gate import Gate
+from dataart_mp.worker.loop import Loop
 from dataart_mp.worker.parking import NoParking
 from dataart_mp.worker.reporter import Reporter
 from dataart_mp.worker.shared_flow import FixedPace
@@ -70,6 +72,12 @@ def worker_of(crew: Crew) -> int:
     (worker,) = crew.places
     assert worker is not None
     return worker
+
+
+def all_stopped(pid: int) -> bool:
+    """Whether all threads of a process are stopped."""
+    tasks = Path(f"/proc/{pid}/task").glob("*/stat")
+    return all(task.read_text().rpartition(") ")[2].startswith("T") for task in tasks)
 
 
 def states(crew: Crew, state: int) -> list[int]:
@@ -257,6 +265,22 @@ def test_the_frames_of_a_killed_worker_are_sent_by_another(
     assert platform.stats()["unexplained_duplicates"] == 0
 
 
+@pytest.mark.parametrize("place", [0, 1])
+def test_a_frame_that_a_stopped_worker_was_woken_for_is_sent_by_another(
+    crew: MakeCrew, platform: SinkProcess, place: int
+) -> None:
+    work = crew(flush_num_processes=2)
+    stopped = work.places[place]
+    assert stopped is not None
+    os.kill(stopped, signal.SIGSTOP)
+    try:
+        wait_until(lambda: all_stopped(stopped))
+        work.emit("tick")
+        platform.wait_for(lambda stats: stats["actions"] == 1, 10)
+    finally:
+        os.kill(stopped, signal.SIGCONT)
+
+
 def test_a_batch_that_waits_does_not_hold_up_a_sender(
     crew: MakeCrew, platform: SinkProcess
 ) -> None:
@@ -292,8 +316,8 @@ def worker(crew: MakeCrew, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Wo
         queue=work.queue,
         life_end=work.wiring.life_read_fd,
         shipper=shipper,
-        senders=0,
-        gate=Gate(FixedPace(), lambda: True),
+        sender=shipper,
+        gate=Gate(FixedPace(), 0, lambda: False),
         reporter=reporter,
         supervisor=work.supervisor,
         parking=NoParking(work.queue),
@@ -302,19 +326,19 @@ def worker(crew: MakeCrew, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Wo
     made._wakeup.close()
 
 
-@pytest.mark.parametrize("thread", ["_check", "_send"])
+@pytest.mark.parametrize("thread", ["_check", "_run_loop"])
 def test_a_crash_in_any_thread_is_reported(
     worker: tuple[Worker, Crew], monkeypatch: pytest.MonkeyPatch, thread: str
 ) -> None:
     made, work = worker
 
-    def crash() -> None:
+    def crash(loop: object = None) -> None:
         raise RuntimeError("a bug in the worker")
 
     monkeypatch.setattr(made, "_check", crash)
-    monkeypatch.setattr(work.queue.worker, "fetch", crash)
+    monkeypatch.setattr(Loop, "turn", crash)
     with pytest.raises(_Exited):
-        made.run() if thread == "_check" else made._send()
+        made.run() if thread == "_check" else made._run_loop()
     report = os.read(work.wiring.report_read_fd, 65536)
     assert b'"Crashed"' in report
     assert b"RuntimeError: a bug in the worker" in report

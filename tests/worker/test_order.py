@@ -293,7 +293,7 @@ def _spool(folder: Path) -> Path:
 def last_worker(queue: RecordQueue) -> Worker:
     """Return a worker whose last producer is gone; only its check of the end is called."""
     nothing: Any = None
-    worker = Worker(queue, -1, nothing, 1, nothing, nothing, nothing, nothing)
+    worker = Worker(queue, -1, nothing, nothing, nothing, nothing, nothing, nothing)
     worker._is_orphaned = True
     return worker
 
@@ -398,7 +398,7 @@ class _Parking:
 def worker_of(queue: RecordQueue, shipper: _Shipper, parking: _Parking) -> Worker:
     nothing: Any = None
     return Worker(
-        queue, -1, cast("Any", shipper), 1, nothing, nothing, nothing, cast("Any", parking)
+        queue, -1, cast("Any", shipper), nothing, nothing, nothing, nothing, cast("Any", parking)
     )
 
 

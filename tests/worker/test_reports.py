@@ -155,7 +155,7 @@ def test_an_outage_and_a_crash_are_logged(
     wait_until(lambda: len(log()) == 3)
     assert log() == [
         "delivery fails (status 503, 'down'); trying again in 5.0 s",
-        "a worker continues with 2 of 8 sender threads: can't start new thread; raise the limits "
+        "a worker continues with 2 of 8 threads: can't start new thread; raise the limits "
         "of memory and of processes and threads (ulimit -u, docker --pids-limit)",
         "a worker crashed: Traceback: oh dear",
     ]

@@ -172,3 +172,16 @@ def test_a_fixed_pace_permits_everything() -> None:
     pace.unanswered(1.0, 1.0)
     pace.accepted(BODY, 1.0, 1.0, is_backlog=True)
     assert (pace.take_turn(1.0), pace.share > 4096, pace.is_lowest) == (0.0, True, True)
+
+
+def test_it_is_due_to_learn_from_an_accepted_request_a_while_after_the_last(arena: Arena) -> None:
+    flow = SharedFlow(arena, most=10, processes=2)
+    assert flow.is_due(5.0)
+    flow.accepted(BODY, 4.9, 5.0, is_backlog=False)
+    assert not flow.is_due(5.001)
+    assert flow.is_due(5.003)
+    assert SharedFlow(arena, most=10, processes=2).is_due(5.001), "each worker learns by itself"
+
+
+def test_a_fixed_pace_notes_nothing() -> None:
+    assert not FixedPace().is_due(5.0)

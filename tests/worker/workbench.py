@@ -1,5 +1,6 @@
 """A worker's parts put together by hand, for tests that are the thread that sends."""
 
+import contextlib
 import os
 import time
 from collections.abc import Callable
@@ -20,9 +21,13 @@ from dataart_mp.transport.sender import Sender
 from dataart_mp.worker.backoff import Backoff
 from dataart_mp.worker.circuit import FAILURES_TO_OPEN
 from dataart_mp.worker.failures import Failures, NoLetters
+from dataart_mp.worker.gate import Gate
+from dataart_mp.worker.helpers import Helpers
+from dataart_mp.worker.loop import Loop
 from dataart_mp.worker.parker import Parker
 from dataart_mp.worker.parking import NoParking, Parking
 from dataart_mp.worker.reporter import Reporter
+from dataart_mp.worker.request import Moment
 from dataart_mp.worker.shared_flow import FixedPace, Pace
 from dataart_mp.worker.shipper import Shipper
 
@@ -40,9 +45,10 @@ class Workbench:
         retries: int = 3,
         deadline: float | None = None,
         join: int | None = None,
+        driven: bool = False,
+        pace: Pace | None = None,
         spool: Path | None = None,
         room: int = 1 << 30,
-        pace: Pace | None = None,
     ) -> None:
         self.queue = RecordQueue(frames, 64 * 1024, records=10_000)
         self._report_end, self._report = os.pipe()
@@ -54,6 +60,7 @@ class Workbench:
         self.parking: Parking = NoParking(self.queue)
         if self._lot is not None:
             self.parking = Parker(self.queue, self._lot, self.reporter, ratio=0.0)
+        pace = pace or FixedPace()
         self.shipper = Shipper(
             self.queue,
             sender,
@@ -61,9 +68,19 @@ class Workbench:
             self.reporter,
             self.failing,
             self.parking,
-            pace or FixedPace(),
+            pace,
             join,
         )
+        self._released: list[float | None] = []
+        self.loop = Loop(
+            queue=self.queue,
+            shipper=self.shipper,
+            sender=sender,
+            helpers=Helpers(2, contextlib.nullcontext, _too_few_threads),
+            gate=Gate(pace, 0, lambda: False),  # only what the test begins is sent
+            on_release=self._released.append,
+        )
+        self._driven = driven
 
     def put(self, *keys: str) -> None:
         """Put actions with these keys into one frame, and seal it."""
@@ -80,7 +97,17 @@ class Workbench:
         return frame
 
     def ship(self) -> float | None:
-        return self.shipper.ship(self.claim())
+        return self._drive(self.claim()) if self._driven else self.shipper.ship(self.claim())
+
+    def _drive(self, frame: Frame) -> float | None:
+        """Ship a frame as the loop does."""
+        self.loop.begin(frame, Moment.this())
+        self.loop.turn(0.0)
+        while self.loop.in_flight:
+            self.loop.turn(1.0)
+        (delay,) = self._released
+        self._released.clear()
+        return delay
 
     def ship_late(self) -> float:
         """Ship a frame that has to wait; the seconds that it waits."""
@@ -122,10 +149,15 @@ class Workbench:
         return stats
 
     def close(self) -> None:
+        self.loop.close()
         self.parking.close()
         self.queue.close()
         os.close(self._report_end)
         os.close(self._report)
+
+
+def _too_few_threads(threads: int, error: RuntimeError) -> None:
+    raise error
 
 
 def accounts(stats: Stats) -> tuple[int, int, int, int]:
