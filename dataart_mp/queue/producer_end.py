@@ -188,7 +188,7 @@ class ProducerEnd:
 
     @property
     def is_full(self) -> bool:
-        """Whether an `append` without waiting would raise queue.Full; False if that is uncertain."""
+        """Whether an `append` without waiting would raise queue.Full; False if uncertain."""
         try:
             is_mine = self._guard[0] and self._lifetime.is_started
             return bool(is_mine) and not self._idle and self._is_full()
