@@ -25,9 +25,12 @@ def main() -> None:
     )
     with Client(config) as client:
         lot = ParkingLot(spool, max_bytes=0)
-        while (left := lot.batches()) or client.stats().pending:
+        # An application that was killed while it ended may have left no batch, only its mark. The
+        # workers that look for batches remove it.
+        own = client._queue.arena.id
+        while (left := lot.batches() or {*lot.marked()} - {own}) or client.stats().pending:
             if time.monotonic() > deadline:
-                sys.exit(f"{client.stats()}; parked: {left[:3]}")
+                sys.exit(f"{client.stats()}; parked: {[*left][:3]}")
             time.sleep(_LOOK_SECONDS)
         lot.close()
 

