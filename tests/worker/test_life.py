@@ -169,6 +169,27 @@ def test_before_a_worker_ends_it_delivers_what_waits_for_a_retry(
     assert (stats.delivered, stats.retries, stats.pending) == (1, 3, 0)
 
 
+def test_before_a_worker_ends_it_delivers_what_is_in_flight(
+    crew: MakeCrew, platform: SinkProcess
+) -> None:
+    """On connections that the loop drives and on new ones, and whatever signals arrive."""
+    work = crew(flush_num_workers=6)
+    worker = worker_of(work)
+    work.emit("tick")
+    wait_until(lambda: work.delivered() == 1)
+    platform.set_faults({"kind": "latency", "seconds": 1.0})
+    for _ in range(6):
+        work.emit("tick")
+    platform.wait_for(lambda stats: stats["in_flight"] == 6)
+    work.queue.arena.close_permanently()
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        os.kill(worker, number)
+    die(work)
+    wait_until(lambda: gone(worker))
+    assert platform.stats()["actions"] == 7
+    assert platform.stats()["unexplained_duplicates"] == 0
+
+
 def test_before_a_worker_ends_it_abandons_what_cannot_be_delivered(crew: MakeCrew) -> None:
     work = crew(base_url=f"http://127.0.0.1:{refused_port()}", flush_num_retries=1)
     worker = worker_of(work)
