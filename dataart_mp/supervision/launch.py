@@ -85,10 +85,11 @@ class Launch:
         self._status = Descriptor(status)
         with contextlib.ExitStack() as on_failure, contextlib.ExitStack() as always:
             on_failure.callback(self._status.close)
-            always.callback(os.close, worker_status)
+            # The application may close all descriptors at this moment, and open others.
+            always.callback(Descriptor(worker_status).close)
             os.set_blocking(status, False)
             brief = anonymous_file()
-            always.callback(os.close, brief)
+            always.callback(Descriptor(brief).close)
             numbers = _numbers((*asdict(inheritance).values(), brief, worker_status))
             _write(
                 brief,
