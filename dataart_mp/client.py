@@ -39,6 +39,7 @@ from dataart_mp.transport.proxy import proxy_for
 _log = logging.getLogger("dataart_mp")
 
 _LOG_INTERVAL_SECONDS: Final = 30.0
+_FULL: Final = queue.Full()
 
 
 class Client:
@@ -287,6 +288,9 @@ class Client:
 
     def _append_record(self, record: bytes) -> bool:
         """Complete a call of `emit_action` whose record C has encoded and could not append."""
+        if self._drops_when_full and self._producer.is_full:
+            self._drop(_FULL)  # half the time that raising and catching an exception takes
+            return False
         try:
             self._producer.append(record, self._timeout)
         except queue.Full as full:

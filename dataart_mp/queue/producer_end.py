@@ -187,6 +187,15 @@ class ProducerEnd:
         return self._pool.has_open
 
     @property
+    def is_full(self) -> bool:
+        """Whether an `append` without waiting would raise queue.Full; False if uncertain."""
+        try:
+            is_mine = self._guard[0] and self._lifetime.is_started
+            return bool(is_mine) and not self._idle and self._is_full()
+        except ValueError:  # another thread closes the queue
+            return False
+
+    @property
     def has_idle(self) -> bool:
         """Whether this process has a frame open that no thread is writing to."""
         return bool(self._idle)

@@ -172,7 +172,7 @@ class Producer:
         for _ in range(_OTHER_FILES):
             try:
                 emitter.emit()
-            except DescriptorsClosedError:
+            except (ClosedError, DescriptorsClosedError):  # its application may close it early
                 continue
         written = [number for number in others if os.fstat(number).st_size]
         if written:
