@@ -111,7 +111,8 @@ class WorkerEnd:
         memory, at, base = arena.memory, arena.state_at(number), arena.base(number)
         frame.account.close_delivered(length)
         memory[at] = SETTLED
-        memory[base : base + length] = bytes(length)
+        size = min(length, arena.capacity)  # as in `make_free`
+        memory[base : base + size] = bytes(size)
         memory[at] = FREE
         arena.locks.release(number)
         self._notify_of_room()

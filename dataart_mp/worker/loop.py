@@ -75,7 +75,7 @@ class Loop:
         self._poller.add(self._wakeup.read_fd)
         self._work_fd = self._work.make_nonblocking()
         self._poller.add_shared(self._work_fd)
-        self._is_watching = True  # to the work pipe
+        self._is_watching = True  # the work pipe
         self._may_be_work = True
         self._flights: dict[int, tuple[Channel, Request]] = {}  # by descriptor
         self._idle: dict[int, Channel] = {}
@@ -241,7 +241,7 @@ class Loop:
         batch = step.batch
         request = self._sender.request(batch.path, step.body, batch.key)
         self._flights[channel.fd] = channel, step
-        self._check(channel, step, channel.send(request, self._now))
+        self._check(channel, step, channel.send(request, clock.monotonic()))
 
     def _expire(self) -> None:
         """Continue with the requests whose time is over, and find the next deadline."""
@@ -327,6 +327,7 @@ class Loop:
         """Have a helper do what may wait, and release a frame."""
         self._helped += 1
         self._helpers.run(partial(self._run, work))
+        self._now = clock.monotonic()  # without a helper, this thread has done it
 
     def _run(self, work: Callable[[], float | None]) -> None:
         self._on_release(work())

@@ -78,3 +78,15 @@ def test_a_waiting_process_is_notified_of_the_room() -> None:
         queue.arena.wanted_until = 1 << 62
         short_way(queue, frame)
         assert queue.room.wait_at_most(0) is not None
+
+
+def test_a_damaged_length_wipes_no_other_frame() -> None:
+    with queue_of(2, 64) as queue:
+        queue.producer.append(record(1))
+        queue.producer.append(record(2))
+        first, second = claim_all(queue)
+        content = second.content(0, second.length)
+        first.account.aim_at_all(first.length, NOW)
+        queue.worker.settle_delivered(first, 1 << 13)
+        assert second.content(0, second.length) == content
+        short_way(queue, second)

@@ -3,11 +3,13 @@
 import itertools
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
+from dataart_mp import clock
 from dataart_mp.queue import Frame, RecordQueue
 from dataart_mp.worker.gate import Gate
 from dataart_mp.worker.parking import NoParking
@@ -49,7 +51,7 @@ class Work:
         itself.worker._run_loop = self._run_loop  # which ends, as the test's process lives on
 
     def _run_loop(self) -> None:
-        loop = self.worker._make_loop()
+        self.worker._loop = loop = self.worker._make_loop()
         while not self._is_over:
             loop.turn(0.05)
         loop.close()
@@ -166,4 +168,23 @@ def test_it_starts_the_missing_threads_when_the_system_allows(
     work.emit(0)
     wait_until(work.queue.arena.all_free)
     assert work.threads == ["helper"]
+    work.end()
+
+
+def test_requests_have_their_full_time_although_the_loop_has_done_what_may_wait(
+    work: Work, only: Callable[[int | None], None]
+) -> None:
+    only(1)
+    work.start()
+    wait_until(lambda: work.worker._loop is not None)
+    loop = work.worker._loop
+    assert loop is not None
+    work.may_ship.clear()
+    work.emit(0)
+    wait_until(lambda: work.threads)
+    began = clock.monotonic()
+    time.sleep(0.2)
+    work.may_ship.set()
+    wait_until(work.queue.arena.all_free)
+    assert loop._now >= began + 0.2
     work.end()
