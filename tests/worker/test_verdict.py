@@ -17,6 +17,7 @@ from dataart_mp.worker.verdict import (
     Retry,
     Split,
     Verdict,
+    is_success,
     judge,
     retry_after,
 )
@@ -32,6 +33,11 @@ RETRIED = {
 }
 DELIVERED = set(range(200, 300))
 SPLIT = {400, 413, 422}
+
+
+@pytest.mark.parametrize("status", range(100, 600))
+def test_a_status_is_a_success_if_a_batch_with_it_is_delivered(status: int) -> None:
+    assert is_success(status) == (status in DELIVERED)
 
 
 def verdict_on(status: int | None, records: int) -> Verdict:
