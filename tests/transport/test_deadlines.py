@@ -391,7 +391,9 @@ def test_the_late_rest_of_a_response_is_never_read_as_the_next_response(
     assert post(sender).status == 500
     if when == "before the next request":
         time.sleep(2 * READ_TIMEOUT)
-    assert post(sender) == Response(503)
+    # The time-out is short: on a busy machine it may be over before the server has responded.
+    responses = (post(sender) for _ in range(5))
+    assert next(each for each in responses if each.status is not None) == Response(503)
     assert server.connections == 2
 
 
