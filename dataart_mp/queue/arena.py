@@ -13,6 +13,7 @@ the process that writes may die between any two of them.
 
 import mmap
 import os
+import sys
 import uuid
 from array import array
 from collections.abc import Iterator
@@ -107,6 +108,8 @@ class Arena:
             self.words.release()
             self.memory.close()
             raise
+        # A file keeps its pages: its room on the disk is reserved.
+        self._may_give_back = sys.platform == "linux" and not os.fstat(fd).st_nlink
         self.syncer = Syncer(self._file, self.memory)
         self.locks = RecordLocks(self._lock_file)
         self.identify()
@@ -300,6 +303,17 @@ class Arena:
         """Fill a part of a frame with zeros."""
         base = self._frames + frame * self.stride
         self.memory[base + start : base + end] = bytes(end - start)
+
+    def give_back(self, frame: int, end: int) -> None:
+        """Fill the beginning of a frame with zeros, by giving its memory back to the system.
+
+        For frames that have held more than they usually do. Only the first page is kept.
+        """
+        page = mmap.PAGESIZE
+        if self._may_give_back and end > page:
+            self.memory.madvise(mmap.MADV_REMOVE, self.base(frame) + page, end - page)
+            end = page
+        self.wipe(frame, 0, end)
 
     # Flags that all processes share
 

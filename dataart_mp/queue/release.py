@@ -11,8 +11,13 @@ def make_ready(arena: Arena, number: int) -> None:
 
 def make_free(arena: Arena, number: int) -> None:
     """Free a SETTLED frame that the caller owns. A free frame is all zeros."""
+    account = arena.account(number)
     # Of a damaged length, no more than the frame is believed: the next one must stay as it is.
-    arena.wipe(number, 0, min(arena.account(number).length, arena.capacity))
+    length = min(account.length, arena.capacity)
+    if account.followers:  # else the memory would grow until every frame has been the leader
+        arena.give_back(number, length)
+    else:
+        arena.wipe(number, 0, length)
     arena.set_state(number, FREE)
     arena.locks.release(number)
 

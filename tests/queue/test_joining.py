@@ -1,6 +1,8 @@
 """Joined frames: several frames that a worker sends as one request."""
 
 import itertools
+import os
+import sys
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -367,3 +369,30 @@ def test_a_follower_whose_lock_another_process_has_for_a_moment_is_settled_too()
         assert queue.arena.all_in(JOINED) == []
         assert queue.stats().delivered == 6
         assert sorted(audit(queue)) == [6, 7]
+
+
+# Memory
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux can give memory back")
+def test_a_frame_that_others_were_joined_to_gives_its_memory_back() -> None:
+    body = b'{"text": "' + b"x" * 4000 + b'"}\n'
+    with queue_of(40, 1 << 20, records=1) as queue:
+
+        def fill_and_settle(joined: int) -> int:
+            for _ in range(40):
+                queue.producer.append(body)
+            while ready := queue.arena.all_in(READY):
+                frame = claim(queue, ready[0])
+                queue.worker.join_ready(frame, records=joined, size=1 << 20)
+                frame.aim(frame.length, NOW)
+                frame.advance(frame.length)
+                queue.worker.settle(frame)
+            assert queue.arena.all_free()
+            return os.fstat(queue.arena.fd).st_blocks
+
+        before = fill_and_settle(joined=1)
+        assert fill_and_settle(joined=40) <= before
+        assert queue.stats().delivered == 80
+        for number in range(40):
+            assert not queue.arena.content(number, 0, 1 << 20).strip(b"\0")
