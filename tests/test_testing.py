@@ -3,6 +3,7 @@
 import math
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -110,7 +111,7 @@ def real() -> Iterator[Client]:
     """A client that sends nothing, because it accepts nothing."""
     client = Client(ClientConfig("key", base_url="http://127.0.0.1:1"))
     yield client
-    assert client.stats() == Stats()
+    assert replace(client.stats(), concurrency=0) == Stats()  # a worker may have started
     client.close()
 
 
