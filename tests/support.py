@@ -4,6 +4,7 @@ Tests reach the internals of a client only through this module.
 """
 
 import os
+import signal
 import subprocess
 import time
 from collections.abc import Callable
@@ -48,6 +49,20 @@ def wait_until(reached: Callable[[], object], seconds: float = WAIT_SECONDS) -> 
     while not reached():
         assert time.monotonic() < deadline, f"not reached within {seconds} s"
         time.sleep(0.01)
+
+
+def stop(pid: int) -> None:
+    """Stop a process by SIGSTOP, and wait until all its threads have stopped.
+
+    A thread that is not stopped yet may still claim frames.
+    """
+    os.kill(pid, signal.SIGSTOP)
+    tasks = Path(f"/proc/{pid}/task")
+    wait_until(
+        lambda: all(
+            task.read_text().rpartition(") ")[2].startswith("T") for task in tasks.glob("*/stat")
+        )
+    )
 
 
 def workers_of(client: Client) -> list[int]:

@@ -15,7 +15,7 @@ import pytest
 from dataart_mp import Client
 from dataart_mp.devsink.process import SinkProcess
 from tests.client.tools import each_arrived_once, emit, kill
-from tests.support import SCRIPT, Configure, all_gone, wait_until, workers_of
+from tests.support import SCRIPT, Configure, all_gone, stop, wait_until, workers_of
 
 FAMILY = (
     SCRIPT
@@ -101,7 +101,7 @@ def test_a_stopped_worker_delays_only_its_current_batches(
         wait_until(lambda: len(workers_of(client)) == 2)
         client.flush(20)
         stopped = workers_of(client)[0]
-        os.kill(stopped, signal.SIGSTOP)
+        stop(stopped)
         try:
             emit(client, 1, 400)
             # The stopped worker may have read one notification for each of its threads.

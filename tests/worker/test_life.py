@@ -7,7 +7,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import psutil
@@ -22,7 +21,7 @@ from dataart_mp.worker.parking import NoParking
 from dataart_mp.worker.reporter import Reporter
 from dataart_mp.worker.shared_flow import FixedPace
 from dataart_mp.worker.worker import Worker
-from tests.support import wait_until
+from tests.support import stop, wait_until
 from tests.transport.servers import refused_port
 from tests.worker.crew import Crew, gone
 
@@ -72,12 +71,6 @@ def worker_of(crew: Crew) -> int:
     (worker,) = crew.places
     assert worker is not None
     return worker
-
-
-def all_stopped(pid: int) -> bool:
-    """Whether all threads of a process are stopped."""
-    tasks = Path(f"/proc/{pid}/task").glob("*/stat")
-    return all(task.read_text().rpartition(") ")[2].startswith("T") for task in tasks)
 
 
 def states(crew: Crew, state: int) -> list[int]:
@@ -293,9 +286,8 @@ def test_a_frame_that_a_stopped_worker_was_woken_for_is_sent_by_another(
     work = crew(flush_num_processes=2)
     stopped = work.places[place]
     assert stopped is not None
-    os.kill(stopped, signal.SIGSTOP)
+    stop(stopped)
     try:
-        wait_until(lambda: all_stopped(stopped))
         work.emit("tick")
         platform.wait_for(lambda stats: stats["actions"] == 1, 10)
     finally:
