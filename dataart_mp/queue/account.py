@@ -388,6 +388,18 @@ class Account:
             for total, amount in enumerate(totals):
                 self.words[self.first + offset + total] = amount & WORD_MASK
 
+    def add_lost(self, records: int) -> None:
+        """Count records that damage has made unreadable: as accepted, and as failed.
+
+        For a frame that no other process uses.
+        """
+        if records:
+            totals = self.opening(), self.closing()
+            for each in totals:
+                each[ACCEPTED] += records
+                each[FAILED] += records
+            self.set_totals(*totals)
+
     def due_at(self, now: int, *, early: bool = False) -> int:
         """Return when the batch of a WAITING frame may be tried again.
 

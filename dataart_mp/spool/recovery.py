@@ -21,7 +21,7 @@ from typing import Final, NamedTuple
 
 from dataart_mp import clock
 from dataart_mp.queue import checksum, process
-from dataart_mp.queue.account import ACCEPTED, DELIVERED, FAILED, TOTALS, WORD_MASK, Account
+from dataart_mp.queue.account import ACCEPTED, DELIVERED, TOTALS, WORD_MASK, Account
 from dataart_mp.queue.arena import FREE, JOINED, READY, SETTLED, Arena
 from dataart_mp.queue.checksum import Proof
 from dataart_mp.queue.frame import Frame
@@ -106,12 +106,7 @@ def _cut(arena: Arena, frame: int) -> int:
     lost = content.count(b"\n", length)
     account.reopen(account.kind)
     account.seal(content.count(b"\n", 0, length), length)
-    if lost:
-        totals = account.opening(), account.closing()
-        for each in totals:
-            each[ACCEPTED] += lost
-            each[FAILED] += lost
-        account.set_totals(*totals)
+    account.add_lost(lost)
     arena.set_state(frame, READY if length else FREE)
     return lost
 

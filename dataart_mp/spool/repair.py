@@ -20,7 +20,6 @@ from dataart_mp.queue.account import (
     ACCEPTED,
     ACTIONS,
     DELIVERED,
-    FAILED,
     IDENTITY,
     MAX_RECORDS,
     TOTALS,
@@ -286,12 +285,7 @@ def _rebuild(arena: Arena, frame: int) -> int:
         account.set_totals(account.closing(), account.closing())
     if state == FREE and not records:
         lost = 0  # a stray bit
-    if lost:
-        totals = account.opening(), account.closing()
-        for each in totals:
-            each[ACCEPTED] += lost
-            each[FAILED] += lost
-        account.set_totals(*totals)
+    account.add_lost(lost)
     return lost
 
 
