@@ -11,6 +11,7 @@ import pytest
 
 from dataart_mp.queue import Frame, RecordQueue, joining
 from dataart_mp.queue.arena import JOINED
+from dataart_mp.stats import Stats
 from tests.queue.deaths import Tear, at_every_step, beginning, nothing, tail
 from tests.queue.interleavings import Observer
 from tests.queue.internals import READY, Arena, ProducerEnd, janitor, wake
@@ -50,24 +51,30 @@ def join_and_send(queue: RecordQueue, sent: SharedCounts) -> None:
     queue.worker.settle(first)
 
 
+def end_after_a_death(queue: RecordQueue, sent: SharedCounts) -> Stats:
+    """Deliver what a dead worker has left of eight records, and check that none is lost."""
+    middle = queue.stats()
+    assert middle.accepted == 8, "after a death at any step"
+    assert middle.balanced
+    left = drain(queue)
+    end = queue.stats()
+    assert (end.accepted, end.pending) == (8, 0)
+    assert end.balanced
+    assert sent.numbers() | set(left) == set(range(8)), "no record is lost"
+    assert len(left) == len(set(left)), "no record is duplicated in the queue"
+    assert_clean(queue)
+    sent.clear()
+    return end
+
+
 @pytest.mark.parametrize("tear", [nothing, beginning, tail], ids=lambda tear: tear.__name__)
 def test_every_record_is_counted_once_if_the_worker_dies_while_joining_frames(tear: Tear) -> None:
     sent = SharedCounts()
     for queue in at_every_step(
         lambda queue: join_and_send(queue, sent), put_eight, tear, frames=6, records=2
     ):
-        middle = queue.stats()
-        assert middle.accepted == 8, "after a death at any step"
-        assert middle.balanced
-        left = drain(queue)
-        end = queue.stats()
-        assert (end.accepted, end.pending) == (8, 0)
-        assert end.balanced
+        end = end_after_a_death(queue, sent)
         assert end.delivered + end.rejected == 8
-        assert sent.numbers() | set(left) == set(range(8)), "no record is lost"
-        assert len(left) == len(set(left)), "no record is duplicated in the queue"
-        assert_clean(queue)
-        sent.clear()
 
 
 def send_release_and_join(queue: RecordQueue, sent: SharedCounts) -> None:
@@ -97,17 +104,7 @@ def test_every_record_is_counted_once_if_the_worker_dies_while_it_joins_a_releas
     for queue in at_every_step(
         lambda queue: send_release_and_join(queue, sent), put_eight, tear, frames=6, records=2
     ):
-        middle = queue.stats()
-        assert middle.accepted == 8, "after a death at any step"
-        assert middle.balanced
-        left = drain(queue)
-        end = queue.stats()
-        assert (end.accepted, end.pending) == (8, 0)
-        assert (end.balanced, end.delivered) == (True, 8)
-        assert sent.numbers() | set(left) == set(range(8)), "no record is lost"
-        assert len(left) == len(set(left)), "no record is duplicated in the queue"
-        assert_clean(queue)
-        sent.clear()
+        assert end_after_a_death(queue, sent).delivered == 8
 
 
 def test_a_released_frame_can_lead_and_follow_and_keeps_the_time_of_its_first_attempt() -> None:
