@@ -12,7 +12,8 @@ from pathlib import Path
 
 import psutil
 
-from dataart_mp import Client, ClientConfig, native
+from dataart_mp import Client, ClientConfig
+from dataart_mp.config.environment import without_settings
 from dataart_mp.queue.arena import WAITING
 
 WAIT_SECONDS = 30.0
@@ -35,12 +36,7 @@ def workers_of(client):
 
 def environment(**variables: str) -> dict[str, str]:
     """Return the environment without variables that configure a client, plus these."""
-    inherited = {
-        name: text
-        for name, text in os.environ.items()
-        if not name.startswith("DATAART_") or name == native.VARIABLE
-    }
-    return {**inherited, **variables}
+    return {**without_settings(os.environ), **variables}
 
 
 def wait_until(reached: Callable[[], object], seconds: float = WAIT_SECONDS) -> None:

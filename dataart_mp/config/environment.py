@@ -9,12 +9,25 @@ import warnings
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from dataart_mp import native
 from dataart_mp.config.setting import MASK, settings_of
 from dataart_mp.errors import ConfigError, short_repr
 
 PREFIX = "DATAART_"
 HTTP_PREFIX = "DATAART_HTTP_"
 _INTERNAL_PREFIX = "DATAART_MP_"  # used by the package between its processes
+
+
+def without_settings(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return an environment without the settings of a client, which may be secret.
+
+    What is left of this package's variables is the choice between C and Python.
+    """
+    return {
+        name: text
+        for name, text in environ.items()
+        if not name.startswith(PREFIX) or name == native.VARIABLE
+    }
 
 
 def integer(text: str) -> int:

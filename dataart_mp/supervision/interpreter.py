@@ -20,7 +20,7 @@ from multiprocessing import spawn
 from pathlib import Path
 from typing import Final
 
-from dataart_mp import native
+from dataart_mp.config.environment import without_settings
 from dataart_mp.errors import ConfigError, short_repr
 from dataart_mp.supervision import import_path
 from dataart_mp.version import __version__
@@ -85,15 +85,8 @@ def options() -> list[str]:
 
 
 def environment() -> dict[str, str]:
-    """Return the environment of a worker's interpreter, without settings of this package.
-
-    They may be secret.
-    """
-    kept = {
-        name: text
-        for name, text in os.environ.items()
-        if not name.startswith("DATAART_") or name == native.VARIABLE
-    }
+    """Return the environment of a worker's interpreter, without settings of this package."""
+    kept = without_settings(os.environ)
     if is_frozen():
         for name in _LIBRARY_PATHS:
             original = kept.get(name + _ORIGINAL_SUFFIX)

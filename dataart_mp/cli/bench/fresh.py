@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from dataart_mp import native
+from dataart_mp.config.environment import without_settings
 from dataart_mp.errors import DataArtError
 
 T = TypeVar("T")
@@ -52,19 +52,10 @@ def fresh(
         capture_output=True,
         text=True,
         check=False,
-        env={**_environment(), "PYTHONPATH": os.pathsep.join(entries)},
+        env={**without_settings(os.environ), "PYTHONPATH": os.pathsep.join(entries)},
     )
     if done.returncode:
         errors = done.stderr.strip().splitlines() or ["no error output"]
         raise DataArtError(f"a measured process ended with {done.returncode}: {errors[-1]}")
     result: T = json.loads(done.stdout.splitlines()[-1])
     return result
-
-
-def _environment() -> dict[str, str]:
-    """Return this process's environment without the settings of a client, such as its key."""
-    return {
-        name: text
-        for name, text in os.environ.items()
-        if not name.startswith("DATAART_") or name == native.VARIABLE
-    }
