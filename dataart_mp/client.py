@@ -32,6 +32,7 @@ from dataart_mp.producer.log_throttle import LogThrottle, Occurrences
 from dataart_mp.protocol import Emitted
 from dataart_mp.queue import AbandonedError
 from dataart_mp.queue.counters import DROPPED_FULL
+from dataart_mp.queue.mark import Mark
 from dataart_mp.stats import Stats
 from dataart_mp.transport import envelope
 from dataart_mp.transport.proxy import proxy_for
@@ -232,6 +233,18 @@ class Client:
             if self._pending_at_close is None:  # interrupted: the next call may close
                 self._close_permit.append(None)
         return pending
+
+    def mark(self) -> Mark:
+        """Return a mark, which says what became of all that this process emitted before the call.
+
+        It costs a few microseconds, whatever is pending: it sends nothing and waits for nothing. So
+        a consumer of a stream may make one for each message or thousand messages, and acknowledge
+        them when nothing is pending.
+
+        Raises:
+            ClosedError: The client is closed. A mark that was made before can still be asked.
+        """
+        return self._queue.mark()
 
     def stats(self) -> Stats:
         """Return a snapshot of the counters, over all processes; after `close`, the last one."""

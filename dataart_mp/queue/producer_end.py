@@ -17,6 +17,7 @@ from dataart_mp.queue.deadline import Deadline
 from dataart_mp.queue.durable_pool import pool_of
 from dataart_mp.queue.frame_writer import FrameWriter, Taken
 from dataart_mp.queue.lifetime import Lifetime, Visitor
+from dataart_mp.queue.mark import Mark
 from dataart_mp.queue.wakeup import WakeupPipe
 from dataart_mp.queue.worker_end import WorkerEnd
 from dataart_mp.queue.writer_pool import HOLDING
@@ -225,6 +226,31 @@ class ProducerEnd:
         """Seal as `seal` does, for a caller that is a visitor of the queue already."""
         if self._pool.has_open:
             self._pool.seal_all()
+
+    def conclude(self) -> bool:
+        """Drain, as the last thing before the arena is closed; return as `drain` does."""
+        is_drained = self.drain()
+        self._pool.marks.conclude()
+        return is_drained
+
+    def mark(self, dropped: int) -> Mark:
+        """Return a mark: it covers all that this process has put before the call.
+
+        Args:
+            dropped: How many records this process has dropped.
+
+        Raises:
+            ClosedError: The queue is closed.
+        """
+        self._lifetime.check()
+        with self._lifetime.visit():
+            return Mark(self._lifetime, self._pool, dropped)
+
+    def read_notes(self) -> None:
+        """Read what workers have noted, before older notes are overwritten."""
+        self._lifetime.check()
+        with self._lifetime.visit():
+            self._pool.marks.read_notes()
 
     def drain(self) -> bool:
         """Seal as `seal_open` does; return whether nothing is open any more."""
