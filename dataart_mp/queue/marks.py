@@ -12,8 +12,7 @@ pending, and neither seals a frame nor waits.
 What is pending is read from the states of the frames. What was rejected, failed or parked is read
 from the notes of the workers (see `outcomes`). A note names a frame and its generation; this
 process knows those that it has sealed last. Before it seals a frame again, it sees from one word
-whether there are notes that it has not read (`is_behind`), and if so, keeps the older generation
-until it has read them.
+whether there are notes that it has not read (`is_behind`), and if so, reads them.
 """
 
 import mmap
@@ -99,7 +98,6 @@ class Marks:
         self.stamps = memoryview(memory).cast("Q")
         self.stamps[self._epoch_at] = 1
         self._sealed, self._opened = sealed, opened
-        self._earlier: dict[Claim, int] = {}
         self._lock = threading.RLock()  # a signal handler may make a mark in the middle of another
         self._version = Version(self._arena.note_head, self._arena.notes_lost)
         self.stamps[self._seen_at] = self._version.head
@@ -117,9 +115,6 @@ class Marks:
         """Record that a frame is about to be sealed. Called before its state says so."""
         frame, generation = claim
         if self.is_behind:
-            before = self._sealed.get(frame)
-            if before is not None:
-                self._earlier[frame, before] = self.stamps[frame]
             self.read_notes()
         self.stamps[frame] = self.stamps[self._epoch_at]
         self._sealed[frame] = generation
@@ -199,13 +194,10 @@ class Marks:
             return self._version.latest
         while True:
             version = self._version = self._version.latest
-            earlier = list(self._earlier)
             head, lost = self._arena.note_head, self._arena.notes_lost
             if (head, lost) == (version.head, version.lost):
                 break
             version.succeed(self._next(version))
-        for claim in earlier:  # their notes were written before they were sealed again
-            self._earlier.pop(claim, None)
         self.stamps[self._seen_at] = version.head
         return version
 
@@ -230,12 +222,9 @@ class Marks:
     def _stamp_of(self, note: outcomes.Note) -> int:
         """Return when the frame of a note was sealed; 0 if another process has filled it."""
         claim = frame, generation = note.frame, note.generation
-        stamp = self.stamps[frame]
-        if claim in self._earlier:  # in this order: `seal` stores them in this order, too
-            return self._earlier[claim]
         if self._sealed.get(frame) == generation:
-            return stamp
-        return _UNSEALED if claim in self._opened else self._earlier.get(claim, 0)
+            return self.stamps[frame]
+        return _UNSEALED if claim in self._opened else 0
 
     # Frames
 

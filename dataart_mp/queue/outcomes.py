@@ -22,7 +22,7 @@ from dataart_mp.queue.arena import JOINED, NOTE_COUNT, Arena
 from dataart_mp.queue.deadline import Deadline
 from dataart_mp.queue.locks import NOTES
 
-_WAIT_SECONDS: Final = 2.0
+_WAIT_SECONDS = 0.5
 _PAUSE_SECONDS: Final = 0.0005
 
 _GENERATION_BITS: Final = 40
@@ -100,7 +100,7 @@ class _Holder:
 def _append(arena: Arena, entry: Note) -> None:
     holder, deadline = _Holder(), Deadline(_WAIT_SECONDS)
     while not arena.locks.acquire(NOTES, holder):
-        if deadline.over():  # its holder is stopped, in the middle of a few stores
+        if deadline.over():  # its holder was stopped in the middle of a few stores
             arena.notes_lost += 1
             return
         time.sleep(_PAUSE_SECONDS)

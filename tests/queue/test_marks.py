@@ -8,7 +8,8 @@ from collections.abc import Callable
 import pytest
 
 from dataart_mp.errors import ClosedError, DataArtError
-from dataart_mp.queue import Frame, RecordQueue
+from dataart_mp.queue import Frame, RecordQueue, outcomes
+from dataart_mp.queue.account import Evicted
 from dataart_mp.queue.arena import NOTE_COUNT
 from dataart_mp.queue.mark import Mark
 from dataart_mp.stats import Outcome
@@ -178,6 +179,19 @@ def test_records_that_were_joined_count_for_the_process_that_emitted_them() -> N
         assert losses_of(queue) == (2, 2, 0)
 
 
+def test_parked_records_count_as_parked_also_if_they_were_joined() -> None:
+    with queue_of(frames=3, capacity=256, records=3) as queue:
+        put(queue, 0, 1, 2, 3)
+        mark = queue.mark()
+        put(queue, 4, 5)
+        leader = claim(queue, 0)
+        leader.join(claim(queue, 1))
+        leader.advance(len(lines_of(leader)[0]))
+        queue.worker.settle_parked(leader, Evicted(0, 0))
+        assert losses(mark.outcome()) == (0, 0, 3)
+        assert losses(queue.mark().outcome()) == losses_of(queue) == (0, 0, 5)
+
+
 def test_what_another_process_did_with_a_frame_since_does_not_count() -> None:
     """The frame is filled, and its records are rejected, before this process reads the first."""
     with queue_of(1) as queue:
@@ -308,9 +322,7 @@ def test_threads_emit_and_mark_at_once() -> None:
 def test_a_signal_handler_marks_in_the_middle_of_a_mark() -> None:
     with queue_of(frames=8, records=3) as queue:
         marks: list[int] = []
-        before = signal.signal(
-            signal.SIGALRM, lambda *_: marks.append(queue.mark().pending())
-        )
+        before = signal.signal(signal.SIGALRM, lambda *_: marks.append(queue.mark().pending()))
         try:
             signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
             for number in range(2000):
@@ -348,14 +360,22 @@ def test_marks_agree_with_the_counters_if_the_worker_dies_at_any_step(
     for queue in at_every_step(work, emit, frames=2, capacity=128, records=3):
         (mark,) = marks
         middle = mark.outcome()
-        assert (middle.pending, *losses(middle)) == (queue.stats().pending, *losses_of(queue))
+        assert middle.pending == queue.stats().pending
+        # A follower is settled before its leader, which counts its losses in the stats.
+        assert joined or losses(middle) == losses_of(queue)
         settle_all(queue, second)
         settle_all(queue, second)
         end = mark.outcome()
         assert (end.pending, *losses(end)) == (0, *losses_of(queue))
 
 
-def test_no_note_is_lost_if_another_worker_writes_one_at_any_step() -> None:
+def test_no_note_is_lost_unnoticed_if_another_worker_writes_one_at_any_step(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """This process does not continue before the other one has ended, as if it were stopped."""
+    monkeypatch.setattr(outcomes, "_WAIT_SECONDS", 0.01)
+    exact = 0
+
     def emit(queue: RecordQueue) -> None:
         put(queue, 1, 2)
         marks[:] = [queue.mark()]
@@ -368,7 +388,11 @@ def test_no_note_is_lost_if_another_worker_writes_one_at_any_step() -> None:
     for queue, _ in with_a_rival_at_every_step(
         lambda queue: settle(queue, claim(queue, 0), every_third), other, emit, frames=2
     ):
-        assert losses(marks[0].outcome()) == losses_of(queue) == (1, 1, 0)
+        outcome = marks[0].outcome()
+        assert losses_of(queue) == (1, 1, 0)
+        assert not outcome.is_exact or losses(outcome) == (1, 1, 0)
+        exact += outcome.is_exact
+    assert exact > 20
 
 
 def test_no_note_is_lost_if_a_worker_writes_one_at_any_step_of_the_producer() -> None:
