@@ -121,13 +121,9 @@ class Client:
                 or no worker can be started.
             ClosedError: The client is closed.
         """
-        record = encode_action(key, user_key, is_anonymous_user, timestamp, metadata)
-        try:
-            self._producer.append(record, self._timeout)
-        except queue.Full as full:
-            self._drop(full)
-            return False
-        return True
+        return self._append_record(
+            encode_action(key, user_key, is_anonymous_user, timestamp, metadata)
+        )
 
     def emit_actions(self, actions: Iterable[Mapping[str, Any]]) -> Emitted:
         """Emit many actions in one call, at a lower cost for each.
@@ -168,13 +164,7 @@ class Client:
         Raises:
             EventError, BufferFullError, ClosedError: As for `emit_action`.
         """
-        record = encode_identity(user_key, metadata)
-        try:
-            self._producer.append_alone(record, self._timeout)
-        except queue.Full as full:
-            self._drop(full)
-            return False
-        return True
+        return self._append_alone(encode_identity(user_key, metadata))
 
     # Flush and close
 
@@ -300,12 +290,21 @@ class Client:
         self._log_drops(self._drop_throttle.remaining(clock.monotonic()))
 
     def _append_record(self, record: bytes) -> bool:
-        """Complete a call of `emit_action` whose record C has encoded and could not append."""
+        """Append an action; C calls this, too, if it has encoded one and could not append it."""
         if self._drops_when_full and self._producer.is_full:
             self._drop(_FULL)  # half the time that raising and catching an exception takes
             return False
         try:
             self._producer.append(record, self._timeout)
+        except queue.Full as full:
+            self._drop(full)
+            return False
+        return True
+
+    def _append_alone(self, record: bytes) -> bool:
+        """Append an identity."""
+        try:
+            self._producer.append_alone(record, self._timeout)
         except queue.Full as full:
             self._drop(full)
             return False

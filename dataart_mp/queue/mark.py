@@ -1,13 +1,18 @@
 """A mark: what is pending of all that this process emitted before some moment."""
 
+import contextlib
+from collections.abc import Callable
+from typing import TypeVar
+
 from dataart_mp.config.timeout import checked_timeout
 from dataart_mp.errors import ClosedError, DataArtError
 from dataart_mp.queue.companion import AbandonedError
-from dataart_mp.queue.frame_writer import Claim
 from dataart_mp.queue.lifetime import Lifetime
-from dataart_mp.queue.marks import Marks, Unsettled
+from dataart_mp.queue.marks import Marks, Pending
 from dataart_mp.queue.writer_pool import WriterPool
 from dataart_mp.stats import Outcome
+
+Result = TypeVar("Result")
 
 
 class Mark:
@@ -31,13 +36,18 @@ class Mark:
         self._dropped = dropped
         self._coverage = pool.marks.cover()
 
+    @property
+    def epoch(self) -> int:
+        """A mark covers all that a mark of an earlier epoch covers."""
+        return self._coverage.epoch
+
     def pending(self) -> int:
         """Return how many of the records are neither delivered nor accounted for otherwise.
 
         Raises:
             DataArtError: The mark was made before this process was forked.
         """
-        return self._pending(self._unsettled())
+        return self.look().count(self._coverage)
 
     def outcome(self) -> Outcome:
         """Return how many records are pending, and what became of the others.
@@ -45,14 +55,10 @@ class Mark:
         Raises:
             DataArtError: As for `pending`.
         """
-        unsettled = self._unsettled()
-        try:
-            with self._lifetime.visit():
-                losses, is_exact = self._marks.losses(self._coverage, unsettled)
-        except ClosedError:  # another thread has closed it meanwhile, and concluded
-            losses, is_exact = self._marks.losses(self._coverage, unsettled)
+        pending = self.look()
+        losses, is_exact = self._visit(lambda: self._marks.losses(self._coverage, pending))
         return Outcome(
-            pending=self._pending(unsettled),
+            pending=pending.count(self._coverage),
             rejected=losses.rejected,
             failed=losses.failed,
             parked=losses.parked,
@@ -71,34 +77,17 @@ class Mark:
             ValueError: The timeout is not a finite number of zero or more, and not None.
         """
         seconds = checked_timeout(timeout)
-        if self.seal_last():
-            try:
-                with self._lifetime.visit():
-                    self._lifetime.wait_for(lambda: not self.seal_last(), seconds)
-            except (AbandonedError, ClosedError):
-                pass
+        if not self.is_settled(self.look()):
+            with contextlib.suppress(AbandonedError, ClosedError), self._lifetime.visit():
+                self._lifetime.wait_for(lambda: self.is_settled(self.look()), seconds)
         return self.pending()
 
-    def seal_last(self) -> int:
-        """Return how many records are pending; if they are all in open frames, seal these.
+    def look(self) -> Pending:
+        """Return what is pending of all that this process has emitted.
 
-        While others are under way, a frame may still be filled.
+        Raises:
+            DataArtError: As for `pending`.
         """
-        unsettled = self._unsettled()
-        if not self._lifetime.closed:
-            covered = [claim for claim in unsettled if self._covers(claim, unsettled[claim])]
-            if all(self._pool.is_open(claim) for claim in covered):
-                with self._lifetime.visit():
-                    self._pool.seal_each(covered)
-        return self._pending(unsettled)
-
-    def __repr__(self) -> str:
-        return f"<Mark | {self.outcome()}>"
-
-    def _covers(self, claim: Claim, unsettled: Unsettled) -> bool:
-        return self._coverage.of(claim, unsettled.stamp) != 0
-
-    def _unsettled(self) -> dict[Claim, Unsettled]:
         if not self._lifetime.closed:
             self._lifetime.check()  # in a forked child, it is rebuilt
         if self._marks.era is not self._era:
@@ -106,11 +95,27 @@ class Mark:
                 "the mark was made before this process was forked, by its parent; ask it there, "
                 "and make another one here"
             )
+        return self._visit(self._marks.pending)
+
+    def is_settled(self, pending: Pending) -> bool:
+        """Return whether nothing is pending; if the rest is in open frames, seal these.
+
+        While other records are under way, an open frame may still be filled.
+        """
+        if pending.is_settled(self._coverage):
+            return True
+        if self._coverage.epoch < pending.oldest and not self._lifetime.closed:
+            with self._lifetime.visit():
+                self._pool.seal_each(pending.open(self._coverage))
+        return False
+
+    def __repr__(self) -> str:
+        return f"<Mark | {self.outcome()}>"
+
+    def _visit(self, look: Callable[[], Result]) -> Result:
+        """Look at the arena; when it is closed, at what is remembered of it."""
         try:
             with self._lifetime.visit():
-                return self._marks.unsettled(self._coverage)
-        except ClosedError:
-            return self._marks.unsettled(self._coverage)
-
-    def _pending(self, unsettled: dict[Claim, Unsettled]) -> int:
-        return self._marks.pending(self._coverage, unsettled)
+                return look()
+        except ClosedError:  # another thread has closed it meanwhile
+            return look()

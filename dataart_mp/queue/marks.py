@@ -63,6 +63,36 @@ class Unsettled(NamedTuple):
     records: int
 
 
+class Pending(NamedTuple):
+    """What is pending of all that this process has emitted.
+
+    Attributes:
+        unsettled: The fillings of frames that are not settled.
+        oldest: The least of their stamps.
+    """
+
+    unsettled: Mapping[Claim, Unsettled]
+    oldest: int
+
+    def is_settled(self, coverage: Coverage) -> bool:
+        """Return whether nothing that a mark covers is pending. Costs the same for each mark."""
+        return coverage.epoch < self.oldest and not self.open(coverage)
+
+    def open(self, coverage: Coverage) -> list[Claim]:
+        """Return what is pending of the frames that were open when a mark was made."""
+        return [claim for claim in coverage.open if claim in self.unsettled]
+
+    def count(self, coverage: Coverage) -> int:
+        """Return how many of the covered records are pending."""
+        if self.is_settled(coverage):
+            return 0
+        pending = 0
+        for claim, (stamp, records) in self.unsettled.items():
+            most = coverage.of(claim, stamp)
+            pending += records if most is None else min(most, records)
+        return pending
+
+
 class Marks:
     """What one process needs for its marks on one queue.
 
@@ -102,7 +132,7 @@ class Marks:
         self._version = Version(self._arena.note_head, self._arena.notes_lost)
         self.stamps[self._seen_at] = self._version.head
         self.era = object()
-        self._last: dict[Claim, Unsettled] | None = None
+        self._last: Pending | None = None
 
     # Sealing
 
@@ -130,36 +160,24 @@ class Marks:
             self.stamps[self._epoch_at] = epoch + 1
         return Coverage(epoch, written, version)
 
-    def unsettled(self, coverage: Coverage) -> dict[Claim, Unsettled]:
-        """Return the fillings of this process that are not settled.
-
-        Args:
-            coverage: Of what was open when it was made, what is still open is included.
-        """
+    def pending(self) -> Pending:
+        """Return what is pending of all that this process has emitted."""
         if self._last is not None:
             return self._last
+        written = self._written()  # in this order: what is sealed in between is found below
         found = self._sealed_and_unsettled()
-        for claim, count in coverage.open.items():
+        oldest = min((each.stamp for each in found.values()), default=_UNSEALED)
+        for claim, records in written.items():
             if claim not in found and not self._is_settled(claim):
-                found[claim] = Unsettled(_UNSEALED, count)
-        return found
+                found[claim] = Unsettled(_UNSEALED, records)
+        return Pending(found, oldest)
 
-    def pending(self, coverage: Coverage, unsettled: Mapping[Claim, Unsettled]) -> int:
-        """Return how many of the covered records are not settled."""
-        pending = 0
-        for claim, (stamp, records) in unsettled.items():
-            most = coverage.of(claim, stamp)
-            pending += records if most is None else min(most, records)
-        return pending
-
-    def losses(
-        self, coverage: Coverage, unsettled: Mapping[Claim, Unsettled]
-    ) -> tuple[Losses, bool]:
+    def losses(self, coverage: Coverage, pending: Pending) -> tuple[Losses, bool]:
         """Return what became of the covered records, and whether that is exact.
 
         Args:
             coverage: What is covered.
-            unsettled: What is not settled. It was read before this call, so all notes on what is
+            pending: What is not settled. It was read before this call, so all notes on what is
                 settled can be read now.
         """
         latest = self.read_notes()
@@ -173,18 +191,20 @@ class Marks:
                 break
         losses = first.losses
         for claim, outcome in known.items():
-            if claim not in unsettled:
+            if claim not in pending.unsettled:
                 losses = losses.plus(outcome)
         return losses, latest.is_exact
 
     def conclude(self) -> None:
         """Remember what is pending, because the arena is about to be closed."""
-        version = self.read_notes()
-        found = self._sealed_and_unsettled()
-        for claim, count in self._written().items():
-            found.setdefault(claim, Unsettled(_UNSEALED, count))
-        self._version = version
-        self._last = found
+        last = None
+        self._last, last = None, self._last
+        try:
+            pending = self.pending()
+            self.read_notes()
+            last = pending
+        finally:
+            self._last = last
 
     # Notes
 

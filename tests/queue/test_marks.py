@@ -4,6 +4,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -11,11 +12,10 @@ from dataart_mp.errors import ClosedError, DataArtError
 from dataart_mp.queue import Frame, RecordQueue, outcomes
 from dataart_mp.queue.account import Evicted
 from dataart_mp.queue.arena import NOTE_COUNT
-from dataart_mp.queue.mark import Mark
 from dataart_mp.stats import Outcome
 from tests.queue.deaths import at_every_step
-from tests.queue.internals import janitor
 from tests.queue.interleavings import in_another_process, with_a_rival_at_every_step
+from tests.queue.internals import janitor
 from tests.queue.tools import (
     NOW,
     claim,
@@ -28,6 +28,9 @@ from tests.queue.tools import (
     queue_of,
     record,
 )
+
+if TYPE_CHECKING:
+    from dataart_mp.queue.mark import Mark
 
 Decide = Callable[[int], str]
 """What becomes of the record with a number: "delivered", "rejected" or "failed"."""
