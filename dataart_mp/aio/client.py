@@ -363,4 +363,16 @@ class AsyncClient:
             left = None if deadline is None else max(0.0, deadline - clock.monotonic())
             if not client.writes_to_disk:
                 return await self._watch().in_turn(attempt, left)
-            await self._watch().in_turn(client.check_room, left)
+            await self._watch().in_turn(_after_one_wakeup(), left)
+
+
+def _after_one_wakeup() -> Callable[[], None]:
+    """Return an attempt that fails once, so that its task waits for a notification."""
+    remaining = [None]
+
+    def attempt() -> None:
+        if remaining:
+            remaining.clear()
+            raise NotNowError
+
+    return attempt

@@ -61,15 +61,6 @@ class EagerClient(Client):
         """Return what an event loop waits with."""
         return self._producer.wait_for_room()
 
-    def check_room(self) -> None:
-        """Check that there is room.
-
-        Raises:
-            NotNowError: There is none.
-        """
-        if self._producer.is_full:
-            raise NotNowError
-
     def _append_record(self, record: bytes) -> bool:
         if not self._producer.is_started or self._producer.may_wait_for_the_disk(len(record)):
             raise NotNowError(record)
