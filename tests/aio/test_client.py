@@ -265,7 +265,7 @@ def test_an_async_iterable_is_emitted_before_it_suspends(run: Run, config: Confi
             seen: list[int] = []
 
             async def stream() -> AsyncIterator[dict[str, Any]]:
-                for number in range(1, 6):
+                for _number in range(1, 6):
                     yield {"key": "stream", "user_key": "ann"}
                     await asyncio.sleep(0.001)
                     seen.append(client.stats().accepted)
