@@ -281,6 +281,10 @@ class Arena:
             self._accounts[frame] = account
         return account
 
+    def account_at(self, frame: int) -> int:
+        """Return where a frame's account begins in `words`."""
+        return self._accounts_word + frame * self._account_words
+
     def generation(self, frame: int) -> int:
         """Return how often a producer has claimed the frame."""
         first = self._accounts_word + frame * self._account_words
