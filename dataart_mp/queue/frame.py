@@ -1,9 +1,9 @@
 """A frame: the records a worker has claimed, and what became of them so far.
 
     READY ──claim──► SENDING ──settle──► SETTLED ──free──► FREE
-      ▲               │   │ postpone       ▲
-      └──── WAITING ◄─┼───┘                │
-                      └── join ──► JOINED ─┘  (when the leader is settled)
+     ▲ │                │                   ▲
+     │ └──────join──────┼─────► JOINED ─────┘  (with its leader)
+     └─── WAITING ◄─────┘ postpone
 
 A frame is sent from its front to its back. One word holds how much of it is finished: delivered,
 rejected, failed or parked. Any process that continues with it (this one after a backoff, another

@@ -204,7 +204,7 @@ def test_two_threads_that_take_many_bytes_never_have_the_same_one(
         monkeypatch.undo()
         assert [byte for span in (*first, *got) for byte in span].count(BYTE) == 1, f"step {at}"
         assert_agrees_with_the_kernel(arena)
-        happened, other.happened = other.happened, True  # what follows are no steps
+        happened, other.happened = other.happened, True  # what follows does not count
         for span in (*first, *got):
             arena.locks.release_range(span)
         assert arena.locks.held() == []
@@ -294,9 +294,10 @@ def test_a_byte_of_another_process_is_refused_and_not_claimed(arena: Arena) -> N
     assert in_a_child(child) == 0
 
 
+@pytest.mark.parametrize("many", [False, True], ids=["one", "many"])
 @pytest.mark.parametrize("error", [KeyboardInterrupt, OSError, MemoryError])
 def test_an_exception_in_the_middle_leaves_no_claim(
-    arena: Arena, monkeypatch: pytest.MonkeyPatch, error: type[BaseException]
+    arena: Arena, monkeypatch: pytest.MonkeyPatch, error: type[BaseException], many: bool
 ) -> None:
     lockf = fcntl.lockf
 
@@ -307,30 +308,14 @@ def test_an_exception_in_the_middle_leaves_no_claim(
 
     monkeypatch.setattr(fcntl, "lockf", interrupted)
     with pytest.raises(error):
-        arena.locks.acquire(BYTE, Holder())
-    monkeypatch.undo()
-    assert not arena.locks.holds(BYTE)
-    assert_agrees_with_the_kernel(arena)
-    assert arena.locks.acquire(BYTE)
-
-
-@pytest.mark.parametrize("error", [KeyboardInterrupt, OSError, MemoryError])
-def test_an_exception_while_many_bytes_are_taken_leaves_no_claim(
-    arena: Arena, monkeypatch: pytest.MonkeyPatch, error: type[BaseException]
-) -> None:
-    lockf = fcntl.lockf
-
-    def interrupted(fd: int, command: int, *rest: Any) -> None:
-        lockf(fd, command, *rest)
-        if command & fcntl.LOCK_EX:
-            raise error
-
-    monkeypatch.setattr(fcntl, "lockf", interrupted)
-    with pytest.raises(error):
-        arena.locks.acquire_many(SPAN, Holder())
+        if many:
+            arena.locks.acquire_many(SPAN, Holder())
+        else:
+            arena.locks.acquire(BYTE, Holder())
     monkeypatch.undo()
     assert arena.locks.held() == []
     assert_agrees_with_the_kernel(arena)
+    assert arena.locks.acquire(BYTE)
 
 
 def test_a_failing_unlock_leaves_no_claim_behind(
