@@ -3,7 +3,7 @@
 import fcntl
 import gc
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -294,10 +294,13 @@ def test_a_byte_of_another_process_is_refused_and_not_claimed(arena: Arena) -> N
     assert in_a_child(child) == 0
 
 
-@pytest.mark.parametrize("many", [False, True], ids=["one", "many"])
+@pytest.mark.parametrize("numbers", [[BYTE], SPAN], ids=["one", "many"])
 @pytest.mark.parametrize("error", [KeyboardInterrupt, OSError, MemoryError])
 def test_an_exception_in_the_middle_leaves_no_claim(
-    arena: Arena, monkeypatch: pytest.MonkeyPatch, error: type[BaseException], many: bool
+    arena: Arena,
+    monkeypatch: pytest.MonkeyPatch,
+    error: type[BaseException],
+    numbers: Sequence[int],
 ) -> None:
     lockf = fcntl.lockf
 
@@ -308,10 +311,7 @@ def test_an_exception_in_the_middle_leaves_no_claim(
 
     monkeypatch.setattr(fcntl, "lockf", interrupted)
     with pytest.raises(error):
-        if many:
-            arena.locks.acquire_many(SPAN, Holder())
-        else:
-            arena.locks.acquire(BYTE, Holder())
+        arena.locks.acquire_many(numbers, Holder())
     monkeypatch.undo()
     assert arena.locks.held() == []
     assert_agrees_with_the_kernel(arena)
