@@ -31,11 +31,12 @@ if TYPE_CHECKING:
     )
     from dataart_mp.failure import Failure
     from dataart_mp.native import compiled
-    from dataart_mp.protocol import DataArtClient, Emitted
-    from dataart_mp.stats import Stats
+    from dataart_mp.protocol import AsyncDataArtClient, DataArtClient, DeliveryMark, Emitted
+    from dataart_mp.stats import Outcome, Stats
 
 __all__ = [
     "ActionsError",
+    "AsyncDataArtClient",
     "BufferFullError",
     "Client",
     "ClientConfig",
@@ -43,11 +44,13 @@ __all__ = [
     "ConfigError",
     "DataArtClient",
     "DataArtError",
+    "DeliveryMark",
     "DescriptorsClosedError",
     "Emitted",
     "EventError",
     "Failure",
     "HTTPOptions",
+    "Outcome",
     "Stats",
     "__version__",
     "compiled",
@@ -59,8 +62,11 @@ _HOMES: Final = {
     "ClientConfig": "config",
     "HTTPOptions": "config",
     "Failure": "failure",
+    "AsyncDataArtClient": "protocol",
     "DataArtClient": "protocol",
+    "DeliveryMark": "protocol",
     "Emitted": "protocol",
+    "Outcome": "stats",
     "Stats": "stats",
     "compiled": "native",
 }

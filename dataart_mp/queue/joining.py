@@ -46,6 +46,7 @@ _LENGTH: Final = Account.length.offset
 _JOINING: Final = Account.joining.offset
 _FOLLOWERS: Final = Account.followers.offset
 _JOINED_LENGTH: Final = Account.joined_length.offset
+_JOINED_AT: Final = Account.joined_at.offset
 _LEADER: Final = Account.leader.offset
 _LEADER_GENERATION: Final = Account.leader_generation.offset
 
@@ -113,6 +114,7 @@ def join(
             words[first + _JOINED_LENGTH] = joined_length
             words[first + _JOINING] = number + 1
             memory[base + length : base + joined_length] = content
+            words[other + _JOINED_AT] = length
             words[other + _LEADER] = leader
             words[other + _LEADER_GENERATION] = generation
             words[first + _FOLLOWERS] = count
