@@ -20,6 +20,7 @@ from dataart_mp.producer.threads import Thread
 from dataart_mp.producer.users import User, Users
 from dataart_mp.queue import AbandonedError, RecordQueue
 from dataart_mp.queue.arena import Arena
+from dataart_mp.queue.status import Status
 from dataart_mp.queue.wakeup import WakeupPipe
 from dataart_mp.spool import arena_file
 from dataart_mp.spool.arenas import Spool
@@ -93,6 +94,7 @@ class Engine:
             undo.callback(arena.close)
             undo.callback(arena_file.remove, arena)  # before it is closed, and its lock released
             arena.reports_records = config.on_failure is not None
+            Status(arena).interval = config.flush_interval
             work = WakeupPipe.make()
             undo.callback(work.close)
             room = WakeupPipe.make()

@@ -20,18 +20,21 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 from dataart_mp import clock
+from dataart_mp.errors import DescriptorsClosedError
 from dataart_mp.queue import lock_file, process
 from dataart_mp.queue.account import WORD_BYTES, WORD_MASK, Account
 from dataart_mp.queue.anonymous_file import anonymous_file
 from dataart_mp.queue.descriptor import Descriptor
 from dataart_mp.queue.durability import BATCH, INTERVAL, NONE
 from dataart_mp.queue.header import CHECKED, PLAIN, Header
-from dataart_mp.queue.locks import RecordLocks
+from dataart_mp.queue.locks import PLACES, RecordLocks
 from dataart_mp.queue.process import World
 from dataart_mp.queue.syncer import Syncer
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from dataart_mp.queue.status import WorkerRow
 
 FREE: Final = 0  # a new arena is all zeros, so it is all free
 FILLING: Final = 1
@@ -208,7 +211,9 @@ class Arena:
         for frame in range(self.frames):
             if self.generation(frame):
                 self.account(frame).process = process.NOBODY
-            if not is_same_boot and self.state(frame) in (READY, SENDING, WAITING):
+            if not is_same_boot and self.state(frame) == FILLING:
+                self.account(frame).opened = now
+            elif not is_same_boot and self.state(frame) in (READY, SENDING, WAITING):
                 self.account(frame).restart_times(now)
         self.identify()
 
@@ -232,6 +237,17 @@ class Arena:
         owner = self.account(frame).process
         can_judge = self.process not in (process.NOBODY, owner)
         return can_judge and process.is_alive(owner)
+
+    def is_worker_alive(self, row: "WorkerRow") -> bool:
+        """Return whether a process has the place of a worker.
+
+        Args:
+            row: What the worker in that place has said of itself last.
+        """
+        try:
+            return self.locks.owner(PLACES + row.place) is not None
+        except DescriptorsClosedError:
+            return row.is_recent(clock.now())
 
     # Frames
 

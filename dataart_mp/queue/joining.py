@@ -35,6 +35,8 @@ def join(arena: Arena, leader: int, follower: int) -> None:
     account.joined_length = joined_length = start + size
     account.joining = follower + 1
     arena.write(leader, start, arena.content(follower, 0, size))
+    if other.opened < account.opened:  # of both, the older one is what waits
+        account.opened = other.opened
     other.leader = leader
     other.leader_generation = account.generation
     account.followers += 1

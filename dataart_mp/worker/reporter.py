@@ -102,12 +102,18 @@ class Reporter:
         """Report a problem for the owner of the application, by which no record is lost."""
         self._report(Trouble(text))
 
-    def retrying(self, answer: Response, delay: float) -> None:
-        """Report that a batch is retried after `delay` seconds, at most once per interval."""
+    def retrying(self, answer: Response, delay: float | None) -> None:
+        """Report that delivery fails, at most once per interval.
+
+        Args:
+            answer: The response to the batch that failed.
+            delay: Seconds until the next attempt; None if there is none for that batch.
+        """
         now = clock.monotonic()
         if now >= self._next_retrying:
             self._next_retrying = now + _RETRYING_INTERVAL_SECONDS
-            self._report(Retrying(answer.status, answer.text, float(delay)))
+            seconds = None if delay is None else float(delay)
+            self._report(Retrying(answer.status, answer.text, seconds))
 
     def recovered(self) -> None:
         """Report the end of an outage. The next outage is then reported at once."""

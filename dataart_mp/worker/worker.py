@@ -16,6 +16,7 @@ from typing import Final
 
 from dataart_mp import clock
 from dataart_mp.queue import Frame, RecordQueue
+from dataart_mp.queue.status import Status
 from dataart_mp.queue.wakeup import WakeupPipe
 from dataart_mp.spool import arena_file
 from dataart_mp.supervision.supervisor import Supervisor
@@ -48,6 +49,7 @@ class Worker:
         reporter: Notifies the application.
         supervisor: Replaces the other workers when no producer is left to do it.
         parking: Loads parked batches.
+        place: The number of this worker.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class Worker:
         reporter: Reporter,
         supervisor: Supervisor,
         parking: Parking,
+        place: int,
     ) -> None:
         self._queue = queue
         self._arena = queue.arena
@@ -70,6 +73,8 @@ class Worker:
         self._reporter = reporter
         self._supervisor = supervisor
         self._parking = parking
+        self._place = place
+        self._status = Status(queue.arena)
         self._is_orphaned = False
         self._wakeup = WakeupPipe.make()
         self._loop: Loop | None = None
@@ -142,6 +147,7 @@ class Worker:
         Returns:
             Seconds until the next check.
         """
+        self._status.show_life(self._place)
         if self._is_orphaned:
             self._supervisor.check(clock.monotonic())
         self._start_loop()
@@ -174,6 +180,7 @@ class Worker:
             helpers=Helpers(self._gate.most, self._crash_reported, self._report_threads),
             gate=self._gate,
             on_release=self._on_release,
+            place=self._place,
         )
 
     def _ship(self, frame: Frame | None) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from dataart_mp.queue import RecordQueue
 from dataart_mp.queue.account import IDENTITY
-from dataart_mp.queue.accounting import balance, pending_in
+from dataart_mp.queue.accounting import balance, parked_at_rest, pending_in
 from dataart_mp.queue.counters import BYTES, RETRIES, THROTTLED
 from tests.queue.interleavings import with_a_rival_at_every_step
 from tests.queue.internals import (
@@ -108,18 +108,22 @@ def test_an_open_frame_counts_what_its_content_shows() -> None:
 
 
 @pytest.mark.parametrize("state", [READY, SENDING, WAITING])
-def test_what_this_client_takes_back_is_parked_no_longer_and_pending(state: int) -> None:
+def test_what_this_client_takes_back_is_parked_until_it_is_settled(state: int) -> None:
     with queue_of() as queue:
         fill(queue, 0, FREE, before=(5, 0, 0, 0, 5))
         fill(queue, 1, state, taken=8)
-        assert counted(queue) == {"accepted": 5, "pending": 3, "parked": 2}
+        assert counted(queue) == {"accepted": 5, "parked": 5}
+        assert parked_at_rest(queue.arena) == 2
 
 
 @pytest.mark.parametrize("state", [READY, SENDING, WAITING])
-def test_what_this_client_takes_from_another_one_is_accepted_and_pending(state: int) -> None:
+def test_what_this_client_takes_from_another_one_does_not_count_until_it_is_settled(
+    state: int,
+) -> None:
     with queue_of() as queue:
         fill(queue, 1, state, taken=8, adopted=True)
-        assert counted(queue) == {"accepted": 3, "pending": 3}
+        assert counted(queue) == {}
+        assert parked_at_rest(queue.arena) == 0
 
 
 @pytest.mark.parametrize("adopted", [False, True])
