@@ -240,7 +240,7 @@ class Client:
         return self._last_stats if self._pending_at_close is not None else self._queue.stats()
 
     def health(self) -> Health:
-        """Return a verdict on `stats()`: ok, degraded or failing, and why. See `docs/operations.md`.
+        """Return a verdict on `stats()`: ok, degraded or failing, and why.
 
         A record may be pending for a minute, in addition to `flush_interval`, before the client
         counts as degraded.

@@ -1,8 +1,8 @@
 """Health: whether a client delivers, as a small verdict on its stats.
 
-    failing     nothing is delivered: somebody has to act, or to wait for the platform
-    degraded    events are delivered late, or wait for the end of an outage
-    ok          everything else
+failing     nothing is delivered: somebody has to act, or to wait for the platform
+degraded    events are delivered late, or wait for the end of an outage
+ok          everything else
 """
 
 from dataclasses import dataclass

@@ -22,6 +22,7 @@ from dataart_mp.cli.ship.command import ship
 from dataart_mp.cli.sink import sink
 from dataart_mp.cli.spool.command import spool
 from dataart_mp.cli.standard_streams import discard
+from dataart_mp.cli.status.command import status
 from dataart_mp.cli.version import version
 from dataart_mp.errors import DataArtError
 
@@ -109,7 +110,8 @@ def app() -> None:
     """Ship events to the DataArt platform, or to a local stand-in that shows them."""
 
 
-for _command in (ship, doctor, sink, demo, spool, flights, bench, completion, version):
+_COMMANDS = (ship, doctor, status, spool, sink, demo, flights, bench, completion, version)
+for _command in _COMMANDS:
     app.add_command(_command)
 
 

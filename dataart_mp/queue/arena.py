@@ -57,7 +57,7 @@ _TROUBLE_WORD: Final = 19
 _LOT_WORD: Final = 20
 _DURABILITY_WORD: Final = 24
 _SYNCED_AT_WORD: Final = 25
-_FLOW_WORD: Final = 64
+FLOW_WORD: Final = 64
 FLOW_WORDS: Final = 64
 """Words for the state of the flow of requests, which are floating-point numbers."""
 _PAGE: Final = max(4096, mmap.PAGESIZE)
@@ -101,7 +101,7 @@ class Arena:
         self._place(header)
         self.memory = mmap.mmap(fd, self._frames + self.frames * self.stride)
         self.words = memoryview(self.memory)[: self._frames].cast("Q")
-        flow = slice(_FLOW_WORD * WORD_BYTES, (_FLOW_WORD + FLOW_WORDS) * WORD_BYTES)
+        flow = slice(FLOW_WORD * WORD_BYTES, (FLOW_WORD + FLOW_WORDS) * WORD_BYTES)
         self.flow = memoryview(self.memory)[flow].cast("d")
         self._accounts: dict[int, Account] = {}  # of the frames that this process has looked at
         try:
@@ -207,7 +207,7 @@ class Arena:
         now = clock.now()
         words = array("Q", [boot >> 64, boot & WORD_MASK, namespace])
         self.words[_WORLD_WORD : _WORLD_WORD + 3] = memoryview(words)
-        self.words[_FLOW_WORD : _FLOW_WORD + FLOW_WORDS] = memoryview(array("Q", [0] * FLOW_WORDS))
+        self.words[FLOW_WORD : FLOW_WORD + FLOW_WORDS] = memoryview(array("Q", [0] * FLOW_WORDS))
         for frame in range(self.frames):
             if self.generation(frame):
                 self.account(frame).process = process.NOBODY
@@ -281,12 +281,15 @@ class Arena:
 
     def all_free(self) -> bool:
         """Return whether no frame holds, or is about to hold, anything."""
-        states = self.memory[self._states : self._states_end]
-        return not states.strip(FREE.to_bytes())
+        return not self.states().strip(FREE.to_bytes())
+
+    def states(self) -> bytes:
+        """Return the states of all frames, one byte for each."""
+        return self.memory[self._states : self._states_end]
 
     def free(self) -> int:
         """Return how many frames are free."""
-        return self.memory[self._states : self._states_end].count(FREE)
+        return self.states().count(FREE)
 
     def account(self, frame: int) -> Account:
         """Return a view of a frame's account."""

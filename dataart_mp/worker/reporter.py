@@ -39,6 +39,8 @@ _PAUSE_SECONDS: Final = 30.0
 _POLL_SECONDS: Final = 0.001
 # An outage concerns every batch, so retries are reported once per this time.
 _RETRYING_INTERVAL_SECONDS: Final = 30.0
+# A platform may fail now and then. The reader also looks whether an outage has ended.
+_RECOVERED_INTERVAL_SECONDS: Final = 1.0
 
 
 class Reporter:
@@ -57,6 +59,7 @@ class Reporter:
         self._paused_until = 0.0
         self._lost = 0
         self._next_retrying = 0.0
+        self._next_recovered = 0.0
 
     def failed(self, reason: str, batch: Batch, answer: Response, attempts: int) -> None:
         """Report that the records of a batch will not be delivered."""
@@ -116,9 +119,12 @@ class Reporter:
             self._report(Retrying(answer.status, answer.text, seconds))
 
     def recovered(self) -> None:
-        """Report the end of an outage. The next outage is then reported at once."""
-        self._next_retrying = 0.0
-        self._report(Recovered())
+        """Report the end of an outage, at most once per second; then the next one at once, too."""
+        now = clock.monotonic()
+        if now >= self._next_recovered:
+            self._next_recovered = now + _RECOVERED_INTERVAL_SECONDS
+            self._next_retrying = 0.0
+            self._report(Recovered())
 
     def few_threads(self, threads: int, wanted: int, error: RuntimeError) -> None:
         """Report that this worker cannot start all the threads that it needs."""

@@ -16,7 +16,7 @@ from typing import Final
 
 from dataart_mp import clock
 from dataart_mp.queue import Frame, RecordQueue
-from dataart_mp.queue.status import Status
+from dataart_mp.queue.status import PLACES_SHOWN, Status
 from dataart_mp.queue.wakeup import WakeupPipe
 from dataart_mp.spool import arena_file
 from dataart_mp.supervision.supervisor import Supervisor
@@ -62,7 +62,7 @@ class Worker:
         reporter: Reporter,
         supervisor: Supervisor,
         parking: Parking,
-        place: int,
+        place: int = PLACES_SHOWN,
     ) -> None:
         self._queue = queue
         self._arena = queue.arena

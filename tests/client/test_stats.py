@@ -17,7 +17,7 @@ from tests.client.tools import emit, kill
 from tests.support import Configure, stop, wait_until, workers_of
 from tests.transport.servers import Serve
 
-PATIENT = {"flush_num_retries": 1000, "flush_backoff_ratio": 0.2}
+MANY_RETRIES = {"flush_num_retries": 1000, "flush_backoff_ratio": 0.2}
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def test_the_age_is_that_of_the_oldest_record_in_whatever_process(config: Config
 
 def test_a_joined_record_keeps_its_age(config: Configure, down: SinkProcess) -> None:
     """Under backlog, frames are joined; the leader may be younger than what is joined to it."""
-    with Client(config(**PATIENT, flush_num_workers=1, flush_num_processes=1)) as client:
+    with Client(config(**MANY_RETRIES, flush_num_workers=1, flush_num_processes=1)) as client:
         emit(client, 0, 20)
         time.sleep(0.2)
         emit(client, 20, 200)
@@ -90,7 +90,7 @@ def test_an_outage_shows_in_the_stats_of_all_processes_and_ends(
     config: Configure, down: SinkProcess
 ) -> None:
     began = datetime.now(UTC) - timedelta(seconds=1)
-    with Client(config(**PATIENT)) as client:
+    with Client(config(**MANY_RETRIES)) as client:
         emit(client, 0, 400)
         wait_until(lambda: client.stats().circuit == "open")
         stats = client.stats()
@@ -135,7 +135,7 @@ def test_the_last_error_is_bounded_and_shows_no_secret(config: Configure, serve:
 def test_a_stopped_application_has_workers_and_records(
     config: Configure, down: SinkProcess
 ) -> None:
-    with Client(config(**PATIENT, flush_num_processes=1)) as client:
+    with Client(config(**MANY_RETRIES, flush_num_processes=1)) as client:
         emit(client, 0, 40)
         wait_until(lambda: client.stats().workers == 1)
         (worker,) = workers_of(client)

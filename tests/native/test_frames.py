@@ -37,7 +37,9 @@ def state_of(queue: RecordQueue) -> dict[str, Any]:
         notified.append(queue.work.wait())
     return {
         "states": [arena.state(frame) for frame in range(arena.frames)],
-        "accounts": [_without_times(arena.words[first : first + WORDS].tolist()) for first in firsts],
+        "accounts": [
+            _without_times(arena.words[first : first + WORDS].tolist()) for first in firsts
+        ],
         "contents": [arena.content(frame, 0, arena.stride) for frame in range(arena.frames)],
         "held": sorted(arena.locks.held()),
         "open": sorted(pool._open),
