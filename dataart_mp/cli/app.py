@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from dataart_mp import __version__
+from dataart_mp.cli.agent import agent
 from dataart_mp.cli.bench.command import bench
 from dataart_mp.cli.completion import completion
 from dataart_mp.cli.demo.command import demo
@@ -110,7 +111,7 @@ def app() -> None:
     """Ship events to the DataArt platform, or to a local stand-in that shows them."""
 
 
-_COMMANDS = (ship, doctor, status, spool, sink, demo, flights, bench, completion, version)
+_COMMANDS = (ship, doctor, status, spool, agent, sink, demo, flights, bench, completion, version)
 for _command in _COMMANDS:
     app.add_command(_command)
 
