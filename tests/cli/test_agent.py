@@ -4,7 +4,6 @@ import contextlib
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,25 +15,10 @@ from dataart_mp import Client
 from dataart_mp.devsink.process import SinkProcess
 from dataart_mp.observer.observer import Observer
 from tests.cli.terminal import run, start
-from tests.client.tools import emit, kill
-from tests.support import SCRIPT, Configure, all_gone, wait_until
+from tests.client.tools import emit, kill, leave_behind
+from tests.support import Configure, wait_until
 
 DOWN = {"kind": "status", "status": 503}
-
-DYING = (
-    SCRIPT
-    + """
-client = Client(ClientConfig("k", base_url=sys.argv[1], spool_dir=sys.argv[2], flush_buffer_size=50,
-                             max_request_bytes=8192, flush_backoff_ratio=0.05,
-                             flush_num_retries=int(sys.argv[3])))
-for number in range(100):
-    client.emit_action("tick", "ann", metadata={"_id": number})
-while len(workers_of(client)) < 2 or client.stats().parked < int(sys.argv[4]):
-    time.sleep(0.01)
-print(*workers_of(client), flush=True)
-os.system("kill -9 " + " ".join(map(str, [os.getpid(), *workers_of(client)])))
-"""
-)
 
 Agent = Callable[[], "subprocess.Popen[bytes]"]
 
@@ -66,21 +50,6 @@ def _kill_all_on(spool: Path) -> None:
             for pid in (*look.workers, *look.applications):
                 if pid != os.getpid():
                     kill(pid)
-
-
-def leave_behind(sink: SinkProcess, spool: Path, *, parked: int) -> None:
-    """Let a client emit 100 events in an outage, and be killed with its workers.
-
-    Args:
-        parked: How many of its events are parked at least.
-    """
-    sink.set_faults(DOWN)
-    retries = "0" if parked else "1000"
-    command = [sys.executable, "-c", DYING, sink.url, str(spool), retries, str(parked)]
-    done = subprocess.run(command, check=False, stdout=subprocess.PIPE)
-    assert done.returncode == -signal.SIGKILL
-    wait_until(lambda: all_gone([*map(int, done.stdout.split())]))
-    sink.clear_faults()
 
 
 @pytest.mark.parametrize("parked", [0, 60])

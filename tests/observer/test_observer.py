@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -97,11 +98,15 @@ def spool(tmp_path: Path) -> Path:
     return tmp_path / "spool"
 
 
+def _has_delivered_all(observer: Observer) -> bool:
+    return observer.clients()[0].stats.delivered == 50
+
+
 def test_a_client_is_found_by_each_of_its_processes(start: Callable[..., Application]) -> None:
     application = start()
     for pid in (application.pid, *application.workers):
         with Observer(pid=pid) as observer:
-            wait_until(lambda observer=observer: observer.clients()[0].stats.delivered == 50)
+            wait_until(partial(_has_delivered_all, observer))
             (look,) = observer.clients()
             assert observer.spools([look]) == []
         assert look.is_alive
