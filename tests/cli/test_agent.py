@@ -3,10 +3,10 @@
 import contextlib
 import os
 import signal
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psutil
 import pytest
@@ -17,6 +17,9 @@ from dataart_mp.observer.observer import Observer
 from tests.cli.terminal import run, start
 from tests.client.tools import emit, kill, leave_behind
 from tests.support import Configure, wait_until
+
+if TYPE_CHECKING:
+    import subprocess
 
 DOWN = {"kind": "status", "status": 503}
 
