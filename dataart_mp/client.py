@@ -68,6 +68,7 @@ class Client:
                 "use https",
                 stacklevel=2,
             )
+        config.read_api_key()  # else an error would first occur in workers
         if config.pool_factory is None:
             proxy_for(config.base_url, config.http)  # else an error would first occur in workers
         capacity = config.max_request_bytes - envelope.MAX_BYTES

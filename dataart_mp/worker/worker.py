@@ -80,6 +80,7 @@ class Worker:
         self._loop: Loop | None = None
         self._loop_thread: threading.Thread | None = None
         self._has_reported_threads = False
+        self._key_problem: str | None = None
 
     def run(self) -> None:
         """Work until the client is closed, or its last producer gone, and all is settled."""
@@ -148,6 +149,7 @@ class Worker:
             Seconds until the next check.
         """
         self._status.show_life(self._place)
+        self._check_key()
         if self._is_orphaned:
             self._supervisor.check(clock.monotonic())
         self._start_loop()
@@ -160,6 +162,15 @@ class Worker:
             return next_check
         # What is due already, another process is waking; if it is stopped, not for a while.
         return min(next_check, max(_WAKE_SECONDS, (due - now) / 1e9))
+
+    def _check_key(self) -> None:
+        """Use a new API key at once, also for what waits because the old one was refused."""
+        if self._sender.check_key():
+            self._queue.worker.retry_now()
+        problem = self._sender.key_problem
+        if problem is not None and problem != self._key_problem:
+            self._status.note_error(problem)
+        self._key_problem = problem
 
     def _load(self) -> bool:
         """Load parked batches unless this worker is about to end; whether there may be more."""
