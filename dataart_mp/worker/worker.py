@@ -16,6 +16,7 @@ from typing import Final
 
 from dataart_mp import clock
 from dataart_mp.queue import Frame, RecordQueue
+from dataart_mp.queue.idle_memory import IDLE_SECONDS, IdleMemory
 from dataart_mp.queue.status import PLACES_SHOWN, Status
 from dataart_mp.queue.wakeup import WakeupPipe
 from dataart_mp.spool import arena_file
@@ -75,6 +76,8 @@ class Worker:
         self._parking = parking
         self._place = place
         self._status = Status(queue.arena)
+        self._idle_memory = IdleMemory(queue.arena)
+        self._give_back_at = 0.0
         self._is_orphaned = False
         self._wakeup = WakeupPipe.make()
         self._loop: Loop | None = None
@@ -153,6 +156,7 @@ class Worker:
         if self._is_orphaned:
             self._supervisor.check(clock.monotonic())
         self._start_loop()
+        self._give_back(clock.monotonic())
         now = clock.now()
         due = self._queue.worker.look(now)
         if self._loop is not None and self._queue.work.has_notifications():
@@ -171,6 +175,11 @@ class Worker:
         if problem is not None and problem != self._key_problem:
             self._status.note_error(problem)
         self._key_problem = problem
+
+    def _give_back(self, now: float) -> None:
+        if now >= self._give_back_at:
+            self._give_back_at = now + IDLE_SECONDS
+            self._idle_memory.give_back()
 
     def _load(self) -> bool:
         """Load parked batches unless this worker is about to end; whether there may be more."""
