@@ -8,6 +8,7 @@ import psutil
 import pytest
 
 from dataart_mp import Client, ClientConfig, ConfigError
+from dataart_mp.devsink.process import SinkProcess
 from dataart_mp.transport.envelope import PATHS
 from dataart_mp.transport.response import Response
 from tests.client.tools import emit
@@ -15,6 +16,12 @@ from tests.support import Configure, wait_until, workers_of
 from tests.transport.servers import Peer, SenderTo, Serve
 
 OLD, NEW = "old-and-very-secret-key", "new-and-very-secret-key"
+
+
+@pytest.fixture
+def sink(platform: SinkProcess) -> SinkProcess:
+    """One sink for all tests, because starting one takes longer than most of them."""
+    return platform
 
 
 class Platform:
@@ -72,7 +79,7 @@ def test_a_key_that_is_rotated_at_the_platform_first_is_read_when_it_is_refused(
         workers = workers_of(client)
         put(file, NEW)
         wait_until(lambda: client.stats().delivered == 80, 10)  # it does not wait for the backoff
-        assert workers_of(client) == workers, "without a restart"
+        assert {*workers} <= {*workers_of(client)}, "without a restart"
     assert platform.arrived == 80
 
 

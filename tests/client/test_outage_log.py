@@ -15,6 +15,12 @@ QUICK = {"flush_num_retries": 1, "max_request_bytes": 8192, "flush_buffer_size":
 DOWN = {"kind": "status", "status": 503}
 
 
+@pytest.fixture
+def sink(platform: SinkProcess) -> SinkProcess:
+    """One sink for all tests, because starting one takes longer than most of them."""
+    return platform
+
+
 def lines_with(caplog: pytest.LogCaptureFixture, text: str) -> list[str]:
     messages = [record.getMessage() for record in caplog.records]
     return [message for message in messages if text in message]

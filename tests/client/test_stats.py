@@ -21,6 +21,12 @@ MANY_RETRIES = {"flush_num_retries": 1000, "flush_backoff_ratio": 0.2}
 
 
 @pytest.fixture
+def sink(platform: SinkProcess) -> SinkProcess:
+    """One sink for all tests, because starting one takes longer than most of them."""
+    return platform
+
+
+@pytest.fixture
 def down(sink: SinkProcess) -> Iterator[SinkProcess]:
     sink.set_faults({"kind": "status", "status": 503})
     yield sink

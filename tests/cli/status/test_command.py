@@ -20,6 +20,12 @@ pytestmark = pytest.mark.skipif(not is_supported(), reason="no /proc")
 SOON = ("--interval", "0.05")
 
 
+@pytest.fixture
+def sink(platform: SinkProcess) -> SinkProcess:
+    """One sink for all tests, because starting one takes longer than most of them."""
+    return platform
+
+
 def test_a_working_client_is_shown_and_the_exit_code_is_0(client: Client) -> None:
     emit(client, 0, 100)
     assert client.flush(20) == 0
