@@ -12,6 +12,7 @@ import atexit
 import functools
 import logging
 import os
+import pickle
 import queue
 import warnings
 import weakref
@@ -24,10 +25,12 @@ from typing import Any, Final, Self
 from dataart_mp import clock, native
 from dataart_mp.config import ClientConfig
 from dataart_mp.config.timeout import checked_timeout
-from dataart_mp.errors import BufferFullError, ClosedError
+from dataart_mp.errors import BufferFullError, ClosedError, ConfigError, short_repr
+from dataart_mp.producer import bound
 from dataart_mp.producer.bulk import Bulk
 from dataart_mp.producer.encoder import encode_action, encode_identity
 from dataart_mp.producer.engine import REAP_SECONDS, Engine
+from dataart_mp.producer.hooks import DroppedError, Hooks
 from dataart_mp.producer.log_throttle import LogThrottle, Occurrences
 from dataart_mp.protocol import Emitted
 from dataart_mp.queue import AbandonedError
@@ -69,11 +72,15 @@ class Client:
             )
         if config.pool_factory is None:
             proxy_for(config.base_url, config.http)  # else an error would first occur in workers
+        hooks = Hooks(config)
         capacity = config.max_request_bytes - envelope.MAX_BYTES
-        self._assemble(config, Engine.create(config, capacity), creator=os.getpid())
+        self._assemble(config, hooks, Engine.create(config, capacity), creator=os.getpid())
 
-    def _assemble(self, config: ClientConfig, engine: Engine, creator: int) -> None:
+    def _assemble(self, config: ClientConfig, hooks: Hooks, engine: Engine, creator: int) -> None:
         self.config = config
+        self._hooks = hooks
+        self._has_hooks = False
+        self._encode_action, self._encode_identity = encode_action, encode_identity
         self._engine = engine
         self._queue = engine.queue
         self._producer = engine.queue.producer
@@ -89,6 +96,15 @@ class Client:
         self._finalizer = weakref.finalize(self, engine.stop, wait=False)
         self._finalizer.atexit = False
         _clients.add(self)
+        if hooks.are_configured or bound.is_used():
+            self._use_hooks()
+
+    def _use_hooks(self) -> None:
+        """Have each event pass the hooks from now on; without them, no call looks for them."""
+        self._has_hooks = True
+        self._appender = None  # C leaves all calls to Python
+        self._encode_action = self._hooks.encode_action
+        self._encode_identity = self._hooks.encode_identity
 
     # Events
 
@@ -112,7 +128,7 @@ class Client:
             metadata: Further data; see the README for the supported types.
 
         Returns:
-            True, or False if the event was dropped (`overflow="drop"`).
+            True, or False if the event was dropped (`overflow="drop"`, or by a hook).
 
         Raises:
             EventError: The event cannot be sent; other events are unaffected.
@@ -120,11 +136,14 @@ class Client:
                 or no worker can be started.
             ClosedError: The client is closed.
         """
-        record = encode_action(key, user_key, is_anonymous_user, timestamp, metadata)
         try:
+            record = self._encode_action(key, user_key, is_anonymous_user, timestamp, metadata)
             self._producer.append(record, self._timeout)
         except queue.Full as full:
             self._drop(full)
+            return False
+        except DroppedError as dropped:
+            self._count_dropped(dropped)
             return False
         return True
 
@@ -138,7 +157,8 @@ class Client:
                 infinite one. No other thread may use it during the call.
 
         Returns:
-            The number of accepted events, and how many of them were dropped (`overflow="drop"`).
+            The number of accepted events, and how many of them were dropped (`overflow="drop"`,
+            or by a hook).
 
         Raises:
             ActionsError: Some actions cannot be sent; it names each by its number and path, such
@@ -152,7 +172,9 @@ class Client:
         self._queue.check_open()
         take = functools.partial(self._producer.append_lines, timeout=self._timeout)
         emit = None if self._appender is None else self._appender.emit_actions
-        return Bulk(actions, self.config.flush_actions_batch_size, take, self._drop, emit).run()
+        hooks = (self._encode_action, self._count_dropped) if self._has_hooks else None
+        portion = self.config.flush_actions_batch_size
+        return Bulk(actions, portion, take, self._drop, emit, hooks).run()
 
     def identify(self, user_key: str, metadata: Mapping[str, Any] | None = None) -> bool:
         """Emit an identity: who a user is. It is sent at once, in a separate request.
@@ -162,16 +184,19 @@ class Client:
             metadata: Data about the user.
 
         Returns:
-            True, or False if the identity was dropped (`overflow="drop"`).
+            True, or False if the identity was dropped (`overflow="drop"`, or by `before_send`).
 
         Raises:
             EventError, BufferFullError, ClosedError: As for `emit_action`.
         """
-        record = encode_identity(user_key, metadata)
         try:
+            record = self._encode_identity(user_key, metadata)
             self._producer.append_alone(record, self._timeout)
         except queue.Full as full:
             self._drop(full)
+            return False
+        except DroppedError as dropped:
+            self._count_dropped(dropped)
             return False
         return True
 
@@ -270,11 +295,12 @@ class Client:
 
     def __getstate__(self) -> Any:
         context.assert_spawning(self)  # by inheritance only, as every multiprocessing.Queue
+        _check_hooks_can_be_pickled(self.config)
         return self.config.without_callbacks(), self._engine.descriptors(), self._creator
 
     def __setstate__(self, state: Any) -> None:
         config, descriptors, creator = state
-        self._assemble(config, Engine.inherit(config, descriptors), creator)
+        self._assemble(config, Hooks(config), Engine.inherit(config, descriptors), creator)
 
     def _close(self, pending: int) -> None:
         if os.getpid() == self._creator:
@@ -285,6 +311,7 @@ class Client:
         self._engine.stop(wait=pending == 0)
         self._finalizer.detach()  # last: if this call is interrupted, the collector completes it
         self._log_drops(self._drop_throttle.remaining(clock.monotonic()))
+        self._hooks.log_remaining()
 
     def _append_record(self, record: bytes) -> bool:
         """Complete a call of `emit_action` whose record C has encoded and could not append."""
@@ -311,6 +338,9 @@ class Client:
             "the platform accepts them; raise flush_buffer_size or block_timeout, or set overflow"
         )
 
+    def _count_dropped(self, dropped: DroppedError) -> None:
+        self._queue.count_dropped(dropped.column)
+
     def _log_drops(self, drops: Occurrences) -> None:
         if drops:
             _log.error("%s: buffer full", drops.describe("record", "dropped"))
@@ -320,6 +350,7 @@ class Client:
         if self._pending_at_close is not None:
             return
         self._log_drops(self._drop_throttle.remaining(clock.monotonic()))
+        self._hooks.log_remaining()
         if os.getpid() == self._creator:
             waited = clock.monotonic() - started  # for other clients: the timeout is for all
             self._producer.flush(max(0.0, self.config.exit_timeout - waited))
@@ -328,7 +359,25 @@ class Client:
         self._engine.ensure_worker_remains()
 
 
+def _check_hooks_can_be_pickled(config: ClientConfig) -> None:
+    """Refuse hooks that a spawned process cannot get: without them, it would send too much."""
+    for name in ("before_send", "default_metadata"):
+        hook = getattr(config, name)
+        try:
+            pickle.dumps(hook)
+        except Exception as error:
+            shown = short_repr(hook)
+            problem = "cannot be passed to a spawned process; define it at the top of a module"
+            raise ConfigError(f"{name}={shown}: {problem}", name, shown) from error
+
+
 _clients: weakref.WeakSet[Client] = weakref.WeakSet()
+
+
+@bound.when_first_used
+def _use_hooks() -> None:
+    for client in list(_clients):
+        client._use_hooks()
 
 
 @atexit.register

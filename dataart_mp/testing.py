@@ -9,6 +9,8 @@
 The code under test takes a `dataart_mp.DataArtClient`; `RecordingClient` is one.
 """
 
+import collections
+import dataclasses
 import itertools
 import json
 import queue
@@ -23,13 +25,15 @@ from dataart_mp.config import ClientConfig
 from dataart_mp.config.timeout import checked_timeout
 from dataart_mp.errors import ClosedError, EventError
 from dataart_mp.producer.bulk import Bulk
-from dataart_mp.producer.encoder import encode_action, encode_identity
+from dataart_mp.producer.hooks import DroppedError, Hooks
 from dataart_mp.protocol import Emitted
+from dataart_mp.queue.counters import HOOK_REASONS
 from dataart_mp.queue.frame_writer import Taken
 from dataart_mp.stats import Stats
 from dataart_mp.transport import envelope
 
 _FRAME_RECORDS: Final = 256
+_DEFAULTS: Final = ClientConfig("recording")
 
 
 @dataclass(frozen=True)
@@ -71,11 +75,23 @@ class RecordingClient:
     JSON. The client is thread-safe.
 
     Args:
-        max_request_bytes: As in `ClientConfig`: a larger event is refused.
+        config: The settings of the application, if they matter to its tests: the hooks apply
+            (`before_send`, `sample_rate`, `default_metadata`), and an event that is larger than
+            `max_request_bytes` is refused. Metadata of `dataart_mp.context` applies always.
+        max_request_bytes: As in `ClientConfig`; None: that of `config`.
+
+    Raises:
+        ConfigError: As for `Client`.
     """
 
-    def __init__(self, *, max_request_bytes: int = ClientConfig.max_request_bytes) -> None:
-        self._capacity = max_request_bytes - envelope.MAX_BYTES
+    def __init__(
+        self, config: ClientConfig | None = None, *, max_request_bytes: int | None = None
+    ) -> None:
+        config = _DEFAULTS if config is None else config
+        if max_request_bytes is not None:
+            config = dataclasses.replace(config, max_request_bytes=max_request_bytes)
+        self._capacity = config.max_request_bytes - envelope.MAX_BYTES
+        self._hooks = Hooks(config)
         self._lock = threading.Lock()
         self._is_closed = False
         self._reset()
@@ -100,29 +116,40 @@ class RecordingClient:
         timestamp: datetime | str | None = None,
         metadata: Mapping[str, Any] | None = None,
     ) -> bool:
-        """Record an action. See `DataArtClient.emit_action`; nothing is ever dropped.
+        """Record an action. See `DataArtClient.emit_action`; only hooks drop any.
 
         Raises:
             EventError: The event cannot be sent.
             ClosedError: The client is closed.
         """
-        record = encode_action(key, user_key, is_anonymous_user, timestamp, metadata)
+        try:
+            record = self._hooks.encode_action(
+                key, user_key, is_anonymous_user, timestamp, metadata
+            )
+        except DroppedError as dropped:
+            self._count_dropped(dropped)
+            return False
         self._record(memoryview(record), 1)
         return True
 
     def emit_actions(self, actions: Iterable[Mapping[str, Any]]) -> Emitted:
-        """Record many actions. See `DataArtClient.emit_actions`; nothing is ever dropped.
+        """Record many actions. See `DataArtClient.emit_actions`; only hooks drop any.
 
         Raises:
             ActionsError: Some actions cannot be sent; the other ones are recorded.
             ClosedError: The client is closed.
         """
         self._refuse_if_closed()
-        return Bulk(actions, _FRAME_RECORDS, self._record, _never_full).run()
+        hooks = (self._hooks.encode_action, self._count_dropped)
+        return Bulk(actions, _FRAME_RECORDS, self._record, _never_full, hooks=hooks).run()
 
     def identify(self, user_key: str, metadata: Mapping[str, Any] | None = None) -> bool:
         """Record an identity. Returns and raises as `emit_action` does."""
-        record = encode_identity(user_key, metadata)
+        try:
+            record = self._hooks.encode_identity(user_key, metadata)
+        except DroppedError as dropped:
+            self._count_dropped(dropped)
+            return False
         with self._lock:
             self._refuse_if_closed()
             self._check_size(len(record))
@@ -156,7 +183,9 @@ class RecordingClient:
         """Return the counters: each recorded event counts as delivered."""
         with self._lock:
             count = len(self._actions) + len(self._identities)
-            return Stats(accepted=count, delivered=count, bytes=self._bytes)
+            accepted = count + self._dropped.total()
+            dropped = dict(self._dropped)
+            return Stats(accepted=accepted, delivered=count, dropped=dropped, bytes=self._bytes)
 
     def clear(self) -> None:
         """Remove all recorded events; a closed client stays closed."""
@@ -182,7 +211,13 @@ class RecordingClient:
     def _reset(self) -> None:
         self._actions: list[Action] = []
         self._identities: list[Identity] = []
+        self._dropped: collections.Counter[str] = collections.Counter()
         self._bytes = 0
+
+    def _count_dropped(self, dropped: DroppedError) -> None:
+        with self._lock:
+            self._refuse_if_closed()
+            self._dropped[HOOK_REASONS[dropped.column]] += 1
 
     def _record(self, lines: memoryview, _count: int) -> Taken:
         """Record as many of some actions as fit into requests: at least the first one."""
