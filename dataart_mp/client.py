@@ -102,7 +102,9 @@ class Client:
     def _use_hooks(self) -> None:
         """Have each event pass the hooks from now on; without them, no call looks for them."""
         self._has_hooks = True
-        self._appender = None  # C leaves all calls to Python
+        if self._appender is not None:
+            self._hooks.emit = self._appender.emit_actions
+            self._appender = None  # C leaves all calls to Python
         self._encode_action = self._hooks.encode_action
         self._encode_identity = self._hooks.encode_identity
 
@@ -137,8 +139,10 @@ class Client:
             ClosedError: The client is closed.
         """
         try:
-            record = self._encode_action(key, user_key, is_anonymous_user, timestamp, metadata)
-            self._producer.append(record, self._timeout)
+            encode = self._encode_action  # calling an attribute of self directly takes longer
+            record = encode(key, user_key, is_anonymous_user, timestamp, metadata)
+            if record:
+                self._producer.append(record, self._timeout)
         except queue.Full as full:
             self._drop(full)
             return False

@@ -3,10 +3,10 @@
     def test_a_signup_is_recorded():
         client = RecordingClient()
         sign_up(client, "ann")
-        assert client.actions[0].key == "signup"
-        assert client.actions[0].metadata == {"plan": "free"}
+        client.assert_emitted("signup", user_key="ann", metadata__contains={"plan": "free"})
 
-The code under test takes a `dataart_mp.DataArtClient`; `RecordingClient` is one.
+The code under test takes a `dataart_mp.DataArtClient`; `RecordingClient` is one. pytest gets one
+from the fixture `dataart_client`; see `pytest_plugin`.
 """
 
 import collections
@@ -24,6 +24,7 @@ from typing import Any, Final, NoReturn, Self
 from dataart_mp.config import ClientConfig
 from dataart_mp.config.timeout import checked_timeout
 from dataart_mp.errors import ClosedError, EventError
+from dataart_mp.expectation import ANYTHING, check, expect_action, expect_identity
 from dataart_mp.producer.bulk import Bulk
 from dataart_mp.producer.hooks import DroppedError, Hooks
 from dataart_mp.protocol import Emitted
@@ -107,6 +108,65 @@ class RecordingClient:
         """A copy of the recorded identities, oldest first."""
         with self._lock:
             return list(self._identities)
+
+    def assert_emitted(
+        self,
+        key: str,
+        *,
+        user_key: Any = ANYTHING,
+        is_anonymous_user: Any = ANYTHING,
+        timestamp: Any = ANYTHING,
+        metadata: Any = ANYTHING,
+        metadata__contains: Mapping[str, Any] | None = None,
+        times: int | None = None,
+    ) -> Action | None:
+        """Check that an action was recorded.
+
+        Args:
+            key: Its key.
+            user_key: Its user, if that matters; so for the other fields.
+            is_anonymous_user: Whether its user is unknown.
+            timestamp: Its time, an aware datetime.
+            metadata: All of its metadata, as it was passed or as it arrived: a tuple is equal to a
+                list.
+            metadata__contains: Keys and values that its metadata must have, among others. A dict
+                in it must be contained in the dict there, in the same way.
+            times: How many such actions were recorded; None: at least one.
+
+        Returns:
+            The first such action; None with `times=0`.
+
+        Raises:
+            AssertionError: There are more or fewer. The message shows the recorded actions, the
+                nearest first, with what is different.
+        """
+        __tracebackhide__ = True
+        expectation = expect_action(
+            key,
+            user_key=user_key,
+            is_anonymous_user=is_anonymous_user,
+            timestamp=timestamp,
+            metadata=metadata,
+            metadata__contains=metadata__contains,
+        )
+        found = check(expectation, [vars(action) for action in self.actions], times)
+        return Action(**found[0]) if found else None
+
+    def assert_identified(
+        self,
+        user_key: str,
+        *,
+        metadata: Any = ANYTHING,
+        metadata__contains: Mapping[str, Any] | None = None,
+        times: int | None = None,
+    ) -> Identity | None:
+        """Check that an identity was recorded. See `assert_emitted`."""
+        __tracebackhide__ = True
+        expectation = expect_identity(
+            user_key, metadata=metadata, metadata__contains=metadata__contains
+        )
+        found = check(expectation, [vars(identity) for identity in self.identities], times)
+        return Identity(**found[0]) if found else None
 
     def emit_action(
         self,

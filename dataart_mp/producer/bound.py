@@ -1,6 +1,6 @@
 """The metadata that `dataart_mp.context` has bound, and who wants to know that it is in use.
 
-A client pays for it only after the first `bind` of the process: that tells all clients to look, and
+A client pays for it only after the first `bind` of the process: that makes all clients look, and
 clients that are created later find it in use.
 """
 

@@ -37,7 +37,8 @@ Emit = Callable[[list[Any], int, datetime], int]
 """Appends actions from an index on; returns how many, up to the first one that it cannot append."""
 
 Encode = Callable[..., bytes]
-"""Encodes one action, as `encode_action`; raises DroppedError if a hook drops it."""
+"""Encodes one action, as `Hooks.encode_action`: it returns no bytes if it has appended the action
+already, and raises DroppedError if a hook drops it."""
 
 Count = Callable[[DroppedError], None]
 """Counts an action that a hook has dropped."""
@@ -167,7 +168,11 @@ class Bulk:
             except DroppedError as dropped:
                 self._count_dropped(dropped)
             else:
-                self._append_lines(record, 1)
+                if record:
+                    self._append_lines(record, 1)
+                else:
+                    self._accepted += 1
+                    self._done += 1
 
     def _append_lines(self, lines: bytes, count: int) -> None:
         rest = memoryview(lines)

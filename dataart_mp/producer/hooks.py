@@ -1,13 +1,14 @@
-"""Hooks: what an application has done with each event before it is encoded.
+"""Hooks: what an application wants to happen to each event before it is encoded.
 
     sample ─► add metadata ─► encode ─► decode ─► before_send ─► encode ─► append
-              context,                  └─ only with before_send ─┘
+              context,        └──── only with before_send ──┘
               default_metadata
 
 An event is validated before `before_send` sees it, so errors of the caller reach the caller, and
 `before_send` gets plain JSON values, which belong to it. What it returns is validated as usual.
 
-A client without hooks does not use this module: see `Client._use_hooks`.
+A client without hooks does not use this module: see `Client._use_hooks`. The last two steps are in
+C if they can be, by `Appender.emit_actions`.
 """
 
 import inspect
@@ -15,6 +16,7 @@ import logging
 import threading
 import traceback
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
 
 import orjson
@@ -36,6 +38,7 @@ _log = logging.getLogger("dataart_mp")
 T = TypeVar("T")
 
 _LOG_INTERVAL_SECONDS: Final = 30.0
+_ALREADY_APPENDED: Final = b""
 _IDENTITY_FIELDS: Final = ("user_key", "metadata")
 
 
@@ -86,12 +89,14 @@ class Hooks:
 
     Attributes:
         are_configured: Whether the settings name any hook.
+        emit: Encodes and appends actions, as `Appender.emit_actions`; None if C is not in use.
 
     Raises:
         ConfigError: `default_metadata` holds a value that cannot be sent.
     """
 
     def __init__(self, config: ClientConfig) -> None:
+        self.emit: Callable[[list[Any], int, datetime], int] | None = None
         self._before_send = config.before_send
         self._calls = _Calls()
         self._defaults = _Defaults(config.default_metadata, self._calls)
@@ -113,6 +118,9 @@ class Hooks:
     ) -> bytes:
         """Do what `encoder.encode_action` does, with the hooks.
 
+        Returns:
+            The record; no bytes if the action is already appended (by `emit`).
+
         Raises:
             DroppedError: The action is not sent.
             EventError: As for `encoder.encode_action`; or a hook returned what cannot be sent.
@@ -121,12 +129,20 @@ class Hooks:
             key, user_key = checked_key("key", key), checked_key("user_key", user_key)
             if not self._sampling.keeps(key, user_key):
                 raise DroppedError(SAMPLED)
-        metadata = self._completed(metadata)
-        record = encode_action(key, user_key, is_anonymous_user, timestamp, metadata)
-        if self._before_send is None:
-            return record
-        event = self._seen(self._before_send, record, FIELDS, REQUIRED)
-        return _encoded(encode_action, event)
+        event = {
+            "key": key,
+            "user_key": user_key,
+            "is_anonymous_user": is_anonymous_user,
+            "timestamp": timestamp,
+            "metadata": self._completed(metadata),
+        }
+        encode: Callable[..., bytes] = encode_action
+        if self._before_send is not None:
+            event = self._seen(self._before_send, encode_action(**event), FIELDS, REQUIRED)
+            encode = _encode_returned_action
+        if self.emit is not None and self.emit([event], 0, datetime.now(UTC)):
+            return _ALREADY_APPENDED
+        return encode(**event)
 
     def encode_identity(self, user_key: object, metadata: object = None) -> bytes:
         """Do what `encoder.encode_identity` does, with `before_send`.
@@ -138,7 +154,7 @@ class Hooks:
         if self._before_send is None:
             return record
         event = self._seen(self._before_send, record, _IDENTITY_FIELDS, _IDENTITY_FIELDS[:1])
-        return _encoded(encode_identity, event)
+        return _encode_returned_identity(**event)
 
     def log_remaining(self) -> None:
         """Log the exceptions that were not logged yet."""
@@ -249,12 +265,21 @@ def _checked(
     return dict(returned)
 
 
-def _encoded(encode: Callable[..., bytes], event: Event) -> bytes:
-    try:
-        return encode(**event)
-    except EventError as error:
-        text = f"{error} (in the event that before_send returned)"
-        raise EventError(text, error.path) from error.__cause__
+def _naming_before_send(encode: Callable[..., bytes]) -> Callable[..., bytes]:
+    """Make an encoder whose errors say that `before_send` returned the event."""
+
+    def encode_returned(**event: object) -> bytes:
+        try:
+            return encode(**event)
+        except EventError as error:
+            text = f"{error} (in the event that before_send returned)"
+            raise EventError(text, error.path) from error.__cause__
+
+    return encode_returned
+
+
+_encode_returned_action: Final = _naming_before_send(encode_action)
+_encode_returned_identity: Final = _naming_before_send(encode_identity)
 
 
 def _kind(value: object) -> str:

@@ -142,11 +142,15 @@ class RecordQueue(_Queue):
         Raises:
             ClosedError: The queue is closed.
         """
-        self._lifetime.check()
-        with self._lifetime.visit():
+        lifetime = self._lifetime
+        lifetime.check()
+        try:
             if self.arena.closed:
-                raise self._lifetime.closed_error()
+                raise lifetime.closed_error()
             self.hook_counters.add(column)
+        except ValueError as error:  # another thread closes the queue
+            lifetime.let_go(error)
+            raise
 
     def stats(self) -> Stats:
         """Return the balance of records over all processes."""

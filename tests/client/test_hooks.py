@@ -207,12 +207,12 @@ def test_an_invalid_event_is_refused_before_before_send_sees_it(make: Make) -> N
 def test_the_size_of_the_event_that_before_send_returns_counts(
     make: Make, platform: SinkProcess
 ) -> None:
-    def cut(event: Event) -> Event:
+    def shorten(event: Event) -> Event:
         if event["key"] == "cut":
             event["metadata"]["text"] = event["metadata"]["text"][:10]
         return event
 
-    client = make(before_send=cut, max_request_bytes=2048)
+    client = make(before_send=shorten, max_request_bytes=2048)
     large = {"text": "x" * 4000}
     assert client.emit_action("cut", "ann", metadata=large)
     with pytest.raises(EventError, match="a request holds"):
@@ -332,7 +332,7 @@ def test_default_metadata_that_cannot_be_sent_is_refused_by_the_constructor(make
 
 
 @pytest.mark.parametrize("metadata", [[1], "text", 7])
-def test_metadata_that_is_no_mapping_is_refused_as_without_hooks(make: Make, metadata: Any) -> None:
+def test_metadata_of_another_type_is_refused_as_without_hooks(make: Make, metadata: Any) -> None:
     client = make(default_metadata={"app": "shop"})
     plain = make()
     with pytest.raises(EventError) as caught:

@@ -68,5 +68,5 @@ def test_a_rate_of_1_needs_no_sampling(rate: float | dict[str, float], keeps_all
     assert Sampling(rate).keeps_all is keeps_all
 
 
-def test_a_user_key_that_is_no_valid_unicode_has_a_place() -> None:
+def test_a_user_key_with_a_lone_surrogate_has_a_place() -> None:
     assert isinstance(Sampling(0.5).keeps("a", "\ud800"), bool)
