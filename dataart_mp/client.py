@@ -151,6 +151,45 @@ class Client:
             return False
         return True
 
+    def emit_action_nowait(
+        self,
+        key: str,
+        user_key: str,
+        is_anonymous_user: bool = False,
+        timestamp: datetime | str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> bool:
+        """Emit an action without ever waiting for room: if no frame is free, it is dropped.
+
+        It is for code that must not block, such as handlers of log records and of signals,
+        whatever `overflow` is.
+
+        Args:
+            key: As for `emit_action`.
+            user_key: As for `emit_action`.
+            is_anonymous_user: As for `emit_action`.
+            timestamp: As for `emit_action`.
+            metadata: As for `emit_action`.
+
+        Returns:
+            True, or False if the event was dropped: `stats().dropped` says why.
+
+        Raises:
+            EventError, ClosedError: As for `emit_action`.
+        """
+        try:
+            encode = self._encode_action
+            record = encode(key, user_key, is_anonymous_user, timestamp, metadata)
+            if record:
+                self._producer.append(record, 0.0)
+        except queue.Full:
+            self._count_full(1)
+            return False
+        except DroppedError as dropped:
+            self._count_dropped(dropped)
+            return False
+        return True
+
     def emit_actions(self, actions: Iterable[Mapping[str, Any]]) -> Emitted:
         """Emit many actions in one call, at a lower cost for each.
 
@@ -332,8 +371,7 @@ class Client:
     def _drop(self, full: queue.Full, count: int = 1) -> None:
         """Drop `count` records for which no frame is free, or raise BufferFullError."""
         if self._drops_when_full:
-            self._queue.counters.add(DROPPED_FULL, count)
-            self._log_drops(self._drop_throttle.count(count, clock.monotonic()))
+            self._count_full(count)
             return
         if isinstance(full, AbandonedError):
             raise BufferFullError(f"no worker can deliver events: {full}")
@@ -341,6 +379,10 @@ class Client:
             f"all {self.config.flush_buffer_size:,} frames are in use: events arrive faster than "
             "the platform accepts them; raise flush_buffer_size or block_timeout, or set overflow"
         )
+
+    def _count_full(self, count: int) -> None:
+        self._queue.counters.add(DROPPED_FULL, count)
+        self._log_drops(self._drop_throttle.count(count, clock.monotonic()))
 
     def _count_dropped(self, dropped: DroppedError) -> None:
         self._queue.count_dropped(dropped.column)
