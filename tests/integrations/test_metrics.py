@@ -4,7 +4,7 @@ import json
 import re
 import subprocess
 import sys
-from dataclasses import fields, replace
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +60,8 @@ def test_each_number_of_stats_is_a_metric() -> None:
     numbers = [field.name for field in fields(Stats) if field.type in (int, float, float | None)]
     assert len(numbers) > 10
     for name in numbers:
-        stats = replace(Stats(), **{name: 17})
+        values_of: dict[str, Any] = {name: 17}
+        stats = Stats(**values_of)
         values = [metric.read(stats) for metric in METRICS]
         found = [
             *values,
