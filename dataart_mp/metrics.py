@@ -101,7 +101,7 @@ class Readings:
     All samples of one reading are of one moment. A reading is repeated within half a second
     instead of a new one, because some exporters ask for each metric separately. While records
     move, a snapshot of a counter may be lower than the one before by a few; then the one before is
-    repeated, because a counter that goes down counts as one that has begun anew.
+    repeated, because a counter that goes down counts as one that began again from zero.
 
     Args:
         stats: Returns the counters of the client.

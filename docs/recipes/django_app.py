@@ -1,6 +1,6 @@
 """Django under gunicorn, in one file: `gunicorn --workers 2 django_app`.
 
-In a project, the client belongs into a module of its own, such as `shop/events.py`, from which the
+In a project, the client belongs into a separate module, such as `shop/events.py`, from which the
 views import it; and the middleware into the setting MIDDLEWARE.
 """
 
