@@ -27,7 +27,8 @@ class Metric:
     """A number that monitoring systems get.
 
     Attributes:
-        name: Its name for Prometheus, without the suffix `_total` of a counter.
+        name: Its name for Prometheus, without the suffix `_total` of a counter: `dataart_mp_` and
+            the attribute of `Stats`.
         otel_name: Its name for OpenTelemetry.
         kind: A `counter` counts up for as long as the client exists; a `gauge` is the state of a
             moment.
@@ -62,33 +63,33 @@ class Sample:
 
 
 METRICS: Final = (
-    Metric("dataart_mp_events_accepted", "dataart_mp.client.event.accepted", "counter", "{event}",
+    Metric("dataart_mp_accepted", "dataart_mp.client.event.accepted", "counter", "{event}",
            "Events taken from the application, those that were dropped included.",
            lambda stats: stats.accepted),
-    Metric("dataart_mp_events_delivered", "dataart_mp.client.event.delivered", "counter", "{event}",
+    Metric("dataart_mp_delivered", "dataart_mp.client.event.delivered", "counter", "{event}",
            "Events that the platform has confirmed.", lambda stats: stats.delivered),
-    Metric("dataart_mp_events_dropped", "dataart_mp.client.event.dropped", "counter", "{event}",
+    Metric("dataart_mp_dropped", "dataart_mp.client.event.dropped", "counter", "{event}",
            "Events that were dropped before they were sent, by reason.",
            lambda stats: stats.dropped, "reason"),
-    Metric("dataart_mp_events_rejected", "dataart_mp.client.event.rejected", "counter", "{event}",
+    Metric("dataart_mp_rejected", "dataart_mp.client.event.rejected", "counter", "{event}",
            "Events that the platform has refused permanently.", lambda stats: stats.rejected),
-    Metric("dataart_mp_events_failed", "dataart_mp.client.event.failed", "counter", "{event}",
+    Metric("dataart_mp_failed", "dataart_mp.client.event.failed", "counter", "{event}",
            "Events that were abandoned because their retries were exhausted.",
            lambda stats: stats.failed),
-    Metric("dataart_mp_events_pending", "dataart_mp.client.event.queue.size", "gauge", "{event}",
+    Metric("dataart_mp_pending", "dataart_mp.client.event.queue.size", "gauge", "{event}",
            "Events that wait or are being sent.", lambda stats: stats.pending),
-    Metric("dataart_mp_events_parked", "dataart_mp.client.event.parked", "gauge", "{event}",
+    Metric("dataart_mp_parked", "dataart_mp.client.event.parked", "gauge", "{event}",
            "Events that wait in the spool for the end of an outage.", lambda stats: stats.parked),
     Metric("dataart_mp_requests", "dataart_mp.client.request.sent", "counter", "{request}",
            "Requests sent, retries included.", lambda stats: stats.requests),
-    Metric("dataart_mp_requests_retried", "dataart_mp.client.request.retried", "counter",
+    Metric("dataart_mp_retries", "dataart_mp.client.request.retried", "counter",
            "{request}", "Requests that repeated a failed one.", lambda stats: stats.retries),
-    Metric("dataart_mp_requests_throttled", "dataart_mp.client.request.throttled", "counter",
+    Metric("dataart_mp_throttled", "dataart_mp.client.request.throttled", "counter",
            "{request}", "Requests that the platform was too busy for.",
            lambda stats: stats.throttled),
-    Metric("dataart_mp_request_bytes", "dataart_mp.client.request.body.size", "counter", "By",
+    Metric("dataart_mp_bytes", "dataart_mp.client.request.body.size", "counter", "By",
            "Bytes of request bodies, before compression.", lambda stats: stats.bytes),
-    Metric("dataart_mp_requests_in_flight_limit", "dataart_mp.client.request.inflight.limit",
+    Metric("dataart_mp_concurrency", "dataart_mp.client.request.inflight.limit",
            "gauge", "{request}", "Requests that may be in flight at present; 0: not limited.",
            lambda stats: stats.concurrency),
 )  # fmt: skip

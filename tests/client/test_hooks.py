@@ -10,12 +10,22 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import freezegun
 import pytest
 
-from dataart_mp import Client, ClientConfig, ConfigError, DataArtClient, EventError, context
+from dataart_mp import (
+    Client,
+    ClientConfig,
+    ClosedError,
+    ConfigError,
+    DataArtClient,
+    EventError,
+    context,
+)
 from dataart_mp.config.hooks import Event
 from dataart_mp.devsink.process import SinkProcess
 from dataart_mp.testing import RecordingClient
+from tests.client.tools import TINY
 from tests.support import Configure
 
 Make = Callable[..., DataArtClient]
@@ -451,3 +461,46 @@ def test_a_custom_logger_level_hides_nothing_of_the_balance(
     with Client(config(before_send=unwell)) as client, context.bind(a=1):
         client.emit_action("play", "ann")
         assert client.stats().dropped == {"before_send raised": 1}
+
+
+# emit_action_nowait, and time
+
+
+def test_hooks_apply_to_calls_that_never_wait(config: Configure, sink: SinkProcess) -> None:
+    with Client(config(before_send=scrub, sample_rate={"never": 0})) as client:
+        assert client.emit_action_nowait("play", "ann", metadata={"email": "x", "song": 7})
+        assert not client.emit_action_nowait("internal", "ann")
+        assert not client.emit_action_nowait("never", "ann")
+        assert client.flush() == 0
+        assert client.stats().dropped == {"before_send": 1, "sampled": 1}
+    assert [event["metadata"] for event in sink.events()] == [{"song": 7}]
+
+
+def test_a_call_that_never_waits_drops_and_counts_in_spite_of_overflow(
+    config: Configure, sink: SinkProcess
+) -> None:
+    sink.set_faults({"kind": "hang"})
+    with Client(config(overflow="raise", **TINY)) as client:
+        accepted = sum(client.emit_action_nowait("tick", "ann") for _ in range(100))
+        assert 6 <= accepted < 100
+        assert client.stats().dropped == {"buffer full": 100 - accepted}
+        with pytest.raises(EventError, match="user_key"):
+            client.emit_action_nowait("tick", "")
+        sink.clear_faults()
+        assert client.flush(30) == 0
+        assert client.stats().balanced
+    with pytest.raises(ClosedError):
+        client.emit_action_nowait("tick", "ann")
+
+
+@pytest.mark.parametrize("hooks", [{"before_send": scrub}, {"default_metadata": {"a": 1}}], ids=str)
+def test_a_test_that_freezes_the_time_freezes_timestamps_of_events_with_hooks(
+    config: Configure, sink: SinkProcess, hooks: dict[str, Any]
+) -> None:
+    with Client(config(**hooks)) as client:
+        client.emit_action("first", "ann")  # opens a frame, so that the next call may be in C
+        with freezegun.freeze_time("2021-05-04T10:11:12Z"):
+            client.emit_action("frozen", "ann")
+            client.emit_actions([{"key": "frozen", "user_key": "ann"}])
+    times = [event["timestamp"] for event in sink.events(key="frozen")]
+    assert times == ["2021-05-04T10:11:12+00:00"] * 2

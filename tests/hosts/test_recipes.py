@@ -76,7 +76,7 @@ def test_flask_under_gunicorn(recipe: Any, port: int, platform: SinkProcess) -> 
     server.until(lambda: post(server, 99), "a response")
     for _ in range(4):  # each worker responds to some of them, and reports the same
         time.sleep(0.1)
-        assert "dataart_mp_events_accepted_total 1.0" in str(server.get("/metrics"))
+        assert "dataart_mp_accepted_total 1.0" in str(server.get("/metrics"))
     server.until(lambda: songs(platform)[99] == 1, "the first song", 30)
     platform.reset()
     check_songs(server, 20)

@@ -87,7 +87,7 @@ def test_a_counter_never_goes_down_and_a_gauge_does(monkeypatch: pytest.MonkeyPa
     readings = Readings(lambda: next(snapshots))
     for expected in ((5, 5), (5, 3)):
         values = {sample.metric.name: sample.value for sample in readings.samples()}
-        names = "dataart_mp_events_accepted", "dataart_mp_events_pending"
+        names = "dataart_mp_accepted", "dataart_mp_pending"
         assert tuple(values[name] for name in names) == expected
 
 
@@ -114,12 +114,12 @@ def test_prometheus_gets_the_numbers_of_the_client(config: Configure, sink: Sink
         assert client.flush() == 0
         stats = client.stats()
         values = scraped(DataArtCollector(client))
-    assert values["dataart_mp_events_accepted_total", ""] == 101
-    assert values["dataart_mp_events_delivered_total", ""] == 100
-    assert values["dataart_mp_events_dropped_total", "sampled"] == 1
-    assert values["dataart_mp_events_pending", ""] == 0
+    assert values["dataart_mp_accepted_total", ""] == 101
+    assert values["dataart_mp_delivered_total", ""] == 100
+    assert values["dataart_mp_dropped_total", "sampled"] == 1
+    assert values["dataart_mp_pending", ""] == 0
     assert values["dataart_mp_requests_total", ""] == stats.requests > 0
-    assert values["dataart_mp_request_bytes_total", ""] == stats.bytes > 0
+    assert values["dataart_mp_bytes_total", ""] == stats.bytes > 0
 
 
 def test_prometheus_gets_totals_over_all_processes_from_each_process(
@@ -143,7 +143,7 @@ def work(count):
     for _ in range(count):
         client.emit_action("tick", "ann")
     everybody.wait()
-    results.put(registry.get_sample_value("dataart_mp_events_accepted_total"))
+    results.put(registry.get_sample_value("dataart_mp_accepted_total"))
 
 children = [context.Process(target=work, args=(10 * n,)) for n in (1, 2)]
 for child in children:
@@ -164,9 +164,9 @@ def test_prometheus_distinguishes_several_clients() -> None:
     one.emit_action("tick", "ann")
     other.emit_action("tick", "ann")
     values = scraped(DataArtCollector({"main": one, "audit": other}))
-    assert values["dataart_mp_events_delivered_total", "main"] == 1
-    assert values["dataart_mp_events_delivered_total", "audit"] == 0
-    assert values["dataart_mp_events_dropped_total", "audit,sampled"] == 1
+    assert values["dataart_mp_delivered_total", "main"] == 1
+    assert values["dataart_mp_delivered_total", "audit"] == 0
+    assert values["dataart_mp_dropped_total", "audit,sampled"] == 1
 
 
 def test_registering_reads_nothing_and_a_second_client_is_refused() -> None:
@@ -185,7 +185,7 @@ def test_a_closed_client_shows_its_last_numbers(config: Configure) -> None:
     collector = DataArtCollector(client)
     client.emit_action("tick", "ann")
     client.close()
-    assert scraped(collector)["dataart_mp_events_delivered_total", ""] == 1
+    assert scraped(collector)["dataart_mp_delivered_total", ""] == 1
 
 
 # OpenTelemetry
