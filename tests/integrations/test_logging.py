@@ -125,6 +125,15 @@ def test_a_long_message_loses_its_middle(client: RecordingClient, logger: loggin
     assert message.endswith("az")
 
 
+def test_a_client_whose_calls_must_be_awaited_is_refused() -> None:
+    class Asynchronous:
+        async def emit_action(self, *_: object) -> bool:
+            return True
+
+    with pytest.raises(TypeError, match="pass a Client"):
+        DataArtHandler(Asynchronous())  # type: ignore[arg-type]
+
+
 # It never raises
 
 
