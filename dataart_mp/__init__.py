@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         EventError,
     )
     from dataart_mp.failure import Failure
+    from dataart_mp.health import Health
     from dataart_mp.native import compiled
     from dataart_mp.protocol import DataArtClient, Emitted
     from dataart_mp.stats import Stats
@@ -49,6 +50,7 @@ __all__ = [
     "EventError",
     "Failure",
     "HTTPOptions",
+    "Health",
     "Stats",
     "__version__",
     "compiled",
@@ -61,6 +63,7 @@ _HOMES: Final = {
     "ClientConfig": "config",
     "HTTPOptions": "config",
     "Failure": "failure",
+    "Health": "health",
     "DataArtClient": "protocol",
     "Emitted": "protocol",
     "Stats": "stats",
