@@ -6,11 +6,12 @@ from typing import Any, Final, TypeVar
 
 import click
 
-from dataart_mp.cli.input.cell import CELL_TYPES, read_cell
-from dataart_mp.cli.input.column_map import ColumnMap, MetadataColumn
 from dataart_mp.cli.input.csv_rows import CsvDialect
 from dataart_mp.cli.input.source import Format, Source
-from dataart_mp.cli.input.time_format import RFC_3339, UNIX, TimeFormat, zone_of
+from dataart_mp.cli.input.terms import COMMAND_LINE
+from dataart_mp.table.cell import CELL_TYPES, read_cell
+from dataart_mp.table.column_map import ColumnMap, MetadataColumn
+from dataart_mp.table.time_format import RFC_3339, UNIX, TimeFormat, zone_of
 
 C = TypeVar("C", bound=Callable[..., object])
 
@@ -173,7 +174,7 @@ def _column_map(**given: Any) -> ColumnMap:
     constants, constant_metadata = _constants(given["constants"])
     _refuse_contradictions(columns, constants, identities=given["identities"])
     try:
-        times = TimeFormat(given["times"], given["zone"])
+        times = TimeFormat(given["times"], given["zone"], terms=COMMAND_LINE)
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--timestamp-format") from None
     return ColumnMap(
@@ -183,6 +184,7 @@ def _column_map(**given: Any) -> ColumnMap:
         constant_metadata=constant_metadata,
         identities=given["identities"],
         times=times,
+        terms=COMMAND_LINE,
     )
 
 
@@ -196,7 +198,7 @@ def _constants(texts: tuple[str, ...]) -> tuple[dict[str, str], dict[str, Any]]:
 
 
 def _refuse_contradictions(
-    columns: dict[str, str], constants: dict[str, str], *, identities: bool
+    columns: dict[str, str], constants: dict[str, Any], *, identities: bool
 ) -> None:
     for name in columns.keys() & constants.keys():
         raise click.UsageError(f"{name}: a column and --set are mutually exclusive")

@@ -20,7 +20,6 @@ from pathlib import Path, PurePath
 from typing import Final, cast
 
 from dataart_mp.cli.input.beginning import beginning
-from dataart_mp.cli.input.column_map import ColumnMap
 from dataart_mp.cli.input.compression import SUFFIXES, compression, damage, decompressed
 from dataart_mp.cli.input.csv_rows import CsvDialect, CsvRows
 from dataart_mp.cli.input.error import InputError
@@ -28,6 +27,8 @@ from dataart_mp.cli.input.line import Lines, rows_of_lines
 from dataart_mp.cli.input.parquet_rows import MAGIC, ParquetRows
 from dataart_mp.cli.input.row import Position, Row
 from dataart_mp.cli.input.signature import foreign_format
+from dataart_mp.errors import TableError
+from dataart_mp.table.column_map import ColumnMap
 
 STDIN: Final = "-"
 """The name of standard input among file names."""
@@ -130,11 +131,17 @@ class Source:
                 _check_unchanged(shown, lines.position, start)
                 yield from rows_of_lines(shown, lines)
 
+    def _check_columns(self, file: str, columns: list[str]) -> None:
+        try:
+            self._columns.check(columns)
+        except TableError as error:
+            raise InputError(f"{file}: {error}") from None
+
     def _csv(self, file: str, lines: Lines, start: Position) -> Iterator[Row]:
         rows = CsvRows(file, lines, self._dialect, "\t" if ".tsv" in file.lower() else ",")
         if not rows.columns:
             return  # an empty file
-        self._columns.check(file, rows.columns)
+        self._check_columns(file, rows.columns)
         if start.lines:
             lines.skip_to(start.lines)
             _check_unchanged(file, lines.position, start)
@@ -147,7 +154,7 @@ class Source:
             problem = "Parquet cannot be read from a pipe; name a regular file"
             raise InputError(f"{file}: {problem}")
         parquet = ParquetRows(file, stream)
-        self._columns.check(file, parquet.columns)
+        self._check_columns(file, parquet.columns)
         if start.lines:
             _check_unchanged(file, Position(start.lines, parquet.crc), start)
         read, size = self._bytes_read, _size(name) or 0

@@ -5,7 +5,6 @@ from typing import Any
 
 from dataart_mp.cli.dry_run_client import DryRunClient
 from dataart_mp.cli.exit_code import ExitCode
-from dataart_mp.cli.input.column_map import ColumnMap
 from dataart_mp.cli.input.error import InputError
 from dataart_mp.cli.input.source import Source
 from dataart_mp.cli.message import warn
@@ -13,6 +12,7 @@ from dataart_mp.cli.progress import Snapshot, progress
 from dataart_mp.cli.ship.bad_rows import BadRows
 from dataart_mp.cli.ship.shipment import Shipment
 from dataart_mp.config import ClientConfig
+from dataart_mp.table.column_map import ColumnMap
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 from dataart_mp import Client, ClientConfig
 from dataart_mp.cli.exit_code import ExitCode
-from dataart_mp.cli.input.column_map import ColumnMap
 from dataart_mp.cli.input.error import InputError
 from dataart_mp.cli.input.row import Position, Row
 from dataart_mp.cli.input.source import Source
@@ -22,6 +21,7 @@ from dataart_mp.cli.ship.shipment import Shipment
 from dataart_mp.cli.stop_signals import StopSignals
 from dataart_mp.errors import DataArtError, EventError
 from dataart_mp.failure import Failure
+from dataart_mp.table.column_map import ColumnMap
 
 
 class _BadRowError(Exception):

@@ -3,10 +3,10 @@
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
-from dataart_mp.cli.input.column_map import ColumnMap
-from dataart_mp.cli.input.event import Emitter
-from dataart_mp.cli.input.row import Position, Row
+from dataart_mp.cli.input.emitter import Emitter, emit
+from dataart_mp.cli.input.row import Position, Row, event_of
 from dataart_mp.errors import EventError
+from dataart_mp.table.column_map import ColumnMap
 
 OnBadRow = Callable[[Row, EventError], object]
 
@@ -57,9 +57,9 @@ class Shipment:
             self.rows += 1
             self._current = row
             try:
-                event = self._columns.event_of(row)
+                event = event_of(row, self._columns)
                 if event is not None:
-                    event.emit_to(self._client)
+                    emit(event, self._client)
                     events += 1
             except EventError as error:
                 self.bad_rows += 1
