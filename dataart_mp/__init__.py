@@ -28,11 +28,16 @@ if TYPE_CHECKING:
         DataArtError,
         DescriptorsClosedError,
         EventError,
+        MissingExtraError,
+        RowError,
+        RowsError,
+        TableError,
     )
     from dataart_mp.failure import Failure
     from dataart_mp.native import compiled
     from dataart_mp.protocol import DataArtClient, Emitted
     from dataart_mp.stats import Stats
+    from dataart_mp.table.literal import lit
 
 __all__ = [
     "ActionsError",
@@ -48,9 +53,14 @@ __all__ = [
     "EventError",
     "Failure",
     "HTTPOptions",
+    "MissingExtraError",
+    "RowError",
+    "RowsError",
     "Stats",
+    "TableError",
     "__version__",
     "compiled",
+    "lit",
 ]
 
 # Imported on first use: a worker process imports this package too, and needs no client.
@@ -63,6 +73,7 @@ _HOMES: Final = {
     "Emitted": "protocol",
     "Stats": "stats",
     "compiled": "native",
+    "lit": "table.literal",
 }
 
 

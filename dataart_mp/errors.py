@@ -108,7 +108,7 @@ class RowsError(EventError):
         errors: One error for each of the first hundred refused rows, in order.
         refused: Number of refused rows.
         columns: Number of refused rows by the column of the invalid value; None stands for rows
-            that are invalid as a whole. It names the first hundred columns.
+            that are invalid as a whole.
         accepted: Valid rows taken from the table, including those that were dropped.
         dropped: How many of the accepted events were dropped (`overflow="drop"`).
     """
@@ -139,9 +139,15 @@ class BufferFullError(DataArtError):
 
     Attributes:
         accepted: Valid events taken from the caller, including those that were dropped. Counts
-            the actions of this `emit_actions` call before the error; 0 for other calls.
-        rest: Actions that were read from the iterable but not accepted; empty for other calls.
+            the events of this `emit_actions` or `emit_table` call before the error; 0 for other
+            calls.
+        rest: Actions that `emit_actions` has read from the iterable but not accepted; empty for
+            other calls.
+        row: The first row of a table that `emit_table` has not processed, counted from 0; None
+            for other calls.
     """
+
+    row: int | None = None
 
     def __init__(
         self, message: str, accepted: int = 0, rest: tuple[Mapping[str, Any], ...] = ()

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Final, NamedTuple
 
-from dataart_mp.errors import EventError, TableError
+from dataart_mp.errors import EventError, TableError, short_repr
 from dataart_mp.table.cell import read_bool, read_cell
 from dataart_mp.table.event import Action, Identity
 from dataart_mp.table.shown import shown
@@ -79,6 +79,33 @@ class ColumnMap:
         used = {*self._used(), *(entry.column for entry in self.metadata)}
         return [name for name in columns if name in used]
 
+    def entries(self, columns: Collection[str]) -> tuple[MetadataColumn, ...] | None:
+        """Return the entries of the metadata that a table has.
+
+        Args:
+            columns: The table's columns.
+
+        Returns:
+            The entries; None: all of the metadata is in one column; see `object_metadata`.
+        """
+        if self.metadata is not None:
+            return self.metadata
+        if _METADATA in columns:
+            return None
+        used = self._used()
+        return tuple(MetadataColumn(name, name) for name in columns if name not in used)
+
+    def object_metadata(self, value: Any) -> dict[str, Any] | None:
+        """Convert a cell of the column `metadata` to all of the metadata.
+
+        Args:
+            value: The cell: an object, or JSON text of one.
+
+        Raises:
+            EventError: It is neither.
+        """
+        return {**_object(value), **self.constant_metadata} or None
+
     def check(self, columns: Collection[str]) -> None:
         """Check, before its first row, that a table has the columns that this map needs.
 
@@ -117,10 +144,14 @@ class ColumnMap:
         Raises:
             EventError: The row is not an event; the message says why.
         """
+        if self.identities:
+            return Identity(self._text("user_key", fields), self._metadata(fields))
+        return self.action_of(fields)
+
+    def action_of(self, fields: Mapping[str, Any]) -> Action:
+        """Convert a row to an action, as `event_of` does."""
         user_key = self._text("user_key", fields)
         metadata = self._metadata(fields)
-        if self.identities:
-            return Identity(user_key, metadata)
         return Action(
             key=self._text("key", fields),
             user_key=user_key,
@@ -128,6 +159,22 @@ class ColumnMap:
             timestamp=self._timestamp(fields),
             metadata=metadata,
         )
+
+    def column_of(self, path: str, columns: Collection[str]) -> str | None:
+        """Return the column of an invalid value; None if the value is not from a column.
+
+        Args:
+            path: The path of an EventError, such as `metadata.price`.
+            columns: The table's columns.
+        """
+        if path in FIELDS:
+            return None if path in self.constants else self.columns.get(path, path)
+        for entry in self.entries(columns) or ():
+            for place in (f".{entry.name}", f"[{short_repr(entry.name)}]"):
+                rest = path.removeprefix(f"{_METADATA}{place}")
+                if rest != path and rest[:1] in {"", ".", "["}:
+                    return entry.column
+        return _METADATA if _METADATA in columns else None
 
     def _used(self) -> set[str]:
         """Return the columns that are fields of the event, present or not."""
@@ -172,7 +219,7 @@ class ColumnMap:
             unused = self._unused(fields)
             if unused:
                 raise EventError(unused)
-            found = _object(fields[_METADATA])
+            return self.object_metadata(fields[_METADATA])
         else:
             used = self._used()
             found = {name: value for name, value in fields.items() if name not in used}
@@ -193,7 +240,8 @@ class ColumnMap:
     def _missing_column(self, name: str, column: str, columns: Collection[str]) -> str:
         option = self.terms.fields[name]
         if name in self.columns:
-            return f"{option}: {_no_column(column, columns)}"
+            or_constant = self.terms.or_constant.format(value=column)
+            return f"{option}: {_no_column(column, columns)}{or_constant}"
         or_identities = self.terms.or_identities if name == "key" else ""
         remedy = self.terms.choose.format(name=name, option=option) + or_identities
         return f"{_no_column(name, columns)}; {remedy}"

@@ -15,6 +15,8 @@ class Terms:
         metadata: The name of what chooses the columns of the metadata.
         choose: What chooses the column of a field, or a constant. It is a format of `name`, the
             field, and `option`, its name in `fields`.
+        or_constant: What to do if the name of a column was meant as a value. It is a format of
+            `value`.
         or_identities: What to do if rows have no key because they describe users.
         rename: What to do if two columns have the same name.
         timestamp_format: The name of what sets the format of timestamps.
@@ -25,6 +27,7 @@ class Terms:
     fields: Mapping[str, str] = field(default_factory=lambda: {name: name for name in _FIELDS})
     metadata: str = "metadata"
     choose: str = "pass {name}=COLUMN, or {name}=lit(VALUE)"
+    or_constant: str = "; for the same value in all rows, pass lit({value!r})"
     or_identities: str = ""
     rename: str = "rename one of them"
     timestamp_format: str = "timestamp_format"

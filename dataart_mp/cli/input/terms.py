@@ -13,6 +13,7 @@ COMMAND_LINE: Final = Terms(
     },
     metadata="--metadata",
     choose="set {option} COLUMN, or --set {name}=TEXT",
+    or_constant="",
     or_identities=", or --identities if rows describe users",
     rename="name all columns with --columns (CSV), or rename it in the file (Parquet)",
     timestamp_format="--timestamp-format",

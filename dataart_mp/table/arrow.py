@@ -1,0 +1,54 @@
+"""pyarrow, which is imported when the first table is used, and the batches of a table."""
+
+import re
+from collections.abc import Iterator
+from typing import Any, Final
+
+from dataart_mp.errors import MissingExtraError, TableError, short_repr
+
+_BATCH_ROWS: Final = 8192
+_BATCH_BYTES: Final = 4 * 1024 * 1024
+_PANDAS_INDEX: Final = re.compile(r"__index_level_[0-9]+__")
+_EXAMPLES: Final = "a DataFrame of pandas or polars, a relation of DuckDB, or a table of pyarrow"
+
+
+def open_table(table: Any) -> Any:
+    """Return a reader of the record batches of a table.
+
+    Args:
+        table: An object with the method `__arrow_c_stream__`.
+
+    Returns:
+        A `pyarrow.RecordBatchReader`.
+
+    Raises:
+        TableError: The object is not a table.
+        MissingExtraError: pyarrow is not installed.
+    """
+    if not hasattr(type(table), "__arrow_c_stream__"):
+        kind = type(table).__name__
+        remedy = f"pass {_EXAMPLES}; for dicts there is emit_actions"
+        raise TableError(f"table: {kind} ({short_repr(table)}) is not a table; {remedy}", "table")
+    try:
+        import pyarrow
+    except ModuleNotFoundError:
+        remedy = "pip install 'dataart-mp[arrow]'"
+        raise MissingExtraError(f"emit_table needs pyarrow: {remedy}") from None
+    try:
+        return pyarrow.RecordBatchReader.from_stream(table)
+    except Exception as error:
+        problem = f"cannot be converted to Arrow: {short_repr(error, 200)}"
+        remedy = "pass a table whose columns have names, and values of one type each"
+        raise TableError(f"table: {type(table).__name__} {problem}; {remedy}", "table") from error
+
+
+def column_names(schema: Any) -> list[str]:
+    """Return the names of the columns, without the index that pandas adds to a filtered table."""
+    return [name for name in schema.names if not _PANDAS_INDEX.fullmatch(name)]
+
+
+def portions(batch: Any) -> Iterator[Any]:
+    """Split a record batch into parts of a few megabytes and at most some thousand rows."""
+    rows = batch.num_rows
+    size = max(1, min(_BATCH_ROWS, rows * _BATCH_BYTES // max(1, batch.nbytes)))
+    return (batch.slice(start, size) for start in range(0, rows, size))
