@@ -195,7 +195,7 @@ class Client:
 
         Raises:
             TableError: The table or an argument cannot be used; nothing was emitted.
-            MissingExtraError: pyarrow is not installed.
+            MissingExtraError: The package pyarrow is not installed.
             RowsError: Some rows cannot be sent; it names each by its number and column. It is
                 raised at the end, when all other rows are accepted.
             BufferFullError: As for `emit_action`. It holds the first row that was not processed

@@ -139,7 +139,7 @@ class RecordingClient:
 
         Raises:
             TableError: The table or an argument cannot be used; nothing was recorded.
-            MissingExtraError: pyarrow is not installed.
+            MissingExtraError: The package pyarrow is not installed.
             RowsError: Some rows cannot be sent; the other ones are recorded.
             ClosedError: The client is closed.
         """

@@ -23,7 +23,7 @@ def open_table(table: Any) -> Any:
 
     Raises:
         TableError: The object is not a table.
-        MissingExtraError: pyarrow is not installed.
+        MissingExtraError: The package pyarrow is not installed.
     """
     if not hasattr(type(table), "__arrow_c_stream__"):
         kind = type(table).__name__

@@ -109,7 +109,7 @@ class Emission:
             while self._row - first < number:
                 start = self._row - first
                 stop = min(number, start + self._portion)
-                self._append(lines.part(start, stop), stop - start)
+                self._append(lines.between(start, stop), stop - start)
             if number < batch.num_rows:
                 self._emit_one(batch.slice(number, 1))
 
@@ -186,7 +186,7 @@ def emission_of(
 
     Raises:
         TableError: The table or an argument cannot be used.
-        MissingExtraError: pyarrow is not installed.
+        MissingExtraError: The package pyarrow is not installed.
     """
     if progress is not None and not callable(progress):
         problem = f"{type(progress).__name__} ({short_repr(progress)}) is refused"

@@ -39,7 +39,7 @@ class Lines(NamedTuple):
     ends: memoryview
     doubtful: list[int]
 
-    def part(self, first: int, last: int) -> memoryview:
+    def between(self, first: int, last: int) -> memoryview:
         """Return the records from a row to another one, which is not included."""
         return self.memory[self.ends[first] : self.ends[last]]
 
