@@ -1,13 +1,15 @@
 """pyarrow, which is imported when the first table is used, and the batches of a table."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
+from dataart_mp import clock
 from dataart_mp.errors import MissingExtraError, TableError, short_repr
 
-_BATCH_ROWS: Final = 8192
-_BATCH_BYTES: Final = 4 * 1024 * 1024
+_BATCH_ROWS: Final = 16384
+_BATCH_BYTES: Final = 8 * 1024 * 1024
+_WAIT_SECONDS: Final = 0.01
 _PANDAS_INDEX: Final = re.compile(r"__index_level_[0-9]+__")
 _EXAMPLES: Final = "a DataFrame of pandas or polars, a relation of DuckDB, or a table of pyarrow"
 
@@ -47,8 +49,46 @@ def column_names(schema: Any) -> list[str]:
     return [name for name in schema.names if not _PANDAS_INDEX.fullmatch(name)]
 
 
-def portions(batch: Any) -> Iterator[Any]:
-    """Split a record batch into parts of a few megabytes and at most some thousand rows."""
-    rows = batch.num_rows
-    size = max(1, min(_BATCH_ROWS, rows * _BATCH_BYTES // max(1, batch.nbytes)))
-    return (batch.slice(start, size) for start in range(0, rows, size))
+def portions(batches: Iterable[Any], names: list[str]) -> Iterator[Any]:
+    """Cut and join record batches into others of a few megabytes and at most some thousand rows.
+
+    Work for a batch costs least for a row if the batch is large. Batches that arrive slowly do not
+    wait for each other.
+
+    Args:
+        batches: Record batches that have the same columns.
+        names: The columns to keep.
+
+    Raises:
+        Exception: `batches` raised it; what came before it is returned before.
+    """
+    waiting: list[Any] = []
+    rows, since = 0, 0.0
+    reader = iter(batches)
+    while True:
+        try:
+            batch = next(reader, None)
+        except BaseException:
+            yield from _cut(waiting)
+            raise
+        if batch is not None and batch.num_rows:
+            since = since if waiting else clock.monotonic()
+            waiting.append(batch.select(names))
+            rows += batch.num_rows
+        is_slow = bool(waiting) and clock.monotonic() - since > _WAIT_SECONDS
+        if batch is None or rows >= _BATCH_ROWS or is_slow:
+            yield from _cut(waiting)
+            waiting, rows = [], 0
+        if batch is None:
+            return
+
+
+def _cut(batches: list[Any]) -> Iterator[Any]:
+    import pyarrow
+
+    if len(batches) > 1:
+        batches = pyarrow.Table.from_batches(batches).combine_chunks().to_batches()
+    for batch in batches:
+        rows = batch.num_rows
+        size = max(1, min(_BATCH_ROWS, rows * _BATCH_BYTES // max(1, batch.nbytes)))
+        yield from (batch.slice(start, size) for start in range(0, rows, size))

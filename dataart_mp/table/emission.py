@@ -86,11 +86,10 @@ class Emission:
             Exception: The table or `progress` raised it.
         """
         try:
-            for whole in self._batches:
-                for batch in portions(whole.select(self._names)):
-                    self._emit(batch)
-                    if self._progress is not None:
-                        self._progress(self._row)
+            for batch in portions(self._batches, self._names):
+                self._emit(batch)
+                if self._progress is not None:
+                    self._progress(self._row)
         except BaseException as error:
             if isinstance(error, BufferFullError):
                 error.accepted, error.row = self._accepted, self._row
