@@ -9,7 +9,6 @@ process.
 """
 
 import atexit
-import functools
 import logging
 import os
 import queue
@@ -32,6 +31,7 @@ from dataart_mp.producer.log_throttle import LogThrottle, Occurrences
 from dataart_mp.protocol import Emitted
 from dataart_mp.queue import AbandonedError
 from dataart_mp.queue.counters import DROPPED_FULL
+from dataart_mp.queue.frame_writer import Taken
 from dataart_mp.stats import Stats
 from dataart_mp.transport import envelope
 from dataart_mp.transport.proxy import proxy_for
@@ -153,9 +153,9 @@ class Client:
             Exception: The iterable raised it. All actions read before it are accepted.
         """
         self._queue.check_open()
-        take = functools.partial(self._producer.append_lines, timeout=self._timeout)
         emit = None if self._appender is None else self._appender.emit_actions
-        return Bulk(actions, self.config.flush_actions_batch_size, take, self._drop, emit).run()
+        portion = self.config.flush_actions_batch_size
+        return Bulk(actions, portion, self._append_lines, self._drop, emit).run()
 
     def emit_table(
         self,
@@ -206,11 +206,10 @@ class Client:
         from dataart_mp.table.emission import emission_of
 
         self._queue.check_open()
-        take = functools.partial(self._producer.append_lines, timeout=self._timeout)
         return emission_of(
             table,
             self.config.flush_actions_batch_size,
-            take,
+            self._append_lines,
             self._drop,
             progress,
             key=key,
@@ -364,6 +363,10 @@ class Client:
             self._drop(full)
             return False
         return True
+
+    def _append_lines(self, lines: memoryview, count: int) -> Taken:
+        """Append at least the first of some records; see `ProducerEnd.append_lines`."""
+        return self._producer.append_lines(lines, count, self._timeout)
 
     def _drop(self, full: queue.Full, count: int = 1) -> None:
         """Drop `count` records for which no frame is free, or raise BufferFullError."""

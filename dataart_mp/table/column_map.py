@@ -95,6 +95,10 @@ class ColumnMap:
         used = self._used()
         return tuple(MetadataColumn(name, name) for name in columns if name not in used)
 
+    def untyped(self, columns: Collection[str]) -> list[str]:
+        """Return the columns that become metadata without being converted to a type."""
+        return [entry.column for entry in self.entries(columns) or () if entry.kind is None]
+
     def object_metadata(self, value: Any) -> dict[str, Any] | None:
         """Convert a cell of the column `metadata` to all of the metadata.
 

@@ -47,6 +47,8 @@ def to_microseconds(batch: Any) -> Any:
     """Truncate all nanoseconds in a record batch."""
     import pyarrow
 
+    if not batch.columns:  # it would lose its number of rows
+        return batch
     arrays = [_truncated(array) for array in batch.columns]
     return pyarrow.RecordBatch.from_arrays(arrays, names=batch.schema.names)
 

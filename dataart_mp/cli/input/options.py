@@ -19,7 +19,7 @@ _FIELDS: Final = ("key", "user_key", "is_anonymous_user", "timestamp")
 _METADATA: Final = "metadata."
 INPUT_OPTIONS: Final = (
     *("format_", *_FIELDS, "times", "zone", "metadata", "constants", "identities"),
-    *("delimiter", "encoding", "columns"),
+    *("delimiter", "encoding", "columns", "infer_types"),
 )
 """The names of the options, as keyword arguments of the command."""
 
@@ -139,6 +139,12 @@ _OPTIONS: Final = (
         callback=_parsed_by(_names),
         help="Column names of CSV files that have no header.",
     ),
+    click.option(
+        "--infer-types",
+        is_flag=True,
+        help="Send columns of CSV files whose cells are all numbers as numbers; the first 1,000 "
+        "rows decide.  [default: as text]",
+    ),
 )
 
 
@@ -166,7 +172,8 @@ def open_input(files: tuple[str, ...], **given: Any) -> tuple[Source, ColumnMap]
         dialect = CsvDialect(given["delimiter"], given["encoding"], given["columns"])
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--encoding") from None
-    return Source(files, form, dialect, columns), columns
+    source = Source(files, form, dialect, columns, infer_types=given["infer_types"])
+    return source, columns
 
 
 def _column_map(**given: Any) -> ColumnMap:
