@@ -49,10 +49,6 @@ _SPOOL: Final = _Option(
 )
 _FLAGS: Final = {option.field: option.flag for option in (*_OPTIONS, _SPOOL)}
 _DEFAULTS: Final = {field.name: field.default for field in dataclasses.fields(ClientConfig)}
-_DEFAULT_OF_NONE: Final = {
-    "flush_max_batch_size": "as large as the platform takes",
-    "spool_dir": "none",
-}
 _KEY_FLAG: Final = "--api-key-file"
 _KEY_VARIABLE: Final = variable(PREFIX, "api_key")
 
@@ -100,9 +96,8 @@ def _add(option: _Option, command: C) -> C:
 
 def _help(option: _Option) -> str:
     default = _DEFAULTS[option.field]
-    shown = (
-        _DEFAULT_OF_NONE.get(option.field, "by the number of CPUs") if default is None else default
-    )
+    none = "none" if option is _SPOOL else "by the number of CPUs"
+    shown = none if default is None else default
     return f"{option.help}  [env: {variable(PREFIX, option.field)}; default: {shown}]"
 
 

@@ -3,6 +3,7 @@
 import dataclasses
 import time
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 
 from dataart_mp import Client, ClientConfig
 from dataart_mp.cli.exit_code import ExitCode
@@ -101,9 +102,7 @@ class Run:
         """
         with StopSignals() as signals:
             try:
-                with progress(
-                    "Shipping", self._snapshot, lines=True, ends=False, quiet=self._quiet
-                ):
+                with self._progress():
                     stop = self._ship_rows()
                     self._client.close(timeout)
             except KeyboardInterrupt:
@@ -221,6 +220,9 @@ class Run:
             stop=stop,
             lines_before=sum(position.lines for position in self._resumption.start.values()),
         )
+
+    def _progress(self) -> AbstractContextManager[object]:
+        return progress("Shipping", self._snapshot, lines=True, ends=False, quiet=self._quiet)
 
     def _snapshot(self) -> Snapshot:
         stats = self._client.stats()
