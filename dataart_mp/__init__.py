@@ -18,6 +18,7 @@ if sys.platform == "win32":
 from dataart_mp.version import __version__
 
 if TYPE_CHECKING:
+    from dataart_mp import context
     from dataart_mp.client import Client
     from dataart_mp.config import ClientConfig, HTTPOptions
     from dataart_mp.errors import (
@@ -60,6 +61,7 @@ __all__ = [
     "TableError",
     "__version__",
     "compiled",
+    "context",
     "lit",
 ]
 
@@ -80,6 +82,8 @@ _HOMES: Final = {
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name == "context":  # a module of the public interface
+        return importlib.import_module(f"{__name__}.{name}")
     home = importlib.import_module(f"{__name__}.{_HOMES.get(name, 'errors')}")
     value = globals()[name] = getattr(home, name)
     return value

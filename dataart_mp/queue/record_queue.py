@@ -17,7 +17,7 @@ from dataart_mp.queue.account import MAX_CAPACITY, MAX_RECORDS
 from dataart_mp.queue.accounting import balance, pending_in
 from dataart_mp.queue.arena import FILLING, FREE, READY, WAITING, Arena
 from dataart_mp.queue.companion import Companion
-from dataart_mp.queue.counters import Counters
+from dataart_mp.queue.counters import HOOK_ROWS, Counters
 from dataart_mp.queue.lifetime import Lifetime
 from dataart_mp.queue.producer_end import ProducerEnd
 from dataart_mp.queue.reader import Reader
@@ -45,6 +45,7 @@ class RecordQueue(_Queue):
         work: The pipe that notifies workers.
         room: The pipe that notifies those that wait for frames to be settled.
         counters: Counts what belongs to no frame.
+        hook_counters: Counts what hooks drop.
         producer: What a process that emits does with the queue.
         worker: What a process that delivers does with it.
     """
@@ -82,6 +83,7 @@ class RecordQueue(_Queue):
         self.work = work
         self.room = room
         self.counters = Counters(arena)
+        self.hook_counters = Counters(arena, HOOK_ROWS)
         self._records = records
         self._interval = interval
         self._lifetime = Lifetime(arena, work, room, self.after_fork)
@@ -107,6 +109,7 @@ class RecordQueue(_Queue):
         self.arena.locks.forget()
         self.arena.identify()
         self.counters.forget()
+        self.hook_counters.forget()
         self._reader.start_afresh()
         self._lifetime.start_afresh()
         try:
@@ -129,6 +132,25 @@ class RecordQueue(_Queue):
             ClosedError: The queue is closed.
         """
         self._lifetime.check()
+
+    def count_dropped(self, column: int) -> None:
+        """Count an event that a hook has dropped, as accepted and dropped.
+
+        Args:
+            column: One of the columns of `counters.HOOK_REASONS`.
+
+        Raises:
+            ClosedError: The queue is closed.
+        """
+        lifetime = self._lifetime
+        lifetime.check()
+        try:
+            if self.arena.closed:
+                raise lifetime.closed_error()
+            self.hook_counters.add(column)
+        except ValueError as error:  # another thread closes the queue
+            lifetime.let_go(error)
+            raise
 
     def stats(self) -> Stats:
         """Return the balance of records over all processes."""

@@ -26,7 +26,8 @@ from dataart_mp.table.arguments import column_map
 from dataart_mp.table.arrow import column_names, open_table, portions
 from dataart_mp.table.column_map import ColumnMap
 from dataart_mp.table.encoder import Encoder
-from dataart_mp.table.rows import UnreadableError, rows_of
+from dataart_mp.table.event import Action
+from dataart_mp.table.rows import Fields, UnreadableError, rows_of
 
 _MAX_ERRORS: Final = 100
 _SHOWN: Final = 3
@@ -36,6 +37,9 @@ Take = Callable[[memoryview, int], Taken]
 
 Drop = Callable[[queue.Full, int], None]
 """Drops that many records; raises BufferFullError if records must not be dropped."""
+
+EmitAction = Callable[..., bool]
+"""Emits an action, whose arguments are those of `emit_action`; False if it is dropped."""
 
 Progress = Callable[[int], object]
 """Called with the number of rows that are processed."""
@@ -52,6 +56,7 @@ class Emission:
         take: Appends records to the queue.
         drop: Called with the number of records for which there is no room.
         progress: Called after each few thousand rows; None: never.
+        emit: Emits an action, if each must pass hooks; None: rows are encoded column by column.
     """
 
     def __init__(
@@ -63,6 +68,7 @@ class Emission:
         take: Take,
         drop: Drop,
         progress: Progress | None = None,
+        emit: EmitAction | None = None,
     ) -> None:
         self._batches = batches
         self._columns = columns
@@ -72,6 +78,7 @@ class Emission:
         self._take = take
         self._drop = drop
         self._progress = progress
+        self._emit_action = emit
         self._row = 0  # number of rows that were taken, dropped or refused
         self._accepted = self._dropped = 0
         self._errors: list[RowError] = []
@@ -101,6 +108,10 @@ class Emission:
         return Emitted(self._accepted, self._dropped)
 
     def _emit(self, batch: Any) -> None:
+        if self._emit_action is not None:
+            for fields in rows_of(batch, self._columns.terms):
+                self._emit_with_hooks(fields, self._emit_action)
+            return
         lines = self._encoder.encode(batch)
         first = self._row
         start = 0
@@ -112,13 +123,26 @@ class Emission:
             if number < batch.num_rows:
                 self._emit_one(batch.slice(number, 1))
 
+    def _emit_with_hooks(self, fields: Fields | EventError, emit: EmitAction) -> None:
+        try:
+            is_kept = emit(*self._action_of(fields))
+        except EventError as error:
+            self._refuse(error)
+        else:
+            self._accepted += 1
+            self._dropped += not is_kept
+            self._row += 1
+
+    def _action_of(self, fields: Fields | EventError) -> Action:
+        if isinstance(fields, EventError):
+            raise fields
+        return self._columns.action_of(fields)
+
     def _emit_one(self, row: Any) -> None:
         """Emit a row whose values may be invalid."""
         (fields,) = rows_of(row, self._columns.terms)
         try:
-            if isinstance(fields, EventError):
-                raise fields
-            record = encode_action(*self._columns.action_of(fields))
+            record = encode_action(*self._action_of(fields))
         except EventError as error:
             self._refuse(error)
         else:
@@ -171,7 +195,13 @@ class Emission:
 
 
 def emission_of(
-    table: Any, portion: int, take: Take, drop: Drop, progress: Any, **arguments: Any
+    table: Any,
+    portion: int,
+    take: Take,
+    drop: Drop,
+    progress: Any,
+    emit: EmitAction | None,
+    **arguments: Any,
 ) -> Emission:
     """Check the arguments of an `emit_table` call.
 
@@ -181,6 +211,7 @@ def emission_of(
         take: Appends records to the queue.
         drop: Called with the number of records for which there is no room.
         progress: Called after each few thousand rows; None: never.
+        emit: Emits an action, if each must pass hooks.
         arguments: Which columns are what; see `arguments.column_map`.
 
     Raises:
@@ -194,4 +225,4 @@ def emission_of(
     reader = open_table(table)
     columns = column_map(reader.schema, **arguments)
     names = column_names(reader.schema)
-    return Emission(reader, columns, names, portion, take, drop, progress)
+    return Emission(reader, columns, names, portion, take, drop, progress, emit)

@@ -42,7 +42,7 @@ def by_column(table: Any, *, room: int = 7, **arguments: Any) -> Result:
 
     refused: list[int] = []
     try:
-        emission_of(table, room, take, _never, None, **{**DEFAULTS, **arguments}).run()
+        emission_of(table, room, take, _never, None, None, **{**DEFAULTS, **arguments}).run()
     except RowsError as error:
         refused = [one.row for one in error.errors]
     return Result(taken, refused)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from dataart_mp import ClosedError, Emitted, RowError, RowsError, lit
+from dataart_mp import ClientConfig, ClosedError, Emitted, RowError, RowsError, lit
 from dataart_mp.testing import RecordingClient
 
 pyarrow = pytest.importorskip("pyarrow")
@@ -140,3 +140,19 @@ def test_tables_of_each_package_become_the_same_events(package: str) -> None:
         {"n": 1, "x": 1.5},
         {"n": 2, "x": None},
     ]
+
+
+def test_rows_pass_the_hooks_of_the_client() -> None:
+    def before_send(event: dict[str, Any]) -> dict[str, Any] | None:
+        event["metadata"]["seen"] = True
+        return None if event["metadata"]["n"] == 2 else event
+
+    client = RecordingClient(ClientConfig("key", before_send=before_send))
+    table = pyarrow.table({"user": ["a", "b", "c", None], "n": [1, 2, 3, 4]})
+    error = refused(client, table, key=lit("k"), user_key="user")
+    assert (error.accepted, error.dropped, error.errors[0].row) == (3, 1, 3)
+    assert [action.metadata for action in client.actions] == [
+        {"n": 1, "seen": True},
+        {"n": 3, "seen": True},
+    ]
+    assert client.stats().total_dropped == 1

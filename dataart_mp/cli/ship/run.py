@@ -78,7 +78,7 @@ class Run:
             self._on_bad_row,
             columns,
             resumption.start,
-            take=self._client._append_lines,
+            take=None if self._client._has_hooks else self._client._append_lines,
             pace=pace,
         )
         self._keeps_failed = config.spool_dir is not None
