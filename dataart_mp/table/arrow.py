@@ -90,5 +90,15 @@ def _cut(batches: list[Any]) -> Iterator[Any]:
         batches = pyarrow.Table.from_batches(batches).combine_chunks().to_batches()
     for batch in batches:
         rows = batch.num_rows
-        size = max(1, min(_BATCH_ROWS, rows * _BATCH_BYTES // max(1, batch.nbytes)))
+        size = max(1, min(_BATCH_ROWS, rows * _BATCH_BYTES // _size(batch)))
         yield from (batch.slice(start, size) for start in range(0, rows, size))
+
+
+def _size(batch: Any) -> int:
+    """Return the bytes of a batch, at least 1."""
+    import pyarrow
+
+    try:
+        return max(1, batch.nbytes)
+    except pyarrow.ArrowException:  # old versions do not know it for views of text
+        return max(1, batch.get_total_buffer_size())

@@ -48,7 +48,7 @@ COLUMNS: dict[str, Any] = {
     "uint64": pyarrow.array([0, 2**64 - 1, None], pyarrow.uint64()),
     "float64": pyarrow.array(FLOATS, pyarrow.float64()),
     "float32": pyarrow.array(FLOATS[:7], pyarrow.float32()),
-    "float16": pyarrow.array([1.0, 0.1, None], pyarrow.float16()),
+    "float16": pyarrow.array([1.0, 0.5, None]).cast(pyarrow.float16()),
     "bool": pyarrow.array([True, False, None]),
     "null": pyarrow.nulls(3),
     "category": pyarrow.array(["a", '"', None, "a"]).dictionary_encode(),
