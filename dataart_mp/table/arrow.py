@@ -99,6 +99,7 @@ def _size(batch: Any) -> int:
     import pyarrow
 
     try:
-        return max(1, batch.nbytes)
+        size: int = batch.nbytes
     except pyarrow.ArrowException:  # old versions do not know it for views of text
-        return max(1, batch.get_total_buffer_size())
+        size = batch.get_total_buffer_size()
+    return max(1, size)
