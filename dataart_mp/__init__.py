@@ -35,6 +35,7 @@ if TYPE_CHECKING:
         TableError,
     )
     from dataart_mp.failure import Failure
+    from dataart_mp.health import Health
     from dataart_mp.native import compiled
     from dataart_mp.protocol import DataArtClient, Emitted
     from dataart_mp.stats import Stats
@@ -54,6 +55,7 @@ __all__ = [
     "EventError",
     "Failure",
     "HTTPOptions",
+    "Health",
     "MissingExtraError",
     "RowError",
     "RowsError",
@@ -71,6 +73,7 @@ _HOMES: Final = {
     "ClientConfig": "config",
     "HTTPOptions": "config",
     "Failure": "failure",
+    "Health": "health",
     "DataArtClient": "protocol",
     "Emitted": "protocol",
     "Stats": "stats",

@@ -92,6 +92,20 @@ METRICS: Final = (
     Metric("dataart_mp_concurrency", "dataart_mp.client.request.inflight.limit",
            "gauge", "{request}", "Requests that may be in flight at present; 0: not limited.",
            lambda stats: stats.concurrency),
+    Metric("dataart_mp_in_flight", "dataart_mp.client.request.inflight", "gauge", "{request}",
+           "Requests in flight.", lambda stats: stats.in_flight),
+    Metric("dataart_mp_oldest_pending_seconds", "dataart_mp.client.event.oldest.age", "gauge", "s",
+           "Age of the oldest pending event; 0 if nothing is pending.",
+           lambda stats: stats.oldest_pending_seconds or 0),
+    Metric("dataart_mp_frames_in_use", "dataart_mp.client.frame.used", "gauge", "{frame}",
+           "Frames of the buffer that hold events.", lambda stats: stats.frames_in_use),
+    Metric("dataart_mp_frames_free", "dataart_mp.client.frame.free", "gauge", "{frame}",
+           "Frames of the buffer that are free.", lambda stats: stats.frames_free),
+    Metric("dataart_mp_workers", "dataart_mp.client.worker.count", "gauge", "{process}",
+           "Worker processes that are alive.", lambda stats: stats.workers),
+    Metric("dataart_mp_circuit_open", "dataart_mp.client.circuit.open", "gauge", "1",
+           "1 while requests fail and only one at a time is sent, else 0.",
+           lambda stats: int(stats.circuit == "open")),
 )  # fmt: skip
 """All metrics, in the order in which they are shown."""
 

@@ -6,6 +6,7 @@
 It never waits for the platform, never raises, and ships no record that the shipping itself causes.
 """
 
+import inspect
 import logging
 import socket
 import threading
@@ -44,6 +45,9 @@ class DataArtHandler(logging.Handler):
             attribute `user_key` of the record (`extra={"user_key": "ann"}`) or, as an anonymous
             user, the name of the host.
         metadata: A function that returns more metadata for a record.
+
+    Raises:
+        TypeError: The client is asynchronous.
     """
 
     def __init__(
@@ -56,6 +60,11 @@ class DataArtHandler(logging.Handler):
         metadata: MetadataOfRecord | None = None,
     ) -> None:
         super().__init__(level)
+        if inspect.iscoroutinefunction(client.emit_action):
+            raise TypeError(
+                f"{type(client).__name__} cannot be used, because logging does not await; "
+                "pass a Client"
+            )
         # Of `Client` only: others are not known to wait.
         self._emit = getattr(client, "emit_action_nowait", client.emit_action)
         self._key = key

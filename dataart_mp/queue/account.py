@@ -20,6 +20,7 @@
     15    followers             READY .. SETTLED     the most frames that were joined to it
     16    opening totals        FILLING .. WAITING   five totals when it was claimed
     21    joined_length         joining is set       what `length` becomes when that is complete
+    22    opened                FILLING .. WAITING   when its first record came, by `clock.now`
     22    leader                JOINED               the frame that holds its content, too
     23    leader_generation     JOINED               and that frame's generation
     24    closing totals        FREE, SETTLED        five totals when it was last settled
@@ -186,6 +187,7 @@ class Account:
     joining = Word(_JOINING)
     followers = Word(_FOLLOWERS)
     joined_length = Word(_JOINED_LENGTH)
+    opened = Word(22)
     leader = Word(22)
     leader_generation = Word(23)
     postponed = Word(29)
@@ -339,12 +341,12 @@ class Account:
         self.kind = kind
 
     def restart_times(self, now: int) -> None:
-        """Let the age of its batch begin now, and its delay be over: their clock has ended.
+        """Let its age and that of its batch begin now, and its delay be over: the clock has ended.
 
         Args:
             now: The time (ns) by the clock that replaces it.
         """
-        self.postponed = self.due = self.not_before = now
+        self.opened = self.postponed = self.due = self.not_before = now
         if self.since:  # else no attempt was made
             self.since = now
 

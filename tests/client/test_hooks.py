@@ -26,7 +26,7 @@ from dataart_mp.config.hooks import Event
 from dataart_mp.devsink.process import SinkProcess
 from dataart_mp.testing import RecordingClient
 from tests.client.tools import TINY
-from tests.support import Configure
+from tests.support import Configure, wait_until
 
 Make = Callable[..., DataArtClient]
 
@@ -412,7 +412,7 @@ def test_what_hooks_drop_is_counted_over_all_processes_and_threads(
             each.join()
         for child in children:
             child.join()
-        assert client.flush() == 0
+        wait_until(lambda: client.stats().pending == 0)  # of the children, too
         stats = client.stats()
     assert stats.balanced
     assert stats.dropped == {"sampled": 1200, "before_send": 1200}
@@ -443,6 +443,7 @@ def test_a_spawned_child_has_the_hooks(config: Configure, sink: SinkProcess) -> 
         child.start()
         child.join()
         assert child.exitcode == 0
+    sink.wait_for(lambda stats: stats["actions"] == 1)
     assert [event["metadata"] for event in sink.events()] == [{}]
     assert client.stats().dropped == {"before_send": 1}
 

@@ -41,6 +41,7 @@ def test_only_the_api_key_is_needed_and_the_rest_has_the_documented_defaults() -
         "sample_rate": 1.0,
         "default_metadata": None,
         "pool_factory": None,
+        "api_key_file": None,
     }
 
 

@@ -19,7 +19,7 @@ from dataart_mp.devsink.process import SinkProcess
 from dataart_mp.integrations.logging import DataArtHandler
 from dataart_mp.testing import RecordingClient
 from tests.client.tools import TINY
-from tests.support import Configure
+from tests.support import Configure, wait_until
 
 
 @pytest.fixture
@@ -125,6 +125,15 @@ def test_a_long_message_loses_its_middle(client: RecordingClient, logger: loggin
     assert message.endswith("az")
 
 
+def test_a_client_whose_calls_must_be_awaited_is_refused() -> None:
+    class Asynchronous:
+        async def emit_action(self, *_: object) -> bool:
+            return True
+
+    with pytest.raises(TypeError, match="pass a Client"):
+        DataArtHandler(Asynchronous())  # type: ignore[arg-type]
+
+
 # It never raises
 
 
@@ -226,7 +235,7 @@ def test_records_of_threads_and_forked_children_arrive(
         for thread in threads:
             thread.join()
         child.join()
-        assert client.flush(30) == 0
+        wait_until(lambda: client.stats().pending == 0)  # of the child, too
     messages = [event["metadata"]["message"] for event in sink.events(key="log-record")]
     assert messages.count(f"from {os.getpid()}") == 200
     assert messages.count(f"from {child.pid}") == 50
