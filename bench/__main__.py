@@ -8,6 +8,7 @@ from typing import Any, Final
 import click
 
 from bench import emit, floor, footprint, latency, peers, queues, results, scale, ship, stall, sync
+from bench import table as tables
 from bench.nginx import speed_sink
 from bench.session import Session
 from bench.settings import Scale
@@ -144,6 +145,15 @@ def measure_scale(session: Session, most: int) -> None:
     with speed_sink() as sink:
         run = session.measure("scale", sink, scale.cases(sink, session.scale, most))
     session.show(run, (scale.COLUMNS, run.samples))
+
+
+@bench.command("table")
+@measures
+def measure_table(session: Session) -> None:
+    """A million rows: emit_table, emit_actions of dicts, and loops of emit_action."""
+    with speed_sink() as sink:
+        run = session.measure("table", sink, tables.cases(sink, session.scale))
+    session.show(run, (tables.COLUMNS, run.samples))
 
 
 @bench.command("latency")

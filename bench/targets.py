@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Final, NamedTuple
 
 from bench import emit, floor, footprint, latency, peers, scale, ship, sync
+from bench import table as tables
 from dataart_mp import compiled
 from dataart_mp.cli.bench.measurement import Measurement
 
@@ -186,6 +187,17 @@ def _latency(run: Measurement) -> Iterator[Target]:
         yield Target(f"{figure.replace('_percent', '')} events, all sinks and loads", most, 0.0)
 
 
+def _table(run: Measurement) -> Iterator[Target]:
+    loops = [case for case in (tables.TUPLES, tables.RECORDS) if case in run.samples]
+    for case in loops:
+        cpu = run.ratio(case, "cpu_ns_per_row", tables.TABLE)
+        yield Target(f"emit_table, times as fast as the {case} (CPU)", cpu, 3.0, least=True)
+        wall = run.ratio(case, "ns_per_row", tables.TABLE)
+        yield Target(f"emit_table, times as fast as the {case} (wall)", wall, 3.0, least=True)
+    dicts = run.ratio(tables.DICTS, "cpu_ns_per_row", tables.TABLE)
+    yield Target(f"emit_table, times as fast as {tables.DICTS} (CPU)", dicts, 3.0, least=True)
+
+
 _BY_NAME: Final[dict[str, Callable[[Measurement], Iterator[Target]]]] = {
     "emit": _emit,
     "ship": _ship,
@@ -193,5 +205,6 @@ _BY_NAME: Final[dict[str, Callable[[Measurement], Iterator[Target]]]] = {
     "latency": _latency,
     "memory": _memory,
     "scale": _scale,
+    "table": _table,
     "peers": _peers,
 }

@@ -29,12 +29,17 @@ if TYPE_CHECKING:
         DataArtError,
         DescriptorsClosedError,
         EventError,
+        MissingExtraError,
+        RowError,
+        RowsError,
+        TableError,
     )
     from dataart_mp.failure import Failure
     from dataart_mp.health import Health
     from dataart_mp.native import compiled
     from dataart_mp.protocol import AsyncDataArtClient, DataArtClient, DeliveryMark, Emitted
     from dataart_mp.stats import Outcome, Stats
+    from dataart_mp.table.literal import lit
 
 __all__ = [
     "ActionsError",
@@ -53,11 +58,16 @@ __all__ = [
     "Failure",
     "HTTPOptions",
     "Health",
+    "MissingExtraError",
     "Outcome",
+    "RowError",
+    "RowsError",
     "Stats",
+    "TableError",
     "__version__",
     "compiled",
     "context",
+    "lit",
 ]
 
 # Imported on first use: a worker process imports this package too, and needs no client.
@@ -74,6 +84,7 @@ _HOMES: Final = {
     "Outcome": "stats",
     "Stats": "stats",
     "compiled": "native",
+    "lit": "table.literal",
 }
 
 

@@ -67,6 +67,71 @@ class ActionsError(EventError):
         self.finished = finished
 
 
+class TableError(DataArtError, ValueError):
+    """A table, or an argument that chooses its columns, cannot be used; nothing was emitted.
+
+    Attributes:
+        field: Name of the argument, such as `user_key`.
+    """
+
+    def __init__(self, message: str, field: str | None = None) -> None:
+        super().__init__(message)
+        self.field = field
+
+
+class MissingExtraError(DataArtError, ImportError):
+    """An optional package is not installed; the message says which extra installs it."""
+
+
+class RowError(EventError):
+    """A row of a table cannot be sent; the message names the row, the column and the fix.
+
+    Attributes:
+        path: Path to the invalid value, as for `EventError`.
+        row: Number of the row, counted from 0.
+        column: The column of the invalid value; None if the row as a whole is invalid.
+    """
+
+    def __init__(
+        self, message: str, path: str | None = None, row: int = 0, column: str | None = None
+    ) -> None:
+        super().__init__(message, path)
+        self.row = row
+        self.column = column
+
+
+class RowsError(EventError):
+    """Some rows of an `emit_table` call cannot be sent; all other rows are accepted.
+
+    Attributes:
+        path: Path to the first invalid value, such as `metadata.price`.
+        errors: One error for each of the first hundred refused rows, in order.
+        refused: Number of refused rows.
+        columns: Number of refused rows by the column of the invalid value; None stands for rows
+            that are invalid as a whole.
+        accepted: Valid rows taken from the table, including those that were dropped.
+        dropped: How many of the accepted events were dropped (`overflow="drop"`).
+    """
+
+    def __init__(
+        self,
+        message: str,
+        path: str | None = None,
+        errors: tuple[RowError, ...] = (),
+        *,
+        refused: int = 0,
+        columns: Mapping[str | None, int] | None = None,
+        accepted: int = 0,
+        dropped: int = 0,
+    ) -> None:
+        super().__init__(message, path)
+        self.errors = errors
+        self.refused = refused
+        self.columns = dict(columns or {})
+        self.accepted = accepted
+        self.dropped = dropped
+
+
 class BufferFullError(DataArtError):
     """No frame is free.
 
@@ -74,9 +139,15 @@ class BufferFullError(DataArtError):
 
     Attributes:
         accepted: Valid events taken from the caller, including those that were dropped. Counts
-            the actions of this `emit_actions` call before the error; 0 for other calls.
-        rest: Actions that were read from the iterable but not accepted; empty for other calls.
+            the events of this `emit_actions` or `emit_table` call before the error; 0 for other
+            calls.
+        rest: Actions that `emit_actions` has read from the iterable but not accepted; empty for
+            other calls.
+        row: The first row of a table that `emit_table` has not processed, counted from 0; None
+            for other calls.
     """
+
+    row: int | None = None
 
     def __init__(
         self, message: str, accepted: int = 0, rest: tuple[Mapping[str, Any], ...] = ()

@@ -15,17 +15,18 @@ import itertools
 import json
 import queue
 import threading
-from collections.abc import AsyncIterable, Generator, Iterable, Mapping
+from collections.abc import AsyncIterable, Callable, Generator, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, tzinfo
 from types import TracebackType
-from typing import Any, Final, NoReturn, Self
+from typing import TYPE_CHECKING, Any, Final, NoReturn, Self
 
 from dataart_mp.config import ClientConfig
 from dataart_mp.config.timeout import checked_timeout
 from dataart_mp.errors import ClosedError, EventError
 from dataart_mp.expectation import ANYTHING, check, expect_action, expect_identity
 from dataart_mp.health import Health, assess
+from dataart_mp.producer import bound
 from dataart_mp.producer.bulk import Bulk
 from dataart_mp.producer.hooks import DroppedError, Hooks
 from dataart_mp.protocol import Emitted
@@ -33,6 +34,9 @@ from dataart_mp.queue.counters import HOOK_REASONS
 from dataart_mp.queue.frame_writer import Taken
 from dataart_mp.stats import Outcome, Stats
 from dataart_mp.transport import envelope
+
+if TYPE_CHECKING:
+    from dataart_mp.table.arguments import Choice, Metadata
 
 _FRAME_RECORDS: Final = 256
 _DEFAULTS: Final = ClientConfig("recording")
@@ -224,6 +228,44 @@ class RecordingClient:
         self._refuse_if_closed()
         hooks = (self._hooks.encode_action, self._count_dropped)
         return Bulk(actions, _FRAME_RECORDS, self._record, _never_full, hooks=hooks).run()
+
+    def emit_table(
+        self,
+        table: Any,
+        *,
+        key: "Choice | None" = None,
+        user_key: "Choice | None" = None,
+        timestamp: "Choice | datetime | None" = None,
+        is_anonymous_user: "Choice | bool | None" = None,
+        metadata: "Metadata | None" = None,
+        timezone: str | tzinfo | None = None,
+        progress: Callable[[int], object] | None = None,
+    ) -> Emitted:
+        """Record an action for each row of a table. See `Client.emit_table`.
+
+        Raises:
+            TableError: The table or an argument cannot be used; nothing was recorded.
+            MissingExtraError: The package pyarrow is not installed.
+            RowsError: Some rows cannot be sent; the other ones are recorded.
+            ClosedError: The client is closed.
+        """
+        from dataart_mp.table.emission import emission_of
+
+        self._refuse_if_closed()
+        return emission_of(
+            table,
+            _FRAME_RECORDS,
+            self._record,
+            _never_full,
+            progress,
+            self.emit_action if self._hooks.are_configured or bound.is_used() else None,
+            key=key,
+            user_key=user_key,
+            timestamp=timestamp,
+            is_anonymous_user=is_anonymous_user,
+            metadata=metadata,
+            timezone=timezone,
+        ).run()
 
     def identify(self, user_key: str, metadata: Mapping[str, Any] | None = None) -> bool:
         """Record an identity. Returns and raises as `emit_action` does."""

@@ -10,6 +10,10 @@ from dataart_mp.errors import (
     ConfigError,
     DataArtError,
     EventError,
+    MissingExtraError,
+    RowError,
+    RowsError,
+    TableError,
     short_repr,
 )
 
@@ -20,6 +24,10 @@ ERRORS = [
     EventError("why", "metadata.items[3]"),
     EventError("why"),
     BufferFullError("why"),
+    TableError("why", "user_key"),
+    MissingExtraError("why"),
+    RowError("why", "metadata.price", 3, "price"),
+    RowsError("why", "metadata.price", refused=3, columns={"price": 3}, accepted=5, dropped=1),
     ClosedError("why"),
 ]
 

@@ -32,13 +32,22 @@ class _Option(NamedTuple):
 _OPTIONS: Final = (
     _Option("--base-url", "base_url", str, "URL of the platform."),
     _Option("--batch-size", "flush_actions_batch_size", int, "Number of actions per request."),
+    _Option(
+        "--max-batch-size",
+        "flush_max_batch_size",
+        int,
+        "Number of actions that requests are joined up to when many are waiting.",
+    ),
     _Option("--workers", "flush_num_workers", int, "Number of concurrent requests."),
     _Option("--processes", "flush_num_processes", int, "Number of worker processes."),
     _Option("--buffer-size", "flush_buffer_size", int, "Number of pending requests in memory."),
     _Option("--retries", "flush_num_retries", int, "Number of retries of a failed request."),
     _Option("--backoff", "flush_backoff_ratio", float, "Seconds of delay per failed attempt."),
 )
-_FLAGS: Final = {option.field: option.flag for option in _OPTIONS}
+_SPOOL: Final = _Option(
+    "--spool-dir", "spool_dir", str, "Directory that keeps events until they are delivered."
+)
+_FLAGS: Final = {option.field: option.flag for option in (*_OPTIONS, _SPOOL)}
 _DEFAULTS: Final = {field.name: field.default for field in dataclasses.fields(ClientConfig)}
 _KEY_FLAG: Final = "--api-key-file"
 _KEY_VARIABLE: Final = variable(PREFIX, "api_key")
@@ -47,14 +56,17 @@ _KEY_VARIABLE: Final = variable(PREFIX, "api_key")
 def client_options(command: C) -> C:
     """Add the options that `client_config` takes to a click command."""
     for option in reversed(_OPTIONS):
-        command = click.option(
-            option.flag, option.field, type=option.type, help=_help(option), show_default=False
-        )(command)
+        command = _add(option, command)
     return click.option(
         _KEY_FLAG,
         type=click.Path(exists=True, dir_okay=False, path_type=Path),
         help=f"File that contains the API key.  [env: {_KEY_VARIABLE}, the key itself]",
     )(command)
+
+
+def spool_option(command: C) -> C:
+    """Add the option for the spool, which is a value for `client_config`, to a click command."""
+    return _add(_SPOOL, command)
 
 
 def client_config(api_key_file: Path | None, **given: object) -> ClientConfig:
@@ -80,9 +92,16 @@ def client_config(api_key_file: Path | None, **given: object) -> ClientConfig:
         raise _naming_option(error, settings) from None
 
 
+def _add(option: _Option, command: C) -> C:
+    return click.option(
+        option.flag, option.field, type=option.type, help=_help(option), show_default=False
+    )(command)
+
+
 def _help(option: _Option) -> str:
     default = _DEFAULTS[option.field]
-    shown = "by the number of CPUs" if default is None else default
+    none = "none" if option is _SPOOL else "by the number of CPUs"
+    shown = none if default is None else default
     return f"{option.help}  [env: {variable(PREFIX, option.field)}; default: {shown}]"
 
 

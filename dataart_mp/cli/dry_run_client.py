@@ -19,9 +19,11 @@ class DryRunClient:
     Attributes:
         actions: Number of valid actions.
         identities: Number of valid identities.
+        first: The record of the first valid event; None: there was none.
     """
 
     def __init__(self, config: ClientConfig) -> None:
+        self.first: bytes | None = None
         self._capacity = config.max_request_bytes - envelope.MAX_BYTES
         self.actions = 0
         self.identities = 0
@@ -39,7 +41,7 @@ class DryRunClient:
         Raises:
             EventError: The client would refuse it.
         """
-        self._check_size(encode_action(key, user_key, is_anonymous_user, timestamp, metadata))
+        self._check(encode_action(key, user_key, is_anonymous_user, timestamp, metadata))
         self.actions += 1
         return True
 
@@ -49,13 +51,15 @@ class DryRunClient:
         Raises:
             EventError: The client would refuse it.
         """
-        self._check_size(encode_identity(user_key, metadata))
+        self._check(encode_identity(user_key, metadata))
         self.identities += 1
         return True
 
-    def _check_size(self, record: bytes) -> None:
+    def _check(self, record: bytes) -> None:
         if len(record) > self._capacity:
             raise EventError(
                 f"the event takes {len(record):,} bytes as JSON, but a request holds "
                 f"{self._capacity:,}"
             )
+        if self.first is None:
+            self.first = record

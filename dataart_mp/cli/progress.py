@@ -42,7 +42,12 @@ TakeSnapshot = Callable[[], Snapshot]
 
 
 def progress(
-    title: str, take_snapshot: TakeSnapshot, *, lines: bool = False
+    title: str,
+    take_snapshot: TakeSnapshot,
+    *,
+    lines: bool = False,
+    ends: bool = True,
+    quiet: bool = False,
 ) -> AbstractContextManager[object]:
     """Show progress during a `with` block: as a bar on a terminal, else as lines or not at all.
 
@@ -50,10 +55,16 @@ def progress(
         title: The name of the activity, in one word.
         take_snapshot: Returns the current progress.
         lines: Whether to write a line every two seconds where there is no terminal.
+        ends: Whether the last of these lines shows the end, even if that comes sooner.
+        quiet: Whether to show nothing at all.
     """
+    if quiet:
+        return nullcontext()
     if sys.stderr.isatty():
         return _Ticker(_Bar(title), take_snapshot, _BAR_SECONDS)
-    return _Ticker(_Lines(title), take_snapshot, _LINE_SECONDS) if lines else nullcontext()
+    if lines:
+        return _Ticker(_Lines(title), take_snapshot, _LINE_SECONDS, ends=ends)
+    return nullcontext()
 
 
 class _Display(Protocol):
@@ -122,10 +133,13 @@ class _Lines:
 
 
 class _Ticker:
-    """Shows a snapshot at intervals during a block, and one at its end."""
+    """Shows a snapshot at intervals during a block and, if `ends`, one at its end."""
 
-    def __init__(self, display: _Display, take_snapshot: TakeSnapshot, seconds: float) -> None:
+    def __init__(
+        self, display: _Display, take_snapshot: TakeSnapshot, seconds: float, *, ends: bool = True
+    ) -> None:
         self._display = display
+        self._ends = ends
         self._take_snapshot = take_snapshot
         self._interval = seconds
         self._stopped = threading.Event()
@@ -144,7 +158,8 @@ class _Ticker:
     ) -> None:
         self._stopped.set()
         self._thread.join()
-        self._display.show(self._take_snapshot())
+        if self._ends:
+            self._display.show(self._take_snapshot())
         self._display.stop()
 
     def _tick(self) -> None:

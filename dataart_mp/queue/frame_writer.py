@@ -8,8 +8,6 @@ a dead producer's frame is known from its bytes alone, and a record that the dea
 and removed.
 """
 
-import bisect
-import itertools
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from dataart_mp import clock, native
@@ -129,10 +127,13 @@ class FrameWriter(_Fields):
         space = self.limit - self.position
         if count <= self.room and len(lines) <= space:
             return count, len(lines)
-        records = bytes(lines).split(_NEWLINE, min(count, self.room))[: self.room]
-        ends = [*itertools.accumulate(len(record) + 1 for record in records if record)]
-        fitting = bisect.bisect_right(ends, space)
-        return fitting, ends[fitting - 1] if fitting else 0
+        content = bytes(lines[:space])
+        size = content.rfind(_NEWLINE) + 1
+        records = content.count(_NEWLINE, 0, size)
+        if records <= self.room:
+            return records, size
+        rest = content.split(_NEWLINE, self.room)[-1]
+        return self.room, len(content) - len(rest)
 
     def seal(self) -> bool:
         """Hand the frame to the workers; False when it is empty and is free again."""

@@ -52,6 +52,14 @@ def invoke(*arguments: object) -> Result:
     return CliRunner().invoke(bench, [*map(str, arguments)], catch_exceptions=False)
 
 
+def test_each_way_to_emit_the_rows_of_a_table_delivers_all_of_them(run: Run) -> None:
+    written = run("table", "", options=("--factor", "0.002"))
+    assert len(written["samples"]) == 5
+    for (sample,) in written["samples"].values():
+        assert sample["delivered"] == sample["events"] == 2000
+        assert sample["cpu_ns_per_row"] > 0
+
+
 def test_a_measurement_stores_every_sample_and_describes_the_machine(run: Run) -> None:
     posting = floor.case(floor.RAW, 20)
     written = run("floor", floor.COPY, posting, options=("--repetitions", "2"))

@@ -33,9 +33,9 @@ GOAL: Final = 0.95
 # The policies, and pytest's arguments for the unit tests that must notice a change of each. Without
 # the fixtures of all tests, pytest starts twice as fast.
 TESTS: Final = {
-    "cli/input/column_map": "tests/cli/input/test_column_map.py tests/cli/input/test_columns.py",
     "health": "--noconftest tests/test_health.py",
     "producer/outage_log": "--noconftest tests/producer/test_outage_log.py",
+    "table/column_map": "tests/table/test_column_map.py tests/cli/input/test_columns.py",
     "queue/account": "--noconftest tests/queue/test_account.py",
     "queue/accounting": "--noconftest tests/queue/test_accounting.py",
     "supervision/restart": "--noconftest tests/supervision/test_restart.py",

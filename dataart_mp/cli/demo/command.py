@@ -10,9 +10,7 @@ from dataart_mp.cli.demo.audit import Audit
 from dataart_mp.cli.demo.report import Report
 from dataart_mp.cli.demo.trial import Trial
 from dataart_mp.cli.exit_code import ExitCode
-from dataart_mp.cli.input.column_map import ColumnMap
-from dataart_mp.cli.input.event import Action, Identity
-from dataart_mp.cli.input.row import Row
+from dataart_mp.cli.input.row import Row, event_of
 from dataart_mp.cli.input.source import Source
 from dataart_mp.cli.message import report, show, show_json, warn
 from dataart_mp.cli.nycflights.archive import Archive, ArchiveError
@@ -22,6 +20,8 @@ from dataart_mp.cli.seconds import Seconds
 from dataart_mp.cli.stop_signals import StopSignals
 from dataart_mp.devsink import SinkError
 from dataart_mp.errors import DataArtError, EventError
+from dataart_mp.table.column_map import ColumnMap
+from dataart_mp.table.event import Action, Identity
 
 
 class _Flights(NamedTuple):
@@ -149,7 +149,7 @@ def _from_file(name: str) -> _Flights:
 def _flight(row: Row) -> Iterator[Action]:
     """Yield the flight in a row, or nothing for an empty line."""
     try:
-        event = ColumnMap().event_of(row)
+        event = event_of(row, ColumnMap())
     except EventError as error:
         raise ArchiveError(f"{row.place}: {error}") from None
     if isinstance(event, Identity):

@@ -3,8 +3,8 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
-from dataart_mp.cli.input.event import Action
 from dataart_mp.cli.nycflights.archive import ArchiveError
+from dataart_mp.table.event import Action
 
 
 class Manifest:

@@ -10,10 +10,10 @@ from typing import Any, Final
 from dataart_mp import Client, ClientConfig
 from dataart_mp.cli.demo.audit import Audit
 from dataart_mp.cli.demo.manifest import Manifest
-from dataart_mp.cli.input.event import Action
 from dataart_mp.cli.progress import Snapshot
 from dataart_mp.devsink import SinkProcess
 from dataart_mp.stats import Stats
+from dataart_mp.table.event import Action
 
 LOST_RESPONSES: Final = 5
 """Number of requests that the sink accepts and then closes the connection instead of responding."""

@@ -1,19 +1,18 @@
-"""Files become rows, and rows become events.
+"""Files become rows, and rows become events: the package `table` maps their columns.
 
-row            a row, and its position in its file
+row            a row, its position in its file, and the event in it
 line           the lines of a file ─► rows of JSON Lines
 csv_rows       lines ─► rows of CSV
+numeric        columns of CSV whose cells are numbers
 parquet_rows   a file ─► rows of Parquet
+row_batch      many rows of Parquet at once
 beginning      the first bytes of a file or pipe
 compression    gzip and zstd, detected by content
 signature      other formats, named by content
-event          actions and identities, and how a line of JSON becomes one
+event_line     a line of JSON ─► an action or an identity
+emitter        what takes the events of rows
 refusal        why a client refuses an event, in terms of rows and options
-json_text      JSON ─► values, with exact integers
-cell           text ─► typed values
-shown          values in messages
-time_format    text and numbers ─► timestamps
-column_map     rows ─► events, by column
+terms          the options, as messages about columns name them
 source         several files of any format as one sequence of rows
 options        the command-line options for all of this
 error          a file that cannot be read

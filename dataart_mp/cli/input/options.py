@@ -6,11 +6,12 @@ from typing import Any, Final, TypeVar
 
 import click
 
-from dataart_mp.cli.input.cell import CELL_TYPES, read_cell
-from dataart_mp.cli.input.column_map import ColumnMap, MetadataColumn
 from dataart_mp.cli.input.csv_rows import CsvDialect
 from dataart_mp.cli.input.source import Format, Source
-from dataart_mp.cli.input.time_format import RFC_3339, UNIX, TimeFormat, zone_of
+from dataart_mp.cli.input.terms import COMMAND_LINE
+from dataart_mp.table.cell import CELL_TYPES, read_cell
+from dataart_mp.table.column_map import ColumnMap, MetadataColumn
+from dataart_mp.table.time_format import RFC_3339, UNIX, TimeFormat, zone_of
 
 C = TypeVar("C", bound=Callable[..., object])
 
@@ -18,7 +19,7 @@ _FIELDS: Final = ("key", "user_key", "is_anonymous_user", "timestamp")
 _METADATA: Final = "metadata."
 INPUT_OPTIONS: Final = (
     *("format_", *_FIELDS, "times", "zone", "metadata", "constants", "identities"),
-    *("delimiter", "encoding", "columns"),
+    *("delimiter", "encoding", "columns", "infer_types"),
 )
 """The names of the options, as keyword arguments of the command."""
 
@@ -138,6 +139,12 @@ _OPTIONS: Final = (
         callback=_parsed_by(_names),
         help="Column names of CSV files that have no header.",
     ),
+    click.option(
+        "--infer-types",
+        is_flag=True,
+        help="Send columns of CSV files whose cells are all numbers as numbers; the first 1,000 "
+        "rows decide.  [default: as text]",
+    ),
 )
 
 
@@ -165,7 +172,8 @@ def open_input(files: tuple[str, ...], **given: Any) -> tuple[Source, ColumnMap]
         dialect = CsvDialect(given["delimiter"], given["encoding"], given["columns"])
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--encoding") from None
-    return Source(files, form, dialect, columns), columns
+    source = Source(files, form, dialect, columns, infer_types=given["infer_types"])
+    return source, columns
 
 
 def _column_map(**given: Any) -> ColumnMap:
@@ -173,7 +181,7 @@ def _column_map(**given: Any) -> ColumnMap:
     constants, constant_metadata = _constants(given["constants"])
     _refuse_contradictions(columns, constants, identities=given["identities"])
     try:
-        times = TimeFormat(given["times"], given["zone"])
+        times = TimeFormat(given["times"], given["zone"], terms=COMMAND_LINE)
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--timestamp-format") from None
     return ColumnMap(
@@ -183,6 +191,7 @@ def _column_map(**given: Any) -> ColumnMap:
         constant_metadata=constant_metadata,
         identities=given["identities"],
         times=times,
+        terms=COMMAND_LINE,
     )
 
 
@@ -196,7 +205,7 @@ def _constants(texts: tuple[str, ...]) -> tuple[dict[str, str], dict[str, Any]]:
 
 
 def _refuse_contradictions(
-    columns: dict[str, str], constants: dict[str, str], *, identities: bool
+    columns: dict[str, str], constants: dict[str, Any], *, identities: bool
 ) -> None:
     for name in columns.keys() & constants.keys():
         raise click.UsageError(f"{name}: a column and --set are mutually exclusive")

@@ -7,11 +7,12 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from dataart_mp.cli.input.shown import shown
-from dataart_mp.cli.input.time_format import TimeFormat
+from dataart_mp.cli.input.terms import COMMAND_LINE
 from dataart_mp.config.environment import PREFIX, variable
 from dataart_mp.errors import EventError
 from dataart_mp.producer.encoder import encode_action, encode_identity
+from dataart_mp.table.shown import shown
+from dataart_mp.table.time_format import TimeFormat
 
 _FIELD: Final = re.compile(r"\w+")
 _ENCODING: Final = "is not valid text in its encoding; set --encoding"
@@ -60,7 +61,7 @@ def _key_problem(value: object) -> str:
 
 def _time_error(value: object) -> EventError:
     try:
-        TimeFormat().read(value)  # which knows the options
+        TimeFormat(terms=COMMAND_LINE).read(value)  # which knows the options
     except EventError as error:
         return error
     problem = "is not RFC 3339 with a UTC offset; set --timestamp-format"

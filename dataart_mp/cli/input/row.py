@@ -1,8 +1,11 @@
-"""A row of input, and its position in its file."""
+"""A row of input, its position in its file, and the event in it."""
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, assert_never
 
+from dataart_mp.cli.input.event_line import parse_event, parse_object
 from dataart_mp.errors import EventError
+from dataart_mp.table.column_map import ColumnMap
+from dataart_mp.table.event import Action, Identity
 
 
 class Position(NamedTuple):
@@ -38,3 +41,29 @@ class Row(NamedTuple):
     def place(self) -> str:
         """The file and line, as compilers and editors write them: `events.jsonl:17`."""
         return f"{self.file}:{self.number}"
+
+
+def event_of(row: Row, columns: ColumnMap) -> Action | Identity | None:
+    """Convert a row to an event.
+
+    Args:
+        row: The row.
+        columns: The mapping of its columns.
+
+    Returns:
+        The event, whose values the client checks; None: the row is an empty line.
+
+    Raises:
+        EventError: The row is not an event; the message says why.
+    """
+    match row.content:
+        case bytes() as line if line.isspace() or not line:  # or a byte order mark only
+            return None
+        case bytes() as line:
+            return parse_event(line) if columns.is_plain else columns.event_of(parse_object(line))
+        case dict() as fields:
+            return columns.event_of(fields)
+        case EventError() as error:
+            raise error
+        case _:
+            assert_never(row.content)

@@ -8,6 +8,7 @@ Compression and Parquet are detected by a file's first bytes, so standard input 
 the usual suffix work, too. Other formats that the first bytes show are named in the error.
 """
 
+import itertools
 import os
 import stat
 import sys
@@ -20,14 +21,17 @@ from pathlib import Path, PurePath
 from typing import Final, cast
 
 from dataart_mp.cli.input.beginning import beginning
-from dataart_mp.cli.input.column_map import ColumnMap
 from dataart_mp.cli.input.compression import SUFFIXES, compression, damage, decompressed
 from dataart_mp.cli.input.csv_rows import CsvDialect, CsvRows
 from dataart_mp.cli.input.error import InputError
 from dataart_mp.cli.input.line import Lines, rows_of_lines
+from dataart_mp.cli.input.numeric import SAMPLE_ROWS, numeric_columns, warned, with_numbers
 from dataart_mp.cli.input.parquet_rows import MAGIC, ParquetRows
 from dataart_mp.cli.input.row import Position, Row
+from dataart_mp.cli.input.row_batch import RowBatch
 from dataart_mp.cli.input.signature import foreign_format
+from dataart_mp.errors import TableError
+from dataart_mp.table.column_map import ColumnMap
 
 STDIN: Final = "-"
 """The name of standard input among file names."""
@@ -51,6 +55,7 @@ class Source:
         format: The format of all files; None: detected for each by its name and first bytes.
         dialect: How CSV files are written.
         columns: The mapping that each table must fit.
+        infer_types: Whether numeric columns of CSV files become numbers.
 
     Raises:
         InputError: Standard input is closed.
@@ -63,11 +68,15 @@ class Source:
         format: Format | None = None,  # noqa: A002 - the option's name
         dialect: CsvDialect | None = None,
         columns: ColumnMap | None = None,
+        *,
+        infer_types: bool = False,
     ) -> None:
         self._names = names
         self._format = format
         self._dialect = dialect or CsvDialect()
         self._columns = columns or ColumnMap()
+        self._infer_types = infer_types
+        self._has_warned = False
         self._sizes = [_size(name) for name in names]
         self._bytes_read = 0
         self._open_descriptor: int | None = None
@@ -88,6 +97,21 @@ class Source:
         """Read all rows.
 
         Args:
+            start: As for `read`.
+
+        Raises:
+            InputError: As for `read`.
+        """
+        for item in self.read(start):
+            if isinstance(item, RowBatch):
+                yield from item.rows()
+            else:
+                yield item
+
+    def read(self, start: Mapping[str, Position] | None = None) -> Iterator[Row | RowBatch]:
+        """Read all rows; those of Parquet files many at once.
+
+        Args:
             start: The positions from which to read, by file name; other files are read whole.
 
         Raises:
@@ -105,7 +129,7 @@ class Source:
                 self._open_descriptor = None
             self._bytes_read += size or 0
 
-    def _rows_of(self, name: str, shown: str, start: Position) -> Iterator[Row]:
+    def _rows_of(self, name: str, shown: str, start: Position) -> Iterator[Row | RowBatch]:
         with ExitStack() as stack:
             raw = _stdin() if name == STDIN else stack.enter_context(Path(name).open("rb"))
             first, stream = beginning(raw)
@@ -130,30 +154,64 @@ class Source:
                 _check_unchanged(shown, lines.position, start)
                 yield from rows_of_lines(shown, lines)
 
+    def _check_columns(self, file: str, columns: list[str]) -> None:
+        try:
+            self._columns.check(columns)
+        except TableError as error:
+            raise InputError(f"{file}: {error}") from None
+
     def _csv(self, file: str, lines: Lines, start: Position) -> Iterator[Row]:
         rows = CsvRows(file, lines, self._dialect, "\t" if ".tsv" in file.lower() else ",")
         if not rows.columns:
             return  # an empty file
-        self._columns.check(file, rows.columns)
+        self._check_columns(file, rows.columns)
+        names = self._columns.untyped(rows.columns)
+        if self._infer_types:
+            yield from self._with_numbers(file, rows, lines, start, names)
+            return
+        self._skip(file, lines, start)
+        if self._has_warned or not names:
+            yield from rows
+        else:
+            self._has_warned = True
+            yield from warned(iter(rows), names, file)
+
+    def _with_numbers(
+        self, file: str, rows: CsvRows, lines: Lines, start: Position, names: list[str]
+    ) -> Iterator[Row]:
+        """Read rows with the numbers that their first ones show, wherever reading starts."""
+        header, unread = lines.position, iter(rows)
+        sample = list(itertools.islice(unread, SAMPLE_ROWS))
+        numeric = numeric_columns(sample, names)
+        if start.lines > lines.number:
+            self._skip(file, lines, start)
+            sample = []
+        elif start.lines:
+            passed = [row.after for row in sample if row.after.lines <= start.lines]
+            _check_unchanged(file, passed[-1] if passed else header, start)
+            sample = sample[len(passed) :]
+        yield from with_numbers(itertools.chain(sample, unread), numeric)
+
+    def _skip(self, file: str, lines: Lines, start: Position) -> None:
         if start.lines:
             lines.skip_to(start.lines)
             _check_unchanged(file, lines.position, start)
-        yield from rows
 
     def _parquet(
         self, name: str, file: str, stream: BufferedReader, start: Position
-    ) -> Iterator[Row]:
+    ) -> Iterator[RowBatch]:
         if _size(name) is None:
             problem = "Parquet cannot be read from a pipe; name a regular file"
             raise InputError(f"{file}: {problem}")
-        parquet = ParquetRows(file, stream)
-        self._columns.check(file, parquet.columns)
+        parquet = ParquetRows(file, stream, self._columns.terms)
+        self._check_columns(file, parquet.columns)
         if start.lines:
             _check_unchanged(file, Position(start.lines, parquet.crc), start)
         read, size = self._bytes_read, _size(name) or 0
-        for row in parquet.rows(start.lines, self._columns.columns_to_read(parquet.columns)):
-            self._bytes_read = read + row.number * size // parquet.total
-            yield row
+        for batch in parquet.batches(start.lines, self._columns.columns_to_read(parquet.columns)):
+            done = batch.before + batch.content.num_rows
+            self._bytes_read = read + done * size // parquet.total
+            yield batch
         self._bytes_read = read
 
 

@@ -13,8 +13,8 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta, timezone
 from typing import Final
 
-from dataart_mp.cli.input.event import Action
 from dataart_mp.cli.nycflights.archive import Archive, ArchiveError
+from dataart_mp.table.event import Action
 
 TOTAL: Final = 336_776
 """Number of flights in the table."""

@@ -3,6 +3,7 @@
 command          the options, and the result on standard output
 run              one run, from the first row to the result
 shipment         rows ─► events ─► client, and the position of the last event
+pace             at most so many events per second
 bad_rows         reports rows that are not events
 failures         counts events that failed permanently, by cause
 result           what a run has read and delivered

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import click
 
-from dataart_mp.cli.client_options import client_config, client_options
+from dataart_mp.cli.client_options import client_config, client_options, spool_option
 from dataart_mp.cli.exit_code import EXIT_CODES_HELP
 from dataart_mp.cli.input.options import INPUT_OPTIONS, input_options, open_input
 from dataart_mp.cli.message import PROGRAM, command_line, show, show_json, warn
@@ -14,6 +14,7 @@ from dataart_mp.cli.seconds import Seconds
 from dataart_mp.cli.ship.bad_rows import BadRows
 from dataart_mp.cli.ship.checkpoint_lock import checkpoint_lock
 from dataart_mp.cli.ship.dry_run import DryRunResult, dry_run
+from dataart_mp.cli.ship.pace import Pace
 from dataart_mp.cli.ship.result import Result
 from dataart_mp.cli.ship.resumption import Resumption, default_checkpoint, key_of
 from dataart_mp.cli.ship.run import Run
@@ -61,6 +62,7 @@ that were read after the last checkpoint may be sent twice.
 )
 @input_options
 @client_options
+@spool_option
 @click.option(
     "--on-error",
     type=click.Choice(["fail", "skip"]),
@@ -85,6 +87,13 @@ that were read after the last checkpoint may be sent twice.
     type=Seconds(),
     help="Seconds to wait for delivery after the last row.  [default: no limit]",
 )
+@click.option(
+    "--rate-limit",
+    type=click.FloatRange(0, min_open=True),
+    metavar="EVENTS",
+    help="Events to read per second, at most.  [default: no limit]",
+)
+@click.option("--quiet", is_flag=True, help="Show no progress, and the result only if it is bad.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
 def ship(
     files: tuple[str, ...],
@@ -96,6 +105,8 @@ def ship(
     checkpoint: Path | None,
     is_dry_run: bool,
     timeout: float | None,
+    rate_limit: float | None,
+    quiet: bool,
     as_json: bool,
     **given: Any,
 ) -> None:
@@ -113,7 +124,7 @@ def ship(
     if is_dry_run:
         config = client_config(None, **given, api_key=_UNUSED_KEY)
         with BadRows(bad_rows) as rows:
-            result = dry_run(source, columns, config, rows)
+            result = dry_run(source, columns, config, rows, quiet=quiet)
     else:
         config = client_config(api_key_file, **given)
         skip = on_error == "skip" or (on_error is None and bad_rows is not None)
@@ -122,10 +133,14 @@ def ship(
                 files, config.base_url, checkpoint=checkpoint, resume=resume, restart=restart
             )
             with BadRows(bad_rows, append=bool(resumption.start)) as rows:
-                result = Run(source, columns, config, resumption, rows, skip=skip).run(timeout)
+                pace = None if rate_limit is None else Pace(rate_limit)
+                run = Run(
+                    source, columns, config, resumption, rows, skip=skip, pace=pace, quiet=quiet
+                )
+                result = run.run(timeout)
     if as_json:
         show_json(result.as_json())
-    else:
+    elif is_dry_run or not quiet or result.exit_code:
         show(result)
     if isinstance(result, Result) and result.is_unfinished:
         warn(f"to continue: {_resume_command()}")

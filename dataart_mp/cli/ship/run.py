@@ -3,12 +3,13 @@
 import dataclasses
 import time
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 
 from dataart_mp import Client, ClientConfig
 from dataart_mp.cli.exit_code import ExitCode
-from dataart_mp.cli.input.column_map import ColumnMap
 from dataart_mp.cli.input.error import InputError
 from dataart_mp.cli.input.row import Position, Row
+from dataart_mp.cli.input.row_batch import RowBatch
 from dataart_mp.cli.input.source import Source
 from dataart_mp.cli.message import warn
 from dataart_mp.cli.progress import Snapshot, progress
@@ -16,12 +17,14 @@ from dataart_mp.cli.ship.bad_rows import BadRows
 from dataart_mp.cli.ship.checkpoint import CheckpointError
 from dataart_mp.cli.ship.checkpointer import Checkpointer
 from dataart_mp.cli.ship.failures import Failures
+from dataart_mp.cli.ship.pace import Pace
 from dataart_mp.cli.ship.result import Result
 from dataart_mp.cli.ship.resumption import Resumption
 from dataart_mp.cli.ship.shipment import Shipment
 from dataart_mp.cli.stop_signals import StopSignals
 from dataart_mp.errors import DataArtError, EventError
 from dataart_mp.failure import Failure
+from dataart_mp.table.column_map import ColumnMap
 
 
 class _BadRowError(Exception):
@@ -42,6 +45,8 @@ class Run:
         resumption: Where to start, and where to write the checkpoint.
         bad_rows: Reports the bad rows.
         skip: Whether to continue after a bad row.
+        pace: At which rate rows are emitted; None: as fast as they are delivered.
+        quiet: Whether no progress is shown.
 
     Raises:
         DataArtError: No client can be created, or the file of the bad rows cannot be written.
@@ -56,16 +61,26 @@ class Run:
         bad_rows: BadRows,
         *,
         skip: bool,
+        pace: Pace | None = None,
+        quiet: bool = False,
     ) -> None:
         self._source = source
         self._resumption = resumption
         self._bad_rows = bad_rows
         self._skip = skip
+        self._quiet = quiet
         self._failures = Failures()
         self._is_failing = False
         self._has_started = False
         self._client = Client(dataclasses.replace(config, on_failure=self._on_failure))
-        self._shipment = Shipment(self._client, self._on_bad_row, columns, resumption.start)
+        self._shipment = Shipment(
+            self._client,
+            self._on_bad_row,
+            columns,
+            resumption.start,
+            take=None if self._client._has_hooks else self._client._append_lines,
+            pace=pace,
+        )
         self._keeps_failed = config.spool_dir is not None
         self._base_url = config.base_url
         self._checkpointer: Checkpointer | None = None
@@ -87,7 +102,7 @@ class Run:
         """
         with StopSignals() as signals:
             try:
-                with progress("Shipping", self._snapshot):
+                with self._progress():
                     stop = self._ship_rows()
                     self._client.close(timeout)
             except KeyboardInterrupt:
@@ -118,8 +133,8 @@ class Run:
             return None
         return ExitCode.BAD_INPUT
 
-    def _rows(self) -> Iterator[Row]:
-        for row in self._source.rows(self._resumption.start):
+    def _rows(self) -> Iterator[Row | RowBatch]:
+        for row in self._source.read(self._resumption.start):
             if not self._has_started:
                 self._start_checkpointer()
             if self._is_failing:
@@ -206,8 +221,16 @@ class Run:
             lines_before=sum(position.lines for position in self._resumption.start.values()),
         )
 
+    def _progress(self) -> AbstractContextManager[object]:
+        return progress("Shipping", self._snapshot, lines=True, ends=False, quiet=self._quiet)
+
     def _snapshot(self) -> Snapshot:
         stats = self._client.stats()
         rate = stats.delivered / (time.monotonic() - self._start)
         text = f"{stats.delivered:,} delivered, {rate:,.0f}/s, {stats.retries:,} retries"
-        return Snapshot(done=self._source.bytes, total=self._source.size, text=text)
+        if not self._source.size:
+            return Snapshot(done=stats.delivered, total=None, text=text)
+        # The number of all events is unknown until the end: count the part of the bytes whose
+        # events were delivered.
+        share = stats.delivered / stats.accepted if stats.accepted else 1.0
+        return Snapshot(done=int(self._source.bytes * share), total=self._source.size, text=text)

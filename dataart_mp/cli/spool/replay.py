@@ -3,11 +3,13 @@
 import json
 from dataclasses import dataclass
 
-from dataart_mp.cli.input.event import Action, Emitter, Identity, parse_event
+from dataart_mp.cli.input.emitter import Emitter, emit
+from dataart_mp.cli.input.event_line import parse_event
 from dataart_mp.cli.message import report
 from dataart_mp.errors import EventError
 from dataart_mp.protocol import DataArtClient
 from dataart_mp.spool.dead_letters import DamagedLettersError, Letters
+from dataart_mp.table.event import Action, Identity
 
 
 @dataclass(slots=True)
@@ -39,7 +41,7 @@ class Replay:
             return
         before = self.client.stats().delivered
         for event in events:
-            event.emit_to(self.client)
+            emit(event, self.client)
         self.client.flush()
         if self.client.stats().delivered - before == len(events):
             letters.remove()
@@ -58,5 +60,5 @@ class Replay:
         # Before the first event is emitted: an invalid batch is kept, and each replay would send
         # its valid events again.
         for event in events:
-            event.emit_to(self.checker)
+            emit(event, self.checker)
         return events

@@ -8,9 +8,9 @@ import pytest
 
 from dataart_mp.cli.demo.audit import Audit
 from dataart_mp.cli.demo.manifest import Manifest
-from dataart_mp.cli.input.event import Action
 from dataart_mp.cli.nycflights.archive import ArchiveError
 from dataart_mp.stats import Stats
+from dataart_mp.table.event import Action
 
 KEYS = {1: "departure", 2: "cancelled", 3: "departure"}
 

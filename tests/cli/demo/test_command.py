@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from dataart_mp.cli.demo.trial import Trial
-from dataart_mp.cli.input.event import Action, parse_event
+from dataart_mp.cli.input.event_line import parse_event
 from dataart_mp.devsink import SinkProcess
+from dataart_mp.table.event import Action
 from tests.cli.terminal import FLIGHTS, offline, run, start
 
 

@@ -6,12 +6,13 @@ from typing import Any
 
 import click
 
-from dataart_mp.cli.input.column_map import ColumnMap
-from dataart_mp.cli.input.event import Action, Identity
+from dataart_mp.cli.input.emitter import emit
 from dataart_mp.cli.input.options import input_options, open_input
-from dataart_mp.cli.input.row import Position, Row
+from dataart_mp.cli.input.row import Position, Row, event_of
 from dataart_mp.cli.input.source import Source
 from dataart_mp.errors import EventError
+from dataart_mp.table.column_map import ColumnMap
+from dataart_mp.table.event import Action, Identity
 from dataart_mp.testing import RecordingClient
 
 Outcome = Action | Identity | str | None
@@ -51,9 +52,9 @@ def events(file: Path, *options: str) -> list[Outcome]:
 
 def _outcome(row: Row, columns: ColumnMap) -> Outcome:
     try:
-        event = columns.event_of(row)
+        event = event_of(row, columns)
         if event is not None:
-            event.emit_to(RecordingClient())
+            emit(event, RecordingClient())
     except EventError as error:
         return str(error)
     return event

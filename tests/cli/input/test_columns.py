@@ -3,7 +3,7 @@
 import pytest
 
 from dataart_mp.cli.input.error import InputError
-from dataart_mp.cli.input.event import Action, Identity
+from dataart_mp.table.event import Action, Identity
 from tests.cli.input.files import SHOP, TABLE, Write, events
 
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from dataart_mp.cli.input.event import Action, Identity
 from dataart_mp.cli.input.line import MAX_LINE_BYTES
+from dataart_mp.table.event import Action, Identity
 from tests.cli.input.files import SHOP, TABLE, Write, events, rows
 
 

@@ -9,9 +9,9 @@ import pyarrow
 import pytest
 from pyarrow import parquet
 
-from dataart_mp.cli.input.event import Action
-from dataart_mp.cli.input.json_text import read_json
 from dataart_mp.errors import EventError
+from dataart_mp.table.event import Action
+from dataart_mp.table.json_text import read_json
 from tests.cli.input.files import Write, events, open_file
 
 WIDE = 123456789012345678901234567890

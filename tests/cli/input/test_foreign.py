@@ -16,7 +16,7 @@ from pyarrow import parquet
 
 from dataart_mp.cli.input.beginning import beginning
 from dataart_mp.cli.input.error import InputError
-from dataart_mp.cli.input.event import Action
+from dataart_mp.table.event import Action
 from tests.cli.input.files import Write, events
 
 try:

@@ -9,7 +9,7 @@ import pytest
 from pyarrow import parquet
 
 from dataart_mp.cli.input.error import InputError
-from dataart_mp.cli.input.event import Action
+from dataart_mp.table.event import Action
 from tests.cli.input.files import SHOP, Write, events, open_file
 
 

@@ -8,8 +8,9 @@ import pytest
 
 from dataart_mp import ClientConfig
 from dataart_mp.cli.dry_run_client import DryRunClient
-from dataart_mp.cli.input.event import Action, Identity
+from dataart_mp.cli.input.emitter import emit
 from dataart_mp.errors import EventError
+from dataart_mp.table.event import Action, Identity
 
 NESTED: dict[str, Any] = {}
 for _ in range(300):
@@ -87,6 +88,6 @@ def test_a_refused_event_is_explained_by_field_value_and_fix(
     event: Action | Identity, problem: str
 ) -> None:
     with pytest.raises(EventError) as caught:
-        event.emit_to(CLIENT)
+        emit(event, CLIENT)
 
     assert str(caught.value) == problem

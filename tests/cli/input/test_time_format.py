@@ -4,8 +4,8 @@ import datetime
 
 import pytest
 
-from dataart_mp.cli.input.event import Action
-from dataart_mp.cli.input.time_format import TimeFormat
+from dataart_mp.table.event import Action
+from dataart_mp.table.time_format import TimeFormat
 from tests.cli.input.files import Write, events
 
 

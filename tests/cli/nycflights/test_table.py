@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
-from dataart_mp.cli.input.event import Action, parse_event
+from dataart_mp.cli.input.event_line import parse_event
 from dataart_mp.cli.nycflights.archive import Archive
 from dataart_mp.cli.nycflights.table import TOTAL, action_of, read_flights, spread
 from dataart_mp.producer.encoder import encode_action
+from dataart_mp.table.event import Action
 from tests.cli.terminal import FLIGHTS, offline, run
 
 CACHE = Path(__file__).parents[3] / ".cache"

@@ -1,15 +1,16 @@
 """The format of the timestamps in a column."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from decimal import Decimal
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from dataart_mp.cli.input.shown import shown
 from dataart_mp.errors import EventError
 from dataart_mp.producer.timestamp import to_timestamp
+from dataart_mp.table.shown import shown
+from dataart_mp.table.terms import Terms
 
 RFC_3339: Final = "rfc3339"
 UNIX: Final = {"unix": 1, "unix-ms": 10**3, "unix-us": 10**6, "unix-ns": 10**9}
@@ -26,6 +27,8 @@ class TimeFormat:
     Attributes:
         format: `rfc3339`, a name in UNIX, or a `strptime` pattern such as `%d.%m.%Y %H:%M`.
         zone: The zone of a time without a UTC offset; None: such a time is refused.
+        is_local: Whether a datetime without a UTC offset is local time, if there is no zone.
+        terms: How messages name the options.
 
     Raises:
         ValueError: The format is none of these.
@@ -33,6 +36,8 @@ class TimeFormat:
 
     format: str = RFC_3339
     zone: tzinfo | None = None
+    is_local: bool = False
+    terms: Terms = field(default_factory=Terms, compare=False)
 
     def __post_init__(self) -> None:
         if self.format == RFC_3339 or self.format in UNIX:
@@ -56,10 +61,10 @@ class TimeFormat:
         if isinstance(value, date):
             return self._with_zone(datetime.combine(value, time()), value)
         if self.format in UNIX:
-            return _from_unix(value, UNIX[self.format])
+            return self._from_unix(value, UNIX[self.format])
         if not isinstance(value, str):
             units = ", ".join(UNIX)
-            raise _refusal(value, f"is not text; set --timestamp-format to its unit: {units}")
+            raise _refusal(value, f"is not text; {self.terms.convert_time} to its unit: {units}")
         return self._read_rfc_3339(value) if self.format == RFC_3339 else self._read_pattern(value)
 
     def _read_rfc_3339(self, text: str) -> datetime | str:
@@ -72,21 +77,33 @@ class TimeFormat:
         except ValueError as error:
             if isinstance(error, EventError):
                 raise
-            raise _refusal(text, "is not RFC 3339; set --timestamp-format") from None
+            raise _refusal(text, f"is not RFC 3339; {self.terms.convert_time}") from None
 
     def _read_pattern(self, text: str) -> datetime:
         try:
             moment = datetime.strptime(text, self.format)  # noqa: DTZ007 - its zone comes below
         except ValueError:
-            raise _refusal(text, f"does not match --timestamp-format {self.format!r}") from None
+            problem = f"does not match {self.terms.timestamp_format} {self.format!r}"
+            raise _refusal(text, problem) from None
         return self._with_zone(moment, text)
 
     def _with_zone(self, moment: datetime, original: object) -> datetime:
         if moment.tzinfo is not None:
             return moment
-        if self.zone is None:
-            raise _refusal(original, "has no UTC offset; set --timezone, for example UTC")
-        return moment.replace(tzinfo=self.zone)
+        if self.zone is not None:
+            return moment.replace(tzinfo=self.zone)
+        if self.is_local and isinstance(original, datetime):
+            return moment
+        remedy = f"set {self.terms.timezone}, for example UTC"
+        raise _refusal(original, f"has no UTC offset; {remedy}")
+
+    def _from_unix(self, value: Any, units_per_second: int) -> datetime:
+        try:
+            count = Decimal(str(value))  # via text: refuses True, and reads 0.1 as exactly a tenth
+            return _EPOCH + timedelta(microseconds=int(count * 1_000_000 / units_per_second))
+        except (ArithmeticError, ValueError):
+            problem = f"is not Unix time in the unit of {self.terms.timestamp_format}"
+            raise _refusal(value, problem) from None
 
 
 def _check_pattern(pattern: str) -> None:
@@ -114,14 +131,6 @@ def zone_of(name: str) -> tzinfo:
         return ZoneInfo(name)
     except (OSError, ValueError, LookupError):  # OSError: the name is a path
         raise ValueError(f"{name!r} is not a time zone; an example is Europe/Vienna") from None
-
-
-def _from_unix(value: Any, units_per_second: int) -> datetime:
-    try:
-        count = Decimal(str(value))  # via text: refuses True, and reads 0.1 as exactly a tenth
-        return _EPOCH + timedelta(microseconds=int(count * 1_000_000 / units_per_second))
-    except (ArithmeticError, ValueError):
-        raise _refusal(value, "is not Unix time in the unit of --timestamp-format") from None
 
 
 def _refusal(value: object, problem: str) -> EventError:

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any, Final
 
-from dataart_mp.cli.input.json_text import read_json
-from dataart_mp.cli.input.shown import shown
+from dataart_mp.table.json_text import read_json
+from dataart_mp.table.shown import shown
 
 # Stricter than int(), which also accepts 1_000 and spaces.
 _INTEGER: Final = re.compile(r"[+-]?[0-9]+")

@@ -1,4 +1,4 @@
-"""The events of input: what a user did (an action), or who a user is (an identity).
+"""Events as lines of JSON.
 
     {"key": "play", "user_key": "u1", "is_anonymous_user": false,
      "timestamp": "2021-05-04T10:11:12.5+02:00", "metadata": {"song": 7}}
@@ -9,72 +9,12 @@ optional. So is `"type"`, which is `"action"` or `"identity"`.
 """
 
 from collections.abc import Mapping
-from datetime import datetime
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final
 
-from dataart_mp.cli.input.json_text import read_json
-from dataart_mp.cli.input.refusal import refusal
-from dataart_mp.cli.input.shown import shown
 from dataart_mp.errors import EventError, short_repr
-
-
-class Emitter(Protocol):
-    """The methods of a client that emit events. See `DataArtClient`."""
-
-    def emit_action(
-        self,
-        key: str,
-        user_key: str,
-        is_anonymous_user: bool = False,
-        timestamp: datetime | str | None = None,
-        metadata: Mapping[str, Any] | None = None,
-    ) -> bool:
-        """Emit an action."""
-        ...
-
-    def identify(self, user_key: str, metadata: Mapping[str, Any] | None = None) -> bool:
-        """Emit an identity."""
-        ...
-
-
-class Action(NamedTuple):
-    """What a user did: the arguments of `emit_action`, which checks their values."""
-
-    key: str
-    user_key: str
-    is_anonymous_user: bool = False
-    timestamp: datetime | str | None = None
-    metadata: Mapping[str, Any] | None = None
-
-    def emit_to(self, client: Emitter) -> bool:
-        """Emit this action; see `DataArtClient.emit_action`.
-
-        Raises:
-            EventError: The client refuses it; the message is written for the user of a file.
-        """
-        try:
-            return client.emit_action(*self)
-        except EventError as error:
-            raise refusal(error, self._asdict()) from None
-
-
-class Identity(NamedTuple):
-    """Who a user is: the arguments of `identify`, which checks their values."""
-
-    user_key: str
-    metadata: Mapping[str, Any] | None = None
-
-    def emit_to(self, client: Emitter) -> bool:
-        """Emit this identity; see `DataArtClient.identify`.
-
-        Raises:
-            EventError: The client refuses it; the message is written for the user of a file.
-        """
-        try:
-            return client.identify(*self)
-        except EventError as error:
-            raise refusal(error, self._asdict()) from None
-
+from dataart_mp.table.event import Action, Identity
+from dataart_mp.table.json_text import read_json
+from dataart_mp.table.shown import shown
 
 _EXAMPLE: Final = '{"key": "play", "user_key": "u1"}'
 _TIME_EXAMPLE: Final = "2021-05-04T10:11:12.5+02:00"

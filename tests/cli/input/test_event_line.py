@@ -2,8 +2,12 @@
 
 import pytest
 
-from dataart_mp.cli.input.event import Action, Identity, parse_event
+from dataart_mp.cli.input.emitter import emit
+from dataart_mp.cli.input.event_line import parse_event
+from dataart_mp.cli.input.row import Position, Row, event_of
 from dataart_mp.errors import EventError
+from dataart_mp.table.column_map import ColumnMap
+from dataart_mp.table.event import Action, Identity
 from dataart_mp.testing import RecordingClient
 
 
@@ -71,7 +75,14 @@ def test_an_event_is_emitted_to_a_client() -> None:
     client = RecordingClient()
 
     for event in (Action("play", "u", False, None, {"song": 7}), Identity("u", {"plan": "free"})):
-        assert event.emit_to(client)
+        assert emit(event, client)
 
     assert [action.key for action in client.actions] == ["play"]
     assert [identity.metadata for identity in client.identities] == [{"plan": "free"}]
+
+
+@pytest.mark.parametrize("line", [b"\n", b" \t\r\n", b""])
+def test_an_empty_line_is_not_an_event(line: bytes) -> None:
+    row = Row("x.jsonl", 1, Position(), line)
+    assert event_of(row, ColumnMap()) is None
+    assert event_of(row, ColumnMap(identities=True)) is None

@@ -5,18 +5,15 @@ from typing import Any
 
 import pytest
 
-from dataart_mp.cli.input.column_map import ColumnMap, MetadataColumn
-from dataart_mp.cli.input.error import InputError
-from dataart_mp.cli.input.event import Action, Identity
-from dataart_mp.cli.input.row import Position, Row
-from dataart_mp.errors import EventError
+from dataart_mp.errors import EventError, TableError
+from dataart_mp.table.column_map import ColumnMap, MetadataColumn
+from dataart_mp.table.event import Action, Identity
 
 PLAY = {"key": "play", "user_key": "ann"}
 
 
-def event_of(content: Any, columns: ColumnMap | None = None) -> Action | Identity | None:
-    row = Row("x.csv", 1, Position(), content)
-    return (columns or ColumnMap()).event_of(row)
+def event_of(content: Any, columns: ColumnMap | None = None) -> Action | Identity:
+    return (columns or ColumnMap()).event_of(content)
 
 
 def error_of(fields: dict[str, Any], columns: ColumnMap | None = None) -> str:
@@ -28,12 +25,6 @@ def error_of(fields: dict[str, Any], columns: ColumnMap | None = None) -> str:
 def test_rows_are_actions_unless_they_are_said_to_be_identities() -> None:
     assert event_of(PLAY) == Action("play", "ann", False, None, None)
     assert event_of(PLAY, ColumnMap(identities=True)) == Identity("ann", {"key": "play"})
-
-
-@pytest.mark.parametrize("line", [b"\n", b" \t\r\n", b""])
-def test_an_empty_line_is_not_an_event(line: bytes) -> None:
-    assert event_of(line) is None
-    assert event_of(line, ColumnMap(identities=True)) is None
 
 
 def test_a_map_cannot_be_changed_and_its_parts_have_names() -> None:
@@ -89,8 +80,8 @@ def test_an_empty_timestamp_is_an_error_where_there_is_such_a_column() -> None:
     ("columns", "first"), [(["a", "b", "b", "c", "c"], "'b'"), (["c", "c", "b", "b"], "'c'")]
 )
 def test_the_first_column_that_is_duplicated_is_named(columns: list[str], first: str) -> None:
-    with pytest.raises(InputError, match=f"the column {first} is duplicated"):
-        ColumnMap().check("x.csv", ["key", "user_key", *columns])
+    with pytest.raises(TableError, match=f"the column {first} is duplicated"):
+        ColumnMap().check(["key", "user_key", *columns])
 
 
 def test_all_columns_are_read_unless_the_metadata_is_named() -> None:

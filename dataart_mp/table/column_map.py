@@ -7,30 +7,28 @@
      "metadata": {"price": 2.5, "source": "shop"}}
 
 By default a column with the name of a field is that field, and all other columns are metadata. The
-fields of an object in JSON Lines are columns, too.
+fields of an object in JSON Lines are columns, too. This module converts one row at a time, and is
+the reference for `encoder`, which converts columns.
 """
 
+import difflib
 from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, NamedTuple, assert_never
+from typing import Any, Final, NamedTuple
 
-from dataart_mp.cli.input.cell import read_bool, read_cell
-from dataart_mp.cli.input.error import InputError
-from dataart_mp.cli.input.event import Action, Identity, parse_event, parse_object
-from dataart_mp.cli.input.row import Row
-from dataart_mp.cli.input.shown import shown
-from dataart_mp.cli.input.time_format import TimeFormat
-from dataart_mp.errors import EventError
+from dataart_mp.errors import EventError, TableError, short_repr
+from dataart_mp.table.cell import read_bool, read_cell
+from dataart_mp.table.event import Action, Identity
+from dataart_mp.table.shown import shown
+from dataart_mp.table.terms import Terms
+from dataart_mp.table.time_format import TimeFormat
 
-_OPTIONS = {
-    "key": "--key",
-    "user_key": "--user-key",
-    "is_anonymous_user": "--anonymous",
-    "timestamp": "--timestamp",
-}
-_METADATA = "metadata"
+FIELDS: Final = ("key", "user_key", "is_anonymous_user", "timestamp")
+"""The fields of an action that are not metadata."""
+
+_METADATA: Final = "metadata"
 
 
 class MetadataColumn(NamedTuple):
@@ -58,14 +56,16 @@ class ColumnMap:
         constant_metadata: Entries of the metadata that are the same in all rows.
         identities: Whether rows are identities instead of actions.
         times: The format of the timestamps.
+        terms: How messages name the options.
     """
 
     columns: Mapping[str, str] = field(default_factory=dict)
-    constants: Mapping[str, str] = field(default_factory=dict)
+    constants: Mapping[str, Any] = field(default_factory=dict)
     metadata: tuple[MetadataColumn, ...] | None = None
     constant_metadata: Mapping[str, Any] = field(default_factory=dict)
     identities: bool = False
     times: TimeFormat = field(default_factory=TimeFormat)
+    terms: Terms = field(default_factory=Terms, compare=False)
 
     @cached_property
     def is_plain(self) -> bool:
@@ -79,59 +79,83 @@ class ColumnMap:
         used = {*self._used(), *(entry.column for entry in self.metadata)}
         return [name for name in columns if name in used]
 
-    def check(self, file: str, columns: Collection[str]) -> None:
+    def entries(self, columns: Collection[str]) -> tuple[MetadataColumn, ...] | None:
+        """Return the entries of the metadata that a table has.
+
+        Args:
+            columns: The table's columns.
+
+        Returns:
+            The entries; None: all of the metadata is in one column; see `object_metadata`.
+        """
+        if self.metadata is not None:
+            return self.metadata
+        if _METADATA in columns:
+            return None
+        used = self._used()
+        return tuple(MetadataColumn(name, name) for name in columns if name not in used)
+
+    def untyped(self, columns: Collection[str]) -> list[str]:
+        """Return the columns that become metadata without being converted to a type."""
+        return [entry.column for entry in self.entries(columns) or () if entry.kind is None]
+
+    def object_metadata(self, value: Any) -> dict[str, Any] | None:
+        """Convert a cell of the column `metadata` to all of the metadata.
+
+        Args:
+            value: The cell: an object, or JSON text of one.
+
+        Raises:
+            EventError: It is neither.
+        """
+        return {**_object(value), **self.constant_metadata} or None
+
+    def check(self, columns: Collection[str]) -> None:
         """Check, before its first row, that a table has the columns that this map needs.
 
         Args:
-            file: The table's file, for the message.
             columns: The table's columns.
 
         Raises:
-            InputError: A column is missing, duplicated, or not used.
+            TableError: A column is missing, duplicated, or not used.
         """
         duplicated = [name for name, count in Counter(columns).items() if count > 1]
         if duplicated:
-            remedy = "name all columns with --columns (CSV), or rename it in the file (Parquet)"
-            raise InputError(f"{file}: the column {duplicated[0]!r} is duplicated; {remedy}")
+            problem = f"the column {duplicated[0]!r} is duplicated"
+            raise TableError(f"{problem}; {self.terms.rename}", "table")
         required = ["user_key"] if self.identities else ["key", "user_key"]
         for name in (*required, *self.columns):
             column = self.columns.get(name, name)
             if name not in self.constants and column not in columns:
-                raise InputError(f"{file}: {self._missing_column(name, column, columns)}")
+                raise TableError(self._missing_column(name, column, columns), name)
         for entry in self.metadata or ():
             if entry.column not in columns:
-                known = ", ".join(columns)
-                raise InputError(f"{file}: --metadata: no column {entry.column!r} in {known}")
+                problem = _no_column(entry.column, columns)
+                raise TableError(f"{self.terms.metadata}: {problem}", _METADATA)
         unused = self._unused(columns)
         if unused:
-            raise InputError(f"{file}: {unused}")
+            raise TableError(unused, _METADATA)
 
-    def event_of(self, row: Row) -> Action | Identity | None:
+    def event_of(self, fields: Mapping[str, Any]) -> Action | Identity:
         """Convert a row to an event.
 
+        Args:
+            fields: The values of the row, by column.
+
         Returns:
-            The event, whose values the client checks; None: the row is an empty line.
+            The event, whose values the client checks.
 
         Raises:
             EventError: The row is not an event; the message says why.
         """
-        match row.content:
-            case bytes() as line if line.isspace() or not line:  # or a byte order mark only
-                return None
-            case bytes() as line:
-                return parse_event(line) if self.is_plain else self._event(parse_object(line))
-            case dict() as fields:
-                return self._event(fields)
-            case EventError() as error:
-                raise error
-            case _:
-                assert_never(row.content)
+        if self.identities:
+            return Identity(self._text("user_key", fields), self._metadata(fields))
+        return self.action_of(fields)
 
-    def _event(self, fields: Mapping[str, Any]) -> Action | Identity:
+    def action_of(self, fields: Mapping[str, Any]) -> Action:
+        """Convert a row to an action, as `event_of` does."""
         user_key = self._text("user_key", fields)
         metadata = self._metadata(fields)
-        if self.identities:
-            return Identity(user_key, metadata)
         return Action(
             key=self._text("key", fields),
             user_key=user_key,
@@ -140,9 +164,25 @@ class ColumnMap:
             metadata=metadata,
         )
 
+    def column_of(self, path: str, columns: Collection[str]) -> str | None:
+        """Return the column of an invalid value; None if the value is not from a column.
+
+        Args:
+            path: The path of an EventError, such as `metadata.price`.
+            columns: The table's columns.
+        """
+        if path in FIELDS:
+            return None if path in self.constants else self.columns.get(path, path)
+        for entry in self.entries(columns) or ():
+            for place in (f".{entry.name}", f"[{short_repr(entry.name)}]"):
+                rest = path.removeprefix(f"{_METADATA}{place}")
+                if rest != path and rest[:1] in {"", ".", "["}:
+                    return entry.column
+        return _METADATA if _METADATA in columns else None
+
     def _used(self) -> set[str]:
         """Return the columns that are fields of the event, present or not."""
-        names = ["user_key"] if self.identities else list(_OPTIONS)
+        names = ["user_key"] if self.identities else FIELDS
         return {self.columns.get(name, name) for name in names if name not in self.constants}
 
     def _value(self, name: str, fields: Mapping[str, Any]) -> Any:
@@ -183,7 +223,7 @@ class ColumnMap:
             unused = self._unused(fields)
             if unused:
                 raise EventError(unused)
-            found = _object(fields[_METADATA])
+            return self.object_metadata(fields[_METADATA])
         else:
             used = self._used()
             found = {name: value for name, value in fields.items() if name not in used}
@@ -197,15 +237,25 @@ class ColumnMap:
         if not unused:
             return ""
         names = ", ".join(unused)
-        return f"columns beside 'metadata' are not used: {names}; name all with --metadata"
+        return (
+            f"columns beside 'metadata' are not used: {names}; name all with {self.terms.metadata}"
+        )
 
     def _missing_column(self, name: str, column: str, columns: Collection[str]) -> str:
-        known = ", ".join(columns)
+        option = self.terms.fields[name]
         if name in self.columns:
-            return f"{_OPTIONS[name]}: no column {column!r} in {known}"
-        or_identities = ", or --identities if rows describe users" if name == "key" else ""
-        remedy = f"set {_OPTIONS[name]} COLUMN, or --set {name}=TEXT{or_identities}"
-        return f"no column {name!r} in {known}; {remedy}"
+            or_constant = self.terms.or_constant.format(value=column)
+            return f"{option}: {_no_column(column, columns)}{or_constant}"
+        or_identities = self.terms.or_identities if name == "key" else ""
+        remedy = self.terms.choose.format(name=name, option=option) + or_identities
+        return f"{_no_column(name, columns)}; {remedy}"
+
+
+def _no_column(name: str, columns: Collection[str]) -> str:
+    """Return that a column does not exist, and which ones have a similar name."""
+    close = difflib.get_close_matches(name, columns, n=1)
+    meant = f"; did you mean {close[0]!r}?" if close else ""
+    return f"no column {name!r} in {', '.join(columns)}{meant}"
 
 
 def _read(entry: MetadataColumn, fields: Mapping[str, Any]) -> Any:
