@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     )
     from dataart_mp.failure import Failure
     from dataart_mp.native import compiled
-    from dataart_mp.protocol import DataArtClient, Emitted
-    from dataart_mp.stats import Stats
+    from dataart_mp.protocol import DataArtClient, DeliveryMark, Emitted
+    from dataart_mp.stats import Outcome, Stats
 
 __all__ = [
     "ActionsError",
@@ -43,11 +43,13 @@ __all__ = [
     "ConfigError",
     "DataArtClient",
     "DataArtError",
+    "DeliveryMark",
     "DescriptorsClosedError",
     "Emitted",
     "EventError",
     "Failure",
     "HTTPOptions",
+    "Outcome",
     "Stats",
     "__version__",
     "compiled",
@@ -60,7 +62,9 @@ _HOMES: Final = {
     "HTTPOptions": "config",
     "Failure": "failure",
     "DataArtClient": "protocol",
+    "DeliveryMark": "protocol",
     "Emitted": "protocol",
+    "Outcome": "stats",
     "Stats": "stats",
     "compiled": "native",
 }

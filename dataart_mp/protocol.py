@@ -5,7 +5,7 @@ from datetime import datetime
 from types import TracebackType
 from typing import Any, NamedTuple, Protocol, Self, runtime_checkable
 
-from dataart_mp.stats import Stats
+from dataart_mp.stats import Outcome, Stats
 
 
 class Emitted(NamedTuple):
@@ -21,6 +21,37 @@ class Emitted(NamedTuple):
 
     accepted: int
     dropped: int = 0
+
+
+class DeliveryMark(Protocol):
+    """A moment in the stream of events of one process; see `Client.mark`."""
+
+    def pending(self) -> int:
+        """Return how many of the events before the mark are pending.
+
+        0 means that each is delivered or accounted for: `outcome` says how many were rejected,
+        failed, parked or dropped. An acknowledgement upstream is due then.
+        """
+        ...
+
+    def outcome(self) -> Outcome:
+        """Return how many of the events before the mark are pending, rejected, failed, and so on.
+
+        It counts from the beginning of the process. The difference of the outcomes of two marks is
+        what became of the events between them.
+        """
+        ...
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait until none of the events before the mark is pending.
+
+        Args:
+            timeout: Seconds; None waits without a limit.
+
+        Returns:
+            As `pending` does.
+        """
+        ...
 
 
 @runtime_checkable

@@ -26,7 +26,7 @@ from dataart_mp.producer.bulk import Bulk
 from dataart_mp.producer.encoder import encode_action, encode_identity
 from dataart_mp.protocol import Emitted
 from dataart_mp.queue.frame_writer import Taken
-from dataart_mp.stats import Stats
+from dataart_mp.stats import Outcome, Stats
 from dataart_mp.transport import envelope
 
 _FRAME_RECORDS: Final = 256
@@ -62,6 +62,27 @@ class Identity:
 
     user_key: str
     metadata: dict[str, Any] | None
+
+
+class SettledMark:
+    """The mark of a `RecordingClient`: everything before it counts as delivered."""
+
+    def pending(self) -> int:
+        """Return 0: nothing is ever pending."""
+        return 0
+
+    def outcome(self) -> Outcome:
+        """Return an outcome without losses."""
+        return Outcome()
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Return 0 at once.
+
+        Raises:
+            ValueError: The timeout is not a finite number of zero or more, and not None.
+        """
+        checked_timeout(timeout)
+        return 0
 
 
 class RecordingClient:
@@ -151,6 +172,15 @@ class RecordingClient:
         with self._lock:
             self._is_closed = True
         return 0
+
+    def mark(self) -> "SettledMark":
+        """Return a mark: nothing before it is ever pending.
+
+        Raises:
+            ClosedError: The client is closed.
+        """
+        self._refuse_if_closed()
+        return SettledMark()
 
     def stats(self) -> Stats:
         """Return the counters: each recorded event counts as delivered."""

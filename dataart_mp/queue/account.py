@@ -20,7 +20,10 @@
     15    followers             READY .. SETTLED     the most frames that were joined to it
     16    opening totals        FILLING .. WAITING   five totals when it was claimed
     21    joined_length         joining is set       what `length` becomes when that is complete
+          joined_at             JOINED               where its content begins in its leader's
     22    leader                JOINED               the frame that holds its content, too
+          noted                 SENDING, WAITING     its generation, if there may be a note of an
+                                                     outcome (see `outcomes`) that is not stored yet
     23    leader_generation     JOINED               and that frame's generation
     24    closing totals        FREE, SETTLED        five totals when it was last settled
     29    postponed             WAITING              when `due` was set
@@ -160,7 +163,9 @@ class Account:
     joining = Word(14)
     followers = Word(15)
     joined_length = Word(21)
+    joined_at = Word(21)
     leader = Word(22)
+    noted = Word(22)
     leader_generation = Word(23)
     postponed = Word(29)
     appended = Word(32)

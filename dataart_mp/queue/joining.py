@@ -35,6 +35,7 @@ def join(arena: Arena, leader: int, follower: int) -> None:
     account.joined_length = joined_length = start + size
     account.joining = follower + 1
     arena.write(leader, start, arena.content(follower, 0, size))
+    other.joined_at = start
     other.leader = leader
     other.leader_generation = account.generation
     account.followers += 1

@@ -14,9 +14,12 @@ from dataart_mp.queue.accounting import pending_in
 from dataart_mp.queue.arena import FREE, Arena
 from dataart_mp.queue.companion import AbandonedError
 from dataart_mp.queue.deadline import Deadline
+from dataart_mp.queue.durability import BATCH
 from dataart_mp.queue.durable_pool import pool_of
 from dataart_mp.queue.frame_writer import FrameWriter, Taken
 from dataart_mp.queue.lifetime import Lifetime, Visitor
+from dataart_mp.queue.mark import Mark
+from dataart_mp.queue.room import Room
 from dataart_mp.queue.wakeup import WakeupPipe
 from dataart_mp.queue.worker_end import WorkerEnd
 from dataart_mp.queue.writer_pool import HOLDING
@@ -179,6 +182,51 @@ class ProducerEnd:
             self._lifetime.let_go(error)
             raise
 
+    # For callers that must not wait
+
+    @property
+    def is_started(self) -> bool:
+        """Whether workers have been provided for this process, so that no append starts them.
+
+        Raises:
+            ClosedError: The queue is closed.
+        """
+        self._lifetime.check()
+        return self._lifetime.is_started
+
+    def start(self) -> None:
+        """Have workers provided, which takes some milliseconds.
+
+        Raises:
+            AbandonedError, ClosedError: As `append`.
+        """
+        self._lifetime.check()
+        with self._lifetime.visit():
+            self._lifetime.ensure_started()
+
+    def may_wait_for_the_disk(self, size: int) -> bool:
+        """Return whether to append a record of so many bytes may take a write to the disk."""
+        if self._arena.durability != BATCH:
+            return False
+        idle = self._idle[-1:]
+        return bool(idle) and (idle[0].room <= 1 or idle[0].position + size > idle[0].limit)
+
+    def wait_for_room(self) -> Room:
+        """Return what an event loop waits with.
+
+        Raises:
+            ClosedError: The queue is closed.
+        """
+        return Room(self._lifetime)
+
+    def retry_now(self) -> None:
+        """Seal what is open, and try at once what waits for its next attempt."""
+        self._lifetime.check()
+        with self._lifetime.visit():
+            self._pool.seal_all()
+            with contextlib.suppress(DescriptorsClosedError):
+                self._worker_end.retry_now()
+
     # Sealing
 
     @property
@@ -225,6 +273,31 @@ class ProducerEnd:
         """Seal as `seal` does, for a caller that is a visitor of the queue already."""
         if self._pool.has_open:
             self._pool.seal_all()
+
+    def conclude(self) -> bool:
+        """Drain, as the last thing before the arena is closed; return as `drain` does."""
+        is_drained = self.drain()
+        self._pool.marks.conclude()
+        return is_drained
+
+    def mark(self, dropped: int) -> Mark:
+        """Return a mark: it covers all that this process has put before the call.
+
+        Args:
+            dropped: How many records this process has dropped.
+
+        Raises:
+            ClosedError: The queue is closed.
+        """
+        self._lifetime.check()
+        with self._lifetime.visit():
+            return Mark(self._lifetime, self._pool, dropped)
+
+    def read_notes(self) -> None:
+        """Read what workers have noted, before older notes are overwritten."""
+        self._lifetime.check()
+        with self._lifetime.visit():
+            self._pool.marks.read_notes()
 
     def drain(self) -> bool:
         """Seal as `seal_open` does; return whether nothing is open any more."""
