@@ -34,7 +34,7 @@ class Term:
     def is_field_of(self, encoded: bytes) -> bool:
         """Return whether an item, as JSON, has the value in a field of this name.
 
-        A string must contain the value, a number, boolean or null must be written like it. ASCII
+        A string must contain the value; a number, boolean or null must be written like it. ASCII
         letters match in either case. The field may be at any depth; a list has all its elements.
         """
         if self.name is None:
@@ -64,7 +64,7 @@ def _term(match: re.Match[str]) -> Term:
 
 
 def _leaves(path: str, value: Any) -> Iterator[tuple[str, Any]]:
-    """Yield each value that is no object or list, with the path of names that leads to it."""
+    """Yield each value that is neither an object nor a list, with the dotted path to it."""
     if isinstance(value, dict):
         for name, inner in value.items():
             yield from _leaves(f"{path}.{_lower(name)}" if path else _lower(name), inner)
