@@ -9,7 +9,7 @@ from dataart_mp.devsink.protocol.field import BOOLEAN, Field, Schema, object_sch
 from dataart_mp.devsink.protocol.timestamp import TIMESTAMP
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 _MISSING: Final = object()
 
@@ -39,18 +39,23 @@ class _Shape:
         self.schema = object_schema(fields)
         self._problems = {name: field.problem for name, field in fields.items()}
 
-    def check(self, value: object) -> list[Problem]:
+    def check(self, value: object) -> Sequence[Problem]:
         """Return a problem for each field that is wrong."""
         if type(value) is not dict:
             return [Problem("", f"must be an object, not {shown(value)}")]
+        for name, problem_of in self._problems.items():
+            if problem_of(value.get(name, _MISSING)) is not None:
+                return self._all(value)
+        return () if len(value) == len(self._problems) else self._all(value)
+
+    def _all(self, value: dict[str, object]) -> list[Problem]:
         found = []
         for name, problem_of in self._problems.items():
             problem = problem_of(value.get(name, _MISSING))
             if problem is not None:
                 found.append(Problem(name, problem if name in value else "is missing"))
-        if found or len(value) != len(self._problems):
-            unknown = sorted(value.keys() - self._problems.keys())
-            found += [Problem(shown(name)[1:-1], "is unknown to the protocol") for name in unknown]
+        unknown = sorted(value.keys() - self._problems.keys())
+        found += [Problem(shown(name)[1:-1], "is unknown to the protocol") for name in unknown]
         return found
 
 
@@ -85,7 +90,7 @@ def actions_of(content: Any) -> list[dict[str, Any]]:
     Raises:
         RejectionError: A field is wrong; the error has the paths of all that are.
     """
-    found = _ACTIONS.check(content)
+    found = list(_ACTIONS.check(content))
     listed = content.get("actions") if type(content) is dict else None
     actions: list[dict[str, Any]] = listed if type(listed) is list else []
     for index, action in enumerate(actions):
