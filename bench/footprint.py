@@ -19,6 +19,8 @@ COLUMNS: Final = (
     Column("peak of all", "peak_mb", 1),
 )
 _TICK_SECONDS: Final = 0.1
+# The client gives back what a burst has filled when it was idle for so long.
+_IDLE_SECONDS: Final = 3.0
 _FEW: Final = 100_000
 _PROCESSES: Final = 2
 _BATCHES: Final = (20, 500)
@@ -58,6 +60,7 @@ def shipping(config: dict[str, Any], few: int, many: int) -> Sample:
                 measure()
 
         application.emit(few)
+        time.sleep(_IDLE_SECONDS)
         before = measure()
         thread = threading.Thread(target=measure_repeatedly)
         thread.start()
@@ -66,6 +69,7 @@ def shipping(config: dict[str, Any], few: int, many: int) -> Sample:
         finally:
             over.set()
             thread.join()
+        time.sleep(_IDLE_SECONDS)
         own, *workers = after = measure()
     if delivered != 1 + few + many:
         raise RuntimeError(f"{1 + few + many} events were emitted, {delivered} delivered")

@@ -13,6 +13,7 @@ from bench import peer_clients, ship
 from bench.counter import counting
 from bench.nginx import SpeedSink
 from bench.settings import Scale, wire
+from dataart_mp import compiled
 from dataart_mp.cli.bench import load
 from dataart_mp.cli.bench.fresh import fresh
 from dataart_mp.cli.bench.measurement import Column, Sample
@@ -29,6 +30,7 @@ OURS: Final = "dataart_mp"
 OURS_IN_BULK: Final = "dataart_mp in bulk"
 _ROOT: Final = Path(__file__).parent.parent
 _SDK_FACTOR: Final = 15.0
+_KAFKA_FACTOR: Final = 5.0 if compiled else 1.0
 
 
 class Load(NamedTuple):
@@ -55,9 +57,11 @@ PEERS: Final[dict[str, Load]] = {
     "Mixpanel": Load({20: 10_000, 50: 20_000}, {20: None, 50: None}),
     "Amplitude": _SDK,
     "OpenTelemetry logs": _SDK,
-    "confluent-kafka": Load({20: 200_000, 500: 200_000}, {20: None, 500: 1.0}, is_http=False),
+    "confluent-kafka": Load(
+        {20: 200_000, 500: 200_000}, {20: None, 500: _KAFKA_FACTOR}, is_http=False
+    ),
 }
-_OUR_EVENTS: Final = {20: 60_000, 50: 100_000, 500: 400_000}
+_OUR_EVENTS: Final = {20: 600_000, 50: 1_000_000, 500: 2_000_000}
 
 
 def case(name: str, batch: int) -> str:

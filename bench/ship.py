@@ -16,7 +16,7 @@ BARE_LOOPS: Final = "two bare loops side by side, 500 a request"
 CEILING: Final = "raw sockets of 2 processes, {} a request"
 PROCESSES: Final = (1, 2, 4)
 BATCHES: Final = (1, 20, 100, 500, 2000)
-_EVENTS: Final = {1: 5_000, 20: 60_000, 100: 200_000, 500: 400_000, 2000: 400_000}
+_EVENTS: Final = {1: 50_000, 20: 600_000, 100: 1_000_000, 500: 2_000_000, 2000: 2_000_000}
 _MANY_BYTES: Final = 1024 * 1024
 CLIENT_BATCHES: Final = (20, 500)
 

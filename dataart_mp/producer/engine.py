@@ -14,7 +14,9 @@ from dataart_mp import clock
 from dataart_mp.config import ClientConfig, limits
 from dataart_mp.errors import ClosedError, ConfigError, DescriptorsClosedError
 from dataart_mp.producer import eventlet, reaper, uwsgi
+from dataart_mp.producer.blocked_log import BlockedLog
 from dataart_mp.producer.housekeeping import Housekeeping
+from dataart_mp.producer.last_failure import LastFailure
 from dataart_mp.producer.report_reader import ReportReader
 from dataart_mp.producer.threads import Thread
 from dataart_mp.producer.users import User, Users
@@ -67,6 +69,8 @@ class Engine:
         self._thread_users: dict[Thread, User] = {}
         self._reader_permit: list[None] = [None]
         self._gave_up_waiting = False
+        self._last_failure = LastFailure()
+        self._blocked_log = BlockedLog(lambda: self._last_failure)
         queue.companion = self
 
     @classmethod
@@ -223,7 +227,9 @@ class Engine:
             except IndexError:
                 return
             try:
-                self._report_reader = ReportReader(report_read_fd, self._config.on_failure)
+                self._report_reader = ReportReader(
+                    report_read_fd, self._config.on_failure, self._last_failure
+                )
                 self._register(self._report_reader.thread)
             finally:
                 if self._report_reader is None:
@@ -268,6 +274,10 @@ class Engine:
         self._wiring.close_reports()
         self._supervisor.forked()
         self._takeover.forked()
+
+    def waiting(self, call: str, seconds: float) -> None:
+        """Log a call that a full buffer blocks, at most once a minute."""
+        self._blocked_log.waiting(call, seconds, clock.monotonic())
 
     def unavailable_reason(self) -> str | None:
         """Return why no worker is running or can be started; None if one is, or may be."""

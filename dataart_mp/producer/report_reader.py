@@ -9,12 +9,14 @@ import logging
 import os
 import select
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from typing import Any, Final, NamedTuple, assert_never
 
 from dataart_mp import clock
 from dataart_mp.config.limits import MORE_THREADS
 from dataart_mp.failure import Failure
 from dataart_mp.producer import threads
+from dataart_mp.producer.last_failure import LastFailure
 from dataart_mp.producer.log_throttle import LogThrottle, Occurrences
 from dataart_mp.queue.descriptor import Descriptor
 from dataart_mp.queue.polling import make_poll
@@ -55,12 +57,19 @@ class ReportReader:
     Args:
         report_read_fd: The reading end of the report pipe, which does not block.
         on_failure: The application's callback. Its exceptions are logged.
+        last_failure: What is known of an outage.
     """
 
-    def __init__(self, report_read_fd: int, on_failure: Callable[[Failure], object] | None) -> None:
+    def __init__(
+        self,
+        report_read_fd: int,
+        on_failure: Callable[[Failure], object] | None,
+        last_failure: LastFailure,
+    ) -> None:
         self._report_read_fd = report_read_fd
         self._pipe = Descriptor(report_read_fd)
         self._on_failure = on_failure
+        self._last_failure = last_failure
         self._wakeup = WakeupPipe.make()
         self._forgotten = False
         self._unfinished = b""
@@ -142,9 +151,11 @@ class ReportReader:
             case Failed():
                 self._handle_failure(report)
             case Retrying(status, answer, delay):
+                self._last_failure.failed(status, datetime.now())  # noqa: DTZ005 - as a log shows it
                 problem = f"{_status(status)}, {answer!r}"
                 _log.warning("delivery fails (%s); trying again in %.1f s", problem, delay)
             case Recovered():
+                self._last_failure.recovered()
                 _log.warning("delivery works again")
             case Parked(count, reason):
                 self._count(_Topic(logging.ERROR, "record", "parked", reason), count)

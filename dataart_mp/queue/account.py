@@ -72,12 +72,19 @@ _SENT: Final = 7
 _SINCE: Final = 8
 _TAKEN: Final = 11
 _PARKING: Final = 13
-_OPENING: Final = 16
-_PROCESS: Final = 30
-_CLOSING: Final = 24
-_PROCESS_END: Final = _PROCESS + 2
-_FRESH: Final = bytes((_OPENING - _KIND) * WORD_BYTES)
-_ZEROS: Final = memoryview(bytes((_OPENING - _COUNT) * WORD_BYTES)).cast("Q")
+_JOINING: Final = 14
+_FOLLOWERS: Final = 15
+_JOINED_LENGTH: Final = 21
+OPENING: Final = 16
+"""Where the opening totals begin."""
+PROCESS: Final = 30
+"""Where the two words of the process are."""
+CLOSING: Final = 24
+"""Where the closing totals begin."""
+_PROCESS_END: Final = PROCESS + 2
+_FRESH: Final = bytes((OPENING - _KIND) * WORD_BYTES)
+_FRESH_WORDS: Final = [0] * (OPENING - _KIND)
+_ZEROS: Final = memoryview(bytes((OPENING - _COUNT) * WORD_BYTES)).cast("Q")
 
 _COUNT_BITS: Final = 20
 _COUNT_MASK: Final = (1 << _COUNT_BITS) - 1
@@ -113,6 +120,25 @@ class Evicted(NamedTuple):
 
     own: int
     adopted: int
+
+
+def can_follow(words: list[int], *, refused_too: bool) -> bool:
+    """Return whether a frame can be joined to another one.
+
+    Args:
+        words: The words of its account before the totals.
+        refused_too: Whether it may have been sent, and released because the platform had not
+            processed it.
+    """
+    if words[_KIND:] == _FRESH_WORDS:  # as nearly always
+        return True
+    return _is_untouched(words) and not words[_FOLLOWERS] and (refused_too or not words[_SINCE])
+
+
+def _is_untouched(words: list[int]) -> bool:
+    return not (
+        words[_BATCH_END] or words[_PROGRESS] or words[_KIND] or words[_TAKEN] or words[_PARKING]
+    )
 
 
 class Word:
@@ -160,10 +186,10 @@ class Account:
     not_before = Word(10)
     taken = Word(_TAKEN)
     parking = Word(_PARKING)
-    joining = Word(14)
-    followers = Word(15)
-    joined_length = Word(21)
-    joined_at = Word(21)
+    joining = Word(_JOINING)
+    followers = Word(_FOLLOWERS)
+    joined_length = Word(_JOINED_LENGTH)
+    joined_at = Word(_JOINED_LENGTH)
     leader = Word(22)
     noted = Word(22)
     leader_generation = Word(23)
@@ -210,17 +236,17 @@ class Account:
     @property
     def process(self) -> Process:
         """The process that owned the frame last; stored before the state that says so."""
-        start = self.first + _PROCESS
+        start = self.first + PROCESS
         return Process(*self.words[start : start + 2])
 
     @process.setter
     def process(self, process: Process) -> None:
-        start = self.first + _PROCESS
+        start = self.first + PROCESS
         self.words[start], self.words[start + 1] = process
 
     def set_process(self, process: memoryview) -> None:
         """Store the words of the process that owns the frame; then the state that says so."""
-        words, start = self.words, self.first + _PROCESS
+        words, start = self.words, self.first + PROCESS
         words[start], words[start + 1] = process[0], process[1]
 
     @property
@@ -229,14 +255,12 @@ class Account:
 
         Only such frames are joined.
         """
-        words = self.words[self.first : self.first + _OPENING].tolist()
-        return not (
-            words[_BATCH_END]
-            or words[_PROGRESS]
-            or words[_KIND]
-            or words[_TAKEN]
-            or words[_PARKING]
-        )
+        return _is_untouched(self.words[self.first : self.first + OPENING].tolist())
+
+    @property
+    def can_follow(self) -> bool:
+        """Whether it can be joined to another frame."""
+        return can_follow(self.words[self.first : self.first + OPENING].tolist(), refused_too=True)
 
     @property
     def length_if_fresh(self) -> int:
@@ -245,7 +269,7 @@ class Account:
         Else 0.
         """
         first = self.first
-        rest = self.words[first + _KIND : first + _OPENING].tobytes()
+        rest = self.words[first + _KIND : first + OPENING].tobytes()
         return self.words[first + _LENGTH] if rest == _FRESH else 0
 
     def aim_at_all(self, length: int, now: int) -> None:
@@ -276,7 +300,7 @@ class Account:
     def is_untouched_filling(self) -> bool:
         """Whether no word is set that a frame gets when it is sealed, or later."""
         first, kind = self.first, Account.kind.offset
-        words = self.words[first + _COUNT : first + _OPENING].tolist()
+        words = self.words[first + _COUNT : first + OPENING].tolist()
         for offset in (kind, Account.taken.offset, Account.origin.offset):
             words[offset - _COUNT] = 0
         return not any(words) and self.kind in (ACTIONS, IDENTITY)
@@ -297,10 +321,10 @@ class Account:
         words, first = self.words, self.first
         generation: int = words[first] + 1
         words[first] = generation
-        opening, closing = first + _OPENING, first + _CLOSING
+        opening, closing = first + OPENING, first + CLOSING
         words[opening : opening + TOTALS] = words[closing : closing + TOTALS]
         words[first + _COUNT : opening] = _ZEROS
-        words[first + _PROCESS : first + _PROCESS_END] = process
+        words[first + PROCESS : first + _PROCESS_END] = process
         if kind != ACTIONS:
             self.kind = kind
         if taken:
@@ -316,7 +340,7 @@ class Account:
     def reopen(self, kind: int) -> None:
         """Forget all about its content, except that it is there. For a damaged frame."""
         first = self.first
-        self.words[first + _COUNT : first + _OPENING] = _ZEROS
+        self.words[first + _COUNT : first + OPENING] = _ZEROS
         self.kind = kind
 
     def restart_times(self, now: int) -> None:
@@ -360,9 +384,9 @@ class Account:
         """
         words, first = self.words, self.first
         words[first + _PROGRESS] = length << _THROUGH_SHIFT
-        count, closing = words[first + _COUNT], first + _CLOSING
+        count, closing = words[first + _COUNT], first + CLOSING
         accepted, delivered, rejected, failed, parked = words[
-            first + _OPENING : first + _OPENING + TOTALS
+            first + OPENING : first + OPENING + TOTALS
         ].tolist()
         words[closing] = accepted + count & WORD_MASK
         words[closing + 1] = delivered + count & WORD_MASK
@@ -370,17 +394,13 @@ class Account:
         words[closing + 3] = failed
         words[closing + 4] = parked
 
-    def close_joined(self) -> None:
-        """Write the closing totals of a JOINED frame: its own account says that all arrived."""
-        self._close(self.count, self.count, 0, 0, 0)
-
     def opening(self) -> list[int]:
         """Return the five totals when the frame was last claimed."""
-        return self._totals(_OPENING)
+        return self._totals(OPENING)
 
     def closing(self) -> list[int]:
         """Return the five totals when the frame was last settled."""
-        return self._totals(_CLOSING)
+        return self._totals(CLOSING)
 
     def set_totals(self, opening: list[int], closing: list[int]) -> None:
         """Store both groups of totals. For a frame that no other process uses.
@@ -389,7 +409,7 @@ class Account:
             opening: The five totals when the frame was last claimed.
             closing: The five totals when it was last settled.
         """
-        for offset, totals in ((_OPENING, opening), (_CLOSING, closing)):
+        for offset, totals in ((OPENING, opening), (CLOSING, closing)):
             for total, amount in enumerate(totals):
                 self.words[self.first + offset + total] = amount & WORD_MASK
 
@@ -425,7 +445,7 @@ class Account:
     def _close(
         self, accepted: int, delivered: int, rejected: int, failed: int, parked: int
     ) -> None:
-        words, opening, closing = self.words, self.first + _OPENING, self.first + _CLOSING
+        words, opening, closing = self.words, self.first + OPENING, self.first + CLOSING
         before: list[int] = words[opening : opening + TOTALS].tolist()
         words[closing] = before[0] + accepted & WORD_MASK
         words[closing + 1] = before[1] + delivered & WORD_MASK

@@ -91,6 +91,7 @@ class Arena:
         process: This process, as the owner of frames; NOBODY when the others could not identify it.
         process_words: The same as words.
         syncer: Brings what was stored to the disk.
+        is_anonymous: Whether it is in memory that has no name in a file system.
         flow: Words that workers share, as floating-point numbers; zeros in a new arena.
         path: A label that the spool sets; the arena does not use it. None when the memory has no
             path.
@@ -116,7 +117,7 @@ class Arena:
             self.memory.close()
             raise
         # A file keeps its pages: its room on the disk is reserved.
-        self._may_give_back = sys.platform == "linux" and not os.fstat(fd).st_nlink
+        self.is_anonymous = not os.fstat(fd).st_nlink
         self.syncer = Syncer(self._file, self.memory)
         self.locks = RecordLocks(self._lock_file)
         self.identify()
@@ -291,10 +292,20 @@ class Arena:
             self._accounts[frame] = account
         return account
 
+    def account_at(self, frame: int) -> int:
+        """Return where a frame's account begins in `words`."""
+        return self._accounts_word + frame * self._account_words
+
     def generation(self, frame: int) -> int:
         """Return how often a producer has claimed the frame."""
         first = self._accounts_word + frame * self._account_words
         return self.words[first + Account.generation.offset]
+
+    def generations(self) -> list[int]:
+        """Return the generations of all frames."""
+        first = self._accounts_word + Account.generation.offset
+        end = self._accounts_word + self.frames * self._account_words
+        return self.words[first : end : self._account_words].tolist()
 
     def base(self, frame: int) -> int:
         """Return where a frame's content begins in `memory`."""
@@ -321,10 +332,20 @@ class Arena:
         For frames that have held more than they usually do. Only the first page is kept.
         """
         page = mmap.PAGESIZE
-        if self._may_give_back and end > page:
-            self.memory.madvise(mmap.MADV_REMOVE, self.base(frame) + page, end - page)
+        if self.is_anonymous and sys.platform == "linux" and end > page:
+            self.discard(frame, page, end)
             end = page
         self.wipe(frame, 0, end)
+
+    def discard(self, frame: int, start: int, end: int) -> None:
+        """Fill a part of a frame with zeros, by giving its memory back (Linux, `is_anonymous`).
+
+        Args:
+            frame: The frame.
+            start: Where the part begins, at a page.
+            end: Where it ends, in bytes.
+        """
+        self.memory.madvise(mmap.MADV_REMOVE, self.base(frame) + start, end - start)
 
     # Flags that all processes share
 

@@ -1,9 +1,9 @@
 """A frame: the records a worker has claimed, and what became of them so far.
 
     READY ──claim──► SENDING ──settle──► SETTLED ──free──► FREE
-      ▲               │   │ postpone       ▲
-      └──── WAITING ◄─┼───┘                │
-                      └── join ──► JOINED ─┘  (when the leader is settled)
+     ▲ │                │                   ▲
+     │ └──────join──────┼─────► JOINED ─────┘  (with its leader)
+     └─── WAITING ◄─────┘ postpone
 
 A frame is sent from its front to its back. One word holds how much of it is finished: delivered,
 rejected, failed or parked. Any process that continues with it (this one after a backoff, another
@@ -97,7 +97,7 @@ class Frame:
     @property
     def can_follow(self) -> bool:
         """Whether it can be joined to another frame."""
-        return self.account.is_untouched and not self.account.followers
+        return self.account.can_follow
 
     @property
     def has_followers(self) -> bool:
@@ -247,16 +247,6 @@ class Frame:
         due = max(self._due(now), not_before)
         self._wait(now, due, not_before)
         return due
-
-    def join(self, other: "Frame") -> None:
-        """Send the content of `other` together with this frame's, which has room for it.
-
-        Both are claimed; this one can lead, and `other` can follow. This process owns `other` no
-        longer afterwards, and nothing is left to do with it.
-        """
-        joining.join(self._arena, self.number, other.number)
-        self._arena.locks.release(other.number)
-        self.followers.append(other.number)
 
     def _wait(self, now: int, due: int, not_before: int) -> None:
         account = self.account

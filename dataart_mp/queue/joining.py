@@ -15,33 +15,115 @@ Followers are settled before their leader, as delivered. Records of a follower t
 failed are counted by the leader, as so many fewer delivered.
 """
 
+import itertools
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
-from dataart_mp.queue.arena import JOINED, SETTLED, Arena
-from dataart_mp.queue.release import make_free
+from dataart_mp.queue.account import (
+    ACCEPTED,
+    CLOSING,
+    DELIVERED,
+    FAILED,
+    OPENING,
+    PARKED,
+    PROCESS,
+    REJECTED,
+    TOTALS,
+    WORD_MASK,
+    Account,
+    can_follow,
+)
+from dataart_mp.queue.arena import FREE, JOINED, READY, SETTLED, Arena
 
 _LOCK_SECONDS: Final = 0.001
+# How many frames are looked at to join some. To look at a long backlog that cannot be joined, of
+# identities, would cost more than a request.
+_LOOKS: Final = 256
+
+_COUNT: Final = Account.count.offset
+_LENGTH: Final = Account.length.offset
+_JOINING: Final = Account.joining.offset
+_FOLLOWERS: Final = Account.followers.offset
+_JOINED_LENGTH: Final = Account.joined_length.offset
+_JOINED_AT: Final = Account.joined_at.offset
+_LEADER: Final = Account.leader.offset
+_LEADER_GENERATION: Final = Account.leader_generation.offset
 
 
-def join(arena: Arena, leader: int, follower: int) -> None:
-    """Copy the follower's content to the leader, and store that the leader sends it.
+def candidates(
+    arena: Arena, records: int, size: int, *, refused_too: bool = True
+) -> dict[int, list[int]]:
+    """Find READY frames to join, lowest first, before the first one that there is no room for.
 
-    The caller owns both frames. The leader can lead and has room, the follower can follow.
+    Args:
+        arena: The arena.
+        records: How many records there is room for.
+        size: How many bytes of records there is room for.
+        refused_too: As for `can_follow`.
+
+    Returns:
+        The frames, with the words of their accounts before the totals.
     """
-    account, other = arena.account(leader), arena.account(follower)
-    start, size = account.length, other.length
-    account.joined_length = joined_length = start + size
-    account.joining = follower + 1
-    arena.write(leader, start, arena.content(follower, 0, size))
-    other.joined_at = start
-    other.leader = leader
-    other.leader_generation = account.generation
-    account.followers += 1
-    arena.set_state(follower, JOINED)
-    account.length = joined_length  # as `complete` does after a death
-    account.joining = 0
+    words = arena.words
+    found: dict[int, list[int]] = {}
+    for number in itertools.islice(arena.each_in(READY), _LOOKS):
+        first = arena.account_at(number)
+        seen = words[first : first + OPENING].tolist()
+        if can_follow(seen, refused_too=refused_too):
+            records -= seen[_COUNT]
+            size -= seen[_LENGTH]
+            if records < 0 or size < 0:
+                break
+            found[number] = seen
+    return found
+
+
+def join(
+    arena: Arena, leader: int, seen: Mapping[int, list[int]], holder: object, followers: list[int]
+) -> list[int]:
+    """Copy the content of frames to their leader, and store that the leader sends it.
+
+    Nearly all frames pass here under backlog, so words are stored by their numbers.
+
+    Args:
+        arena: The arena they are in.
+        leader: The leader, which the caller owns, which can lead, and which has room.
+        seen: What `candidates` has found.
+        holder: The object for which the locks of the frames are held meanwhile.
+        followers: The numbers of those that were joined are added to it.
+
+    Returns:
+        Those that were locked, and not joined because they have changed since they were seen.
+    """
+    memory, words = arena.memory, arena.words
+    first, base = arena.account_at(leader), arena.base(leader)
+    generation, length, count = words[first], words[first + _LENGTH], words[first + _FOLLOWERS]
+    passed_over: list[int] = []
+    for span in arena.locks.acquire_many(list(seen), holder):
+        for number in span:
+            state, other = arena.state_at(number), arena.account_at(number)
+            head = seen[number]
+            # Another worker may have had it in between, or a producer may have filled it again.
+            if memory[state] != READY or words[other : other + OPENING].tolist() != head:
+                passed_over.append(number)
+                continue
+            content = arena.content(number, 0, head[_LENGTH])
+            joined_length = length + len(content)
+            count += 1
+            words[first + _JOINED_LENGTH] = joined_length
+            words[first + _JOINING] = number + 1
+            memory[base + length : base + joined_length] = content
+            words[other + _JOINED_AT] = length
+            words[other + _LEADER] = leader
+            words[other + _LEADER_GENERATION] = generation
+            words[first + _FOLLOWERS] = count
+            memory[state] = JOINED
+            words[first + _LENGTH] = length = joined_length  # as `complete` does after a death
+            words[first + _JOINING] = 0
+            followers.append(number)
+        arena.locks.release_range(span)
+    return passed_over
 
 
 def complete(arena: Arena, leader: int) -> None:
@@ -83,10 +165,30 @@ def settle_followers(arena: Arena, leader: int, known: Sequence[int], holder: ob
     """
     if len(known) != arena.account(leader).followers:
         known = [each for each in arena.all_in(JOINED) if follows(arena, each, leader)]
-    for number in known:
-        # Another process holds the lock for as long as it takes to see that the frame is not READY.
-        while not arena.locks.acquire(number, holder):
+    left = set(known)
+    while left:
+        for span in arena.locks.acquire_many(sorted(left), holder):
+            for number in span:
+                _settle(arena, number)
+            arena.locks.release_range(span)
+            left.difference_update(span)
+        if left:  # Another process has a lock for as long as it takes to see that it is not READY.
             time.sleep(_LOCK_SECONDS)
-        arena.account(number).close_joined()
-        arena.set_state(number, SETTLED)
-        make_free(arena, number)
+
+
+def _settle(arena: Arena, number: int) -> None:
+    """Settle a follower as delivered, and free it."""
+    words, first = arena.words, arena.account_at(number)
+    count, length = words[first + _COUNT], words[first + _LENGTH]
+    opening, closing = first + OPENING, first + CLOSING
+    totals = words[opening : opening + TOTALS].tolist()
+    # If this process dies before the frame is free, another one must see that its owner is dead.
+    words[first + PROCESS], words[first + PROCESS + 1] = arena.process
+    words[closing] = totals[ACCEPTED] + count & WORD_MASK
+    words[closing + DELIVERED] = totals[DELIVERED] + count & WORD_MASK
+    words[closing + REJECTED] = totals[REJECTED]
+    words[closing + FAILED] = totals[FAILED]
+    words[closing + PARKED] = totals[PARKED]
+    arena.set_state(number, SETTLED)
+    arena.wipe(number, 0, min(length, arena.capacity))  # as in `clear`
+    arena.set_state(number, FREE)

@@ -30,6 +30,11 @@ if TYPE_CHECKING:
 if TYPE_CHECKING or native.compiled:
     from dataart_mp.queue.appender import Appender
 
+# The methods of a client that append, for its log.
+EMIT_ACTION: Final = "emit_action"
+EMIT_ACTIONS: Final = "emit_actions"
+IDENTIFY: Final = "identify"
+
 # How long `flush` waits for the writer of a call that it has itself interrupted.
 _INTERRUPTED_SECONDS: Final = 0.5
 
@@ -141,7 +146,7 @@ class ProducerEnd:
             try:
                 writer = self._idle.pop()
             except IndexError:
-                writer = self._open_writer(ACTIONS, self._records, timeout)
+                writer = self._open_writer(ACTIONS, self._records, timeout, EMIT_ACTIONS)
             while True:
                 records, size = writer.fitting(lines, count)
                 part = lines[:size]
@@ -149,7 +154,7 @@ class ProducerEnd:
                 end = position + size
                 if records and end <= writer.limit:  # checked last: a fork may have come between
                     break
-                writer = self._replace(writer, _first(lines), timeout)
+                writer = self._replace(writer, _first(lines), timeout, EMIT_ACTIONS)
             self._memory[position:end] = part
             writer.position = end
             writer.room -= records
@@ -171,7 +176,7 @@ class ProducerEnd:
         self._check_size(record)
         writer: FrameWriter | None
         try:
-            writer = self._open_writer(IDENTITY, 1, timeout)
+            writer = self._open_writer(IDENTITY, 1, timeout, IDENTIFY)
             end = writer.position + len(record)
             self._memory[writer.position : end] = record
             writer.position = end
@@ -344,7 +349,9 @@ class ProducerEnd:
 
     # Frame writers
 
-    def _replace(self, writer: FrameWriter, record: bytes, timeout: float | None) -> FrameWriter:
+    def _replace(
+        self, writer: FrameWriter, record: bytes, timeout: float | None, call: str = EMIT_ACTION
+    ) -> FrameWriter:
         """Return a writer that has room for `record`, and seal the one that has not."""
         try:
             self._check_size(record)
@@ -353,7 +360,7 @@ class ProducerEnd:
             raise
         while writer.position + len(record) > writer.limit:
             self._pool.seal(writer)
-            writer = self._open_writer(ACTIONS, self._records, timeout)
+            writer = self._open_writer(ACTIONS, self._records, timeout, call)
         return writer
 
     def _check_size(self, record: bytes) -> None:
@@ -363,7 +370,9 @@ class ProducerEnd:
                 f"{self._arena.capacity:,}; shorten its metadata, or raise max_request_bytes"
             )
 
-    def _open_writer(self, kind: int, records: int, timeout: float | None) -> FrameWriter:
+    def _open_writer(
+        self, kind: int, records: int, timeout: float | None, call: str = EMIT_ACTION
+    ) -> FrameWriter:
         lifetime = self._lifetime
         if timeout == 0 and lifetime.is_started and self._is_full():
             raise self._full_error()  # with a full buffer, this is called for each event
@@ -374,17 +383,25 @@ class ProducerEnd:
                 lifetime.ensure_started()
             if self.appender is not None and not self.appender.has_begun:
                 self.appender.begin()
-            return self._try_open(kind, records) or self._await_room(kind, records, timeout)
+            return self._try_open(kind, records) or self._await_room(kind, records, timeout, call)
         finally:
             del me
             if lifetime.closed:
                 lifetime.release_if_closed()
 
-    def _await_room(self, kind: int, records: int, timeout: float | None) -> FrameWriter:
+    def _await_room(self, kind: int, records: int, timeout: float | None, call: str) -> FrameWriter:
         found: list[FrameWriter] = []
         if timeout is None or timeout > 0:
             found_room = functools.partial(self._found_room, kind, records, found)
-            self._lifetime.wait_for(found_room, timeout)
+            started = clock.monotonic()
+
+            def reached() -> bool:
+                if found_room():
+                    return True
+                self._lifetime.companion.waiting(call, clock.monotonic() - started)
+                return False
+
+            self._lifetime.wait_for(reached, timeout)
         if found:
             return found[0]
         raise self._full_error()

@@ -10,7 +10,13 @@ def make_ready(arena: Arena, number: int) -> None:
 
 
 def make_free(arena: Arena, number: int) -> None:
-    """Free a SETTLED frame that the caller owns. A free frame is all zeros."""
+    """Free a SETTLED frame that the caller owns."""
+    clear(arena, number)
+    arena.locks.release(number)
+
+
+def clear(arena: Arena, number: int) -> None:
+    """Free a SETTLED frame as `make_free`, without its lock. A free frame is all zeros."""
     account = arena.account(number)
     # Of a damaged length, no more than the frame is believed: the next one must stay as it is.
     length = min(account.length, arena.capacity)
@@ -19,7 +25,6 @@ def make_free(arena: Arena, number: int) -> None:
     else:
         arena.wipe(number, 0, length)
     arena.set_state(number, FREE)
-    arena.locks.release(number)
 
 
 def wake(arena: Arena, number: int, now: int, *, early: bool = False) -> bool:

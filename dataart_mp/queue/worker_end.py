@@ -1,6 +1,5 @@
 """The worker's end of the queue: frames are fetched, joined, handed back and settled."""
 
-import itertools
 import time
 from typing import Final
 
@@ -14,9 +13,6 @@ from dataart_mp.queue.release import make_free, make_ready, wake
 from dataart_mp.queue.wakeup import WakeupPipe
 
 _LOCK_SECONDS: Final = 0.001
-# How many frames are looked at to join some. To look at a long backlog that cannot be joined, of
-# identities, would cost more than a request.
-_JOIN_LOOKS: Final = 256
 _NOTHING_EVICTED: Final = Evicted(0, 0)
 
 
@@ -63,25 +59,17 @@ class WorkerEnd:
             refused_too: Whether to join frames that were sent, and that the platform was too busy
                 for. Their time has begun, which matters if it is limited.
         """
-        if not _is_willing(frame, refused_too) or not frame.can_lead:
+        if not frame.can_lead or (frame.was_refused and not refused_too):
             return
         length = frame.length
         count = frame.content(0, length).count(b"\n") if frame.has_followers else frame.count
-        for number in itertools.islice(self._arena.each_in(READY), _JOIN_LOOKS):
-            seen = Frame(self._arena, number)  # not claimed: most that cannot be joined stay READY
-            if not seen.can_follow or not _is_willing(seen, refused_too):
-                continue
-            if count + seen.count > records or length + seen.length > size:
-                return
-            other = Frame.claim(self._arena, number)
-            if other is None:
-                continue
-            fits = count + other.count <= records and length + other.length <= size
-            if not other.can_follow or not fits:  # it was filled again in between
-                self.hand_back(other)
-                continue
-            count, length = count + other.count, length + other.length
-            frame.join(other)
+        seen = joining.candidates(
+            self._arena, records - count, size - length, refused_too=refused_too
+        )
+        passed_over = joining.join(self._arena, frame.number, seen, frame, frame.followers)
+        for number in passed_over:
+            if self._arena.state(number) == READY:
+                self._work.notify(number)  # a worker may have found it locked
 
     @property
     def has_ready(self) -> bool:
@@ -196,7 +184,3 @@ class WorkerEnd:
         wanted_until = self._arena.wanted_until
         if wanted_until and wanted_until > clock.monotonic_ns():
             self._room.notify()
-
-
-def _is_willing(frame: Frame, refused_too: bool) -> bool:
-    return refused_too or not frame.was_refused

@@ -20,29 +20,35 @@ def path_of(is_identity: bool) -> str:
     return _IDENTITY_PATH if is_identity else _ACTIONS_PATH
 
 
-def body_of(records: bytes, now: datetime, *, is_identity: bool) -> bytes:
+def body_of(records: bytes, timestamp: bytes, *, is_identity: bool) -> bytes:
     """Return the body of one request.
 
     Args:
         records: JSON Lines as the encoder wrote them; exactly one line for an identity.
-        now: The moment of sending, with its UTC offset.
+        timestamp: The moment of sending, in ISO 8601 with its UTC offset.
         is_identity: Whether the record is an identity, or else all are actions.
     """
-    return records[:-1] if is_identity else body_of_actions(records, now.isoformat().encode())
-
-
-def body_of_actions(records: bytes, timestamp: bytes) -> bytes:
-    """Return the body of one request with actions.
-
-    Args:
-        records: JSON Lines as the encoder wrote them.
-        timestamp: The moment of sending, in ISO 8601 with its UTC offset.
-    """
+    if is_identity:
+        return records[:-1]
     # orjson writes no raw newline inside a record, so every newline ends one.
     actions = records[:-1].replace(b"\n", b",")
     return b'{"timestamp":"%b","actions":[%b]}' % (timestamp, actions)
 
 
-_LATEST: Final = datetime.max.replace(tzinfo=UTC)
+_ADDED_BYTES: Final = len(body_of(b"\n", b"", is_identity=False)) - 1
+
+
+def size_of_body(size: int, timestamp: bytes, *, is_identity: bool) -> int:
+    """Return the size of what `body_of` returns, in bytes.
+
+    Args:
+        size: The size of the records in bytes.
+        timestamp: As for `body_of`.
+        is_identity: As for `body_of`.
+    """
+    return size - 1 if is_identity else size + len(timestamp) + _ADDED_BYTES
+
+
+_LATEST: Final = datetime.max.replace(tzinfo=UTC).isoformat().encode()
 MAX_BYTES: Final = len(body_of(b"\n", _LATEST, is_identity=False))
 """The most bytes that a body of actions adds to its records."""

@@ -1,7 +1,6 @@
 """A batch: the records that cross the network together."""
 
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Literal
 
 from dataart_mp.queue import Frame
@@ -51,13 +50,13 @@ class Batch:
         """The endpoint that accepts it, relative to the base URL."""
         return path_of(self.is_identity)
 
-    def body(self, now: datetime) -> bytes:
+    def body(self, timestamp: bytes) -> bytes:
         """Return the body of the request.
 
         Args:
-            now: The moment of sending, with its UTC offset.
+            timestamp: The moment of sending, in ISO 8601 with its UTC offset.
         """
-        return body_of(self.content, now, is_identity=self.is_identity)
+        return body_of(self.content, timestamp, is_identity=self.is_identity)
 
     def halves(self) -> tuple["Batch", "Batch"]:
         """Split a batch of two or more records into two with about as many records each."""

@@ -239,7 +239,7 @@ class Loop:
             self._help(partial(self._shipper.send_all, step))
             return
         batch = step.batch
-        request = self._sender.request(batch.path, step.body, batch.key)
+        request = self._sender.request(batch.path, step.body(), batch.key)
         self._flights[channel.fd] = channel, step
         self._check(channel, step, channel.send(request, clock.monotonic()))
 
@@ -286,7 +286,7 @@ class Loop:
         """Continue, in a helper, after an outcome that is not that of a delivery."""
         batch = request.batch
         response = self._sender.complete(
-            outcome, channel.connection, batch.path, request.body, batch.key
+            outcome, channel.connection, batch.path, request.body(), batch.key
         )
         return self._shipper.send_all(self._shipper.finish(request, response))
 

@@ -5,6 +5,7 @@ from typing import Final, NamedTuple
 
 from dataart_mp import clock
 from dataart_mp.queue import Frame
+from dataart_mp.transport.envelope import size_of_body
 from dataart_mp.worker.batch import Batch
 from dataart_mp.worker.circuit import Probe, Send
 from dataart_mp.worker.limit import SplitBatch
@@ -18,8 +19,8 @@ class Request(NamedTuple):
         batch: What the request carries.
         rest: What is to be sent of the frame afterwards.
         permission: What the circuit has permitted.
-        body: The body, not compressed.
-        sent_at: When it is sent (monotonic, seconds).
+        timestamp: When it is sent: the time of day, in ISO 8601 with its UTC offset.
+        sent_at: The same (monotonic, seconds).
         is_retry: Whether it repeats an earlier request.
         may_have_arrived: Whether an earlier request for the batch may have been processed.
         split: What is known of a batch of the frame that was split; None if none was.
@@ -31,12 +32,26 @@ class Request(NamedTuple):
     batch: Batch
     rest: list[Batch]
     permission: Send | Probe
-    body: bytes
+    timestamp: bytes
     sent_at: float
     is_retry: bool = False
     may_have_arrived: bool = False
     split: SplitBatch | None = None
     is_fresh: bool = False
+
+    def body(self) -> bytes:
+        """Return the body, not compressed; always the same.
+
+        It is not kept while the response is awaited: with many large requests in flight, the
+        records take enough memory.
+        """
+        return self.batch.body(self.timestamp)
+
+    @property
+    def size(self) -> int:
+        """The size of the body in bytes."""
+        batch = self.batch
+        return size_of_body(batch.size, self.timestamp, is_identity=batch.is_identity)
 
 
 class Moment(NamedTuple):

@@ -7,7 +7,7 @@ from typing import Final, assert_never
 from dataart_mp import clock
 from dataart_mp.queue import Frame, RecordQueue
 from dataart_mp.queue.counters import THROTTLED
-from dataart_mp.transport.envelope import PATHS, body_of_actions, path_of
+from dataart_mp.transport.envelope import PATHS, path_of
 from dataart_mp.transport.response import Response
 from dataart_mp.transport.sender import Sender
 from dataart_mp.worker.backoff import Backoff
@@ -107,7 +107,7 @@ class Shipper:
         """
         while isinstance(step, Request):
             batch = step.batch
-            step = self.finish(step, self._sender.post(batch.path, step.body, batch.key))
+            step = self.finish(step, self._sender.post(batch.path, step.body(), batch.key))
         return step.seconds
 
     def begin(self, frame: Frame) -> Request | Released:
@@ -156,8 +156,7 @@ class Shipper:
             return self._next(frame, self._unsent(frame))
         batch = Batch(frame.key, False, 0, frame.content(0, length))
         frame.account.aim_at_all(length, moment.now)
-        body = body_of_actions(batch.content, moment.timestamp)
-        return Request(frame, batch, _NO_REST, _SEND, body, sent_at, is_fresh=True)
+        return Request(frame, batch, _NO_REST, _SEND, moment.timestamp, sent_at, is_fresh=True)
 
     def finish(self, request: Request, response: Response) -> Request | Released:
         """Account for a request by its response, and prepare the next one of the frame.
@@ -210,12 +209,12 @@ class Shipper:
         Returns:
             As `finish` does; None if it might have to wait, and has done nothing.
         """
-        frame, batch, rest, _, body, _, is_retry, _, split, is_fresh = request
+        frame, batch, rest, _, _, _, is_retry, _, split, is_fresh = request
         circuit = self._identities_circuit if batch.is_identity else self._actions_circuit
         is_healthy = circuit.is_healthy
         if not is_healthy and not circuit.is_closed:
             return None
-        self._queue.counters.add_request(len(body), is_retry=is_retry)
+        self._queue.counters.add_request(request.size, is_retry=is_retry)
         if self._pace.is_due(now):
             self._adapt_to_delivery(request, now)
         if is_fresh and is_healthy and not self._limit.is_known:  # as nearly always
@@ -267,13 +266,23 @@ class Shipper:
     ) -> Request:
         batch, *rest = batches
         is_retry, may_have_arrived = frame.is_sent_again, frame.may_have_arrived
-        frame.aim(batch.end, clock.now())
+        moment = Moment.this()
+        frame.aim(batch.end, moment.now)
         frame.mark_sent()
-        body = batch.body(datetime.now(UTC))
-        return Request(frame, batch, rest, permission, body, now, is_retry, may_have_arrived, split)
+        return Request(
+            frame,
+            batch,
+            rest,
+            permission,
+            moment.timestamp,
+            now,
+            is_retry,
+            may_have_arrived,
+            split,
+        )
 
     def _count(self, request: Request) -> None:
-        self._queue.counters.add_request(len(request.body), is_retry=request.is_retry)
+        self._queue.counters.add_request(request.size, is_retry=request.is_retry)
 
     def _circuit(self, is_identity: bool) -> Circuit:
         return self._circuits[path_of(is_identity)]

@@ -16,6 +16,7 @@ from typing import Final
 
 from dataart_mp import clock
 from dataart_mp.queue import Frame, RecordQueue
+from dataart_mp.queue.idle_memory import IDLE_SECONDS, IdleMemory
 from dataart_mp.queue.wakeup import WakeupPipe
 from dataart_mp.spool import arena_file
 from dataart_mp.supervision.supervisor import Supervisor
@@ -70,6 +71,8 @@ class Worker:
         self._reporter = reporter
         self._supervisor = supervisor
         self._parking = parking
+        self._idle_memory = IdleMemory(queue.arena)
+        self._give_back_at = 0.0
         self._is_orphaned = False
         self._wakeup = WakeupPipe.make()
         self._loop: Loop | None = None
@@ -145,6 +148,7 @@ class Worker:
         if self._is_orphaned:
             self._supervisor.check(clock.monotonic())
         self._start_loop()
+        self._give_back(clock.monotonic())
         now = clock.now()
         due = self._queue.worker.look(now)
         if self._loop is not None and self._queue.work.has_notifications():
@@ -154,6 +158,11 @@ class Worker:
             return next_check
         # What is due already, another process is waking; if it is stopped, not for a while.
         return min(next_check, max(_WAKE_SECONDS, (due - now) / 1e9))
+
+    def _give_back(self, now: float) -> None:
+        if now >= self._give_back_at:
+            self._give_back_at = now + IDLE_SECONDS
+            self._idle_memory.give_back()
 
     def _load(self) -> bool:
         """Load parked batches unless this worker is about to end; whether there may be more."""

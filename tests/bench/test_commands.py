@@ -117,7 +117,7 @@ def test_ship_first_verifies_by_a_sink_that_all_events_arrive(run: Run) -> None:
     verified = written["configuration"]["verified_by_a_counting_sink"]
     assert verified == {case: 20}
     (sample,) = written["samples"][case]
-    assert sample["delivered"] == sample["events"] == 400
+    assert sample["delivered"] == sample["events"] == 2000
     assert sample["cpu_seconds"] > 0
     faults = written["configuration"]["timeline"]
     assert [text for _, text in faults["faults"]][-1] == "a worker gets kill -9"

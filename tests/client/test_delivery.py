@@ -1,7 +1,9 @@
 """The platform receives what a client emits."""
 
+import os
 import re
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -52,6 +54,25 @@ def test_a_request_carries_a_full_batch_of_actions(config: Configure, sink: Sink
         for number in range(70):
             client.emit_action("tick", "ann", metadata={"number": number})
     assert [request["count"] for request in sink.requests()] == [7] * 10
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux can give memory back")
+def test_the_memory_of_a_burst_is_given_back(config: Configure, sink: SinkProcess) -> None:
+    def blocks() -> int:
+        return os.fstat(client._queue.arena.fd).st_blocks
+
+    large = {"text": "x" * 60_000}
+    with Client(config(flush_actions_batch_size=1, max_request_bytes=65_536)) as client:
+        empty = blocks()
+        sink.set_faults({"kind": "status", "status": 503})
+        for _ in range(100):
+            client.emit_action("tick", "ann", metadata=large)
+        full = blocks()
+        assert full > empty + 100 * 60_000 / 512
+        sink.clear_faults()
+        assert client.flush(30) == 0
+        wait_until(lambda: blocks() < empty + (full - empty) / 4, 10)
+    assert len(sink.events()) == 100
 
 
 def test_a_path_in_the_base_url_is_kept(config: Configure, sink: SinkProcess) -> None:

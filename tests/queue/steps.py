@@ -86,7 +86,18 @@ class _Locks(_Proxy):
         assert isinstance(taken, bool)
         return taken
 
+    def acquire_many(self, *arguments: Any) -> list[range]:
+        self._steps.step()
+        taken: list[range] = self._target.acquire_many(*arguments)
+        self._steps.step()
+        return taken
+
     def release(self, byte: int) -> None:
         self._steps.step()
         self._target.release(byte)
+        self._steps.step()
+
+    def release_range(self, span: range) -> None:
+        self._steps.step()
+        self._target.release_range(span)
         self._steps.step()

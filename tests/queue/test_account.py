@@ -279,16 +279,6 @@ def test_closing_writes_the_closing_totals_and_nothing_else(
     account.taken = 0
     account.progress = Progress(1, 0, 0)
     assert set(changes(words, lambda: account.close(0, NOTHING))) <= {*range(24, 29)}
-    assert set(changes(words, account.close_joined)) <= {*range(24, 29)}
-
-
-def test_a_joined_frame_counts_all_its_records_as_delivered(fresh: Account) -> None:
-    store_closing(fresh, [100, 90, 5, 4, 1])
-    fresh.open(ACTIONS, NOBODY)
-    fresh.seal(6, 60)
-    store_closing(fresh, [77] * 5)  # of an earlier attempt to close it
-    fresh.close_joined()
-    assert fresh.closing() == [106, 96, 5, 4, 1]
 
 
 # When the next attempt is due

@@ -2,19 +2,20 @@
 
 import itertools
 import os
+import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
 
-from dataart_mp.queue import Frame, RecordQueue, joining
+from dataart_mp.queue import RecordQueue, joining
 from dataart_mp.queue.arena import JOINED
 from dataart_mp.stats import Stats
 from tests.queue.deaths import Tear, at_every_step, beginning, nothing, tail
-from tests.queue.interleavings import Observer
-from tests.queue.internals import READY, Arena, ProducerEnd, janitor, wake
+from tests.queue.interleavings import InALivingProcess, Observer
+from tests.queue.internals import READY, ProducerEnd, janitor, wake
 from tests.queue.steps import intercept
 from tests.queue.tools import (
     FAR_FUTURE,
@@ -26,6 +27,7 @@ from tests.queue.tools import (
     claim_all,
     drain,
     fork,
+    kill,
     lines_of,
     number_of,
     numbers_of,
@@ -244,56 +246,94 @@ def test_identities_and_frames_that_were_sent_before_are_not_joined() -> None:
         assert sorted(audit(queue)) == [0, 1, 2]
 
 
-def test_a_frame_that_was_settled_and_filled_again_before_the_claim_is_not_joined(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    with queue_of(frames=6, records=1) as queue:
-        queue.producer.append(record(0))
-        leader = claim(queue, 0)
-        queue.producer.append(record(1))
-
-        def claim_too_late(arena: Arena, number: int) -> Frame | None:
-            monkeypatch.undo()
-            queue.worker.settle(claim(queue, number))
-            queue.producer.append_alone(record(2))
-            return Frame.claim(arena, number)
-
-        monkeypatch.setattr(Frame, "claim", claim_too_late)
-        queue.worker.join_ready(leader, records=8, size=64)
-        assert leader.length == len(record(0))
-        queue.worker.hand_back(leader)
-        assert sorted(audit(queue)) == [0, 2]
-
-
 @pytest.mark.parametrize("refill", ["an identity", "a larger frame"])
-def test_a_frame_that_cannot_be_joined_after_it_was_claimed_is_handed_back(
+def test_a_frame_that_was_filled_again_before_it_was_locked_is_left_to_another_worker(
     monkeypatch: pytest.MonkeyPatch, refill: str
 ) -> None:
-    """It was settled and filled again between the look at it and the claim."""
     with queue_of(frames=6, records=1) as queue:
         queue.producer.append(record(0))
         leader = claim(queue, 0)
         queue.producer.append(record(1))
+        locks = queue.arena.locks
 
-        def claim_too_late(arena: Arena, number: int) -> Frame | None:
+        def lock_too_late(numbers: Sequence[int], holder: object) -> list[range]:
             monkeypatch.undo()
-            queue.worker.settle(claim(queue, number))
+            queue.worker.settle(claim(queue, numbers[0]))
             if refill == "an identity":
                 queue.producer.append_alone(record(2))
             else:
                 queue.producer.append(record(2, 60))
             while queue.work.has_notifications():
                 queue.work.wait_at_most(0)
-            return Frame.claim(arena, number)
+            return locks.acquire_many(numbers, holder)
 
-        monkeypatch.setattr(Frame, "claim", claim_too_late)
+        monkeypatch.setattr(locks, "acquire_many", lock_too_late)
         queue.worker.join_ready(leader, records=8, size=64)
         assert leader.length == len(record(0))
         assert queue.arena.all_in(READY) == [1]
-        assert queue.arena.locks.owner(1) is None
+        assert locks.owner(1) is None
         assert queue.work.wait_at_most(0) == 1, "it is announced"
         queue.worker.settle(leader)
         assert audit(queue) == [2]
+
+
+def test_a_joined_frame_counts_all_its_records_as_delivered() -> None:
+    with queue_of(frames=6, records=1) as queue:
+        for number in range(2):
+            queue.producer.append(record(number))
+        leader = claim(queue, 0)
+        queue.worker.join_ready(leader, records=8, size=64)
+        follower = queue.arena.account(1)
+        follower.set_totals([100, 90, 5, 4, 1], [77] * 5)  # the last were of an earlier filling
+        leader.advance(leader.length, failed=2)
+        queue.worker.settle(leader)
+        assert follower.closing() == [101, 91, 5, 4, 1]
+        assert queue.arena.account(0).closing() == [1, (1 - 2) % 2**64, 0, 2, 0]
+
+
+def test_frames_that_another_worker_has_locked_are_not_joined() -> None:
+    with queue_of(frames=8, records=1) as queue:
+        for number in range(6):
+            queue.producer.append(record(number))
+        leader = claim(queue, 0)
+
+        def lock_and_wait() -> None:
+            assert queue.arena.locks.acquire(3)
+            signal.pause()
+
+        other = fork(lock_and_wait)
+        wait_until(lambda: queue.arena.locks.owner(3) == other)
+        queue.worker.join_ready(leader, records=8, size=64)
+        assert numbers_of(leader) == [0, 1, 2, 4, 5]
+        assert queue.arena.locks.held() == [0], "the leader's"
+        kill(other)
+        queue.worker.hand_back(leader)
+        assert sorted(audit(queue)) == [0, 1, 2, 3, 4, 5]
+
+
+def test_followers_are_freed_when_another_worker_dies_while_it_settles_them() -> None:
+    """The worker that joined them lives, and has nothing to do with them any more."""
+
+    def join_and_postpone(queue: RecordQueue) -> None:
+        put_eight(queue)
+        leader = claim(queue, queue.arena.all_in(READY)[0])
+        queue.worker.join_ready(leader, records=8, size=64)
+        assert leader.followers
+        leader.aim(leader.length, NOW)
+        leader.postpone(NOW, NOW)
+        assert wake(queue.arena, leader.number, NOW)
+
+    def settle(queue: RecordQueue) -> None:
+        for leader in claim_all(queue):
+            leader.advance(leader.length)
+            queue.worker.settle(leader)
+
+    joiner = InALivingProcess(join_and_postpone)
+    for queue in at_every_step(settle, joiner, nothing, frames=6, records=2):
+        drain(queue)
+        assert queue.stats().delivered == 8
+        assert_clean(queue)
+        joiner.end()
 
 
 @pytest.mark.parametrize(("records", "followers"), [(2, 0), (3, 0), (4, 1), (5, 1), (6, 2)])

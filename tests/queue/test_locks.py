@@ -3,7 +3,7 @@
 import fcntl
 import gc
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -134,6 +134,102 @@ def test_no_other_thread_gets_a_byte_before_the_kernel_has_released_it(
             return
 
 
+SPAN = range(BYTE - 2, BYTE + 3)
+"""Successive bytes, one of which is BYTE."""
+
+
+def test_of_many_bytes_those_that_are_free_are_taken_by_few_calls_to_the_kernel(
+    arena: Arena, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert arena.locks.acquire(9)
+    calls: list[tuple[int, int]] = []
+    lockf = fcntl.lockf
+
+    def counting(fd: int, command: int, length: int, start: int) -> None:
+        calls.append((start, length))
+        lockf(fd, command, length, start)
+
+    monkeypatch.setattr(fcntl, "lockf", counting)
+    holder = Holder()
+    taken = arena.locks.acquire_many([1, 2, 3, 5, 8, 9, 10], holder)
+    assert taken == [range(1, 4), range(5, 6), range(8, 9), range(10, 11)]
+    assert calls == [(1, 3), (5, 1), (8, 1), (10, 1)]
+    assert all(arena.locks.is_held_by(byte, holder) for span in taken for byte in span)
+    calls.clear()
+    for span in taken:
+        arena.locks.release_range(span)
+    assert calls == [(1, 3), (5, 1), (8, 1), (10, 1)]
+    assert arena.locks.held() == [9]
+    assert arena.locks.acquire_many([], holder) == []
+
+
+def test_many_bytes_are_locked_for_other_processes_and_none_that_they_have_is_taken(
+    arena: Arena,
+) -> None:
+    holder = Holder()
+    assert arena.locks.acquire(BYTE)
+
+    def child() -> None:
+        arena.locks.forget()
+        inner = Holder()
+        taken = arena.locks.acquire_many(SPAN, inner)
+        assert taken == [range(byte, byte + 1) for byte in SPAN if byte != BYTE]
+        assert not arena.locks.holds(BYTE)
+
+    assert in_a_child(child) == 0
+    arena.locks.release(BYTE)
+    assert arena.locks.acquire_many(SPAN, holder) == [SPAN]
+
+    def other() -> None:
+        arena.locks.forget()
+        assert arena.locks.acquire_many(SPAN, Holder()) == []
+        assert arena.locks.held() == []
+
+    assert in_a_child(other) == 0
+
+
+def test_two_threads_that_take_many_bytes_never_have_the_same_one(
+    arena: Arena, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for at in itertools.count():
+        other, one, two = OtherThread(at), Holder(), Holder()
+        observe(arena, monkeypatch, other)
+        got: list[range] = []
+        other.acts(
+            lambda got=got, two=two: got.extend(
+                arena.locks.acquire_many(range(BYTE, BYTE + 9), two)
+            )
+        )
+        first = arena.locks.acquire_many(SPAN, one)
+        monkeypatch.undo()
+        assert [byte for span in (*first, *got) for byte in span].count(BYTE) == 1, f"step {at}"
+        assert_agrees_with_the_kernel(arena)
+        happened, other.happened = other.happened, True  # what follows does not count
+        for span in (*first, *got):
+            arena.locks.release_range(span)
+        assert arena.locks.held() == []
+        if not happened:
+            return
+
+
+def test_no_other_thread_gets_one_of_many_bytes_before_the_kernel_has_released_it(
+    arena: Arena, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for at in itertools.count():
+        one, two = Holder(), Holder()
+        other = OtherThread(at)
+        observe(arena, monkeypatch, other)
+        assert arena.locks.acquire_many(SPAN, one) == [SPAN]
+        other.acts(lambda two=two: arena.locks.acquire(BYTE, two))
+        arena.locks.release_range(SPAN)
+        monkeypatch.undo()
+        assert_agrees_with_the_kernel(arena)
+        if arena.locks.holds(BYTE):
+            arena.locks.release(BYTE)
+        if not other.happened:
+            return
+
+
 def lose(arena: Arena) -> None:
     """Acquire a byte for a holder that is collected without a release."""
     holder = Holder()
@@ -198,9 +294,13 @@ def test_a_byte_of_another_process_is_refused_and_not_claimed(arena: Arena) -> N
     assert in_a_child(child) == 0
 
 
+@pytest.mark.parametrize("numbers", [[BYTE], SPAN], ids=["one", "many"])
 @pytest.mark.parametrize("error", [KeyboardInterrupt, OSError, MemoryError])
 def test_an_exception_in_the_middle_leaves_no_claim(
-    arena: Arena, monkeypatch: pytest.MonkeyPatch, error: type[BaseException]
+    arena: Arena,
+    monkeypatch: pytest.MonkeyPatch,
+    error: type[BaseException],
+    numbers: Sequence[int],
 ) -> None:
     lockf = fcntl.lockf
 
@@ -211,9 +311,9 @@ def test_an_exception_in_the_middle_leaves_no_claim(
 
     monkeypatch.setattr(fcntl, "lockf", interrupted)
     with pytest.raises(error):
-        arena.locks.acquire(BYTE, Holder())
+        arena.locks.acquire_many(numbers, Holder())
     monkeypatch.undo()
-    assert not arena.locks.holds(BYTE)
+    assert arena.locks.held() == []
     assert_agrees_with_the_kernel(arena)
     assert arena.locks.acquire(BYTE)
 

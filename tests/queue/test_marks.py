@@ -59,6 +59,11 @@ def settle_all(queue: RecordQueue, decide: Decide) -> None:
         settle(queue, frame, decide)
 
 
+def join_others(queue: RecordQueue, leader: Frame) -> None:
+    queue.worker.join_ready(leader, 100, queue.arena.capacity)
+    assert leader.followers
+
+
 def delivered(number: int) -> str:
     return "delivered"
 
@@ -129,7 +134,7 @@ def test_a_mark_covers_identities_and_joined_frames() -> None:
         queue.producer.append_alone(record(2))
         mark = queue.mark()
         leader = claim(queue, 0)
-        leader.join(claim(queue, 1))
+        join_others(queue, leader)
         assert mark.pending() == 3
         settle(queue, leader, delivered)
         assert mark.pending() == 1
@@ -172,7 +177,7 @@ def test_records_that_were_joined_count_for_the_process_that_emitted_them() -> N
             put(queue, 3, 4, 5)
             mark = queue.mark()
             leader = claim(queue, 0)
-            leader.join(claim(queue, 1))
+            join_others(queue, leader)
             settle(queue, leader, every_third)
             assert losses(mark.outcome()) == (1, 1, 0)
 
@@ -188,7 +193,7 @@ def test_parked_records_count_as_parked_also_if_they_were_joined() -> None:
         mark = queue.mark()
         put(queue, 4, 5)
         leader = claim(queue, 0)
-        leader.join(claim(queue, 1))
+        join_others(queue, leader)
         leader.advance(len(lines_of(leader)[0]))
         queue.worker.settle_parked(leader, Evicted(0, 0))
         assert losses(mark.outcome()) == (0, 0, 3)
@@ -355,9 +360,9 @@ def test_marks_agree_with_the_counters_if_the_worker_dies_at_any_step(
         marks[:] = [queue.mark()]
 
     def work(queue: RecordQueue) -> None:
-        first, other = claim_all(queue)
+        first = claim(queue, 0)
         if joined:
-            first.join(other)
+            join_others(queue, first)
         settle(queue, first, every_third)
 
     for queue in at_every_step(work, emit, frames=2, capacity=128, records=3):

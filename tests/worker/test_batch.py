@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from dataart_mp.producer.encoder import encode_action, encode_identity
 from dataart_mp.transport import envelope
 from dataart_mp.worker.batch import Batch, section_of
+from dataart_mp.worker.request import Moment
 
-SENT = datetime(2021, 5, 4, 10, 11, 13, 5, tzinfo=UTC)
+SENT = b"2021-05-04T10:11:13.000005+00:00"
 MOMENT = datetime(2021, 5, 4, 12, 11, 12, 123456, tzinfo=timezone(timedelta(hours=2)))
 
 ACTION = (
@@ -60,9 +61,11 @@ def test_a_body_of_an_identity_is_what_the_protocol_specifies() -> None:
     )
 
 
-def test_a_whole_second_has_no_fraction_but_an_offset() -> None:
-    body = json.loads(batch(b"1\n").body(SENT.replace(microsecond=0)))
-    assert body["timestamp"] == "2021-05-04T10:11:13+00:00"
+def test_the_moment_of_sending_is_now_with_an_offset() -> None:
+    before = datetime.now(UTC)
+    sent = datetime.fromisoformat(Moment.this().timestamp.decode())
+    assert sent.utcoffset() == timedelta(0)
+    assert before <= sent <= datetime.now(UTC)
 
 
 @given(
@@ -73,11 +76,22 @@ def test_a_body_is_at_most_as_long_as_its_records_and_the_envelope(
     now: datetime, lengths: list[int]
 ) -> None:
     content = records(*lengths)
-    assert len(batch(content).body(now)) <= len(content) + envelope.MAX_BYTES
+    body = batch(content).body(now.isoformat().encode())
+    assert len(body) <= len(content) + envelope.MAX_BYTES
+
+
+@given(st.lists(st.integers(min_value=0, max_value=50), min_size=1, max_size=30))
+def test_the_size_of_a_body_is_known_without_the_body(lengths: list[int]) -> None:
+    content = records(*lengths)
+    for size, body in [
+        (envelope.size_of_body(len(content), SENT, is_identity=False), batch(content).body(SENT)),
+        (envelope.size_of_body(3, b"", is_identity=True), Batch("k", True, 0, b"{}\n").body(SENT)),
+    ]:
+        assert size == len(body)
 
 
 def test_max_bytes_of_the_envelope_is_exact() -> None:
-    now = datetime.max.replace(tzinfo=UTC)
+    now = datetime.max.replace(tzinfo=UTC).isoformat().encode()
     assert len(batch(b"1\n").body(now)) == len(b"1\n") + envelope.MAX_BYTES - 1
 
 
