@@ -60,7 +60,7 @@ def doctor(
 ) -> None:
     """Check everything that a client needs, and suggest a remedy for each problem.
 
-    The checks are: the configuration, name resolution, the connection, TLS, the clock, the API key
+    The checks are: the configuration, name resolution, the connection, TLS, HTTP, the clock, the API key
     (by sending one test event), the spool, and the limits of the container. The options and
     variables are those of `ship`.
     """
