@@ -31,11 +31,12 @@ if TYPE_CHECKING:
     )
     from dataart_mp.failure import Failure
     from dataart_mp.native import compiled
-    from dataart_mp.protocol import DataArtClient, DeliveryMark, Emitted
+    from dataart_mp.protocol import AsyncDataArtClient, DataArtClient, DeliveryMark, Emitted
     from dataart_mp.stats import Outcome, Stats
 
 __all__ = [
     "ActionsError",
+    "AsyncDataArtClient",
     "BufferFullError",
     "Client",
     "ClientConfig",
@@ -61,6 +62,7 @@ _HOMES: Final = {
     "ClientConfig": "config",
     "HTTPOptions": "config",
     "Failure": "failure",
+    "AsyncDataArtClient": "protocol",
     "DataArtClient": "protocol",
     "DeliveryMark": "protocol",
     "Emitted": "protocol",

@@ -4,9 +4,9 @@
         await client.emit_action("play", "ann", metadata={"song": "Blue"})
 
     client ─► eager_client ─► the same queue and workers as those of `Client`
-       └─ no room ─► watch ─► woken by the queue's wakeup pipe
+       └─ no room ─► waiters ─► woken by the queue's wakeup pipe
 
-Read `client`, then `eager_client` and `watch`.
+Read `client`, then `eager_client` and `waiters`.
 """
 
 from dataart_mp.aio.client import AsyncClient

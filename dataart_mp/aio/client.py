@@ -15,7 +15,7 @@ from dataart_mp.aio import helper
 from dataart_mp.aio.bulk import groups_of
 from dataart_mp.aio.eager_client import EagerClient, NotNowError
 from dataart_mp.aio.mark import AsyncMark
-from dataart_mp.aio.watch import Watch
+from dataart_mp.aio.waiters import Waiters
 from dataart_mp.config import ClientConfig
 from dataart_mp.config.timeout import checked_timeout
 from dataart_mp.errors import BufferFullError, ClosedError
@@ -57,7 +57,7 @@ class AsyncClient:
         self.config = config
         self._client: EagerClient | None = None
         self._is_closed = False
-        self._watches: dict[Place, Watch] = {}
+        self._waiters: dict[Place, Waiters] = {}
         self._lines: dict[Place, None] = {}  # the event loops in which tasks wait for room
         self._starts: dict[int, Future[EagerClient]] = {}
         self._emit_action: Callable[..., bool] = self._not_open
@@ -176,8 +176,8 @@ class AsyncClient:
         """
         if self._client is None:
             self._check_open()
-            return AsyncMark(None, self._watch)
-        return AsyncMark(self._client.mark(), self._watch)
+            return AsyncMark(None, self._waiters_here)
+        return AsyncMark(self._client.mark(), self._waiters_here)
 
     async def flush(self, timeout: float | None = None) -> int:
         """Wait until all events that this process emitted before the call are settled.
@@ -236,8 +236,8 @@ class AsyncClient:
 
     async def __aexit__(
         self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
         await self.aclose()
@@ -300,28 +300,28 @@ class AsyncClient:
 
     # Waiting
 
-    def _watch(self) -> Watch:
-        """Return the watch of the running event loop."""
+    def _waiters_here(self) -> Waiters:
+        """Return the waiters of the running event loop."""
         place = (os.getpid(), asyncio.get_running_loop())
-        for other in [each for each in self._watches if each[0] != place[0]]:
-            self._end_watch(other)  # of the parent's event loops, which a fork has copied
-        watch = self._watches.get(place)
-        if watch is None:
+        for other in [each for each in self._waiters if each[0] != place[0]]:
+            self._end_waiters(other)  # of the parent's event loops, which a fork has copied
+        waiters = self._waiters.get(place)
+        if waiters is None:
             client = self._client
             if client is None:
                 raise ClosedError("the client was never open")
-            watch = Watch(
+            waiters = Waiters(
                 place[1],
                 client.wait_for_room(),
                 began_line=lambda: self._lines.setdefault(place),
                 ended_line=lambda: self._lines.pop(place, None),
-                ended=lambda: self._end_watch(place),
+                ended=lambda: self._end_waiters(place),
             )
-            self._watches[place] = watch
-        return watch
+            self._waiters[place] = waiters
+        return waiters
 
-    def _end_watch(self, place: Place) -> None:
-        self._watches.pop(place, None)
+    def _end_waiters(self, place: Place) -> None:
+        self._waiters.pop(place, None)
         self._lines.pop(place, None)
 
     async def _in_turn(self, attempt: Attempt) -> bool:
@@ -362,8 +362,8 @@ class AsyncClient:
                     return await helper.call(attempt) if client.writes_to_disk else attempt()
             left = None if deadline is None else max(0.0, deadline - clock.monotonic())
             if not client.writes_to_disk:
-                return await self._watch().in_turn(attempt, left)
-            await self._watch().in_turn(_after_one_wakeup(), left)
+                return await self._waiters_here().in_turn(attempt, left)
+            await self._waiters_here().in_turn(_after_one_wakeup(), left)
 
 
 def _after_one_wakeup() -> Callable[[], None]:

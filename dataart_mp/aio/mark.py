@@ -3,7 +3,7 @@
 from collections.abc import Callable, Generator
 from typing import Any
 
-from dataart_mp.aio.watch import Watch
+from dataart_mp.aio.waiters import Waiters
 from dataart_mp.config.timeout import checked_timeout
 from dataart_mp.errors import ClosedError
 from dataart_mp.queue.mark import Mark
@@ -17,12 +17,12 @@ class AsyncMark:
 
     Args:
         mark: The mark; None if no event was emitted before it.
-        watch: Returns the watch of the running event loop.
+        waiters: Returns the waiters of the running event loop.
     """
 
-    def __init__(self, mark: Mark | None, watch: Callable[[], Watch]) -> None:
+    def __init__(self, mark: Mark | None, waiters: Callable[[], Waiters]) -> None:
         self._mark = mark
-        self._watch = watch
+        self._waiters_here = waiters
 
     def pending(self) -> int:
         """Return how many of the events before the mark are pending; see `DeliveryMark.pending`."""
@@ -51,10 +51,10 @@ class AsyncMark:
         if mark is None or mark.is_settled(mark.look()):
             return 0
         try:
-            watch = self._watch()
+            waiters = self._waiters_here()
         except ClosedError:
             return mark.pending()
-        await watch.until_settled(mark, seconds)
+        await waiters.until_settled(mark, seconds)
         return mark.pending()
 
     def __await__(self) -> Generator[Any, None, Outcome]:

@@ -21,11 +21,11 @@ from collections import deque
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-from dataart_mp import Client, ClientConfig, EventError
+from dataart_mp import Client, ClientConfig, DeliveryMark, EventError
 
 MARK_EVERY = 100  # messages; a mark costs microseconds
 
-Marks = deque[tuple[Any, int]]  # marks of the client, each with the offset to commit
+Marks = deque[tuple[DeliveryMark, int]]  # each with the offset to commit
 
 log = logging.getLogger(__name__)
 

@@ -1,7 +1,7 @@
 """Fixtures for tests of the asyncio client: each runs under asyncio and under uvloop."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
 import pytest
@@ -22,6 +22,21 @@ def run(request: pytest.FixtureRequest) -> Run:
     """Run a coroutine in a new event loop."""
     run: Run = request.param
     return run
+
+
+@pytest.fixture(scope="package")
+def shared_sink() -> Iterator[SinkProcess]:
+    with SinkProcess() as process:
+        yield process
+        process.kill()
+
+
+@pytest.fixture
+def sink(shared_sink: SinkProcess) -> SinkProcess:
+    """One sink for all these tests, emptied before each: to start one takes half a second."""
+    shared_sink.clear_faults()
+    shared_sink.reset()
+    return shared_sink
 
 
 @pytest.fixture

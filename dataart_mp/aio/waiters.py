@@ -1,10 +1,10 @@
-"""The watch: tasks of one event loop that wait for room in the buffer, or for a mark.
+"""The waiters: tasks of one event loop that wait for room in the buffer, or for a mark.
 
     wakeup pipe ──readable──► the first task in line tries ──► leaves, and wakes the next one
                       └─────► the oldest marks are looked at
 
 The event loop itself waits for the pipe, so no thread is used. A notification may be missed,
-because other waiters read the same pipe. So the watch also looks every 50 ms.
+because other waiters read the same pipe. So the loop also looks every 50 ms.
 """
 
 import asyncio
@@ -32,12 +32,12 @@ Result = TypeVar("Result")
 Place = asyncio.Future[None]
 
 
-class Watch:
+class Waiters:
     """Waits for the tasks of one event loop, as long as there are any.
 
     Args:
         loop: The running event loop.
-        room: A visit of the queue; the watch ends it.
+        room: A visit of the queue; it is ended here.
         began_line: Called when a task waits for room, and none did before.
         ended_line: Called when no task waits for room any more.
         ended: Called when no task waits any more.
