@@ -60,15 +60,17 @@ class Client:
         config: The settings, such as the API key and the URL of the platform.
 
     Raises:
-        ConfigError: There is no Python interpreter to run workers; or the directory of the spool,
-            or the proxy that the environment names, cannot be used; or a limit of the system is
-            reached; or eventlet has patched this process. The client leaves nothing behind then.
+        ConfigError: The argument is not a `ClientConfig`; or there is no Python interpreter to run
+            workers; or the directory of the spool, or the proxy that the environment names, cannot
+            be used; or a limit of the system is reached; or eventlet has patched this process. The
+            client leaves nothing behind then.
 
     Warns:
         UserWarning: The API key is sent unencrypted, over http to another machine.
     """
 
     def __init__(self, config: ClientConfig) -> None:
+        _check_type(config)
         if config.travels_in_the_clear:
             warnings.warn(
                 f"base_url={config.base_url!r}: the api_key and all events are sent unencrypted; "
@@ -514,6 +516,17 @@ def _check_hooks_can_be_pickled(config: ClientConfig) -> None:
             shown = short_repr(hook)
             problem = "cannot be passed to a spawned process; define it at the top of a module"
             raise ConfigError(f"{name}={shown}: {problem}", name, shown) from error
+
+
+def _check_type(config: object) -> None:
+    if isinstance(config, ClientConfig):
+        return
+    # Its value is not shown, because it is probably the API key.
+    given = f"the class {config.__name__}" if isinstance(config, type) else type(config).__name__
+    raise ConfigError(
+        f"config: must be a ClientConfig, not {given}; use Client(ClientConfig(api_key=…)), or "
+        "Client(ClientConfig.from_env()), which reads DATAART_API_KEY"
+    )
 
 
 _clients: weakref.WeakSet[Client] = weakref.WeakSet()

@@ -171,6 +171,13 @@ class ClosedError(DataArtError, ValueError):
     It is a ValueError, as a closed file and a closed `multiprocessing.Queue` raise.
     """
 
+    def __init__(
+        self,
+        message: str = "the client is closed, by close() or by the end of its `with` block; "
+        "emit before that, or create another Client",
+    ) -> None:
+        super().__init__(message)
+
 
 def short_repr(value: object, limit: int = 80) -> str:
     """Return a shortened `repr` of a value for an error message. Never raises.

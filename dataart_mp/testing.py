@@ -383,7 +383,7 @@ class RecordingClient:
 
     def _refuse_if_closed(self) -> None:
         if self._is_closed:
-            raise ClosedError("the client is closed; emit before close(), or create another client")
+            raise ClosedError
 
 
 class AsyncSettledMark(SettledMark):

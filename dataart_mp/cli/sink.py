@@ -1,6 +1,8 @@
 """`dataart-mp sink`."""
 
+import errno
 import os
+import socket
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,6 +13,8 @@ from dataart_mp.devsink import SinkSettings, run
 from dataart_mp.errors import DataArtError
 
 _DEFAULTS: Final = SinkSettings()
+_PORTS_TRIED: Final = 100
+_LAST_PORT: Final = 65535
 
 
 @click.command(
@@ -105,7 +109,22 @@ def sink(api_key_file: Path | None, **given: Any) -> None:
     except OSError as error:
         place = error.filename or f"{settings.host}:{settings.port}"
         # Not error.strerror: asyncio and socket add the address to it in different ways.
-        raise DataArtError(f"{place}: {os.strerror(error.errno or 0)}") from None
+        problem = f"{place}: {os.strerror(error.errno or 0)}"
+        if error.errno == errno.EADDRINUSE:
+            problem += f"; {_other_port(settings)}"
+        raise DataArtError(problem) from None
+
+
+def _other_port(settings: SinkSettings) -> str:
+    """Return the advice to use a port that is free at this moment."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    for port in range(settings.port + 1, min(settings.port + _PORTS_TRIED, _LAST_PORT) + 1):
+        try:
+            socket.create_server((settings.host, port), family=family).close()
+        except OSError:
+            continue
+        return f"another program uses the port, perhaps another sink; use --port {port}"
+    return "use --port 0, which chooses a free port"
 
 
 def _key(file: Path | None) -> str | None:

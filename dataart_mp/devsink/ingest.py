@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from dataart_mp.devsink.http import response
-from dataart_mp.devsink.http.body import ClientGoneError, decode_body, read_body
+from dataart_mp.devsink.http.body import ClientGoneError, decode_body, peek_body, read_body
 from dataart_mp.devsink.http.rejection import RejectionError
 from dataart_mp.devsink.http.uvicorn_seam import connection_of
 from dataart_mp.devsink.protocol.head import check_head
@@ -56,19 +56,29 @@ class Ingest:
 
     async def _payload(self, logged: LoggedRequest, scope: Scope, receive: Receive) -> Payload:
         settings = self._sink.settings
-        head = check_head(
-            logged.method,
-            logged.path,
-            scope["query_string"],
-            logged.headers,
-            settings.api_key,
-            self._sink.guard,
-        )
+        try:
+            head = check_head(
+                logged.method,
+                logged.path,
+                scope["query_string"],
+                logged.headers,
+                settings.api_key,
+                self._sink.guard,
+            )
+        except RejectionError:
+            logged.body = await peek_body(receive, logged.headers)
+            logged.size = len(logged.body)
+            raise
         logged.idempotency_key = head.idempotency_key
         body = await read_body(receive, head.length, settings.max_body_bytes)
         logged.size = len(body)
-        content = decode_body(body, head.encoding, settings.max_body_bytes)
-        payload = parse_payload(head.kind, content, head.idempotency_key)
+        content = body
+        try:
+            content = decode_body(body, head.encoding, settings.max_body_bytes)
+            payload = parse_payload(head.kind, content, head.idempotency_key)
+        except RejectionError:
+            logged.body = content
+            raise
         logged.count = len(payload.items)
         return payload
 

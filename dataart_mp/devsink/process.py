@@ -193,7 +193,7 @@ class SinkProcess:
         return self._items("requests", limit=limit)
 
     def rejected(self, limit: int | None = None) -> list[dict[str, Any]]:
-        """Return the kept wrong requests, oldest first, with field and error."""
+        """Return the kept wrong requests, oldest first, with all errors and the body."""
         return self._items("rejected", limit=limit)
 
     def set_faults(self, *rules: Mapping[str, Any]) -> None:

@@ -13,8 +13,7 @@ class SinkStats(TypedDict):
         requests = accepted_requests + rejected_requests + faulted_requests
                    + unfinished_requests + in_flight
         actions = distinct_actions + explained_duplicates + unexplained_duplicates
-
-    and the second for identities too.
+        identities = distinct_identities + explained_identity_duplicates
 
     Attributes:
         requests: All requests, except those to `/_sink` and the page.
@@ -36,10 +35,10 @@ class SinkStats(TypedDict):
         explained_duplicates: Actions that arrived before, in a repeated request.
         unexplained_duplicates: Actions that arrived before, in any other request.
         identities: Arrived identities, duplicates included.
-        distinct_identities: Arrived identities with different content.
-        explained_identity_duplicates: Identities that arrived before, in a repeated request.
-        unexplained_identity_duplicates: Identities that arrived before, in any other request. As
-            identities have no timestamp, a client may have sent both on purpose.
+        distinct_identities: Arrived identities, without duplicates.
+        explained_identity_duplicates: Identities in a repeated request. An identity has no
+            timestamp, so an application may identify a user twice with the same content; therefore
+            only the Idempotency-Key makes one a duplicate.
         by_key: Arrived actions by key.
         distinct_ids: Number of different values of the id field in arrived actions.
     """
@@ -64,6 +63,5 @@ class SinkStats(TypedDict):
     identities: int
     distinct_identities: int
     explained_identity_duplicates: int
-    unexplained_identity_duplicates: int
     by_key: dict[str, int]
     distinct_ids: int

@@ -177,7 +177,7 @@ class Engine:
 
     def _check_open(self) -> None:
         if self._users.closed:
-            raise ClosedError("the client is closed; emit before close(), or create another client")
+            raise ClosedError
 
     def _start_workers(self) -> None:
         """Start one worker at once, which outlives this process; housekeeping starts the others."""

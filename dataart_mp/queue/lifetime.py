@@ -231,7 +231,7 @@ class Lifetime:
 
     def closed_error(self) -> ClosedError:
         """Return the error of a call on a closed queue."""
-        return ClosedError("it is closed; emit before close(), or make another client or queue")
+        return ClosedError()
 
     def _await_visitors(self, drain: Callable[[], bool]) -> None:
         """Wait for the other visitors to put back their writers and to leave."""

@@ -15,6 +15,16 @@ from tests.support import environment
 COMMANDS = list(app.commands)
 
 
+def hide(folder: Path, module: str) -> None:
+    """Hide a module from interpreters that have the folder in PYTHONPATH."""
+    (folder / "sitecustomize.py").write_text(
+        "from importlib.machinery import PathFinder\n"
+        "find = PathFinder.find_spec\n"
+        "PathFinder.find_spec = "
+        f"lambda name, *rest: None if name == {module!r} else find(name, *rest)\n"
+    )
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_the_help_of_every_command_shows_an_example(command: str) -> None:
     done = run(command, "--help")
@@ -44,12 +54,29 @@ def test_the_version_is_printed_as_text_and_as_json() -> None:
     assert json.loads(run("version", "--json").stdout)["dataart-mp"] == dataart_mp.__version__
 
 
-def test_the_command_line_runs_as_a_module() -> None:
+@pytest.mark.parametrize("module", ["dataart_mp", "dataart_mp.cli"])
+def test_the_command_line_runs_as_a_module(module: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "dataart_mp.cli", "version"], capture_output=True, check=True
+        [sys.executable, "-m", module, "version"], capture_output=True, check=True
     )
 
     assert done.stdout.startswith(b"dataart-mp ")
+
+
+def test_the_module_names_a_missing_extra(tmp_path: Path) -> None:
+    hide(tmp_path, "click")
+
+    done = subprocess.run(
+        [sys.executable, "-m", "dataart_mp", "version"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment(PYTHONPATH=str(tmp_path)),
+    )
+
+    assert (done.returncode, done.stdout) == (2, "")
+    needs = "dataart-mp: the command line needs click: pip install 'dataart-mp[cli]'\n"
+    assert done.stderr == needs
 
 
 @pytest.mark.parametrize(
@@ -62,13 +89,7 @@ def test_the_command_line_runs_as_a_module() -> None:
     ],
 )
 def test_a_missing_extra_is_named(tmp_path: Path, command: str, missing: str, extra: str) -> None:
-    # Hides the module from the interpreter that runs the command.
-    (tmp_path / "sitecustomize.py").write_text(
-        "from importlib.machinery import PathFinder\n"
-        "find = PathFinder.find_spec\n"
-        "PathFinder.find_spec = "
-        f"lambda name, *rest: None if name == {missing!r} else find(name, *rest)\n"
-    )
+    hide(tmp_path, missing)
 
     done = run(*command.split(), env=environment(PYTHONPATH=str(tmp_path)))
 

@@ -1,6 +1,7 @@
 """`dataart-mp sink`, as a user runs it."""
 
 import json
+import re
 import signal
 import socket
 import urllib.request
@@ -26,13 +27,31 @@ def test_the_sink_prints_its_address_accepts_events_and_stops_on_ctrl_c() -> Non
     assert (process.returncode, errors) == (0, b"")
 
 
-def test_a_port_in_use_is_reported_without_a_traceback() -> None:
+def test_a_port_in_use_is_reported_with_a_free_one() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         done = run("sink", "--port", port)
+    [free] = re.findall(r"use --port (\d+)", done.stderr)
+    socket.create_server(("127.0.0.1", int(free))).close()
 
     assert done.returncode == 2
-    assert done.stderr == f"dataart-mp: 127.0.0.1:{port}: Address already in use\n"
+    assert done.stderr == (
+        f"dataart-mp: 127.0.0.1:{port}: Address already in use; another program uses the port, "
+        f"perhaps another sink; use --port {free}\n"
+    )
+
+
+def test_the_suggested_port_is_not_one_in_use() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        try:
+            with socket.create_server(("127.0.0.1", port + 1)):
+                done = run("sink", "--port", port)
+        except OSError:  # another program has taken it meanwhile, which is as good
+            done = run("sink", "--port", port)
+
+    assert f"use --port {port + 1}" not in done.stderr
+    assert re.search(r"use --port \d+\n$", done.stderr)
 
 
 def test_the_sink_listens_on_loopback_unless_remote_access_is_allowed() -> None:

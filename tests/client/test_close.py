@@ -2,6 +2,7 @@
 
 import logging
 import os
+import pickle
 import resource
 import sys
 import threading
@@ -18,7 +19,7 @@ import numpy as np
 import psutil
 import pytest
 
-from dataart_mp import BufferFullError, Client
+from dataart_mp import BufferFullError, Client, ClosedError
 from dataart_mp.devsink.process import SinkProcess
 from dataart_mp.producer import engine as engine_module
 from dataart_mp.spool import arena_file
@@ -289,3 +290,25 @@ def test_emit_without_descriptors_says_which_limit_to_raise(
     emit(client, 0, 2)
     each_arrived_once(sink, 2)
     assert client.close(20) == 0
+
+
+def test_an_event_after_the_end_of_the_with_block_is_refused_with_the_reason(
+    config: Configure,
+) -> None:
+    with Client(config()) as client:
+        client.emit_action("k", "u")
+
+    calls: list[Callable[[], object]] = [
+        lambda: client.emit_action("k", "u"),
+        lambda: client.emit_actions([{"key": "k", "user_key": "u"}]),
+        lambda: client.identify("u"),
+        client.flush,
+    ]
+    for call in calls:
+        with pytest.raises(ClosedError) as caught:
+            call()
+        assert str(caught.value) == (
+            "the client is closed, by close() or by the end of its `with` block; "
+            "emit before that, or create another Client"
+        )
+        assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)

@@ -135,3 +135,19 @@ def test_a_real_limit_of_memory(config: Configure) -> None:
         resource.setrlimit(resource.RLIMIT_AS, limits)
     assert "Cannot allocate memory; raise the limit of memory" in message
     assert open_descriptors() == before
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [("a-secret-key", "str"), (None, "NoneType"), ({}, "dict"), (ClientConfig, "the class Client")],
+)
+def test_what_is_not_a_configuration_is_refused_with_the_call_to_make(
+    given: Any, shown: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        Client(given)
+
+    message = str(caught.value)
+    assert message.startswith(f"config: must be a ClientConfig, not {shown}")
+    assert "use Client(ClientConfig(api_key=…))" in message
+    assert "a-secret-key" not in message

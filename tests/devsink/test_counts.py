@@ -42,9 +42,7 @@ def assert_balanced(stats: SinkStats) -> None:
         stats["distinct_actions"] + stats["explained_duplicates"] + stats["unexplained_duplicates"]
     )
     assert stats["identities"] == (
-        stats["distinct_identities"]
-        + stats["explained_identity_duplicates"]
-        + stats["unexplained_identity_duplicates"]
+        stats["distinct_identities"] + stats["explained_identity_duplicates"]
     )
 
 
@@ -165,13 +163,52 @@ def test_identities_and_actions_are_counted_separately(sink: SinkProcess, poster
     # The same key for actions and for identities is not the same request.
     poster.post(same, IDENTITIES, headers=key("1"))
     poster.post(same, IDENTITIES, headers=key("1"))
-    poster.post(same, IDENTITIES, headers=key("2"))
     stats = sink.stats()
     assert_balanced(stats)
-    assert (stats["identities"], stats["distinct_identities"]) == (3, 1)
-    assert stats["explained_identity_duplicates"] == stats["unexplained_identity_duplicates"] == 1
+    assert (stats["identities"], stats["distinct_identities"]) == (2, 1)
+    assert stats["explained_identity_duplicates"] == 1
     assert stats["explained_duplicates"] == stats["unexplained_duplicates"] == 0
     assert (stats["repeated_requests"], stats["reused_keys"]) == (1, 0)
+
+
+def test_an_identity_is_a_duplicate_only_by_its_idempotency_key(
+    sink: SinkProcess, poster: Poster
+) -> None:
+    same = identity()
+    for headers in ({}, {}, key("1"), key("2"), key("1")):
+        poster.post(same, IDENTITIES, headers=headers)
+    poster.post(identity(), IDENTITIES, headers=key("2"))  # reused for other content
+    stats = sink.stats()
+    assert_balanced(stats)
+    assert (stats["identities"], stats["distinct_identities"]) == (6, 5)
+    assert stats["explained_identity_duplicates"] == 1
+    assert (stats["repeated_requests"], stats["reused_keys"]) == (1, 1)
+    response = poster.post(b"", "/_sink/arrivals", method="GET")
+    found = [one["duplicate"] for one in response.json()["arrivals"]]
+    assert found == [None, None, None, None, "explained", None]
+
+
+def test_duplicates_can_be_listed(sink: SinkProcess, poster: Poster) -> None:
+    first, second = action(), action()
+    poster.post(actions(first, second), headers=key("1"))
+    poster.post(actions(first, second), headers=key("1"))
+    poster.post(actions(action(), second), headers=key("2"))
+    who = identity()
+    for _ in range(2):
+        poster.post(who, IDENTITIES, headers=key("1"))
+
+    def listed(path: str) -> list[Any]:
+        response = poster.post(b"", f"/_sink/{path}", method="GET")
+        [items] = response.json().values()
+        return items  # type: ignore[no-any-return]
+
+    assert listed("events?duplicate=explained") == [first, second]
+    assert listed("events?duplicate=unexplained") == [second]
+    assert listed("events?duplicate=any&limit=2") == [second, second]
+    assert listed("identities?duplicate=any") == [who]
+    assert listed("identities?duplicate=unexplained") == []
+    assert len(listed("arrivals?duplicate=any")) == 4
+    assert poster.post(b"", "/_sink/events?duplicate=yes", method="GET").status == 400
 
 
 def test_a_request_with_one_wrong_action_counts_no_action(

@@ -259,8 +259,8 @@ def test_rejections_show_field_and_reason_and_duplicates_are_marked(
     poster.post(twice, headers={"Idempotency-Key": "1"})
     poster.post(twice, headers={"Idempotency-Key": "1"})
     poster.post(twice)
-    expect(rows(page).nth(0)).to_contain_text("duplicate")
-    expect(rows(page).nth(1)).to_contain_text("repeated")
+    expect(rows(page).nth(0)).to_contain_text("duplicate, unexplained")
+    expect(rows(page).nth(1)).to_contain_text("duplicate, explained")
     expect(total(page, "Duplicates")).to_have_text("2")
     poster.post(actions(action(), action(timestamp="yesterday")))
     page.get_by_text("Rejected 1").click()
@@ -271,6 +271,196 @@ def test_rejections_show_field_and_reason_and_duplicates_are_marked(
     row.click()
     expect(page.get_by_role("complementary")).to_contain_text("user-agent")
     expect(page.get_by_role("complementary")).not_to_contain_text("x-api-key")
+
+
+def test_a_rejected_request_shows_all_that_is_wrong_and_its_body(
+    page: Page, poster: Poster
+) -> None:
+    wrong = action(key="", timestamp="yesterday", more={"a": [1]})
+    missing = action()
+    del missing["metadata"]
+    body = actions(*(action() for _ in range(150)), wrong, missing)
+    poster.post(body)
+    page.get_by_text("Rejected 1").click()
+    row = page.locator("#rejected button")
+    expect(row).to_contain_text("actions[150].key")
+    expect(row).to_contain_text("+3 more")
+    row.click()
+    detail = page.get_by_role("complementary")
+    for text in (
+        "actions[150].key must not be empty",
+        "actions[150].timestamp 'yesterday' is not RFC 3339",
+        "actions[150].more is unknown to the protocol",
+        "actions[151].metadata is missing",
+    ):
+        expect(detail.locator(".problems li").filter(has_text=text)).to_have_count(1)
+    # In the body, the wrong fields are visible among 150 valid actions, which are closed.
+    expect(detail.locator(".tree .wrong").filter(has_text="must not be empty")).to_be_visible()
+    expect(detail.locator(".tree .wrong").filter(has_text="is missing")).to_contain_text("metadata")
+    expect(detail.get_by_text('"yesterday"')).to_be_visible()
+    expect(detail.locator(".tree .wrong").filter(has_text="unknown")).to_contain_text("more")
+    # The actions, two of them, and the field that is unknown.
+    expect(detail.locator(".tree details[open]")).to_have_count(4)
+    assert json.loads(copied(page, "Copy body")) == body
+
+
+def test_a_rejected_body_that_is_not_json_is_shown_as_text(page: Page, poster: Poster) -> None:
+    poster.post(b"key=<b>\x1b\nuser=ann", headers={"X-API-Key": None})
+    poster.post(b"")
+    expect(page.get_by_text("2 requests were rejected: see why.")).to_be_visible()
+    page.get_by_role("button", name="see why").click()
+    page.locator("#rejected button").nth(1).click()
+    detail = page.get_by_role("complementary")
+    expect(detail.locator(".raw")).to_have_text("key=<b>\\u001b\nuser=ann")
+    expect(detail.locator(".problems")).to_contain_text("header X-API-Key is missing")
+    page.locator("#rejected button").nth(0).click()
+    expect(detail).to_contain_text("Empty, or not read.")
+    expect(detail.get_by_role("button", name="Copy body")).to_be_hidden()
+
+
+def test_the_count_of_duplicates_leads_to_them(page: Page, poster: Poster) -> None:
+    retried, twice = action(key="retried"), action(key="twice")
+    for _ in range(3):
+        poster.post(actions(retried), headers={"Idempotency-Key": "1"})
+    poster.post(actions(twice, twice))
+    for _ in range(2):
+        poster.post({"user_key": "ann", "metadata": {}}, IDENTITIES)  # on purpose
+    expect(total(page, "Duplicates")).to_have_text("3")
+    page.get_by_role("button", name="2 explained", exact=True).click()
+    expect(rows(page)).to_have_count(2)
+    expect(rows(page).first).to_contain_text("retried")
+    expect(page.locator("#matches")).to_have_text("2 matches")
+    expect(page.get_by_role("button", name="1 unexplained")).to_be_visible()
+    page.get_by_role("button", name="1 unexplained", exact=True).click()
+    expect(rows(page)).to_have_count(1)
+    expect(rows(page)).to_contain_text("twice")
+    poster.post(actions(retried), headers={"Idempotency-Key": "1"})
+    poster.post(actions(retried), headers={"Idempotency-Key": "2"})
+    expect(rows(page)).to_have_count(2)  # the new unexplained one
+    page.get_by_role("button", name="duplicates: show them").focus()
+    page.keyboard.press("Enter")
+    expect(rows(page)).to_have_count(5)
+    page.reload()  # the filter is in the address
+    expect(page.get_by_role("button", name="Only duplicates: remove")).to_be_visible()
+    expect(rows(page)).to_have_count(5)
+    page.get_by_role("button", name="Only duplicates: remove").click()
+    expect(rows(page)).to_have_count(9)
+
+
+def test_a_search_counts_its_matches_and_marks_them(page: Page, poster: Poster) -> None:
+    many = [action(metadata={"origin": "JFK", "dest": "SFO"}) for _ in range(250)]
+    poster.post(actions(*many, action(metadata={"origin": "SFO", "dest": "LAX", "flight": 15})))
+    deep = {"a": 1, "leg": [{"dest": "sfo-2"}], "flight": 1545}
+    poster.post(actions(action(key="sfo-key", user_key="SFO", metadata=deep)))
+    expect(rows(page).nth(50)).to_be_visible()
+    search = page.get_by_role("searchbox", name="Text in keys")
+    search.fill("dest:SFO")
+    expect(page.locator("#matches")).to_have_text("251 matches, the newest 200 are shown")
+    expect(page.locator("#announcement")).to_contain_text("251 matches")
+    # The field that was found comes first, and only its value is marked.
+    expect(rows(page).first.locator(".preview")).to_contain_text('leg.dest "sfo-2"')
+    expect(rows(page).first.locator("mark")).to_have_text(["sfo"])
+    expect(rows(page).nth(1).locator("mark")).to_have_text(["SFO"])
+    poster.post(actions(action(metadata={"dest": "SFO"}), action()))
+    expect(page.locator("#matches")).to_contain_text("252 matches")
+    search.fill("sfo")
+    expect(page.locator("#matches")).to_contain_text("253 matches")
+    expect(rows(page).nth(1).locator("mark")).to_have_text(["sfo", "SFO", "sfo"])
+    rows(page).nth(1).click()
+    detail = page.get_by_role("complementary")
+    expect(detail.locator(".tree mark")).to_have_text("sfo")
+    search.fill("flight:15")
+    expect(page.locator("#matches")).to_have_text("1 match")
+    expect(rows(page).locator("mark")).to_have_text(["15"])
+    search.fill('<b>"')
+    expect(page.locator("#matches")).to_have_text("0 matches")
+    page.get_by_role("button", name="Show all").click()
+    expect(page.locator("#result")).to_be_hidden()
+    expect(rows(page).locator("mark")).to_have_count(0)
+
+
+def test_the_controls_stay_visible_and_new_rows_wait_for_a_user_who_has_scrolled(
+    page: Page, poster: Poster
+) -> None:
+    poster.post(actions(*(action(key=f"old-{number}") for number in range(100))))
+    expect(rows(page)).to_have_count(100)
+    page.mouse.move(700, 600)
+    page.mouse.wheel(0, 2000)
+    reading = rows(page).nth(50)
+    expect(reading).to_be_in_viewport()
+    place = reading.bounding_box()
+    poster.post(actions(action(key="new-1"), action(key="new-2")))
+    fresh = page.get_by_role("button", name="2 new")
+    expect(fresh).to_be_in_viewport()
+    poster.post(actions(action(key="new-3")))
+    expect(page.get_by_role("button", name="3 new")).to_be_in_viewport()
+    assert reading.bounding_box() == place
+    for control in (
+        page.get_by_role("button", name="Pause"),
+        page.get_by_role("searchbox", name="Text in keys"),
+        page.get_by_role("radio", name="Rejected"),
+    ):
+        expect(control).to_be_in_viewport()
+    page.get_by_role("button", name="3 new").click()
+    expect(rows(page)).to_have_count(103)
+    expect(rows(page).first).to_contain_text("new-3")
+    expect(rows(page).first).to_be_in_viewport(ratio=1)
+    assert page.evaluate(IS_COVERED) is False
+    expect(page.locator("#fresh")).to_be_hidden()
+
+    page.mouse.wheel(0, 2000)
+    expect(rows(page).nth(58)).to_be_in_viewport()
+    poster.post(actions(action(key="new-4")))
+    expect(page.get_by_role("button", name="1 new")).to_be_in_viewport()
+    page.keyboard.press("n")
+    expect(rows(page).first).to_contain_text("new-4")
+    page.mouse.wheel(0, 2000)
+    expect(rows(page).nth(58)).to_be_in_viewport()
+    poster.post(actions(action(key="new-5")))
+    expect(page.get_by_role("button", name="1 new")).to_be_in_viewport()
+    page.mouse.wheel(0, -5000)
+    expect(rows(page).first).to_contain_text("new-5")
+    expect(page.locator("#fresh")).to_be_hidden()
+
+
+IS_COVERED = """() => {
+  const box = document.querySelector("#arrivals button").getBoundingClientRect();
+  const top = document.elementFromPoint(box.x + box.width / 2, box.y + 3);
+  return !top.closest("#arrivals");
+}"""
+
+
+def test_rows_reached_by_keyboard_are_not_behind_the_controls(page: Page, poster: Poster) -> None:
+    poster.post(actions(*(action() for _ in range(60))))
+    expect(rows(page)).to_have_count(60)
+    for _ in range(40):
+        page.keyboard.press("j")
+    for _ in range(30):
+        page.keyboard.press("k")
+    covered = """() => {
+      const box = document.activeElement.getBoundingClientRect();
+      return box.top < document.getElementById("controls").getBoundingClientRect().bottom - 1;
+    }"""
+    expect(rows(page).nth(9)).to_be_focused()
+    assert page.evaluate(covered) is False
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_no_key_has_the_colour_of_an_error(
+    open_page: Callable[..., Page], poster: Poster, scheme: str
+) -> None:
+    page = open_page(viewport={"width": 1440, "height": 900}, color_scheme=scheme)
+    poster.post(actions(*(action(key=f"key-{number}") for number in range(200))))
+    expect(rows(page)).to_have_count(200)
+    hues = page.evaluate(
+        """() => {
+          const keys = [...document.querySelectorAll("#arrivals .key")];
+          return keys.map((key) => Number(key.style.getPropertyValue("--hue")));
+        }"""
+    )
+    assert len(set(hues)) > 50, "keys have different colours"
+    error = 25  # the hue of --bad in OKLCH, as of any pure red
+    assert min(min(abs(hue - error), 360 - abs(hue - error)) for hue in hues) > 55
 
 
 def test_faults_can_be_added_and_removed_on_the_page(
@@ -416,6 +606,14 @@ def test_the_page_is_readable_on_a_phone(open_page: Callable[..., Page], poster:
     page.get_by_text("Rejected 1").tap()
     expect(page.locator("#rejected button")).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth") == 390
+    page.get_by_text("All", exact=True).tap()
+    poster.post(actions(*(action() for _ in range(40))))
+    expect(rows(page)).to_have_count(41)
+    page.evaluate("scrollTo(0, 2000)")
+    for control in ("Pause", "Faults", "Clear"):
+        expect(page.get_by_role("button", name=control)).to_be_in_viewport(ratio=1)
+    expect(page.get_by_role("searchbox", name="Text in keys")).to_be_in_viewport(ratio=1)
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
 
 
 CONTRAST = """() => {
@@ -458,8 +656,15 @@ def test_all_text_has_enough_contrast_in_light_and_dark(
     poster.post(identity(), IDENTITIES)
     rows(page).last.click()
     assert page.evaluate(CONTRAST) == []
+    page.get_by_role("searchbox", name="Text in keys").fill("key")
+    expect(rows(page).locator("mark").first).to_be_visible()
+    assert page.evaluate(CONTRAST) == []
+    page.get_by_role("button", name="duplicates: show them").click()
+    expect(page.locator("#only")).to_be_visible()
+    assert page.evaluate(CONTRAST) == []
     page.keyboard.press("4")
     page.locator("#rejected button").click()
+    expect(page.locator(".tree .why")).to_be_visible()
     assert page.evaluate(CONTRAST) == []
     dark = page.evaluate("getComputedStyle(document.body).backgroundColor")
     page.keyboard.press("t")

@@ -157,6 +157,84 @@ def test_a_wrong_body_is_a_400_that_names_the_field_and_counts_nothing(
     assert (rejected["field"], rejected["status"], rejected["path"]) == (field, 400, path)
 
 
+def test_a_rejection_lists_every_wrong_field(sink: SinkProcess, poster: Poster) -> None:
+    wrong = action(key="", timestamp="now", more=1)
+    body = {"actions": [action(), wrong, without(action(), "metadata"), None]}
+    response = poster.post(body)
+    [rejected] = sink.rejected()
+    fields = [
+        "timestamp",
+        "actions[1].key",
+        "actions[1].timestamp",
+        "actions[1].more",
+        "actions[2].metadata",
+        "actions[3]",
+    ]
+    assert [error["field"] for error in rejected["errors"]] == fields
+    assert [error["field"] for error in response.json()["errors"]] == fields
+    assert rejected["errors"][4]["problem"] == "is missing"
+    assert rejected["more_errors"] == 0
+    assert json.loads(rejected["body"]) == body
+
+
+def test_of_many_wrong_fields_the_first_are_listed(sink: SinkProcess, poster: Poster) -> None:
+    response = poster.post(actions(*(action(key="") for _ in range(1000))))
+    assert (len(response.json()["errors"]), response.json()["more_errors"]) == (10, 990)
+    [rejected] = sink.rejected()
+    assert (len(rejected["errors"]), rejected["more_errors"]) == (100, 900)
+
+
+def test_a_rejection_lists_every_wrong_header(poster: Poster) -> None:
+    headers = {"X-API-Key": None, "Content-Type": "text/plain", "Idempotency-Key": "a b"}
+    response = poster.post(actions(action()), headers=headers)
+    assert response.status == 401
+    fields = [error["field"] for error in response.json()["errors"]]
+    assert fields == ["header X-API-Key", "header Content-Type", "header Idempotency-Key"]
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "kept"),
+    [
+        (b"{'key': 1}", {}, "{'key': 1}"),
+        (gzip.compress(b'{"a": 1}'), {"Content-Encoding": "gzip"}, '{"a": 1}'),
+        (b"\xff\0", {}, "\\xff\0"),
+        (b"not gzip", {"Content-Encoding": "gzip"}, "not gzip"),
+        (b"key=value", {"Content-Type": "text/plain", "X-API-Key": None}, "key=value"),
+        (b" " * 300_000, {}, " " * 256 * 1024),
+        (b"", {}, None),
+    ],
+)
+def test_the_body_of_a_wrong_request_is_kept(
+    sink: SinkProcess,
+    poster: Poster,
+    body: bytes,
+    headers: dict[str, str | None],
+    kept: str | None,
+) -> None:
+    assert poster.post(body, headers=headers).status >= 400
+    [rejected] = sink.rejected()
+    assert rejected["body"] == kept
+    assert rejected["bytes"] == len(body)
+
+
+def test_a_wrong_head_is_rejected_although_no_body_follows(
+    sink: SinkProcess, poster: Poster
+) -> None:
+    head = raw_head(5, path="/events/send-action")
+    assert poster.raw(head).startswith(b"HTTP/1.1 404 ")
+    assert poster.raw(raw_head(5, b"Expect: 100-continue", path="/x")).startswith(b"HTTP/1.1 404 ")
+    assert [one["body"] for one in sink.rejected()] == [None, None]
+
+
+def test_one_wrong_request_can_be_asked_for(sink: SinkProcess, poster: Poster) -> None:
+    for body in (b"1", b"2", b"3"):
+        poster.post(body)
+    response = poster.post(b"", "/_sink/rejected?request=2", method="GET")
+    assert [one["body"] for one in response.json()["rejected"]] == ["2"]
+    response = poster.post(b"", "/_sink/rejected?request=9", method="GET")
+    assert response.json() == {"rejected": []}
+
+
 @pytest.mark.parametrize(
     "timestamp",
     [

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from dataart_mp.devsink import SinkProcess, SinkSettings
 from dataart_mp.devsink.counters.item_counter import Duplicates, ItemCounter
+from dataart_mp.devsink.counters.logged_request import LoggedRequest
 from dataart_mp.devsink.http.rejection import RejectionError
 from dataart_mp.devsink.store.database import Database
 from dataart_mp.devsink.store.delivery import Delivery
@@ -106,6 +107,64 @@ def test_text_is_found_in_keys_and_values_and_nowhere_else(
         assert response.json()["events"] == events, text
     response = poster.post(b"", "/_sink/identities?text=song", method="GET")
     assert response.json()["identities"] == [who]
+
+
+def test_a_field_is_found_by_name_and_value(sink: SinkProcess, poster: Poster) -> None:
+    sent = [
+        action(key="landed", metadata={"dest": "SFO", "flight": 15, "late": True}),
+        action(user_key="SFO", metadata={"origin": "SFO", "flight": 1545, "late": None}),
+        action(metadata={"leg": [{"dest": "sfo-2"}, {"dest": "JFK"}], "flight": 1.5}),
+        action(metadata={"note": "dest:SFO", "city": "San Francisco", "big": 2**70}),
+    ]
+    poster.post(actions(*sent))
+    found = {
+        "dest:SFO": [0, 2, 3],  # the last one has it as text
+        "dest: SFO": [0, 2, 3],
+        "DEST:sfo": [0, 2, 3],
+        "leg.dest:JFK": [2],
+        "leg:JFK": [],
+        "flight:15": [0],
+        "flight:1.5": [2],
+        "late:true": [0],
+        "late:null": [1],
+        f"big:{2**70}": [3],
+        "dest:SFO flight:15": [0],
+        "flight:15 dest:SFO late:false": [],
+        "key:landed": [0],
+        "user:SFO": [1],
+        'city:"san fran"': [3],
+        "san city:francisco": [3],
+        '"San F" note:SFO': [3],
+        "francisco san": [3],
+        "metadata.dest:SFO": [0],
+        "anonymous:false late:true": [0],
+    }
+    for text, places in found.items():
+        response = poster.post(b"", f"/_sink/events?text={_quoted(text)}", method="GET")
+        assert response.json()["events"] == [sent[place] for place in places], text
+
+
+def test_a_search_counts_all_matches_unless_that_takes_too_long() -> None:
+    database = Database(SinkSettings())
+    for delivery in deliveries([[1, 2, 3]] * 500):
+        database.write([], [delivery])
+    found, matched = database.search(Query(text="2", limit=10))
+    assert (len(found), matched) == (10, 500)
+    assert database.search(Query(limit=10))[1] == 1500
+    assert database.search(Query(text="2", limit=1000))[1] == 500
+    database.close()
+
+
+def test_bodies_of_wrong_requests_are_kept_within_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dataart_mp.devsink.store.database._KEEP_BODIES", 10)
+    database = Database(SinkSettings())
+    for number in range(1, 6):
+        one = LoggedRequest(number, time.time(), 1, "POST", "/", [], outcome="rejected")
+        one.body = b"1234"
+        database.write([one], [])
+    kept = {one["number"]: one["body"] for one in database.rejected(10)}
+    assert kept == {1: None, 2: None, 3: "1234", 4: "1234", 5: "1234"}
+    database.close()
 
 
 def _quoted(text: str) -> str:

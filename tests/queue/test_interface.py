@@ -243,7 +243,7 @@ def test_a_closed_queue_raises_value_error(use: Callable[[RecordQueue], object])
     queue = RecordQueue(2, 64)
     queue.put(ONE)
     queue.close()
-    with pytest.raises(ValueError, match="it is closed; emit before") as caught:
+    with pytest.raises(ValueError, match=r"the client is closed, by close.*emit before") as caught:
         use(queue)
     assert isinstance(caught.value, ClosedError)
 

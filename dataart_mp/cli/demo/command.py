@@ -128,8 +128,6 @@ def demo(
 def _from_archive(sample: int, cache_dir: Path | None, fallback: str | None) -> _Flights:
     archive = Archive(cache_dir)
     try:
-        if not archive.is_downloaded():
-            report(f"Downloading the flights (8.7 MB, once) to {archive.path} …")
         archive.fetch()
     except ArchiveError as error:
         if fallback is None:

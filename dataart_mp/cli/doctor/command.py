@@ -60,8 +60,8 @@ def doctor(
 ) -> None:
     """Check everything that a client needs, and suggest a remedy for each problem.
 
-    The checks are: the configuration, name resolution, the connection, TLS, the clock, the API key
-    (by sending one test event), the spool, and the limits of the container. The options and
+    The checks are: the configuration, name resolution, the connection, TLS, HTTP, the clock, the
+    API key (by sending one test event), the spool, and the limits of the container. The options and
     variables are those of `ship`.
     """
     findings = _run_checks(api_key_file, timeout, event=event, **settings)

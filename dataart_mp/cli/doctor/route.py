@@ -1,6 +1,6 @@
 """Checks the network route to the platform, and the platform's clock.
 
-    name ─► addresses ─► (proxy) ─► connection ─► TLS ─► HEAD ─► Date
+    name ─► addresses ─► (proxy) ─► connection ─► TLS ─► HEAD ─► http or https? ─► Date
 
 These checks send neither the API key nor an event; only a real client does.
 """
@@ -25,6 +25,7 @@ from dataart_mp.transport.tls import client_context
 RESOLUTION: Final = "name resolution"
 CONNECTION: Final = "connection"
 TLS: Final = "TLS"
+HTTP: Final = "HTTP"
 CLOCK: Final = "clock"
 
 # In seconds. The Date header has whole seconds, and is as old as the network delay.
@@ -32,6 +33,9 @@ _CLOCK_WARNING: Final = 5.0
 _CLOCK_FAILURE: Final = 60.0
 _CERTIFICATE_WARNING_DAYS: Final = 14
 _PORTS: Final = {"http": 80, "https": 443}
+_REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
+# What servers respond if a port for TLS gets a request without it.
+_NO_TLS: Final = 400
 
 
 def check_route(config: ClientConfig, timeout: float) -> Iterator[Finding]:
@@ -50,13 +54,16 @@ def check_route(config: ClientConfig, timeout: float) -> Iterator[Finding]:
     yield _resolve(first, proxy)
     if proxy is not None and first.scheme == "https":
         reason = f"not checked: the connection to the proxy {masked_url(proxy)} uses TLS"
-        yield from (skipped(check, reason) for check in (CONNECTION, TLS, CLOCK))
+        yield from (skipped(check, reason) for check in (CONNECTION, TLS, HTTP, CLOCK))
         return
     connection = _connection(target, proxy, timeout)
     try:
         yield _connect(connection, first, proxy)
         yield _start_tls(connection, config, target)
-        yield _check_clock(connection, config, proxy)
+        answer = _head(connection, config, proxy)
+        _refuse_plain_http(answer, target, proxy)
+        yield ok(HTTP, "the server responds")
+        yield judge_clock(answer.getheader("Date"), datetime.now(UTC))
     finally:
         connection.close()
 
@@ -171,9 +178,10 @@ def _check_certificate(certificate: dict[str, Any], version: str | None) -> Find
     return ok(TLS, detail)
 
 
-def _check_clock(
+def _head(
     connection: http.client.HTTPConnection, config: ClientConfig, proxy: str | None
-) -> Finding:
+) -> http.client.HTTPResponse:
+    """Send a HEAD request for base_url, and return the response."""
     target = urlsplit(config.base_url)
     is_relayed = proxy is not None and target.scheme == "http"
     path = config.base_url if is_relayed else f"{target.path}/"
@@ -183,10 +191,54 @@ def _check_clock(
         connection.request("HEAD", path, headers=headers if is_relayed else {"Host": target.netloc})
         answer = connection.getresponse()
     except (OSError, http.client.HTTPException) as error:
-        remedy = "check that base_url is the platform's"
-        reason = f"{type(error).__name__}: {error}"
-        raise FailedError(CLOCK, f"no HTTP response: {reason}", remedy) from None
-    return judge_clock(answer.getheader("Date"), datetime.now(UTC))
+        reason = f"no HTTP response: {type(error).__name__}: {error}"
+        _refuse_tls_port(target, proxy, connection.timeout, reason)
+        remedy = "this is not the platform: check the host and the port in base_url"
+        raise FailedError(HTTP, reason, remedy) from None
+    answer.close()  # only its head is needed
+    return answer
+
+
+def _refuse_plain_http(
+    answer: http.client.HTTPResponse, target: SplitResult, proxy: str | None
+) -> None:
+    """Raise a FailedError if the response means that base_url must begin with https."""
+    place = answer.getheader("Location", "")
+    if target.scheme != "http":
+        return
+    if answer.status in _REDIRECTS and urlsplit(place).scheme == "https":
+        detail = f"status {answer.status}: the server redirects to {masked_url(place)}"
+        raise FailedError(HTTP, detail, _use_https(target, urlsplit(place)))
+    if answer.status == _NO_TLS:
+        _refuse_tls_port(target, proxy, 5.0, f"status {answer.status}")
+
+
+def _refuse_tls_port(
+    target: SplitResult, proxy: str | None, timeout: float | None, detail: str
+) -> None:
+    """Raise a FailedError if a port that was used without TLS expects it."""
+    if target.scheme != "http" or proxy is not None:
+        return
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE  # nothing is sent
+    host = target.hostname or ""
+    try:
+        with (
+            socket.create_connection((host, _port(target)), timeout) as plain,
+            context.wrap_socket(plain, server_hostname=host),
+        ):
+            pass
+    except OSError:
+        return
+    raise FailedError(HTTP, f"{detail}; the port expects TLS", _use_https(target, target))
+
+
+def _use_https(given: SplitResult, place: SplitResult) -> str:
+    """Return the remedy: base_url with https, at the port that the server uses for it."""
+    host = f"[{place.hostname}]" if ":" in (place.hostname or "") else place.hostname
+    port = f":{place.port}" if place.port not in (None, _PORTS["https"]) else ""
+    return f"use https:// in base_url: https://{host}{port}{given.path}"
 
 
 def _proxy_headers(proxy: str) -> dict[str, str]:

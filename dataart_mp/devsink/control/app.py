@@ -15,6 +15,7 @@ from dataart_mp.devsink.control.parameters import (
     ARRIVAL_PARAMETERS,
     EVENT_PARAMETERS,
     IDENTITY_PARAMETERS,
+    REJECTED_PARAMETERS,
     parse_query,
 )
 from dataart_mp.devsink.faults.rule import parse_rule
@@ -100,7 +101,9 @@ class _Control:
         return _json({"requests": requests[max(0, len(requests) - limit) :]})
 
     async def rejected(self, request: Request) -> Response:
-        return _json({"rejected": await self._sink.store.rejected(_limit(request))})
+        given = parse_query(request.query_params, REJECTED_PARAMETERS)
+        limit = given.get("limit", DEFAULT_LIMIT)
+        return _json({"rejected": await self._sink.store.rejected(limit, given.get("request"))})
 
     async def reset(self, request: Request) -> Response:
         parse_query(request.query_params)
@@ -141,7 +144,8 @@ class _Control:
             key=given.get("key"),
             user_key=given.get("user_key"),
             identifier=given.get("id"),
-            text=given.get("text") or None,  # an empty text does not filter
+            text=given.get("text", "").strip() or None,  # an empty text does not filter
+            duplicate=given.get("duplicate"),
             id_field=self._sink.settings.id_field,
             limit=given.get("limit", limit),
         )

@@ -13,6 +13,7 @@ from dataart_mp.devsink.control.parameters import (
     EVENT_PARAMETERS,
     IDENTITY_PARAMETERS,
     PARAMETERS,
+    REJECTED_PARAMETERS,
 )
 from dataart_mp.devsink.faults.rule import rule_schemas
 from dataart_mp.devsink.protocol.shape import SCHEMAS
@@ -94,7 +95,7 @@ def _queries() -> Schema:
             ARRIVAL_PARAMETERS,
         ),
         "/_sink/rejected": _get_list(
-            "rejected", "The newest wrong requests, with field and reason.", "Request", ["limit"]
+            "rejected", "The newest wrong requests.", "RejectedRequest", REJECTED_PARAMETERS
         ),
         "/_sink/requests": _get_list("requests", "The newest requests.", "Request", ["limit"]),
         "/_sink/ids": _get("How often each id arrived.", _object(ids=_array(pairs))),
@@ -144,9 +145,29 @@ def _errors() -> Schema:
 def _results() -> Schema:
     counts = {"type": "object", "additionalProperties": _INTEGER}
     hints = get_type_hints(SinkStats)
+    problems = _array(_object(field=_TEXT, problem=_TEXT))
+    request = {
+        "number": _INTEGER,
+        "time": _NUMBER,
+        "connection": _or_null("integer"),
+        "method": _TEXT,
+        "path": _TEXT,
+        "headers": {"type": "object", "additionalProperties": _TEXT},
+        "bytes": _INTEGER,
+        "count": _INTEGER,
+        "idempotency_key": _or_null("string"),
+        "outcome": {"enum": ["accepted", "rejected", "faulted", "unfinished", None]},
+        "status": _or_null("integer"),
+        "fault": _or_null("string"),
+        "field": _or_null("string"),
+        "error": _or_null("string"),
+        "errors": problems,
+        "more_errors": _INTEGER,
+        "seconds": _or_null("number"),
+    }
     rule_in_force = _object(number=_INTEGER, kind=_TEXT, fired=_INTEGER, spent=_BOOLEAN)
     return {
-        "Error": _object(error=_TEXT, field=_TEXT),
+        "Error": _object(error=_TEXT, field=_TEXT, errors=problems, more_errors=_INTEGER),
         "Stats": _object(**{name: _INTEGER if of is int else counts for name, of in hints.items()}),
         "Arrival": _object(
             kind=PARAMETERS["kind"].schema,
@@ -156,23 +177,8 @@ def _results() -> Schema:
             duplicate={"enum": ["explained", "unexplained", None]},
             item={"anyOf": [_ref("Action"), _ref("Identity")]},
         ),
-        "Request": _object(
-            number=_INTEGER,
-            time=_NUMBER,
-            connection=_or_null("integer"),
-            method=_TEXT,
-            path=_TEXT,
-            headers={"type": "object", "additionalProperties": _TEXT},
-            bytes=_INTEGER,
-            count=_INTEGER,
-            idempotency_key=_or_null("string"),
-            outcome={"enum": ["accepted", "rejected", "faulted", "unfinished", None]},
-            status=_or_null("integer"),
-            fault=_or_null("string"),
-            field=_or_null("string"),
-            error=_or_null("string"),
-            seconds=_or_null("number"),
-        ),
+        "Request": _object(**request),
+        "RejectedRequest": _object(**request, body=_or_null("string")),
         # It also has the fields of the rule.
         "RuleInForce": {**rule_in_force, "additionalProperties": True},
     }

@@ -17,6 +17,9 @@ LONGEST_TEXT: Final = 1000
 LARGEST_NUMBER: Final = 999_999_999
 
 
+_DUPLICATES: Final = ("explained", "unexplained", "any")
+
+
 class Parameter(NamedTuple):
     """A query parameter.
 
@@ -34,6 +37,13 @@ class Parameter(NamedTuple):
 def _kind(text: str) -> str:
     if text not in ("actions", "identities"):
         raise RejectionError("query kind", f"must be actions or identities, not {shown(text)}")
+    return text
+
+
+def _duplicate(text: str) -> str:
+    if text not in _DUPLICATES:
+        expected = f"must be {' or '.join(_DUPLICATES)}"
+        raise RejectionError("query duplicate", f"{expected}, not {shown(text)}")
     return text
 
 
@@ -64,16 +74,24 @@ PARAMETERS: Final[Mapping[str, Parameter]] = {
     "id": _text("id", "Only events with this value in the id field of their metadata."),
     "text": _text(
         "text",
-        "Only items with this text in their keys or metadata; ASCII letters match in either case.",
+        "Only items with this text in their keys or metadata, or with all its words, phrases in "
+        "quotation marks and fields (`dest:SFO`); ASCII letters match in either case.",
     ),
+    "duplicate": Parameter(
+        "Only duplicates: `explained`, `unexplained`, or `any`.",
+        {"enum": list(_DUPLICATES)},
+        _duplicate,
+    ),
+    "request": _integer("request", "Only the request with this number."),
     "limit": _integer(
         "limit", "Maximum number of items; the newest are returned.", default=DEFAULT_LIMIT
     ),
     "number": _integer("number", "Number of the rule to remove; without it, all are removed."),
 }
 
-EVENT_PARAMETERS: Final = ("key", "user_key", "id", "text", "limit")
-IDENTITY_PARAMETERS: Final = ("user_key", "text", "limit")
+EVENT_PARAMETERS: Final = ("key", "user_key", "id", "text", "duplicate", "limit")
+IDENTITY_PARAMETERS: Final = ("user_key", "text", "duplicate", "limit")
+REJECTED_PARAMETERS: Final = ("request", "limit")
 ARRIVAL_PARAMETERS: Final = ("kind", *EVENT_PARAMETERS)
 
 

@@ -36,7 +36,7 @@ class Counters:
         self._id_field = id_field
         self._items: dict[Kind, ItemCounter] = {
             "actions": ItemCounter(),
-            "identities": ItemCounter(),
+            "identities": ItemCounter(by_content=False),
         }
         self._by_key: Counter[str] = Counter()
         self._accepted: dict[tuple[Kind, str], bytes] = {}
@@ -120,7 +120,6 @@ class Counters:
             identities=identities.arrived,
             distinct_identities=identities.distinct,
             explained_identity_duplicates=identities.explained,
-            unexplained_identity_duplicates=identities.unexplained,
             by_key=dict(self._by_key),
             distinct_ids=len(self.ids),
         )

@@ -24,7 +24,11 @@ class Duplicates(NamedTuple):
 
 
 class ItemCounter:
-    """Counts items, and remembers the digest of each one.
+    """Counts items, and detects duplicates.
+
+    Args:
+        by_content: Whether an item is a duplicate if one with the same content has arrived; else
+            only the items of a request that repeats an accepted one are duplicates.
 
     Attributes:
         arrived: Number of items, duplicates included.
@@ -32,7 +36,8 @@ class ItemCounter:
         unexplained: Number of all other duplicates.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, by_content: bool = True) -> None:
+        self._by_content = by_content
         self.arrived = 0
         self.explained = 0
         self.unexplained = 0
@@ -40,8 +45,8 @@ class ItemCounter:
 
     @property
     def distinct(self) -> int:
-        """Number of items with different content."""
-        return len(self._seen)
+        """Number of items that are not duplicates."""
+        return self.arrived - self.explained - self.unexplained
 
     def add(self, digests: list[bytes], *, repeated: bool) -> Duplicates:
         """Count the items of one request.
@@ -53,7 +58,10 @@ class ItemCounter:
         Returns:
             Which of the items are duplicates.
         """
-        indices = self._duplicates(digests)
+        if self._by_content:
+            indices = self._duplicates(digests)
+        else:
+            indices = tuple(range(len(digests))) if repeated else ()
         self.arrived += len(digests)
         if repeated:
             self.explained += len(indices)

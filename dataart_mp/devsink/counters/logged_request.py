@@ -15,6 +15,9 @@ Outcome = Literal["accepted", "rejected", "faulted", "unfinished"]
 _SECRETS: Final = frozenset({b"x-api-key", b"authorization", b"proxy-authorization", b"cookie"})
 
 
+_VALID: Final[dict[str, Any]] = {"error": None, "field": None, "errors": [], "more_errors": 0}
+
+
 @dataclass(slots=True)
 class LoggedRequest:
     """A request, from its head to the decision about it.
@@ -33,6 +36,7 @@ class LoggedRequest:
         status: Status of the response; None: there is none, or not yet.
         fault: Kind of the fault that decided the outcome.
         rejection: What is wrong with the request.
+        body: The body of a wrong request, decompressed if that is possible; None: it was not read.
         seconds: Time from the head to the decision, in seconds.
     """
 
@@ -49,10 +53,11 @@ class LoggedRequest:
     status: int | None = None
     fault: str | None = None
     rejection: RejectionError | None = None
+    body: bytes | None = None
     seconds: float | None = None
 
     def as_json(self) -> dict[str, Any]:
-        """Return the entry for `/_sink/requests` and `/_sink/rejected`, without secrets."""
+        """Return the entry for `/_sink/requests`, without secrets and without the body."""
         return {
             "number": self.number,
             "time": self.time,
@@ -70,7 +75,6 @@ class LoggedRequest:
             "outcome": self.outcome,
             "status": self.status,
             "fault": self.fault,
-            "field": self.rejection.field if self.rejection else None,
-            "error": str(self.rejection) if self.rejection else None,
+            **(self.rejection.as_log() if self.rejection else _VALID),
             "seconds": self.seconds,
         }

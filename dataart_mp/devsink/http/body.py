@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import importlib
 import zlib
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -11,11 +12,12 @@ from dataart_mp.devsink.http.limits import BODY_SECONDS
 from dataart_mp.devsink.http.rejection import RejectionError, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from starlette.types import Receive
 
 _GZIP_WBITS: Final = 31
+_PEEK_SECONDS: Final = 0.1
 
 
 class ClientGoneError(Exception):
@@ -62,6 +64,20 @@ async def read_body(receive: Receive, length: int | None, limit: int) -> bytes:
     except TimeoutError:
         problem = f"did not arrive within {BODY_SECONDS:g} seconds"
         raise RejectionError("body", problem, status=408) from None
+
+
+async def peek_body(receive: Receive, headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """Return what has arrived of the body of a request whose head is wrong, to be shown.
+
+    It waits only as long as a client takes that sends the body right after the head.
+    """
+    if any(name == b"expect" for name, _ in headers):  # the client would then send the body
+        return b""
+    with contextlib.suppress(TimeoutError, ClientGoneError):
+        async with asyncio.timeout(_PEEK_SECONDS):
+            first, _ = await _part(receive)
+            return first
+    return b""
 
 
 async def _continued(receive: Receive, first: bytes, limit: int) -> bytes:

@@ -74,6 +74,10 @@ class Viewer:
         self._is_reset = True
         self.has_update.set()
 
+    def skip_arrivals(self) -> None:
+        """Drop the items that were added until now."""
+        self._deliveries.clear()
+
     def take(self, now: float) -> Update:
         """Return the update at a time of the monotonic clock, in seconds."""
         matching = [(one, self._indices(one)) for one in self._deliveries]
@@ -92,7 +96,7 @@ class Viewer:
             return ()
         if query.is_open:
             return range(len(delivery))
-        return [index for index, item in enumerate(delivery.encoded) if query.matches(item)]
+        return [index for index in range(len(delivery)) if query.selects(delivery, index)]
 
 
 class Viewers:

@@ -17,6 +17,7 @@ from dataart_mp.devsink.protocol.exact_json import dumps
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
 
+    from dataart_mp.devsink.live.viewers import Viewer
     from dataart_mp.devsink.sink import Sink
     from dataart_mp.devsink.store.delivery import Arrival
     from dataart_mp.devsink.store.query import Query
@@ -34,7 +35,7 @@ async def stream(sink: Sink, query: Query) -> AsyncIterator[bytes]:
     # Subscribed before the store is read: an item that arrives in between is sent twice, not never.
     with sink.viewers.subscribed(query) as viewer:
         yield _RETRY
-        yield await _snapshot(sink, query)
+        yield await _snapshot(sink, query, viewer)
         while True:
             await viewer.has_update.wait()
             update = viewer.take(time.monotonic())
@@ -49,18 +50,24 @@ async def stream(sink: Sink, query: Query) -> AsyncIterator[bytes]:
             await asyncio.sleep(_UPDATE_SECONDS)
 
 
-async def _snapshot(sink: Sink, query: Query) -> bytes:
+async def _snapshot(sink: Sink, query: Query, viewer: Viewer) -> bytes:
     arrivals: list[Arrival] = []
+    matched: int | None = None
     problem = None
+    # The search finds what has arrived until now, and would count it a second time.
+    viewer.skip_arrivals()
     try:
-        arrivals = await sink.store.arrivals(query)
+        arrivals, matched = await sink.store.search(query)
     except RejectionError as error:  # the search took too long
         problem = str(error)
     rejected = await sink.store.rejected(_SHOWN_REJECTED)
+    for request in rejected:
+        del request["body"]  # the page asks for that of the request it shows
     about = {
         "any_key": sink.settings.api_key is None,
         "keep": sink.settings.keep,
         "problem": problem,
+        "matched": matched,
         "rejected": rejected,
         "rate": sink.rate.since(time.time() - KEPT_SECONDS),
         **_state(sink),

@@ -7,11 +7,11 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from dataart_mp.devsink.http.rejection import RejectionError, shown
+from dataart_mp.devsink.http.rejection import RejectionError, rejection, shown
 from dataart_mp.devsink.protocol.kind import KINDS, kind_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from dataart_mp.devsink.http.guard import Guard
     from dataart_mp.devsink.protocol.kind import Kind
@@ -65,7 +65,7 @@ def check_head(
         guard: Checks the host and the origin.
 
     Raises:
-        RejectionError: A part is wrong; the error names the first one.
+        RejectionError: A part is wrong; the error names all headers that are.
     """
     kind = kind_of(path)
     if kind is None:
@@ -78,8 +78,13 @@ def check_head(
         raise RejectionError("query", f"must be absent, not {shown(query.decode('latin-1'))}")
     fields = _unique(headers)
     guard.check(method, fields)
-    _check_api_key(fields.get(b"x-api-key"), api_key)
-    _check_presence(fields)
+    found = [
+        *_api_key_errors(fields.get(b"x-api-key"), api_key),
+        *_missing_headers(fields),
+        *_idempotency_key_errors(fields.get(b"idempotency-key")),
+    ]
+    if found:
+        raise rejection([error.problems[0] for error in found], found[0].status)
     return Head(kind, _encoding(fields), _length(fields), _idempotency_key(fields))
 
 
@@ -93,22 +98,31 @@ def _unique(headers: list[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
     return fields
 
 
-def _check_api_key(given: bytes | None, expected: str | None) -> None:
+def _api_key_errors(given: bytes | None, expected: str | None) -> Iterator[RejectionError]:
     if not given:
         problem = "is missing" if given is None else "is empty"
-        raise RejectionError("header X-API-Key", problem, status=401)
-    if expected is not None and not hmac.compare_digest(given, expected.encode()):
-        raise RejectionError("header X-API-Key", "is not the key of this sink", status=401)
+        yield RejectionError("header X-API-Key", problem, status=401)
+    elif expected is not None and not hmac.compare_digest(given, expected.encode()):
+        yield RejectionError("header X-API-Key", "is not the key of this sink", status=401)
 
 
-def _check_presence(fields: Mapping[bytes, bytes]) -> None:
+def _missing_headers(fields: Mapping[bytes, bytes]) -> Iterator[RejectionError]:
     for name in ("Host", "User-Agent", "Content-Type"):
         if not fields.get(name.lower().encode()):
-            raise RejectionError(f"header {name}", "is missing or empty")
-    media_type = fields[b"content-type"].decode("latin-1")
-    if media_type.lower().replace(" ", "") not in _JSON_TYPES:
-        raise RejectionError(
+            yield RejectionError(f"header {name}", "is missing or empty")
+    media_type = fields.get(b"content-type", b"").decode("latin-1")
+    if media_type and media_type.lower().replace(" ", "") not in _JSON_TYPES:
+        yield RejectionError(
             "header Content-Type", f"must be application/json, not {shown(media_type)}", status=415
+        )
+
+
+def _idempotency_key_errors(key: bytes | None) -> Iterator[RejectionError]:
+    if key is not None and not _IDEMPOTENCY_KEY(key):
+        yield RejectionError(
+            "header Idempotency-Key",
+            "must have 1 to 255 ASCII characters without spaces, "
+            f"not {shown(key.decode('latin-1'))}",
         )
 
 
@@ -125,12 +139,4 @@ def _length(fields: Mapping[bytes, bytes]) -> int | None:
 
 def _idempotency_key(fields: Mapping[bytes, bytes]) -> str | None:
     key = fields.get(b"idempotency-key")
-    if key is None:
-        return None
-    text = key.decode("latin-1")
-    if not _IDEMPOTENCY_KEY(key):
-        raise RejectionError(
-            "header Idempotency-Key",
-            f"must have 1 to 255 ASCII characters without spaces, not {shown(text)}",
-        )
-    return text
+    return None if key is None else key.decode("latin-1")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from dataart_mp.devsink.http.rejection import RejectionError, shown
+from dataart_mp.devsink.http.rejection import Problem, rejection, shown
 from dataart_mp.devsink.protocol.field import BOOLEAN, Field, Schema, object_schema
 from dataart_mp.devsink.protocol.timestamp import TIMESTAMP
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 _MISSING: Final = object()
 
@@ -39,17 +39,24 @@ class _Shape:
         self.schema = object_schema(fields)
         self._problems = {name: field.problem for name, field in fields.items()}
 
-    def check(self, value: object) -> None:
-        """Raise a RejectionError for the first field that is wrong."""
+    def check(self, value: object) -> Sequence[Problem]:
+        """Return a problem for each field that is wrong."""
         if type(value) is not dict:
-            raise RejectionError("", f"must be an object, not {shown(value)}")
+            return [Problem("", f"must be an object, not {shown(value)}")]
+        for name, problem_of in self._problems.items():
+            if problem_of(value.get(name, _MISSING)) is not None:
+                return self._all(value)
+        return () if len(value) == len(self._problems) else self._all(value)
+
+    def _all(self, value: dict[str, object]) -> list[Problem]:
+        found = []
         for name, problem_of in self._problems.items():
             problem = problem_of(value.get(name, _MISSING))
             if problem is not None:
-                raise RejectionError(name, problem if name in value else "is missing")
-        if len(value) != len(self._problems):
-            unknown = sorted(value.keys() - self._problems.keys())
-            raise RejectionError(shown(unknown[0])[1:-1], "is unknown to the protocol")
+                found.append(Problem(name, problem if name in value else "is missing"))
+        unknown = sorted(value.keys() - self._problems.keys())
+        found += [Problem(shown(name)[1:-1], "is unknown to the protocol") for name in unknown]
+        return found
 
 
 _TEXT: Final = Field({"type": "string", "minLength": 1}, _text_problem)
@@ -81,15 +88,16 @@ def actions_of(content: Any) -> list[dict[str, Any]]:
     """Return the actions in a body of `events/send-actions`.
 
     Raises:
-        RejectionError: A field is wrong; the error has the path of the first one.
+        RejectionError: A field is wrong; the error has the paths of all that are.
     """
-    _ACTIONS.check(content)
-    actions: list[dict[str, Any]] = content["actions"]
+    found = list(_ACTIONS.check(content))
+    listed = content.get("actions") if type(content) is dict else None
+    actions: list[dict[str, Any]] = listed if type(listed) is list else []
     for index, action in enumerate(actions):
-        try:
-            _ACTION.check(action)
-        except RejectionError as error:
-            raise error.within(f"actions[{index}]") from None
+        if problems := _ACTION.check(action):
+            found += [problem.within(f"actions[{index}]") for problem in problems]
+    if found:
+        raise rejection(found)
     return actions
 
 
@@ -97,7 +105,8 @@ def identities_of(content: Any) -> list[dict[str, Any]]:
     """Return the one identity in a body of `users/identify`, as a list.
 
     Raises:
-        RejectionError: A field is wrong; the error has the path of the first one.
+        RejectionError: A field is wrong; the error has the paths of all that are.
     """
-    _IDENTITY.check(content)
+    if found := _IDENTITY.check(content):
+        raise rejection(found)
     return [content]

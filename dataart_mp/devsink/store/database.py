@@ -1,6 +1,7 @@
 """The kept requests and items, in SQLite.
 
     requests, rejected     one row per request: number, time, about (JSON)
+    bodies                 the bodies of rejected requests: number, time, body
     actions, identities    one row per request too: last, time, …, items (JSON Lines)
     events, users          views of these with one row per item, for users who open the file
 
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 
 from dataart_mp.devsink.counters.item_counter import Duplicates
+from dataart_mp.devsink.http.rejection import RejectionError
 from dataart_mp.devsink.protocol.exact_json import loads
 from dataart_mp.devsink.protocol.kind import KINDS, Kind
 from dataart_mp.devsink.store.delivery import Arrival, Delivery
@@ -38,10 +40,20 @@ _REQUEST_TABLES: Final = ("requests", "rejected")
 _PATHS: Final = {kind: path for path, kind in KINDS.items()}
 # Rows per statement.
 _ROWS: Final = 100
+# Bytes kept of one body of a rejected request, and of all of them.
+_KEEP_BODY: Final = 256 * 1024
+_KEEP_BODIES: Final = 32 * 1024 * 1024
+# Seconds that the matches of a search may be counted for.
+_COUNT_SECONDS: Final = 1.0
 
 _TABLE: Final = """
 CREATE TABLE IF NOT EXISTS {table} (
     number INTEGER PRIMARY KEY, time REAL NOT NULL, about TEXT NOT NULL
+);
+"""
+_BODIES: Final = """
+CREATE TABLE IF NOT EXISTS bodies (
+    number INTEGER PRIMARY KEY, time REAL NOT NULL, body BLOB NOT NULL
 );
 """
 _ITEMS: Final = """
@@ -89,6 +101,7 @@ class Database:
         self._sizes: dict[str, int] = {
             **{table: self._value(f"count(*) FROM {table}") for table in _REQUEST_TABLES},
             **{kind: self._value(f"sum(count) FROM {kind}") for kind in _PATHS},
+            "bodies": self._value("sum(length(body)) FROM bodies"),
         }
 
     @property
@@ -105,7 +118,9 @@ class Database:
         """Write requests and deliveries, then delete what exceeds the limits."""
         with self._transaction():
             self._write_requests("requests", requests)
-            self._write_requests("rejected", [one for one in requests if one.outcome == "rejected"])
+            rejected = [one for one in requests if one.outcome == "rejected"]
+            self._write_requests("rejected", rejected)
+            self._write_bodies(rejected)
             for kind in _PATHS:
                 self._write_items(kind, [one for one in deliveries if one.kind == kind])
         self.prune()
@@ -116,23 +131,56 @@ class Database:
         with self._transaction():
             for table in _REQUEST_TABLES:
                 self._prune(table, "number", "1", self._keep_requests, horizon)
+            self._prune("bodies", "number", "length(body)", _KEEP_BODIES, horizon)
             for kind in _PATHS:
                 self._prune(kind, "last", "count", self._keep, horizon)
 
     def clear(self) -> None:
         """Delete everything."""
         with self._transaction():
-            for table in (*_REQUEST_TABLES, *_PATHS):
+            for table in (*_REQUEST_TABLES, "bodies", *_PATHS):
                 self._connection.execute(f"DELETE FROM {table}")  # noqa: S608
         self._sizes = dict.fromkeys(self._sizes, 0)
 
-    def requests(self, table: str, limit: int) -> list[dict[str, Any]]:
-        """Return the newest entries of `requests` or `rejected`, oldest first."""
+    def requests(self, limit: int) -> list[dict[str, Any]]:
+        """Return the newest requests, oldest first."""
         rows = self._connection.execute(
-            f"SELECT about FROM {table} ORDER BY number DESC LIMIT ?",  # noqa: S608
-            (limit,),
+            "SELECT about FROM requests ORDER BY number DESC LIMIT ?", (limit,)
         )
         return [orjson.loads(about) for (about,) in rows][::-1]
+
+    def rejected(self, limit: int, number: int | None = None) -> list[dict[str, Any]]:
+        """Return the newest wrong requests with their bodies, oldest first.
+
+        Args:
+            limit: Maximum number of requests.
+            number: Only the request with this number; None: any.
+        """
+        rows = self._connection.execute(
+            "SELECT about, body FROM rejected LEFT JOIN bodies USING (number) "
+            "WHERE ? IS NULL OR number = ? ORDER BY number DESC LIMIT ?",
+            (number, number, limit),
+        )
+        return [
+            {**orjson.loads(about), "body": None if body is None else _readable(body)}
+            for about, body in rows
+        ][::-1]
+
+    def search(self, query: Query) -> tuple[list[Arrival], int | None]:
+        """Return what `select` does, and the number of all items that match.
+
+        Returns:
+            The number is None if counting takes too long.
+        """
+        found = self.select(query)
+        if len(found) < query.limit:
+            return found, len(found)
+        if query.is_open:
+            return found, sum(self._sizes[kind] for kind in _PATHS if query.includes(kind))
+        try:
+            return found, self._count(query)
+        except RejectionError:
+            return found, None
 
     def select(self, query: Query) -> list[Arrival]:
         """Return the newest items that match, oldest first.
@@ -187,6 +235,11 @@ class Database:
         self._insert(table, rows)
         self._sizes[table] += len(rows)
 
+    def _write_bodies(self, rejected: Sequence[LoggedRequest]) -> None:
+        bodies = [(one.number, one.time, one.body[:_KEEP_BODY]) for one in rejected if one.body]
+        self._insert("bodies", bodies)
+        self._sizes["bodies"] += sum(len(body) for _, _, body in bodies)
+
     def _write_items(self, kind: Kind, deliveries: Sequence[Delivery]) -> None:
         rows = [_row(delivery) for delivery in deliveries]
         self._insert(kind, rows)
@@ -219,7 +272,24 @@ class Database:
         newest_first = heapq.merge(*sources, key=lambda arrival: -arrival.time)
         return list(islice(newest_first, query.limit))[::-1]
 
+    def _count(self, query: Query) -> int:
+        seconds = min(self._search_seconds, _COUNT_SECONDS)
+        with TimeLimit(self._connection, seconds) as limit:
+            return sum(
+                1
+                for kind in _PATHS
+                if query.includes(kind)
+                for _ in self._places(kind, query, limit)
+            )
+
     def _matches(self, kind: Kind, query: Query, limit: TimeLimit | None) -> Iterator[Arrival]:
+        for delivery, index in self._places(kind, query, limit):
+            yield delivery[index]
+
+    def _places(
+        self, kind: Kind, query: Query, limit: TimeLimit | None
+    ) -> Iterator[tuple[Delivery, int]]:
+        """Yield the deliveries with matching items, newest first, each with the item's index."""
         condition, params = query.condition()
         floor = self.newest(kind) - self._keep
         rows = self._connection.execute(
@@ -240,8 +310,8 @@ class Database:
             for index in range(len(delivery) - 1, max(-1, floor - first), -1):
                 if limit is not None:
                     limit.check()
-                if query.matches(delivery.encoded[index]):
-                    yield delivery[index]
+                if query.selects(delivery, index):
+                    yield delivery, index
 
 
 def _row(delivery: Delivery) -> tuple[object, ...]:
@@ -255,6 +325,10 @@ def _row(delivery: Delivery) -> tuple[object, ...]:
         # orjson writes no newline within an item.
         _text(b"\n".join(delivery.encoded)),
     )
+
+
+def _readable(body: bytes) -> str:
+    return body.decode(errors="backslashreplace")
 
 
 def _text(content: bytes) -> str:
@@ -291,6 +365,7 @@ def _prepare(connection: sqlite3.Connection, path: Path | None) -> None:
     connection.execute(f"PRAGMA application_id = {_OURS}")
     for table in _REQUEST_TABLES:
         connection.execute(_TABLE.format(table=table))
+    connection.execute(_BODIES)
     for kind in _PATHS:
         connection.execute(_ITEMS.format(kind=kind))
     connection.executescript(_VIEWS)

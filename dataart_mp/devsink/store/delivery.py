@@ -76,11 +76,12 @@ class Delivery:
             self.last - len(self.encoded) + 1 + index,
             self.time,
             self.request,
-            self._duplicate(index),
+            self.duplicate(index),
             self.encoded[index],
         )
 
-    def _duplicate(self, index: int) -> DuplicateKind | None:
+    def duplicate(self, index: int) -> DuplicateKind | None:
+        """Return whether an item is a duplicate, and of which kind."""
         if index not in self.duplicates.indices:
             return None
         return "explained" if self.duplicates.explained else "unexplained"

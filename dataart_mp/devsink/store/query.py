@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import orjson
 
 from dataart_mp.devsink.counters.counters import is_identifier
 from dataart_mp.devsink.protocol.exact_json import loads
+from dataart_mp.devsink.store.text import terms_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from dataart_mp.devsink.protocol.kind import Kind
+    from dataart_mp.devsink.store.delivery import Delivery, DuplicateKind
+    from dataart_mp.devsink.store.text import Term
 
 DEFAULT_LIMIT: Final = 1000
 
@@ -31,10 +35,18 @@ _IDENTITY: Final = re.compile(rb'\{"metadata":(.*),"user_key":%b\}' % _STRING, r
 # it decides about long rows, and about the rest of long patterns.
 _LONGEST_PATTERN: Final = 64
 _LONGEST_LIKE_BYTES: Final = 64 * 1024
+# More would cost more than they rule out.
+_MOST_PATTERNS: Final = 8
+_DUPLICATE_ROWS: Final = {
+    None: "1",
+    "any": "duplicates != '[]'",
+    "explained": "duplicates != '[]' AND explained",
+    "unexplained": "duplicates != '[]' AND NOT explained",
+}
 _WILDCARDS: Final = str.maketrans({"%": "~%", "_": "~_", "~": "~~"})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Query:
     """A filter over items; most items are ruled out by their JSON text, without decoding it.
 
@@ -43,8 +55,9 @@ class Query:
         key: Only actions with this key.
         user_key: Only items of this user.
         identifier: Only actions with this value of the id field, a string or an integer.
-        text: Only items with this text in a value or in the metadata; ASCII letters match in
-            either case.
+        text: Only items with this text, or with all its terms, in a value or in the metadata;
+            ASCII letters match in either case.
+        duplicate: Only duplicates of this kind; `any`: of either kind.
         id_field: Field of the metadata that `identifier` is compared with.
         limit: Maximum number of items; the newest are returned.
     """
@@ -54,13 +67,14 @@ class Query:
     user_key: str | None = None
     identifier: str | None = None
     text: str | None = None
+    duplicate: DuplicateKind | Literal["any"] | None = None
     id_field: str = "_id"
     limit: int = DEFAULT_LIMIT
 
     @property
     def is_open(self) -> bool:
         """Whether all items of the kind match."""
-        return self.key is self.user_key is self.identifier is self.text is None
+        return self._accepts_all_content and self.duplicate is None
 
     def includes(self, kind: Kind) -> bool:
         """Return whether items of this kind can match at all."""
@@ -75,13 +89,24 @@ class Query:
             likes = " OR ".join(["items LIKE ? ESCAPE '~'"] * len(parts))
             clauses.append(f"({likes})")
             patterns += [_pattern(part) for part in parts]
+            if len(patterns) >= _MOST_PATTERNS:
+                break
+        is_duplicate = _DUPLICATE_ROWS[self.duplicate]
         if not clauses:
-            return "1", []
+            return is_duplicate, []
         is_long = f"length(CAST(items AS BLOB)) > {_LONGEST_LIKE_BYTES}"
-        return f"({is_long} OR {' AND '.join(clauses)})", patterns
+        return f"{is_duplicate} AND ({is_long} OR {' AND '.join(clauses)})", patterns
+
+    def selects(self, delivery: Delivery, index: int) -> bool:
+        """Return whether the item at an index of a delivery matches."""
+        if self.duplicate is not None:
+            kind = delivery.duplicate(index)
+            if kind is None or self.duplicate not in ("any", kind):
+                return False
+        return self._accepts_all_content or self.matches(delivery.encoded[index])
 
     def matches(self, encoded: bytes) -> bool:
-        """Return whether an item, as JSON with sorted keys, matches."""
+        """Return whether the content of an item, as JSON with sorted keys, matches."""
         if self.text is not None and not self._has_text(encoded):
             return False
         if self.key is self.user_key is self.identifier is None:
@@ -109,20 +134,46 @@ class Query:
         if self.identifier is not None:
             name = f'{_inside(self.id_field)}":'
             yield [f"{name}{_json(self.identifier)}", f"{name}{self.identifier}"]
-        if self.text is not None:
-            yield [_inside(self.text)]
+        for value in self._values:
+            yield [value]
+
+    @property
+    def _accepts_all_content(self) -> bool:
+        return self.key is self.user_key is self.identifier is self.text is None
+
+    @functools.cached_property
+    def _terms(self) -> list[Term]:
+        return terms_of(self.text or "")
+
+    @functools.cached_property
+    def _values(self) -> list[str]:
+        """The values of all terms, as they appear in JSON."""
+        if self.text is None:
+            return []
+        # The text itself contains all of them, so an item with the text does too.
+        return [_inside(term.value) for term in self._terms] or [_inside(self.text)]
 
     def _identifier_of(self, item: dict[str, Any]) -> str | None:
         value = (item["metadata"] or {}).get(self.id_field)
         return str(value) if is_identifier(value) else None
 
     def _has_text(self, encoded: bytes) -> bool:
-        needle = _inside(self.text or "").encode().lower()
         lowered = encoded.lower()
-        if needle not in lowered:
+        if not all(value.encode().lower() in lowered for value in self._values):
             return False
-        values = _ACTION(lowered) or _IDENTITY(lowered)
-        return values is not None and any(needle in value for value in values.groups())
+        match = _ACTION(lowered) or _IDENTITY(lowered)
+        if match is None:
+            return False
+
+        def has(text: str) -> bool:
+            needle = _inside(text).encode().lower()
+            return any(needle in value for value in match.groups())
+
+        if has(self.text or ""):
+            return True
+        return bool(self._terms) and all(
+            has(term.literal) or term.is_field_of(encoded) for term in self._terms
+        )
 
 
 def _pattern(part: str) -> str:

@@ -102,13 +102,20 @@ class Store:
         """Return the newest items that match, oldest first."""
         return await self._read(lambda: self._database.select(query))
 
+    async def search(self, query: Query) -> tuple[list[Arrival], int | None]:
+        """Return the newest items that match, and the number of all that match, if it is known.
+
+        It returns exactly what was added until the call, not until the first await.
+        """
+        return await self._read(lambda: self._database.search(query))
+
     async def requests(self, limit: int) -> list[dict[str, Any]]:
         """Return the newest requests that have ended, oldest first."""
-        return await self._read(lambda: self._database.requests("requests", limit))
+        return await self._read(lambda: self._database.requests(limit))
 
-    async def rejected(self, limit: int) -> list[dict[str, Any]]:
-        """Return the newest wrong requests, oldest first."""
-        return await self._read(lambda: self._database.requests("rejected", limit))
+    async def rejected(self, limit: int, number: int | None = None) -> list[dict[str, Any]]:
+        """Return the newest wrong requests with their bodies, oldest first."""
+        return await self._read(lambda: self._database.rejected(limit, number))
 
     async def clear(self) -> None:
         """Delete everything that was added until now."""

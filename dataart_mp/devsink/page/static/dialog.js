@@ -33,6 +33,7 @@ const SHORTCUTS = [
   ["/", "search"],
   ["j ↓", "next row"],
   ["k ↑", "previous row"],
+  ["n", "newest row"],
   ["Enter", "show details"],
   ["Esc", "close details or clear the filter"],
   ["Space", "pause or resume"],
@@ -42,8 +43,18 @@ const SHORTCUTS = [
   ["t", "theme"],
 ];
 
+const SEARCHES = [
+  ["song bach", "both words, in a key or in metadata"],
+  ['"nina simone"', "these words in this order"],
+  ["dest:SFO", "the field dest contains SFO, at any depth"],
+  ["leg.dest:SFO", "the field dest of leg"],
+  ["flight:15", "the number 15, and not 1545"],
+  ["user:ann late:true", "both"],
+];
+
 export function help() {
   const rows = SHORTCUTS.flatMap(([keys, does]) => [element("dt", {}, ...keys.split(" ").flatMap((key) => [element("kbd", {}, key), " "])), element("dd", {}, does)]);
+  const searches = SEARCHES.flatMap(([text, finds]) => [element("dt", {}, element("code", {}, text)), element("dd", {}, finds)]);
   const api = element("a", { href: "/_sink/openapi.json", target: "_blank" }, "/_sink/openapi.json");
-  open("help", "Keyboard", element("dl.shortcuts", {}, ...rows), element("h3", {}, "For tests"), element("p.quiet", {}, "Tests can query everything that this page shows: ", api));
+  open("help", "Keyboard", element("dl.shortcuts", {}, ...rows), element("h3", {}, "Search"), element("dl.shortcuts", {}, ...searches), element("h3", {}, "For tests"), element("p.quiet", {}, "Tests can query everything that this page shows: ", api));
 }

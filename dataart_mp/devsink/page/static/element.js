@@ -8,7 +8,7 @@ const SHOWN = ["title", "aria-label", "placeholder"];
 /**
  * @param {string} tag "button" or "button.primary.wide"
  * @param {Object} attributes attributes; `on…` adds a listener, `--…` sets a style property, undefined and false are omitted
- * @param {...(Node|string|number|null|undefined)} children invisible characters of strings are shown as escapes
+ * @param {...(Node|string|number|null|undefined|false)} children invisible characters of strings are shown as escapes
  */
 export function element(tag, attributes = {}, ...children) {
   const [name, ...classes] = tag.split(".");
@@ -20,7 +20,7 @@ export function element(tag, attributes = {}, ...children) {
     else if (key.startsWith("--")) made.style.setProperty(key, value);
     else made.setAttribute(key, value === true ? "" : SHOWN.includes(key) ? visible(value) : value);
   }
-  const present = children.filter((child) => child !== null && child !== undefined);
+  const present = children.filter((child) => child !== null && child !== undefined && child !== false);
   made.append(...present.map((child) => (typeof child === "string" ? visible(child) : child)));
   return made;
 }

@@ -1,13 +1,16 @@
 // The filter form; its values are kept in the address, so that they can be shared.
 
 import { byId } from "./element.js";
+import { Search } from "./search.js";
 
-const NAMES = ["kind", "text", "key", "user_key"];
+const NAMES = ["kind", "text", "key", "user_key", "duplicate"];
 const TYPING_MS = 200;
 
 export class Filter {
   #form = byId("filter");
   #timer = 0;
+  #searched = "";
+  #search = new Search();
 
   /** @param {Function} changed called after a change */
   constructor(changed) {
@@ -35,8 +38,24 @@ export class Filter {
     return { ...kind, ...Object.fromEntries(given.filter(([, value]) => value)) };
   }
 
+  get duplicate() {
+    return this.#form.elements.duplicate.value;
+  }
+
+  /** What is searched for, to be marked in the rows. */
+  get search() {
+    const { value } = this.#form.elements.text;
+    if (value !== this.#searched) [this.#searched, this.#search] = [value, new Search(value)];
+    return this.#search;
+  }
+
   get isOpen() {
     return this.kind === "all" && !Object.keys(this.query).length;
+  }
+
+  /** Whether only some items of the kind match. */
+  get isNarrow() {
+    return NAMES.slice(1).some((name) => this.query[name]);
   }
 
   set(values) {
@@ -45,7 +64,7 @@ export class Filter {
   }
 
   clear() {
-    this.set({ kind: "all", text: "", key: "", user_key: "" });
+    this.set({ kind: "all", text: "", key: "", user_key: "", duplicate: "" });
   }
 
   #fill(values) {

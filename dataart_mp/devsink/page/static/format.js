@@ -26,9 +26,14 @@ export function lag({ time, item }) {
   return time * 1000 - Date.parse(item.timestamp.replace(/(\.\d{3})\d+/, "$1"));
 }
 
+// Red (25) is for errors and amber (70) for warnings; keys have the hues from green to magenta.
+const FIRST_HUE = 120;
+const HUES = 205;
+
 /** The hue of a key, which is always the same. */
 export function hue(text) {
   let hash = 7;
   for (const character of text) hash = (hash * 31 + character.codePointAt(0)) >>> 0;
-  return hash % 360;
+  // Spreads similar keys over all hues (the golden ratio).
+  return FIRST_HUE + Math.round(((hash * 0.618033988749895) % 1) * HUES);
 }

@@ -12,11 +12,14 @@ import { Empty } from "./empty.js";
 import { Faults } from "./faults.js";
 import { Feed } from "./feed.js";
 import { Filter } from "./filter.js";
+import { Fresh } from "./fresh.js";
 import { plural } from "./format.js";
 import { Keys } from "./keys.js";
 import { Notice } from "./notice.js";
 import { Rejected } from "./rejected.js";
+import { Result } from "./result.js";
 import { focusSearch, listen } from "./shortcuts.js";
+import { measure } from "./sticky.js";
 import { Theme } from "./theme.js";
 import { Totals } from "./totals.js";
 
@@ -26,14 +29,16 @@ const OLDER = 500;
 const filter = new Filter(restart);
 const chart = new Chart();
 const theme = new Theme(() => chart.restyle());
-const totals = new Totals();
+const totals = new Totals(filter);
 const keys = new Keys(filter);
 const notice = new Notice();
 const empty = new Empty();
 const faults = new Faults();
-const arrivals = new Arrivals((arrival) => detail.arrival(arrival));
+const arrivals = new Arrivals(filter, (arrival) => detail.arrival(arrival));
 const rejected = new Rejected((request) => detail.request(request));
 const detail = new Detail(filter, () => (arrivals.rows.release(true), rejected.rows.release(true)));
+const fresh = new Fresh(() => shownList());
+const result = new Result(filter);
 
 let anyKey = true;
 let stats = null;
@@ -41,12 +46,16 @@ let keyCount = 0;
 let isPaused = false;
 let missed = 0;
 
+const shownList = () => (filter.kind === "rejected" ? rejected : arrivals);
+
 const feed = new Feed({
   snapshot(first) {
     anyKey = first.any_key;
+    fresh.drop();
     if (!isPaused) arrivals.replace(first.arrivals);
     if (first.problem) notice.problem(first.problem);
     rejected.replace(first.rejected);
+    result.found(first.matched, first.arrivals.length);
     chart.clear();
     showCounts(first);
     chart.draw();
@@ -54,12 +63,17 @@ const feed = new Feed({
 
   update(change) {
     if (change.reset) clear();
+    result.added(change.matched);
+    const isAway = fresh.isAway;
+    const isRejected = filter.kind === "rejected";
     if (isPaused) missed += change.matched;
     else {
-      arrivals.add(change.arrivals);
+      if (isAway && !isRejected) fresh.hold(change.arrivals, change.matched);
+      else arrivals.add(change.arrivals);
       if (change.matched > change.arrivals.length) notice.sampled(change.rate.at(-2)?.[1]);
     }
-    rejected.add(change.rejected);
+    if (isAway && isRejected) fresh.hold(change.rejected, change.rejected.length);
+    else rejected.add(change.rejected);
     showCounts(change);
   },
 
@@ -84,22 +98,26 @@ function showCounts({ stats: now, keys: number, faults: rules, rate, now: time }
 /** Show one of the two lists, or why it is empty. */
 function arrange() {
   const isRejected = filter.kind === "rejected";
-  const size = isRejected ? rejected.size : arrivals.size;
+  const size = shownList().size;
   byId("arrivals").hidden = isRejected || !size;
   byId("rejected").hidden = !isRejected || !size;
   byId("headings").hidden = isRejected || !size;
   byId("older").hidden = isRejected || size < 200;
   if (isPaused) notice.paused(missed, togglePause);
+  result.show(arrivals.size);
   if (size) empty.hide();
   else if (isRejected) empty.nothing("rejected requests");
   else if (stats?.actions || stats?.identities || !filter.isOpen) empty.nothing("matching arrivals", () => filter.clear());
-  else empty.first(anyKey);
+  else empty.first(anyKey, stats?.rejected_requests ?? 0, () => filter.set({ kind: "rejected" }));
 }
 
 /** Apply a changed filter. */
 async function restart() {
   detail.close();
   notice.hide();
+  fresh.drop();
+  fresh.top();
+  result.clear();
   feed.open(filter.query);
   if (stats) keys.show(stats.by_key, keyCount);
   if (isPaused) await showKept(SHOWN_WHEN_PAUSED);
@@ -120,6 +138,7 @@ async function showKept(limit) {
 async function togglePause() {
   isPaused = !isPaused;
   missed = 0;
+  fresh.drop();
   byId("pause").setAttribute("aria-pressed", isPaused);
   byId("pause").querySelector(".label").textContent = isPaused ? "Resume" : "Pause";
   byId("pause").querySelector(".icon").dataset.icon = isPaused ? "play" : "pause";
@@ -138,8 +157,10 @@ async function showOlder() {
 }
 
 function clear() {
+  fresh.drop();
   arrivals.replace([]);
   rejected.replace([]);
+  result.found(0, 0);
   chart.clear();
   detail.close();
   notice.hide();
@@ -155,7 +176,7 @@ function askToClear() {
 }
 
 function move(step) {
-  (filter.kind === "rejected" ? rejected : arrivals).rows.move(step);
+  shownList().rows.move(step);
 }
 
 function escape() {
@@ -163,6 +184,7 @@ function escape() {
   else if (!filter.isOpen) filter.clear();
 }
 
+measure();
 byId("address").textContent = location.origin;
 byId("address").addEventListener("click", () => copy(location.origin, location.origin, byId("address")));
 byId("pause").addEventListener("click", togglePause);
@@ -178,6 +200,7 @@ listen({
   ArrowDown: () => move(1),
   ArrowUp: () => move(-1),
   Escape: escape,
+  n: () => fresh.release(),
   f: () => faults.open(),
   c: askToClear,
   t: () => theme.next(),

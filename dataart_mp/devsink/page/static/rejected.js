@@ -39,19 +39,15 @@ export class Rejected {
   }
 
   #row(request) {
+    const others = request.errors.length - 1 + request.more_errors;
     const button = element(
       "button.row.wrong",
       { type: "button", onclick: () => this.rows.choose(button, () => this.opened(request)) },
       element("span.time", {}, timeOfDay(request.time)),
       element("span.status", {}, String(request.status)),
-      element("span.where", {}, element("code", {}, request.field)),
-      element("span.preview", {}, problem(request)),
+      element("span.where", {}, element("code", {}, request.field), others > 0 && element("span.tag", {}, `+${count(others)}`, element("span.unseen", {}, " more"))),
+      element("span.preview", {}, request.errors[0].problem),
     );
     return element("li", {}, button);
   }
-}
-
-/** The problem, without the path of the field. */
-export function problem({ error, field }) {
-  return error.startsWith(`${field}: `) ? error.slice(field.length + 2) : error;
 }
