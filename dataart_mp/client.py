@@ -33,6 +33,7 @@ from dataart_mp.producer.log_throttle import LogThrottle, Occurrences
 from dataart_mp.protocol import Emitted
 from dataart_mp.queue import AbandonedError
 from dataart_mp.queue.counters import DROPPED_FULL
+from dataart_mp.queue.mark import Mark
 from dataart_mp.stats import Stats
 from dataart_mp.transport import envelope
 from dataart_mp.transport.proxy import proxy_for
@@ -122,13 +123,9 @@ class Client:
                 or no worker can be started.
             ClosedError: The client is closed.
         """
-        record = encode_action(key, user_key, is_anonymous_user, timestamp, metadata)
-        try:
-            self._producer.append(record, self._timeout)
-        except queue.Full as full:
-            self._drop(full)
-            return False
-        return True
+        return self._append_record(
+            encode_action(key, user_key, is_anonymous_user, timestamp, metadata)
+        )
 
     def emit_actions(self, actions: Iterable[Mapping[str, Any]]) -> Emitted:
         """Emit many actions in one call, at a lower cost for each.
@@ -169,13 +166,7 @@ class Client:
         Raises:
             EventError, BufferFullError, ClosedError: As for `emit_action`.
         """
-        record = encode_identity(user_key, metadata)
-        try:
-            self._producer.append_alone(record, self._timeout)
-        except queue.Full as full:
-            self._drop(full)
-            return False
-        return True
+        return self._append_alone(encode_identity(user_key, metadata))
 
     # Flush and close
 
@@ -235,6 +226,18 @@ class Client:
         finally:
             if self._pending_at_close is None:  # interrupted: the next call may close
                 self._close_permit.append(None)
+
+    def mark(self) -> Mark:
+        """Return a mark, which says what became of all that this process emitted before the call.
+
+        It costs a few microseconds, whatever is pending: it sends nothing and waits for nothing. So
+        a consumer of a stream may make one for each message or thousand messages, and acknowledge
+        them when nothing is pending.
+
+        Raises:
+            ClosedError: The client is closed. A mark that was made before can still be asked.
+        """
+        return self._queue.mark()
 
     def stats(self) -> Stats:
         """Return a snapshot of the counters, over all processes; after `close`, the last one."""
@@ -302,12 +305,21 @@ class Client:
         return pending
 
     def _append_record(self, record: bytes) -> bool:
-        """Complete a call of `emit_action` whose record C has encoded and could not append."""
+        """Append an action; C calls this, too, if it has encoded one and could not append it."""
         if self._drops_when_full and self._producer.is_full:
             self._drop(_FULL)  # half the time that raising and catching an exception takes
             return False
         try:
             self._producer.append(record, self._timeout)
+        except queue.Full as full:
+            self._drop(full)
+            return False
+        return True
+
+    def _append_alone(self, record: bytes) -> bool:
+        """Append an identity."""
+        try:
+            self._producer.append_alone(record, self._timeout)
         except queue.Full as full:
             self._drop(full)
             return False

@@ -10,12 +10,14 @@ import math
 import os
 import select
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from typing import Any, Final, NamedTuple, assert_never
 
 from dataart_mp import clock
 from dataart_mp.config.limits import MORE_THREADS
 from dataart_mp.failure import Failure
 from dataart_mp.producer import threads
+from dataart_mp.producer.last_failure import LastFailure
 from dataart_mp.producer.log_throttle import LogThrottle, Occurrences
 from dataart_mp.producer.outage_log import Backlog, OutageLog
 from dataart_mp.queue.descriptor import Descriptor
@@ -57,6 +59,7 @@ class ReportReader:
     Args:
         report_read_fd: The reading end of the report pipe, which does not block.
         on_failure: The application's callback. Its exceptions are logged.
+        last_failure: What is known of an outage.
         host: The host of the platform, for the log.
         backlog: Returns what the client has to send, for the log.
     """
@@ -65,12 +68,14 @@ class ReportReader:
         self,
         report_read_fd: int,
         on_failure: Callable[[Failure], object] | None,
+        last_failure: LastFailure,
         host: str = "",
         backlog: Callable[[], Backlog] = Backlog,
     ) -> None:
         self._report_read_fd = report_read_fd
         self._pipe = Descriptor(report_read_fd)
         self._on_failure = on_failure
+        self._last_failure = last_failure
         self._wakeup = WakeupPipe.make()
         self._forgotten = False
         self._unfinished = b""
@@ -158,11 +163,13 @@ class ReportReader:
             case Failed():
                 self._handle_failure(report)
             case Retrying(status, answer, delay):
+                self._last_failure.failed(status, datetime.now())  # noqa: DTZ005 - as a log shows it
                 problem = f"{_status(status)}, {answer!r}"
                 now = clock.monotonic()
                 _warn(self._outage.failed(problem, delay, self._backlog(), now))
             case Recovered():
                 _warn(self._outage.succeeded(self._backlog(), clock.monotonic()))
+                self._last_failure.recovered()
             case Parked(count, reason):
                 self._count(_Topic(logging.ERROR, "record", "parked", reason), count)
             case Trouble(text):
