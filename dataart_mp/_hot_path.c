@@ -44,8 +44,8 @@
 enum { MAX_RECORD = 8192, SLACK = 256, MAX_DEPTH = 32 };
 static char scratch[MAX_RECORD + SLACK]; /* one for all threads: the call holds the GIL */
 static const char *const end = scratch + MAX_RECORD;
-/* What Python defines, see `configure`: states of a frame; WORDS and TOTALS of an account, and its
- * words; the CLOCK of ages; a word of the arena; and how to verify a descriptor. */
+
+/* What Python defines, see `configure`: states, sizes, words, a clock, how to verify a descriptor */
 #define CONSTANTS(X) X(FREE) X(FILLING) X(READY) X(WORDS) X(TOTALS) X(GENERATION) X(COUNT) \
     X(LENGTH) X(OPENING) X(CLOSING) X(PROCESS) X(OPENED) X(CLOCK) X(CLOSED_WORD) \
     X(NOTE_HEAD_WORD) X(GETSIG) X(MARK)

@@ -234,9 +234,9 @@ class Engine:
                 self._report_reader = ReportReader(
                     report_read_fd,
                     self._config.on_failure,
-                    self._last_failure,
                     urlsplit(self._config.base_url).netloc,
                     self._backlog,
+                    self._last_failure,
                 )
                 self._register(self._report_reader.thread)
             finally:

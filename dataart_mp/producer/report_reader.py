@@ -59,23 +59,23 @@ class ReportReader:
     Args:
         report_read_fd: The reading end of the report pipe, which does not block.
         on_failure: The application's callback. Its exceptions are logged.
-        last_failure: What is known of an outage.
         host: The host of the platform, for the log.
         backlog: Returns what the client has to send, for the log.
+        last_failure: What is known of an outage.
     """
 
     def __init__(
         self,
         report_read_fd: int,
         on_failure: Callable[[Failure], object] | None,
-        last_failure: LastFailure,
         host: str = "",
         backlog: Callable[[], Backlog] = Backlog,
+        last_failure: LastFailure | None = None,
     ) -> None:
         self._report_read_fd = report_read_fd
         self._pipe = Descriptor(report_read_fd)
         self._on_failure = on_failure
-        self._last_failure = last_failure
+        self._last_failure = last_failure or LastFailure()
         self._wakeup = WakeupPipe.make()
         self._forgotten = False
         self._unfinished = b""
@@ -168,8 +168,8 @@ class ReportReader:
                 now = clock.monotonic()
                 _warn(self._outage.failed(problem, delay, self._backlog(), now))
             case Recovered():
-                _warn(self._outage.succeeded(self._backlog(), clock.monotonic()))
                 self._last_failure.recovered()
+                _warn(self._outage.succeeded(self._backlog(), clock.monotonic()))
             case Parked(count, reason):
                 self._count(_Topic(logging.ERROR, "record", "parked", reason), count)
             case Trouble(text):

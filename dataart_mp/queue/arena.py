@@ -62,9 +62,9 @@ _TROUBLE_WORD: Final = 19
 _LOT_WORD: Final = 20
 _DURABILITY_WORD: Final = 24
 _SYNCED_AT_WORD: Final = 25
-FLOW_WORD: Final = 64
 _NOTE_HEAD_WORD: Final = 56
 _NOTES_LOST_WORD: Final = 57
+FLOW_WORD: Final = 64
 FLOW_WORDS: Final = 64
 """Words for the state of the flow of requests, which are floating-point numbers."""
 _PAGE: Final = max(4096, mmap.PAGESIZE)

@@ -46,8 +46,8 @@ _LENGTH: Final = Account.length.offset
 _JOINING: Final = Account.joining.offset
 _FOLLOWERS: Final = Account.followers.offset
 _JOINED_LENGTH: Final = Account.joined_length.offset
-_OPENED: Final = Account.opened.offset
 _JOINED_AT: Final = Account.joined_at.offset
+_OPENED: Final = Account.opened.offset
 _LEADER: Final = Account.leader.offset
 _LEADER_GENERATION: Final = Account.leader_generation.offset
 
