@@ -19,6 +19,7 @@ from dataart_mp.aio.waiters import Waiters
 from dataart_mp.config import ClientConfig
 from dataart_mp.config.timeout import checked_timeout
 from dataart_mp.errors import BufferFullError, ClosedError
+from dataart_mp.health import Health
 from dataart_mp.producer import bound
 from dataart_mp.producer.bulk import Bulk
 from dataart_mp.producer.encoder import encode_action, encode_identity
@@ -243,6 +244,10 @@ class AsyncClient:
     def stats(self) -> Stats:
         """Return a snapshot of the counters, over all processes; after `aclose`, the last one."""
         return Stats() if self._client is None else self._client.stats()
+
+    def health(self) -> Health:
+        """Return a verdict on `stats()`; see `Client.health`."""
+        return Health("ok") if self._client is None else self._client.health()
 
     async def __aenter__(self) -> Self:
         await self._open()

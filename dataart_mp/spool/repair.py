@@ -297,6 +297,7 @@ def _write(arena: Arena, frame: int, records: list[bytes]) -> None:
     arena.write(frame, 0, content)
     account = arena.account(frame)
     account.reopen(_kind_of(content, account.kind))
+    account.opened = 0  # unknown; of a frame that was joined, the word means something else
     account.seal(content.count(b"\n"), len(content))
     if arena.durability:
         checksum.store(account, content)

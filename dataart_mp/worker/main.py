@@ -91,6 +91,7 @@ def _make_worker(brief: Brief, queue: RecordQueue) -> Worker:
         supervisor=Supervisor(queue, inheritance.wiring(), config),
         parking=parking,
         place=brief.place,
+        has_key_file=config.api_key_file is not None,
     )
 
 

@@ -51,6 +51,7 @@ class Worker:
         supervisor: Replaces the other workers when no producer is left to do it.
         parking: Loads parked batches.
         place: The number of this worker.
+        has_key_file: Whether the API key comes from a file, which may change.
     """
 
     def __init__(
@@ -64,6 +65,8 @@ class Worker:
         supervisor: Supervisor,
         parking: Parking,
         place: int = PLACES_SHOWN,
+        *,
+        has_key_file: bool = False,
     ) -> None:
         self._queue = queue
         self._arena = queue.arena
@@ -75,6 +78,7 @@ class Worker:
         self._supervisor = supervisor
         self._parking = parking
         self._place = place
+        self._has_key_file = has_key_file
         self._status = Status(queue.arena)
         self._idle_memory = IdleMemory(queue.arena)
         self._give_back_at = 0.0
@@ -152,7 +156,8 @@ class Worker:
             Seconds until the next check.
         """
         self._status.show_life(self._place)
-        self._check_key()
+        if self._has_key_file:
+            self._check_key()
         if self._is_orphaned:
             self._supervisor.check(clock.monotonic())
         self._start_loop()
