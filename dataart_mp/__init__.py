@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         EventError,
     )
     from dataart_mp.failure import Failure
+    from dataart_mp.health import Health
     from dataart_mp.native import compiled
     from dataart_mp.protocol import AsyncDataArtClient, DataArtClient, DeliveryMark, Emitted
     from dataart_mp.stats import Outcome, Stats
@@ -50,6 +51,7 @@ __all__ = [
     "EventError",
     "Failure",
     "HTTPOptions",
+    "Health",
     "Outcome",
     "Stats",
     "__version__",
@@ -63,6 +65,7 @@ _HOMES: Final = {
     "HTTPOptions": "config",
     "Failure": "failure",
     "AsyncDataArtClient": "protocol",
+    "Health": "health",
     "DataArtClient": "protocol",
     "DeliveryMark": "protocol",
     "Emitted": "protocol",

@@ -45,10 +45,10 @@ enum { MAX_RECORD = 8192, SLACK = 256, MAX_DEPTH = 32 };
 static char scratch[MAX_RECORD + SLACK]; /* one for all threads: the call holds the GIL */
 static const char *const end = scratch + MAX_RECORD;
 
-/* What Python defines, see `configure`: states of a frame; the number of WORDS and TOTALS of an
- * account, and its words; a word of the arena; and how to verify a descriptor. */
+/* What Python defines, see `configure`: states, sizes, words, a clock, how to verify a descriptor */
 #define CONSTANTS(X) X(FREE) X(FILLING) X(READY) X(WORDS) X(TOTALS) X(GENERATION) X(COUNT) \
-    X(LENGTH) X(OPENING) X(CLOSING) X(PROCESS) X(CLOSED_WORD) X(NOTE_HEAD_WORD) X(GETSIG) X(MARK)
+    X(LENGTH) X(OPENING) X(CLOSING) X(PROCESS) X(OPENED) X(CLOCK) X(CLOSED_WORD) \
+    X(NOTE_HEAD_WORD) X(GETSIG) X(MARK)
 #define DECLARE(name) static Py_ssize_t name;
 CONSTANTS(DECLARE)
 static PyObject *dumps, *encoder, *now; /* orjson.dumps, the encoder's names, datetime.now */
@@ -359,12 +359,12 @@ static int begin(Appender *self, char *base, FrameWriter *writer, Py_ssize_t fra
     writer->claim = Py_BuildValue("nK", frame, (unsigned long long)generation);
     if (!writer->claim) return 0;
     STORE(uint64_t, words + GENERATION, generation);
-    for (Py_ssize_t total = 0; total < TOTALS; total++) {
+    for (Py_ssize_t total = 0; total < TOTALS; total++)
         STORE(uint64_t, words + OPENING + total, words[CLOSING + total]);
-    }
     for (Py_ssize_t word = COUNT; word < OPENING; word++) STORE(uint64_t, words + word, 0);
-    STORE(uint64_t, words + PROCESS, self->pid);
-    STORE(uint64_t, words + PROCESS + 1, self->start);
+    struct timespec time; clock_gettime((clockid_t)CLOCK, &time);
+    STORE(uint64_t, words + OPENED, (uint64_t)time.tv_sec * 1000000000U + (uint64_t)time.tv_nsec);
+    STORE(uint64_t, words + PROCESS, self->pid); STORE(uint64_t, words + PROCESS + 1, self->start);
     STORE(char, base + self->states + frame, FILLING);
     Py_INCREF(writer->arena = self->arena);
     writer->records = writer->room = self->records;

@@ -25,6 +25,7 @@ from dataart_mp import clock, native
 from dataart_mp.config import ClientConfig
 from dataart_mp.config.timeout import checked_timeout
 from dataart_mp.errors import BufferFullError, ClosedError
+from dataart_mp.health import SLOW_SECONDS, Health, assess
 from dataart_mp.producer.bulk import Bulk
 from dataart_mp.producer.encoder import encode_action, encode_identity
 from dataart_mp.producer.engine import REAP_SECONDS, Engine
@@ -68,6 +69,7 @@ class Client:
                 "use https",
                 stacklevel=2,
             )
+        config.read_api_key()  # else an error would first occur in workers
         if config.pool_factory is None:
             proxy_for(config.base_url, config.http)  # else an error would first occur in workers
         capacity = config.max_request_bytes - envelope.MAX_BYTES
@@ -197,7 +199,9 @@ class Client:
             timeout: As for `flush`. Ending threads and workers may take some seconds more.
 
         Returns:
-            As for `flush`.
+            The number of records that are still pending; 0 means that all are settled. In the
+            process that created the client it is `stats().pending`, of all processes; in another
+            one, it counts the records of that process, as `flush` does.
 
         Raises:
             ValueError: As for `flush`. Nothing else: a problem while closing is logged.
@@ -218,11 +222,10 @@ class Client:
         except IndexError:
             return pending
         try:
-            self._close(pending)
+            return self._close(pending)
         finally:
             if self._pending_at_close is None:  # interrupted: the next call may close
                 self._close_permit.append(None)
-        return pending
 
     def mark(self) -> Mark:
         """Return a mark, which says what became of all that this process emitted before the call.
@@ -239,6 +242,14 @@ class Client:
     def stats(self) -> Stats:
         """Return a snapshot of the counters, over all processes; after `close`, the last one."""
         return self._last_stats if self._pending_at_close is not None else self._queue.stats()
+
+    def health(self) -> Health:
+        """Return a verdict on `stats()`: ok, degraded or failing, and why.
+
+        A record may be pending for a minute, in addition to `flush_interval`, before the client
+        counts as degraded.
+        """
+        return assess(self.stats(), slow_seconds=SLOW_SECONDS + self.config.flush_interval)
 
     def __enter__(self) -> Self:
         return self
@@ -279,15 +290,19 @@ class Client:
         config, descriptors, creator = state
         self._assemble(config, Engine.inherit(config, descriptors), creator)
 
-    def _close(self, pending: int) -> None:
-        if os.getpid() == self._creator:
+    def _close(self, pending: int) -> int:
+        is_creator = os.getpid() == self._creator
+        if is_creator:
             self._queue.arena.close_permanently()
         self._producer.seal()
         self._last_stats = self._queue.stats()
+        if is_creator:
+            pending = self._last_stats.pending
         self._pending_at_close = pending
         self._engine.stop(wait=pending == 0)
         self._finalizer.detach()  # last: if this call is interrupted, the collector completes it
         self._log_drops(self._drop_throttle.remaining(clock.monotonic()))
+        return pending
 
     def _append_record(self, record: bytes) -> bool:
         """Append an action; C calls this, too, if it has encoded one and could not append it."""

@@ -23,14 +23,26 @@ monotonic_ns: Final = functools.partial(time.clock_gettime_ns, time.CLOCK_MONOTO
 """Return the time in nanoseconds, as an int, since the same moment."""
 
 
-def _elapsed() -> Callable[[], int]:
-    """Return the function that reads the clock of ages, as far as this system has one."""
+def _elapsed_clock() -> int:
+    """Return which clock of the system measures ages."""
     try:
         clock = time.CLOCK_BOOTTIME
         time.clock_gettime_ns(clock)
     except (AttributeError, OSError):  # not Linux; then time in suspension does not count
+        return time.CLOCK_MONOTONIC
+    return clock
+
+
+def _elapsed() -> Callable[[], int]:
+    """Return the function that reads the clock of ages, as far as this system has one."""
+    clock = _elapsed_clock()
+    if clock == time.CLOCK_MONOTONIC:
         return monotonic_ns
     return functools.partial(time.clock_gettime_ns, clock)
+
+
+CLOCK: Final = _elapsed_clock()
+"""The clock that `now` reads, as `clock_gettime` names it."""
 
 
 now: Callable[[], int] = _elapsed()

@@ -4,7 +4,9 @@ accepted = delivered + pending + parked + dropped + rejected + failed
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from typing import Any, Literal
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,12 +73,12 @@ class Stats:
     Attributes:
         accepted: Valid events taken from the caller, including those that were dropped.
         delivered: Records that the platform confirmed.
-        pending: Records that are waiting or being sent.
+        pending: Records that are waiting or being sent for the first time.
         dropped: How many of the accepted events were dropped before they were sent, by reason.
         rejected: Records that the platform refused permanently.
         failed: Records that were abandoned because their retries are exhausted.
         parked: Records in the spool whose retries are exhausted; they are sent when the platform
-            is reachable again.
+            is reachable again, and count as parked until they are delivered.
         retries: Requests that repeated a failed one.
         requests: Requests sent, including retries. A request that was repeated at once because
             the server had just closed the connection counts once.
@@ -84,6 +86,21 @@ class Stats:
         concurrency: How many requests may be in flight at present: up to `flush_num_workers`. 0
             before the first worker has started, and with `adaptive=False`.
         bytes: Bytes of request bodies sent, before compression.
+        oldest_pending_seconds: Age of the oldest pending record; None if nothing is pending.
+        frames_in_use: How many frames of the buffer hold records.
+        frames_free: How many frames of the buffer are free.
+        workers: How many worker processes are alive; of more than 61, the first 61 are counted.
+        in_flight: Requests in flight.
+        circuit: `"open"` while some worker has stopped sending all but one request at a time,
+            because requests fail; else `"closed"`.
+        circuit_since: When the circuit was opened, or closed; None if it was never open.
+        failing_since: When a request failed first, if none has succeeded since; else None.
+        last_error: The last response that was not a success, why there was none, or what was
+            wrong with the spool: at most 304 bytes of text, without secrets. None if there was no
+            error. It stays after the problem is solved.
+        last_error_at: When that was.
+
+    The attributes from `oldest_pending_seconds` on describe a moment. Comparisons ignore them.
     """
 
     accepted: int = 0
@@ -98,6 +115,16 @@ class Stats:
     throttled: int = 0
     concurrency: int = 0
     bytes: int = 0
+    oldest_pending_seconds: float | None = field(default=None, compare=False)
+    frames_in_use: int = field(default=0, compare=False)
+    frames_free: int = field(default=0, compare=False)
+    workers: int = field(default=0, compare=False)
+    in_flight: int = field(default=0, compare=False)
+    circuit: Literal["closed", "open"] = field(default="closed", compare=False)
+    circuit_since: datetime | None = field(default=None, compare=False)
+    failing_since: datetime | None = field(default=None, compare=False)
+    last_error: str | None = field(default=None, compare=False)
+    last_error_at: datetime | None = field(default=None, compare=False)
 
     @property
     def total_dropped(self) -> int:
@@ -109,6 +136,13 @@ class Stats:
         """Whether every accepted record is accounted for exactly once."""
         settled = self.delivered + self.total_dropped + self.rejected + self.failed
         return self.accepted == settled + self.pending + self.parked
+
+    def as_json(self) -> dict[str, Any]:
+        """Return all attributes as plain JSON data; times are RFC 3339 text in UTC."""
+        return {
+            name: value.isoformat(timespec="milliseconds") if isinstance(value, datetime) else value
+            for name, value in asdict(self).items()
+        }
 
     def __str__(self) -> str:
         """Show the balance as an equation, then the traffic; columns that are zero are left out."""

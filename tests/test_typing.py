@@ -104,7 +104,7 @@ WRONG = [
     ("RecordingClient().emit_actions([('signup', 'ann')])", "list-item"),
     ("RecordingClient().emit_actions({'key': 'signup', 'user_key': 'ann'})", "dict-item"),
     ("RecordingClient().identify('ann', ['plan'])", "arg-type"),
-    ("ClientConfig()", "call-arg"),
+    ("ClientConfig(5)", "arg-type"),
     ("ClientConfig('key', 'https://host')", "call-arg"),
     ("ClientConfig('key', flush_interval='5')", "arg-type"),
     ("ClientConfig('key', flush_num_workers=1.5)", "arg-type"),

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from dataart_mp import __version__
+from dataart_mp.cli.agent import agent
 from dataart_mp.cli.bench.command import bench
 from dataart_mp.cli.completion import completion
 from dataart_mp.cli.demo.command import demo
@@ -22,6 +23,7 @@ from dataart_mp.cli.ship.command import ship
 from dataart_mp.cli.sink import sink
 from dataart_mp.cli.spool.command import spool
 from dataart_mp.cli.standard_streams import discard
+from dataart_mp.cli.status.command import status
 from dataart_mp.cli.version import version
 from dataart_mp.errors import DataArtError
 
@@ -109,7 +111,8 @@ def app() -> None:
     """Ship events to the DataArt platform, or to a local stand-in that shows them."""
 
 
-for _command in (ship, doctor, sink, demo, spool, flights, bench, completion, version):
+_COMMANDS = (ship, doctor, status, spool, agent, sink, demo, flights, bench, completion, version)
+for _command in _COMMANDS:
     app.add_command(_command)
 
 

@@ -69,7 +69,11 @@ def client_config(api_key_file: Path | None, **given: object) -> ClientConfig:
     """
     settings = {field: value for field, value in given.items() if value is not None}
     if api_key_file is not None:
-        settings["api_key"] = _read_key(api_key_file)
+        key = _read_key(api_key_file)
+        if api_key_file.is_file():  # workers read it again
+            settings["api_key_file"] = api_key_file
+        else:  # a pipe can be read once
+            settings["api_key"] = key
     try:
         return _from_env(**settings)
     except ConfigError as error:
@@ -115,5 +119,5 @@ def _naming_option(error: ConfigError, settings: dict[str, Any]) -> ConfigError:
     if field == "api_key" and field not in settings and not os.environ.get(_KEY_VARIABLE):
         remedy = f"set {_KEY_VARIABLE}, or give {_KEY_FLAG} FILE"
         return ConfigError(f"api_key is not set; {remedy}", field)
-    flag = _KEY_FLAG if field == "api_key" else _FLAGS.get(field)
+    flag = _KEY_FLAG if field in ("api_key", "api_key_file") else _FLAGS.get(field)
     return ConfigError(f"{flag}: {error}", field) if flag and field in settings else error

@@ -4,10 +4,10 @@ import dataclasses
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import KW_ONLY
-from typing import Any, Literal, Self
+from typing import Any, Final, Literal, Self
 from urllib.parse import urlsplit
 
-from dataart_mp.config import environment
+from dataart_mp.config import environment, key_file
 from dataart_mp.config.checks import (
     Flag,
     OptionalFile,
@@ -60,12 +60,17 @@ MOST_PROCESSES_BY_DEFAULT = 4
 """More processes rarely help: by then the platform or the network is the limit."""
 
 
+_EMPTY: Final = "must not be empty; copy it from the platform's project"
+
+
 def _api_key(field: str, value: object) -> str:
     if not isinstance(value, str):
         kind = type(value).__name__
         raise secret_error(field, f"must be text, not {kind}; pass the key as a str")
+    if not value:  # is refused later, unless there is a file
+        return value
     if not value.strip():
-        raise secret_error(field, "must not be empty; copy it from the platform's project")
+        raise secret_error(field, _EMPTY)
     if not value.isprintable() or value != value.strip() or max(value) > "\xff":
         problem = "must be printable Latin-1 text without surrounding spaces or line breaks"
         raise secret_error(field, f"{problem}, because it is sent in a header; copy it again")
@@ -86,7 +91,7 @@ def _callback(field: str, value: object) -> OnFailure:
 
 @settings
 class ClientConfig:
-    """Client settings. Only `api_key` is required; times are in seconds, or timedeltas.
+    """Client settings. Only the key is required; times are in seconds, or timedeltas.
 
     `dataclasses.replace(config, flush_interval=1.0)` returns a changed copy, which is checked
     again. `repr` shows no secrets.
@@ -138,12 +143,14 @@ class ClientConfig:
             `close`.
         pool_factory: `"package.module:callable"`, which each worker process calls to make its
             urllib3 pool.
+        api_key_file: The file that holds the key, in place of `api_key`. Workers read it again
+            when it changes, and when the platform refuses the key (401, 403).
 
     Raises:
         ConfigError: A value is refused; the message names the field, the value and the fix.
     """
 
-    api_key: Text = Setting(check=_api_key, hide=mask)
+    api_key: Text = Setting(default="", check=_api_key, hide=mask)
     _: KW_ONLY
     base_url: Text = Setting(default=DEFAULT_BASE_URL, check=platform_url)
     flush_buffer_size: Whole = Setting(default=1000, check=whole(1, 1_000_000), parse=integer)
@@ -183,11 +190,20 @@ class ClientConfig:
     http: HTTP = Setting(default=HTTPOptions(), check=_http, parse=None)
     on_failure: OptionalCallback = Setting(default=None, check=optional(_callback), parse=None)
     pool_factory: OptionalText = Setting(default=None, check=optional(import_string))
+    api_key_file: OptionalFile = Setting(default=None, check=optional(key_file.file_path))
 
     def __post_init__(self) -> None:
+        self._check_key()
         self._check_block_timeout()
         self._check_num_processes()
         self._check_max_batch_size()
+
+    def _check_key(self) -> None:
+        if self.api_key and self.api_key_file is not None:
+            problem = "and api_key are mutually exclusive; leave one out"
+            raise config_error("api_key_file", self.api_key_file, problem)
+        if not self.api_key and self.api_key_file is None:
+            raise secret_error("api_key", _EMPTY)
 
     def _check_block_timeout(self) -> None:
         if self.block_timeout is not None and self.overflow != "block":
@@ -232,14 +248,36 @@ class ClientConfig:
             stacklevel=2,
         )
         read = environment.read(environ, environment.PREFIX, cls, overrides)
-        if "api_key" not in read and "api_key" not in overrides:
-            raise secret_error("api_key", "is not set; set DATAART_API_KEY, or pass api_key")
+        if not {"api_key", "api_key_file"}.isdisjoint(overrides):  # an argument beats the variable
+            read = {name: text for name, text in read.items() if not name.startswith("api_key")}
+        elif {"api_key", "api_key_file"}.isdisjoint(read):
+            raise secret_error(
+                "api_key",
+                "is not set; set DATAART_API_KEY, or pass api_key; or set DATAART_API_KEY_FILE",
+            )
         if "http" not in overrides:
             overrides = {**overrides, "http": _http_from_env(environ)}
         try:
             return cls(**read, **overrides)
         except ConfigError as error:
             raise environment.blame_variable(error, environment.PREFIX, read) from None
+
+    def read_api_key(self) -> str:
+        """Return the API key: `api_key`, or what `api_key_file` holds at this moment.
+
+        Raises:
+            ConfigError: The file cannot be read, or holds no key; the message does not quote it.
+        """
+        if self.api_key_file is None:
+            return self.api_key
+        key = key_file.read(self.api_key_file)
+        if not key:
+            raise config_error(key_file.FIELD, self.api_key_file, "is empty; write the key to it")
+        try:
+            return _api_key("api_key", key)
+        except ConfigError as error:
+            problem = str(error).partition(": ")[2]
+            raise config_error(key_file.FIELD, self.api_key_file, f"its key {problem}") from None
 
     @property
     def num_processes(self) -> int:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from multiprocessing import reduction
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from dataart_mp import clock
 from dataart_mp.config import ClientConfig, limits
@@ -17,11 +18,13 @@ from dataart_mp.producer import eventlet, reaper, uwsgi
 from dataart_mp.producer.blocked_log import BlockedLog
 from dataart_mp.producer.housekeeping import Housekeeping
 from dataart_mp.producer.last_failure import LastFailure
+from dataart_mp.producer.outage_log import Backlog
 from dataart_mp.producer.report_reader import ReportReader
 from dataart_mp.producer.threads import Thread
 from dataart_mp.producer.users import User, Users
 from dataart_mp.queue import AbandonedError, RecordQueue
 from dataart_mp.queue.arena import Arena
+from dataart_mp.queue.status import Status
 from dataart_mp.queue.wakeup import WakeupPipe
 from dataart_mp.spool import arena_file
 from dataart_mp.spool.arenas import Spool
@@ -97,6 +100,7 @@ class Engine:
             undo.callback(arena.close)
             undo.callback(arena_file.remove, arena)  # before it is closed, and its lock released
             arena.reports_records = config.on_failure is not None
+            Status(arena).interval = config.flush_interval
             work = WakeupPipe.make()
             undo.callback(work.close)
             room = WakeupPipe.make()
@@ -228,7 +232,11 @@ class Engine:
                 return
             try:
                 self._report_reader = ReportReader(
-                    report_read_fd, self._config.on_failure, self._last_failure
+                    report_read_fd,
+                    self._config.on_failure,
+                    urlsplit(self._config.base_url).netloc,
+                    self._backlog,
+                    self._last_failure,
                 )
                 self._register(self._report_reader.thread)
             finally:
@@ -241,6 +249,24 @@ class Engine:
             self._report_reader = None
             self._reader_permit.append(None)
             raise
+
+    def _backlog(self) -> Backlog:
+        """Return what is to be sent and was sent, with what was taken over; for the log."""
+        try:
+            stats = self.queue.stats()
+        except ClosedError:
+            return Backlog()
+        over = self._takeover.stats()
+        ages = [each.oldest_pending_seconds for each in (stats, over)]
+        return Backlog(
+            pending=stats.pending + over.pending,
+            oldest=max((age for age in ages if age is not None), default=None),
+            parked=stats.parked + over.parked,
+            delivered=stats.delivered + over.delivered,
+            rejected=stats.rejected + over.rejected,
+            failed=stats.failed + over.failed,
+            is_failing=bool(stats.failing_since or over.failing_since),
+        )
 
     def _register(self, thread: Thread) -> None:
         """Count a thread, which is about to start, as a user until its end."""

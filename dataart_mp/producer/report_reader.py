@@ -6,6 +6,7 @@ It has a separate thread, because `on_failure` may take any time.
 import contextlib
 import json
 import logging
+import math
 import os
 import select
 from collections.abc import Callable, Iterator
@@ -18,6 +19,7 @@ from dataart_mp.failure import Failure
 from dataart_mp.producer import threads
 from dataart_mp.producer.last_failure import LastFailure
 from dataart_mp.producer.log_throttle import LogThrottle, Occurrences
+from dataart_mp.producer.outage_log import Backlog, OutageLog
 from dataart_mp.queue.descriptor import Descriptor
 from dataart_mp.queue.polling import make_poll
 from dataart_mp.queue.wakeup import WakeupPipe
@@ -57,6 +59,8 @@ class ReportReader:
     Args:
         report_read_fd: The reading end of the report pipe, which does not block.
         on_failure: The application's callback. Its exceptions are logged.
+        host: The host of the platform, for the log.
+        backlog: Returns what the client has to send, for the log.
         last_failure: What is known of an outage.
     """
 
@@ -64,15 +68,19 @@ class ReportReader:
         self,
         report_read_fd: int,
         on_failure: Callable[[Failure], object] | None,
-        last_failure: LastFailure,
+        host: str = "",
+        backlog: Callable[[], Backlog] = Backlog,
+        last_failure: LastFailure | None = None,
     ) -> None:
         self._report_read_fd = report_read_fd
         self._pipe = Descriptor(report_read_fd)
         self._on_failure = on_failure
-        self._last_failure = last_failure
+        self._last_failure = last_failure or LastFailure()
         self._wakeup = WakeupPipe.make()
         self._forgotten = False
         self._unfinished = b""
+        self._outage = OutageLog(host)
+        self._backlog = backlog
         self._throttles: dict[_Topic, LogThrottle] = {}
         self._trouble_throttles: dict[str, LogThrottle] = {}
         self.thread = threads.Thread(self._run, "report reader")
@@ -111,7 +119,8 @@ class ReportReader:
         poll.register(self._report_read_fd, select.POLLIN)
         poll.register(self._wakeup.read_fd, select.POLLIN)
         while True:
-            ready = [fd for fd, _ in poll.poll()]
+            due = self._outage.due(clock.monotonic())
+            ready = [fd for fd, _ in poll.poll(None if due is None else math.ceil(due * 1000))]
             if self._forgotten:
                 threads.stay_away()
             if not self._pipe.is_intact():  # the application has closed it
@@ -119,8 +128,11 @@ class ReportReader:
             more = self._report_read_fd in ready and self._read()
             if self._wakeup.read_fd in ready and not more:
                 break
-            if not more:  # every writing end is closed
+            if self._report_read_fd in ready and not more:  # every writing end is closed
                 poll.unregister(self._report_read_fd)
+            if self._outage.due(clock.monotonic()) is not None:
+                _warn(self._outage.look(self._backlog(), clock.monotonic()))
+        _warn(self._outage.closed(self._backlog(), clock.monotonic()))
         for topic, throttle in self._throttles.items():
             _log_count(topic, throttle.remaining(clock.monotonic()))
 
@@ -153,10 +165,11 @@ class ReportReader:
             case Retrying(status, answer, delay):
                 self._last_failure.failed(status, datetime.now())  # noqa: DTZ005 - as a log shows it
                 problem = f"{_status(status)}, {answer!r}"
-                _log.warning("delivery fails (%s); trying again in %.1f s", problem, delay)
+                now = clock.monotonic()
+                _warn(self._outage.failed(problem, delay, self._backlog(), now))
             case Recovered():
                 self._last_failure.recovered()
-                _log.warning("delivery works again")
+                _warn(self._outage.succeeded(self._backlog(), clock.monotonic()))
             case Parked(count, reason):
                 self._count(_Topic(logging.ERROR, "record", "parked", reason), count)
             case Trouble(text):
@@ -199,6 +212,11 @@ class ReportReader:
         """Log an amount at once, or later together with others of the same topic."""
         throttle = self._throttles.setdefault(topic, LogThrottle(_LOG_INTERVAL_SECONDS))
         _log_count(topic, throttle.count(amount, clock.monotonic()), answer)
+
+
+def _warn(line: str | None) -> None:
+    if line is not None:
+        _log.warning("%s", line)
 
 
 def _log_count(topic: _Topic, count: Occurrences, answer: str = "") -> None:

@@ -21,10 +21,11 @@
     16    opening totals        FILLING .. WAITING   five totals when it was claimed
     21    joined_length         joining is set       what `length` becomes when that is complete
           joined_at             JOINED               where its content begins in its leader's
-    22    leader                JOINED               the frame that holds its content, too
-          noted                 SENDING, WAITING     its generation, if there may be a note of an
+    22    opened                FILLING .. WAITING   when its first record came, by `clock.now`
+          leader                JOINED               the frame that holds its content, too
+    23    noted                 SENDING, WAITING     its generation, if there may be a note of an
                                                      outcome (see `outcomes`) that is not stored yet
-    23    leader_generation     JOINED               and that frame's generation
+          leader_generation     JOINED               its leader's generation
     24    closing totals        FREE, SETTLED        five totals when it was last settled
     29    postponed             WAITING              when `due` was set
     30    process               FILLING, SENDING     id and start of the process that owns it
@@ -190,8 +191,9 @@ class Account:
     followers = Word(_FOLLOWERS)
     joined_length = Word(_JOINED_LENGTH)
     joined_at = Word(_JOINED_LENGTH)
+    opened = Word(22)
     leader = Word(22)
-    noted = Word(22)
+    noted = Word(23)
     leader_generation = Word(23)
     postponed = Word(29)
     appended = Word(32)
@@ -344,12 +346,12 @@ class Account:
         self.kind = kind
 
     def restart_times(self, now: int) -> None:
-        """Let the age of its batch begin now, and its delay be over: their clock has ended.
+        """Let its age and that of its batch begin now, and its delay be over: the clock has ended.
 
         Args:
             now: The time (ns) by the clock that replaces it.
         """
-        self.postponed = self.due = self.not_before = now
+        self.opened = self.postponed = self.due = self.not_before = now
         if self.since:  # else no attempt was made
             self.since = now
 

@@ -1,8 +1,15 @@
-"""Accounting: the balance of all records, read while all processes continue to work."""
+"""Accounting: the balance of all records, read while all processes continue to work.
+
+A parked batch stays in `parked.db` until it is delivered, also while a frame sends it. So it counts
+as parked for all that time, not as pending, and one store, that of the state SETTLED, moves it from
+parked to delivered. One that another client has parked does not count here before that store.
+"""
 
 import math
-from typing import Final
+from datetime import UTC, datetime
+from typing import Any, Final, NamedTuple
 
+from dataart_mp import clock
 from dataart_mp.queue.account import (
     ACCEPTED,
     DELIVERED,
@@ -13,12 +20,32 @@ from dataart_mp.queue.account import (
     WORD_MASK,
     Account,
 )
-from dataart_mp.queue.arena import FILLING, FREE, SETTLED, Arena
+from dataart_mp.queue.arena import FILLING, FREE, JOINED, SETTLED, Arena
 from dataart_mp.queue.counters import BYTES, DROPPED_FULL, REQUESTS, RETRIES, THROTTLED, Counters
 from dataart_mp.queue.frame_writer import filled
+from dataart_mp.queue.status import Delivery, Status
 from dataart_mp.stats import Stats
 
 MOST_CONCURRENCY: Final = 4096
+
+
+class _Reading(NamedTuple):
+    """What one frame holds and held, of one moment.
+
+    Attributes:
+        totals: The five totals, of what it holds, too.
+        pending: Its records that are pending.
+        opened: When the first of them came, by `clock.now`; 0 if none is pending.
+        taken: Its records that are parked, and that it sends again.
+    """
+
+    totals: list[int]
+    pending: int
+    opened: int
+    taken: int
+
+
+_NEVER_USED: Final = _Reading([0] * TOTALS, 0, 0, 0)
 
 
 def balance(arena: Arena, counters: Counters) -> Stats:
@@ -30,11 +57,13 @@ def balance(arena: Arena, counters: Counters) -> Stats:
     total below zero counts records that are pending twice.
     """
     sums = [0] * TOTALS
-    pending = 0
+    pending = oldest = 0
     for frame in range(arena.frames):
-        totals, waiting = _read(arena, frame)
-        pending += waiting
-        for column, amount in enumerate(totals):
+        reading = _read(arena, frame)
+        pending += reading.pending
+        if reading.opened:
+            oldest = min(oldest or reading.opened, reading.opened)
+        for column, amount in enumerate(reading.totals):
             sums[column] += amount
     outcomes = dict.fromkeys((DELIVERED, PARKED), 0)
     for column in outcomes:
@@ -55,7 +84,48 @@ def balance(arena: Arena, counters: Counters) -> Stats:
         throttled=counters.total(THROTTLED),
         concurrency=_concurrency(arena),
         bytes=counters.total(BYTES),
+        **_of_this_moment(arena, oldest if pending > 0 else 0),
     )
+
+
+def _of_this_moment(arena: Arena, oldest: int) -> dict[str, Any]:
+    """Return the attributes of `Stats` that describe a moment.
+
+    Args:
+        arena: The arena.
+        oldest: When the oldest pending record came, by `clock.now`; 0 if that is unknown.
+    """
+    status = Status(arena)
+    free = arena.free()
+    live = [row for row in status.rows() if arena.is_worker_alive(row)]
+    deliveries = [status.delivery(is_identity) for is_identity in (False, True)]
+    error = status.error
+    return {
+        "oldest_pending_seconds": max(0, clock.now() - oldest) / 1e9 if oldest else None,
+        "frames_in_use": arena.frames - free,
+        "frames_free": free,
+        "workers": len(live),
+        "in_flight": sum(row.in_flight for row in live),
+        **_circuit(deliveries),
+        "last_error": error.text if error else None,
+        "last_error_at": _time(error.at) if error else None,
+    }
+
+
+def _circuit(deliveries: list[Delivery]) -> dict[str, Any]:
+    """Return the state of the circuits of all endpoints as one: of those open, the first."""
+    opened = [each.open_since for each in deliveries if each.open_since]
+    failing = [each.failing_since for each in deliveries if each.failing_since]
+    since = min(opened) if opened else max(each.closed_at for each in deliveries)
+    return {
+        "circuit": "open" if opened else "closed",
+        "circuit_since": _time(since) if since else None,
+        "failing_since": _time(min(failing)) if failing else None,
+    }
+
+
+def _time(epoch_ns: int) -> datetime:
+    return datetime.fromtimestamp(epoch_ns / 1e9, UTC)
 
 
 def _concurrency(arena: Arena) -> int:
@@ -66,33 +136,41 @@ def _concurrency(arena: Arena) -> int:
 
 def pending_in(arena: Arena, frame: int) -> int:
     """Return how many records of a frame are not settled yet."""
-    return _read(arena, frame)[1]
+    return _read(arena, frame).pending
 
 
-def _read(arena: Arena, frame: int) -> tuple[list[int], int]:
-    """Return one frame's totals and pending records, of one moment."""
-    if not arena.generation(frame):  # never used
-        return [0] * TOTALS, 0
+def parked_at_rest(arena: Arena) -> int:
+    """Return how many records this client has parked, without those that frames send again."""
+    readings = (_read(arena, frame) for frame in range(arena.frames))
+    return max(0, _signed(sum(each.totals[PARKED] - each.taken for each in readings)))
+
+
+def _read(arena: Arena, frame: int) -> _Reading:
+    """Return what one frame holds and held, of one moment."""
+    if not arena.generation(frame):
+        return _NEVER_USED
     account = arena.account(frame)
     while True:
         generation, state = account.generation, arena.state(frame)
         if state in (FREE, SETTLED):
-            totals, pending = account.closing(), 0
+            reading = _Reading(account.closing(), 0, 0, 0)
+        elif account.taken:  # all of it is still parked
+            own = 0 if state == FILLING or account.adopted else account.count
+            reading = _Reading(account.opening(), 0, 0, own)
         else:
-            totals = account.opening()
-            pending = _unsettled(arena, frame, account, state)
-            column, sign = (PARKED, -1) if account.taken and not account.adopted else (ACCEPTED, 1)
-            totals[column] += sign * pending
+            reading = _unsettled(arena, frame, account, state)
         if (generation, state) == (account.generation, arena.state(frame)):
-            return totals, pending
+            return reading
 
 
-def _unsettled(arena: Arena, frame: int, account: Account, state: int) -> int:
-    """Return the records of a frame that holds some, or is about to."""
-    if state != FILLING:
-        return account.count
-    # What it is being filled from is still parked, and counted there.
-    return 0 if account.taken else filled(arena, frame)[0]
+def _unsettled(arena: Arena, frame: int, account: Account, state: int) -> _Reading:
+    """Read a frame that holds pending records, or is about to."""
+    totals = account.opening()
+    pending = filled(arena, frame)[0] if state == FILLING else account.count
+    totals[ACCEPTED] += pending
+    # A follower counts with its leader; in a damaged file, the word may be anything.
+    is_time = pending > 0 and state != JOINED and arena.frames < account.opened <= clock.now()
+    return _Reading(totals, pending, account.opened if is_time else 0, 0)
 
 
 def _signed(total: int) -> int:

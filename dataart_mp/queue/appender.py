@@ -7,6 +7,7 @@ It emits actions into the frame writer that is idle, and changes frames when it 
 import sys
 from typing import Final
 
+from dataart_mp import clock
 from dataart_mp.native import hot_path
 from dataart_mp.queue import account, arena, descriptor
 from dataart_mp.queue.account import Account
@@ -32,6 +33,8 @@ hot_path.configure(
         "OPENING": account.OPENING,
         "CLOSING": account.CLOSING,
         "PROCESS": account.PROCESS,
+        "OPENED": Account.opened.offset,
+        "CLOCK": clock.CLOCK,
         "CLOSED_WORD": arena._CLOSED_WORD,
         "NOTE_HEAD_WORD": arena._NOTE_HEAD_WORD,
         "GETSIG": getattr(descriptor, "_GETSIG", 0),

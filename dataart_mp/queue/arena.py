@@ -21,18 +21,21 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 from dataart_mp import clock
+from dataart_mp.errors import DescriptorsClosedError
 from dataart_mp.queue import lock_file, process
 from dataart_mp.queue.account import WORD_BYTES, WORD_MASK, Account
 from dataart_mp.queue.anonymous_file import anonymous_file
 from dataart_mp.queue.descriptor import Descriptor
 from dataart_mp.queue.durability import BATCH, INTERVAL, NONE
 from dataart_mp.queue.header import CHECKED, PLAIN, Header
-from dataart_mp.queue.locks import RecordLocks
+from dataart_mp.queue.locks import PLACES, RecordLocks
 from dataart_mp.queue.process import World
 from dataart_mp.queue.syncer import Syncer
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from dataart_mp.queue.status import WorkerRow
 
 FREE: Final = 0  # a new arena is all zeros, so it is all free
 FILLING: Final = 1
@@ -61,7 +64,7 @@ _DURABILITY_WORD: Final = 24
 _SYNCED_AT_WORD: Final = 25
 _NOTE_HEAD_WORD: Final = 56
 _NOTES_LOST_WORD: Final = 57
-_FLOW_WORD: Final = 64
+FLOW_WORD: Final = 64
 FLOW_WORDS: Final = 64
 """Words for the state of the flow of requests, which are floating-point numbers."""
 _PAGE: Final = max(4096, mmap.PAGESIZE)
@@ -106,7 +109,7 @@ class Arena:
         self._place(header)
         self.memory = mmap.mmap(fd, self._frames + self.frames * self.stride)
         self.words = memoryview(self.memory)[: self._frames].cast("Q")
-        flow = slice(_FLOW_WORD * WORD_BYTES, (_FLOW_WORD + FLOW_WORDS) * WORD_BYTES)
+        flow = slice(FLOW_WORD * WORD_BYTES, (FLOW_WORD + FLOW_WORDS) * WORD_BYTES)
         self.flow = memoryview(self.memory)[flow].cast("d")
         self._accounts: dict[int, Account] = {}  # of the frames that this process has looked at
         try:
@@ -212,11 +215,13 @@ class Arena:
         now = clock.now()
         words = array("Q", [boot >> 64, boot & WORD_MASK, namespace])
         self.words[_WORLD_WORD : _WORLD_WORD + 3] = memoryview(words)
-        self.words[_FLOW_WORD : _FLOW_WORD + FLOW_WORDS] = memoryview(array("Q", [0] * FLOW_WORDS))
+        self.words[FLOW_WORD : FLOW_WORD + FLOW_WORDS] = memoryview(array("Q", [0] * FLOW_WORDS))
         for frame in range(self.frames):
             if self.generation(frame):
                 self.account(frame).process = process.NOBODY
-            if not is_same_boot and self.state(frame) in (READY, SENDING, WAITING):
+            if not is_same_boot and self.state(frame) == FILLING:
+                self.account(frame).opened = now
+            elif not is_same_boot and self.state(frame) in (READY, SENDING, WAITING):
                 self.account(frame).restart_times(now)
         self.identify()
 
@@ -240,6 +245,17 @@ class Arena:
         owner = self.account(frame).process
         can_judge = self.process not in (process.NOBODY, owner)
         return can_judge and process.is_alive(owner)
+
+    def is_worker_alive(self, row: "WorkerRow") -> bool:
+        """Return whether a process has the place of a worker.
+
+        Args:
+            row: What the worker in that place has said of itself last.
+        """
+        try:
+            return self.locks.owner(PLACES + row.place) is not None
+        except DescriptorsClosedError:
+            return row.is_recent(clock.now())
 
     # Frames
 
@@ -277,12 +293,15 @@ class Arena:
 
     def all_free(self) -> bool:
         """Return whether no frame holds, or is about to hold, anything."""
-        states = self.memory[self._states : self._states_end]
-        return not states.strip(FREE.to_bytes())
+        return not self.states().strip(FREE.to_bytes())
+
+    def states(self) -> bytes:
+        """Return the states of all frames, one byte for each."""
+        return self.memory[self._states : self._states_end]
 
     def free(self) -> int:
         """Return how many frames are free."""
-        return self.memory[self._states : self._states_end].count(FREE)
+        return self.states().count(FREE)
 
     def account(self, frame: int) -> Account:
         """Return a view of a frame's account."""

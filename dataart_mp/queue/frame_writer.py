@@ -12,7 +12,7 @@ import bisect
 import itertools
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from dataart_mp import native
+from dataart_mp import clock, native
 from dataart_mp.queue import checksum
 from dataart_mp.queue.arena import FILLING, FREE, READY, Arena
 from dataart_mp.queue.durability import BATCH
@@ -105,7 +105,9 @@ class FrameWriter(_Fields):
     def _begin(self, frame: int, kind: int, origin: Origin) -> None:
         arena = self._arena
         taken, adopted = origin
-        generation = arena.account(frame).open(kind, arena.process_words, taken, adopted=adopted)
+        account = arena.account(frame)
+        generation = account.open(kind, arena.process_words, taken, adopted=adopted)
+        account.opened = clock.now()
         arena.set_state(frame, FILLING)
         self.claim = (frame, generation)
         self.position = self._start = arena.base(frame)

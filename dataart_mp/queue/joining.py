@@ -47,6 +47,7 @@ _JOINING: Final = Account.joining.offset
 _FOLLOWERS: Final = Account.followers.offset
 _JOINED_LENGTH: Final = Account.joined_length.offset
 _JOINED_AT: Final = Account.joined_at.offset
+_OPENED: Final = Account.opened.offset
 _LEADER: Final = Account.leader.offset
 _LEADER_GENERATION: Final = Account.leader_generation.offset
 
@@ -99,6 +100,7 @@ def join(
     memory, words = arena.memory, arena.words
     first, base = arena.account_at(leader), arena.base(leader)
     generation, length, count = words[first], words[first + _LENGTH], words[first + _FOLLOWERS]
+    opened = words[first + _OPENED]
     passed_over: list[int] = []
     for span in arena.locks.acquire_many(list(seen), holder):
         for number in span:
@@ -114,6 +116,8 @@ def join(
             words[first + _JOINED_LENGTH] = joined_length
             words[first + _JOINING] = number + 1
             memory[base + length : base + joined_length] = content
+            if words[other + _OPENED] < opened:  # the older of both is what waits
+                words[first + _OPENED] = opened = words[other + _OPENED]
             words[other + _JOINED_AT] = length
             words[other + _LEADER] = leader
             words[other + _LEADER_GENERATION] = generation

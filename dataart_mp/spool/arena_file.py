@@ -72,7 +72,7 @@ def reopen(fd: int, identity: str = "") -> tuple[Arena, bool]:
         OSError: The file cannot be read, or the disk has no room for the missing bytes.
     """
     header = Header.read(fd)
-    _check_sizes(header)
+    check_sizes(header)
     is_whole = Header.is_whole(fd)
     if _ID.fullmatch(identity):
         header = header._replace(identity=bytes.fromhex(identity))
@@ -152,7 +152,7 @@ def is_beside(arena: Arena, identity: str) -> bool:
     return True
 
 
-def _check_sizes(header: Header) -> None:
+def check_sizes(header: Header) -> None:
     """Check that an arena can have these sizes.
 
     Raises:

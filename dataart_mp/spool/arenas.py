@@ -24,6 +24,7 @@ from dataart_mp.errors import ConfigError
 from dataart_mp.queue import disk
 from dataart_mp.queue.arena import Arena
 from dataart_mp.queue.durability import NONE
+from dataart_mp.queue.status import Status
 from dataart_mp.spool import arena_file
 from dataart_mp.spool.arena_file import SUFFIX, ArenaError
 from dataart_mp.spool.ownership import Ownership
@@ -195,6 +196,7 @@ def _settle_in(arena: Arena, path: Path, *, is_whole: bool) -> None:
     arena.settle_in()
     arena.wanted_until = 0  # may be a time of another boot's clock
     arena.spool_trouble = 0
+    Status(arena).start_afresh()
     frames, lost = repair(arena)
     if frames or not is_whole:
         _log.warning(

@@ -40,17 +40,17 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Retrying:
-    """A batch failed and is retried.
+    """Delivery fails.
 
     Attributes:
         status: HTTP status of the response; None if there was none.
         answer: First bytes of the response as text, or the text of the exception.
-        delay: Seconds until the next attempt.
+        delay: Seconds until the next attempt; None if the batch was parked or abandoned.
     """
 
     status: int | None
     answer: str
-    delay: float
+    delay: float | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,12 @@ workers deliver its records, remove its file and end, even if the new owner ends
 import contextlib
 import logging
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from dataart_mp.config import ClientConfig
+from dataart_mp.errors import ClosedError
 from dataart_mp.queue.arena import Arena
 from dataart_mp.queue.durability import LEVELS
 from dataart_mp.queue.record_queue import RecordQueue
@@ -18,6 +20,7 @@ from dataart_mp.queue.wakeup import WakeupPipe
 from dataart_mp.spool import arena_file
 from dataart_mp.spool.arenas import Spool
 from dataart_mp.spool.ownership import Ownership
+from dataart_mp.stats import Stats
 from dataart_mp.supervision.supervisor import Supervisor
 from dataart_mp.supervision.wiring import Wiring
 
@@ -43,6 +46,7 @@ class Takeover:
         self._config = config
         self._report_write_fd = report_write_fd
         self._orphans: list[_OrphanedArena] = []
+        self._settled = Stats()  # of those that are closed
         self._next_arena_check = 0.0
         self._next_parked_check = 0.0
 
@@ -58,12 +62,20 @@ class Takeover:
             now: Monotonic time, in seconds.
         """
         for orphan in [orphan for orphan in self._orphans if orphan.is_settled()]:
+            # What it has parked belongs to no arena any more.
+            ended = replace(orphan.stats(), parked=0, failing_since=None)
+            self._settled = _sum([self._settled, ended])
             self._orphans.remove(orphan)
+            orphan.log_end()
             orphan.close()
         if self._spool is not None and now >= self._next_arena_check:
             self._next_arena_check = now + _ARENA_CHECK_SECONDS
             for arena in self._spool.take_over_orphans():
                 self._orphans.append(_OrphanedArena(arena, self._config, self._report_write_fd))
+
+    def stats(self) -> Stats:
+        """Return what is pending and parked in what was taken over, and was delivered since."""
+        return _sum([self._settled, *(orphan.stats() for orphan in self._orphans.copy())])
 
     def is_anything_parked(self, ownership: Ownership, now: float) -> bool:
         """Whether a client that has ended has left a parked batch.
@@ -111,8 +123,34 @@ class _OrphanedArena:
         self._life_read_fd = life_read_fd
         wiring = Wiring(life_read_fd, -1, -1, report_write_fd)
         self.supervisor = Supervisor(self._queue, wiring, config)
-        pending = self._queue.stats().pending
+        self._before = self._queue.stats()
+        pending = self._before.pending
         _log.warning("spool: taking over %d records of a client that died", pending)
+
+    def stats(self) -> Stats:
+        """Return what is left, and what became of the rest since the takeover."""
+        try:
+            stats = self._queue.stats()
+        except ClosedError:
+            return Stats()
+        return replace(
+            stats,
+            delivered=stats.delivered - self._before.delivered,
+            rejected=stats.rejected - self._before.rejected,
+            failed=stats.failed - self._before.failed,
+        )
+
+    def log_end(self) -> None:
+        """Log what became of the records."""
+        stats = self.stats()
+        _log.warning(
+            "spool: the records of a client that died are settled: %d delivered, %d parked, "
+            "%d rejected, %d failed",
+            stats.delivered,
+            stats.parked - self._before.parked,
+            stats.rejected,
+            stats.failed,
+        )
 
     def is_settled(self) -> bool:
         return self._queue.arena.all_free()
@@ -123,6 +161,21 @@ class _OrphanedArena:
         self.supervisor.close()
         self._queue.close()
         os.close(self._life_read_fd)
+
+
+def _sum(parts: list[Stats]) -> Stats:
+    """Return the sums of what `Takeover.stats` returns, and the greatest age."""
+    ages = [each.oldest_pending_seconds for each in parts]
+    failing = [each.failing_since for each in parts if each.failing_since is not None]
+    return Stats(
+        pending=sum(each.pending for each in parts),
+        parked=sum(each.parked for each in parts),
+        delivered=sum(each.delivered for each in parts),
+        rejected=sum(each.rejected for each in parts),
+        failed=sum(each.failed for each in parts),
+        oldest_pending_seconds=max((age for age in ages if age is not None), default=None),
+        failing_since=min(failing, default=None),
+    )
 
 
 def spool_of(config: ClientConfig) -> Spool | None:

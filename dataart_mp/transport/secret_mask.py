@@ -5,7 +5,7 @@ import binascii
 import html
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 from urllib.parse import quote, unquote, urlsplit
 
@@ -34,10 +34,13 @@ class SecretMask:
 
     Args:
         config: The configuration with which requests are sent.
+        keys: The API keys with which requests are, or were, sent; empty ones are ignored. None:
+            the key of the configuration.
     """
 
-    def __init__(self, config: ClientConfig) -> None:
-        anywhere = set(_forms(config.api_key))
+    def __init__(self, config: ClientConfig, keys: Iterable[str] | None = None) -> None:
+        keys = [config.api_key] if keys is None else keys
+        anywhere = {form for key in keys for form in _forms(key)}
         words: set[bytes] = set()
         for secret, shortest in _secrets(config):
             target = words if len(secret) < shortest else anywhere
@@ -62,10 +65,13 @@ class SecretMask:
     def _without_beginning(self, text: bytes) -> bytes:
         """Mask the longest beginning of a secret at the end of a text."""
         longest = max(
-            length
-            for secret in self._anywhere
-            for length in range(len(secret))
-            if text.endswith(secret[:length])
+            (
+                length
+                for secret in self._anywhere
+                for length in range(len(secret))
+                if text.endswith(secret[:length])
+            ),
+            default=0,
         )
         return text[:-longest] + _MASK if longest else text
 

@@ -26,6 +26,7 @@ from dataart_mp.transport.compression import compressor
 from dataart_mp.transport.decoding import decoded
 from dataart_mp.transport.envelope import PATHS
 from dataart_mp.transport.fast_path import FastPath, Unanswered, pieces
+from dataart_mp.transport.key_source import KeySource
 from dataart_mp.transport.location import shown_location
 from dataart_mp.transport.ordinary_response import OrdinaryResponse
 from dataart_mp.transport.proxy import credentials, proxy_for
@@ -36,6 +37,8 @@ from dataart_mp.transport.urllib3_seam import bound_responses
 
 _MAX_TEXT_CHARACTERS: Final = 500
 _FIRST_FINAL_STATUS: Final = 200
+_KEY_REFUSED: Final = (401, 403)
+_OLD_KEYS: Final = 4
 
 
 class Sender:
@@ -60,11 +63,16 @@ class Sender:
         self._timeout = urllib3.Timeout(
             connect=config.http.connect_timeout, read=config.http.read_timeout
         )
-        self._headers = _headers(config, user_agent)
+        self._config = config
+        self._user_agent = user_agent
+        self._keys = KeySource(config)
+        self._old_keys: list[str] = []
+        self._has_new_key = False
+        self._headers = _headers(config, user_agent, self._keys.key)
         self._compress = compressor(config.http.compression)
         self._fast_paths: dict[str, FastPath] = {}
         self._may_take_fast_path = _may_take_fast_path(self._pool, config)
-        self._mask = SecretMask(config)
+        self._mask = SecretMask(config, [self._keys.key])
 
     def post(self, path: str, body: bytes, key: str) -> Response:
         """Post a body.
@@ -89,6 +97,35 @@ class Sender:
             return self._no_response(error)
         came = self._read(response)
         return replace(came, is_second=True) if is_second else came
+
+    # The API key, if it comes from a file
+
+    @property
+    def key_problem(self) -> str | None:
+        """Why the file of the API key cannot be read; None if it can, or if there is none."""
+        return self._keys.problem
+
+    def check_key(self) -> bool:
+        """Read the file of the API key again if it has changed.
+
+        Returns:
+            Whether the key is another one since the last call, also because the platform had
+            refused it.
+        """
+        if self._keys.has_changed():
+            self._reload_key()
+        has_new_key, self._has_new_key = self._has_new_key, False
+        return has_new_key
+
+    def _reload_key(self) -> None:
+        old = self._keys.key
+        if not self._keys.reload():
+            return
+        self._old_keys = [*self._old_keys, old][-_OLD_KEYS:]  # responses may still quote them
+        self._mask = SecretMask(self._config, [self._keys.key, *self._old_keys])
+        self._headers = _headers(self._config, self._user_agent, self._keys.key)
+        self._fast_paths = {}  # they hold the headers
+        self._has_new_key = True
 
     # For a caller that drives connections itself
 
@@ -159,6 +196,8 @@ class Sender:
         return replace(came, is_second=True) if isinstance(outcome, Disconnected) else came
 
     def _read(self, response: OrdinaryResponse | urllib3.BaseHTTPResponse) -> Response:
+        if response.status in _KEY_REFUSED:
+            self._reload_key()
         if not isinstance(response, OrdinaryResponse):
             return self._unusual(response)
         status, body, fields = response
@@ -229,10 +268,10 @@ class Sender:
         return text.decode(errors="replace")[:_MAX_TEXT_CHARACTERS]
 
 
-def _headers(config: ClientConfig, user_agent: str) -> dict[str, str]:
+def _headers(config: ClientConfig, user_agent: str, key: str) -> dict[str, str]:
     headers = urllib3.HTTPHeaderDict(
         {
-            "X-API-Key": config.api_key,
+            "X-API-Key": key,
             "Content-Type": "application/json",
             "User-Agent": user_agent,
         }

@@ -22,6 +22,7 @@ from typing import Final
 from dataart_mp import clock
 from dataart_mp.queue import Frame, RecordQueue
 from dataart_mp.queue.arena import READY
+from dataart_mp.queue.status import PLACES_SHOWN, Status
 from dataart_mp.queue.wakeup import WakeupPipe
 from dataart_mp.transport.channel import Channel, Outcome
 from dataart_mp.transport.ordinary_response import OrdinaryResponse
@@ -52,6 +53,7 @@ class Loop:
         gate: Says how many requests may be in flight, and when the next one may begin.
         on_release: Called with the seconds after which a frame is tried again; with None when
             frames were settled, or wait for another one.
+        place: The number of the worker, under which the arena shows its requests in flight.
     """
 
     def __init__(
@@ -62,6 +64,7 @@ class Loop:
         helpers: Helpers,
         gate: Gate,
         on_release: Callable[[float | None], None],
+        place: int = PLACES_SHOWN,
     ) -> None:
         self._arena = queue.arena
         self._work = queue.work
@@ -70,6 +73,9 @@ class Loop:
         self._helpers = helpers
         self._gate = gate
         self._on_release = on_release
+        self._words = queue.arena.words
+        self._in_flight_word = Status(queue.arena).in_flight_word(place)
+        self._shown = 0  # how many requests the arena shows
         self._wakeup = WakeupPipe.make()  # from helpers
         self._poller = Poller()
         self._poller.add(self._wakeup.read_fd)
@@ -123,6 +129,8 @@ class Loop:
             self._helped -= 1
             self._may_take = True
         self._fetch()
+        if self.in_flight != self._shown:
+            self._shown = self._words[self._in_flight_word] = self.in_flight
         if self._has_released:  # once for all of them
             self._has_released = False
             self._on_release(None)

@@ -9,8 +9,9 @@ from dataclasses import asdict
 from pathlib import Path
 
 from dataart_mp.config import ClientConfig
-from dataart_mp.queue import RecordQueue
+from dataart_mp.queue import RecordQueue, process
 from dataart_mp.queue.locks import PLACES
+from dataart_mp.queue.status import Status
 from dataart_mp.spool.dead_letters import DeadLetters
 from dataart_mp.supervision.brief import Brief
 from dataart_mp.supervision.interpreter import GUARD
@@ -53,6 +54,7 @@ def main(text: bytes) -> None:
     if not queue.arena.locks.acquire(PLACES + brief.place):
         os.write(_STDOUT, b"taken\n")
         return
+    Status(queue.arena).register(brief.place, process.current()._replace(pid=os.getpid()))
     worker = _make_worker(brief, queue)
     os.chdir("/")  # keep no directory of the application busy
     _say_ready()
@@ -88,6 +90,7 @@ def _make_worker(brief: Brief, queue: RecordQueue) -> Worker:
         reporter=reporter,
         supervisor=Supervisor(queue, inheritance.wiring(), config),
         parking=parking,
+        place=brief.place,
     )
 
 

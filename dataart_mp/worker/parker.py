@@ -16,8 +16,10 @@ from typing import Final
 
 from dataart_mp import clock
 from dataart_mp.queue import Frame, RecordQueue
+from dataart_mp.queue.accounting import parked_at_rest
 from dataart_mp.queue.locks import LOADER
 from dataart_mp.queue.role import role
+from dataart_mp.queue.status import Status
 from dataart_mp.spool import arena_file
 from dataart_mp.spool.ownership import Ownership
 from dataart_mp.spool.parked_batch import MAX_REST_SECONDS, BatchContent, ParkedBatch
@@ -124,7 +126,8 @@ class Parker:
             frame.mark_parking(error.may_be_done)
             return NotParked() if self._is_removed() else self._postpone(frame, error)
         self._end_trouble(_UNWRITABLE)
-        self._reporter.parked(sum(batch.count for batch in batches), reason)
+        if not frame.taken:  # else it was parked before, and was counted then
+            self._reporter.parked(sum(batch.count for batch in batches), reason)
         for old in removed:
             batch = Batch(old.key, old.is_identity, 0, old.records)
             self._reporter.failed("spool full", batch, Response(None), 0)
@@ -182,7 +185,9 @@ class Parker:
     def _begin_trouble(self, kind: int, error: Exception) -> None:
         if not self._arena.spool_trouble & kind:
             self._arena.spool_trouble |= kind
-            self._reporter.trouble(f"parked batches cannot be {_NAMES[kind]}: {error}")
+            text = f"parked batches cannot be {_NAMES[kind]}: {error}"
+            Status(self._arena).note_error(f"spool: {text}")
+            self._reporter.trouble(text)
 
     def _end_trouble(self, kind: int) -> None:
         if self._arena.spool_trouble & kind:
@@ -232,7 +237,7 @@ class Parker:
         file = self._lot.identity
         if file == self._arena.lot_file:
             return
-        parked = self._queue.stats().parked  # before looking for them
+        parked = parked_at_rest(self._arena)  # before looking for them
         missing = parked - self._lot.held(self._arena.id, self._ownership)
         if missing > 0:
             since, least = self._missing or (clock.monotonic(), missing)

@@ -39,6 +39,8 @@ _PAUSE_SECONDS: Final = 30.0
 _POLL_SECONDS: Final = 0.001
 # An outage concerns every batch, so retries are reported once per this time.
 _RETRYING_INTERVAL_SECONDS: Final = 30.0
+# A platform may fail now and then. The reader also looks whether an outage has ended.
+_RECOVERED_INTERVAL_SECONDS: Final = 1.0
 
 
 class Reporter:
@@ -57,6 +59,7 @@ class Reporter:
         self._paused_until = 0.0
         self._lost = 0
         self._next_retrying = 0.0
+        self._next_recovered = 0.0
 
     def failed(self, reason: str, batch: Batch, answer: Response, attempts: int) -> None:
         """Report that the records of a batch will not be delivered."""
@@ -102,17 +105,26 @@ class Reporter:
         """Report a problem for the owner of the application, by which no record is lost."""
         self._report(Trouble(text))
 
-    def retrying(self, answer: Response, delay: float) -> None:
-        """Report that a batch is retried after `delay` seconds, at most once per interval."""
+    def retrying(self, answer: Response, delay: float | None) -> None:
+        """Report that delivery fails, at most once per interval.
+
+        Args:
+            answer: The response to the batch that failed.
+            delay: Seconds until the next attempt; None if there is none for that batch.
+        """
         now = clock.monotonic()
         if now >= self._next_retrying:
             self._next_retrying = now + _RETRYING_INTERVAL_SECONDS
-            self._report(Retrying(answer.status, answer.text, float(delay)))
+            seconds = None if delay is None else float(delay)
+            self._report(Retrying(answer.status, answer.text, seconds))
 
     def recovered(self) -> None:
-        """Report the end of an outage. The next outage is then reported at once."""
-        self._next_retrying = 0.0
-        self._report(Recovered())
+        """Report the end of an outage, at most once per second; then the next one at once, too."""
+        now = clock.monotonic()
+        if now >= self._next_recovered:
+            self._next_recovered = now + _RECOVERED_INTERVAL_SECONDS
+            self._next_retrying = 0.0
+            self._report(Recovered())
 
     def few_threads(self, threads: int, wanted: int, error: RuntimeError) -> None:
         """Report that this worker cannot start all the threads that it needs."""

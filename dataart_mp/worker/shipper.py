@@ -7,6 +7,7 @@ from typing import Final, assert_never
 from dataart_mp import clock
 from dataart_mp.queue import Frame, RecordQueue
 from dataart_mp.queue.counters import THROTTLED
+from dataart_mp.queue.status import Status
 from dataart_mp.transport.envelope import PATHS, path_of
 from dataart_mp.transport.response import Response
 from dataart_mp.transport.sender import Sender
@@ -69,6 +70,7 @@ class Shipper:
         self._parking = parking
         self._pace = pace
         self._join = join
+        self._status = Status(queue.arena)
         self._limit = Limit()
         self._circuits = {path: Circuit(backoff.ratio) for path in PATHS}
         self._actions_circuit = self._circuit(is_identity=False)
@@ -214,6 +216,8 @@ class Shipper:
         is_healthy = circuit.is_healthy
         if not is_healthy and not circuit.is_closed:
             return None
+        if self._status.is_failing(batch.is_identity):  # by what another worker knows
+            return None
         self._queue.counters.add_request(request.size, is_retry=is_retry)
         if self._pace.is_due(now):
             self._adapt_to_delivery(request, now)
@@ -322,6 +326,7 @@ class Shipper:
 
     def _rejected(self, frame: Frame, batch: Batch, response: Response) -> None:
         self._endpoint_works(batch)
+        self._status.note_error(_describe(response))
         self._failures.add("rejected", batch, response, frame.attempts + 1)
         frame.advance(batch.end, rejected=batch.count)
 
@@ -340,7 +345,11 @@ class Shipper:
             other.aim(first.end, clock.now())
             if isinstance(self._retry_later(other, first, response, after), Abandoned):
                 self._queue.worker.hand_back(other)  # its other batches are still to be sent
-        return self._retry_later(frame, batch, response, after)
+        is_first = self._note_failure(batch, response)
+        outcome = self._retry_later(frame, batch, response, after)
+        if is_first and not isinstance(outcome, Postponed):
+            self._reporter.retrying(response, None)
+        return outcome
 
     def _throttled(
         self,
@@ -363,6 +372,7 @@ class Shipper:
                 _release(other, first)
             if isinstance(self._retry_if_busy(other, first, response, after), Abandoned):
                 self._queue.worker.hand_back(other)
+        self._note_failure(batch, response)
         return self._retry_if_busy(frame, batch, response, after)
 
     def _endpoint_works(self, batch: Batch) -> None:
@@ -372,7 +382,14 @@ class Shipper:
             for frame in gathered:
                 self._queue.worker.hand_back(frame)
             self._queue.worker.retry_now()
+        if self._status.works(batch.is_identity):  # else another worker has reported it
             self._reporter.recovered()
+
+    def _note_failure(self, batch: Batch, response: Response) -> bool:
+        """Show a failed request to all who look; return whether it is the first one in a row."""
+        self._status.note_error(_describe(response))
+        is_open = not self._circuits[batch.path].is_closed
+        return self._status.failed(batch.is_identity, is_open=is_open)
 
     # After a failed attempt
 
@@ -450,6 +467,10 @@ class Shipper:
         if batch.count == 1 or self._limit.allows(batch.size, batch.count):
             return [batch]
         return [part for half in batch.halves() for part in self._fitting(half)]
+
+
+def _describe(response: Response) -> str:
+    return f"{response.summary}, {response.text!r}" if response.text else response.summary
 
 
 def _release(frame: Frame, batch: Batch) -> None:

@@ -17,6 +17,7 @@ from typing import Final
 from dataart_mp import clock
 from dataart_mp.queue import Frame, RecordQueue
 from dataart_mp.queue.idle_memory import IDLE_SECONDS, IdleMemory
+from dataart_mp.queue.status import PLACES_SHOWN, Status
 from dataart_mp.queue.wakeup import WakeupPipe
 from dataart_mp.spool import arena_file
 from dataart_mp.supervision.supervisor import Supervisor
@@ -49,6 +50,7 @@ class Worker:
         reporter: Notifies the application.
         supervisor: Replaces the other workers when no producer is left to do it.
         parking: Loads parked batches.
+        place: The number of this worker.
     """
 
     def __init__(
@@ -61,6 +63,7 @@ class Worker:
         reporter: Reporter,
         supervisor: Supervisor,
         parking: Parking,
+        place: int = PLACES_SHOWN,
     ) -> None:
         self._queue = queue
         self._arena = queue.arena
@@ -71,6 +74,8 @@ class Worker:
         self._reporter = reporter
         self._supervisor = supervisor
         self._parking = parking
+        self._place = place
+        self._status = Status(queue.arena)
         self._idle_memory = IdleMemory(queue.arena)
         self._give_back_at = 0.0
         self._is_orphaned = False
@@ -78,6 +83,7 @@ class Worker:
         self._loop: Loop | None = None
         self._loop_thread: threading.Thread | None = None
         self._has_reported_threads = False
+        self._key_problem: str | None = None
 
     def run(self) -> None:
         """Work until the client is closed, or its last producer gone, and all is settled."""
@@ -145,6 +151,8 @@ class Worker:
         Returns:
             Seconds until the next check.
         """
+        self._status.show_life(self._place)
+        self._check_key()
         if self._is_orphaned:
             self._supervisor.check(clock.monotonic())
         self._start_loop()
@@ -158,6 +166,15 @@ class Worker:
             return next_check
         # What is due already, another process is waking; if it is stopped, not for a while.
         return min(next_check, max(_WAKE_SECONDS, (due - now) / 1e9))
+
+    def _check_key(self) -> None:
+        """Use a new API key at once, also for what waits because the old one was refused."""
+        if self._sender.check_key():
+            self._queue.worker.retry_now()
+        problem = self._sender.key_problem
+        if problem is not None and problem != self._key_problem:
+            self._status.note_error(problem)
+        self._key_problem = problem
 
     def _give_back(self, now: float) -> None:
         if now >= self._give_back_at:
@@ -183,6 +200,7 @@ class Worker:
             helpers=Helpers(self._gate.most, self._crash_reported, self._report_threads),
             gate=self._gate,
             on_release=self._on_release,
+            place=self._place,
         )
 
     def _ship(self, frame: Frame | None) -> None:

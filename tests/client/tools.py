@@ -3,10 +3,14 @@
 import contextlib
 import os
 import signal
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 from dataart_mp import Client
 from dataart_mp.devsink.process import SinkProcess
+from tests.support import SCRIPT, all_gone, wait_until
 
 TINY: dict[str, Any] = {
     "flush_buffer_size": 3,
@@ -32,3 +36,34 @@ def kill(pid: int) -> None:
     """Kill a process, unless it has ended already."""
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
+
+
+_DYING = (
+    SCRIPT
+    + """
+client = Client(ClientConfig("k", base_url=sys.argv[1], spool_dir=sys.argv[2], flush_buffer_size=50,
+                             max_request_bytes=8192, flush_backoff_ratio=0.05,
+                             flush_num_retries=int(sys.argv[3])))
+for number in range(100):
+    client.emit_action("tick", "ann", metadata={"_id": number})
+while len(workers_of(client)) < 2 or client.stats().parked < int(sys.argv[4]):
+    time.sleep(0.01)
+print(*workers_of(client), flush=True)
+os.system("kill -9 " + " ".join(map(str, [os.getpid(), *workers_of(client)])))
+"""
+)
+
+
+def leave_behind(sink: SinkProcess, spool: Path, *, parked: int) -> None:
+    """Let a client emit 100 events in an outage, and be killed with its workers.
+
+    Args:
+        parked: How many of its events are parked at least.
+    """
+    sink.set_faults({"kind": "status", "status": 503})
+    retries = "0" if parked else "1000"
+    command = [sys.executable, "-c", _DYING, sink.url, str(spool), retries, str(parked)]
+    done = subprocess.run(command, check=False, stdout=subprocess.PIPE)
+    assert done.returncode == -signal.SIGKILL
+    wait_until(lambda: all_gone([*map(int, done.stdout.split())]))
+    sink.clear_faults()

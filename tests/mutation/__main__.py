@@ -34,6 +34,8 @@ GOAL: Final = 0.95
 # the fixtures of all tests, pytest starts twice as fast.
 TESTS: Final = {
     "cli/input/column_map": "tests/cli/input/test_column_map.py tests/cli/input/test_columns.py",
+    "health": "--noconftest tests/test_health.py",
+    "producer/outage_log": "--noconftest tests/producer/test_outage_log.py",
     "queue/account": "--noconftest tests/queue/test_account.py",
     "queue/accounting": "--noconftest tests/queue/test_accounting.py",
     "supervision/restart": "--noconftest tests/supervision/test_restart.py",

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from dataart_mp import Client, ClientConfig
+from dataart_mp import Client, ClientConfig, clock
 from dataart_mp.errors import ClosedError, DescriptorsClosedError
 from dataart_mp.queue import RecordQueue
-from dataart_mp.queue.account import WORDS
+from dataart_mp.queue.account import WORDS, Account
 from tests.native.emitting import Emitter, needs_c, numbered
 from tests.queue.interleavings import InALivingProcess
 from tests.queue.internals import FREE, READY, idle_writers
@@ -37,7 +37,9 @@ def state_of(queue: RecordQueue) -> dict[str, Any]:
         notified.append(queue.work.wait())
     return {
         "states": [arena.state(frame) for frame in range(arena.frames)],
-        "accounts": [arena.words[first : first + WORDS].tolist() for first in firsts],
+        "accounts": [
+            _without_times(arena.words[first : first + WORDS].tolist()) for first in firsts
+        ],
         "contents": [arena.content(frame, 0, arena.stride) for frame in range(arena.frames)],
         "held": sorted(arena.locks.held()),
         "open": sorted(pool._open),
@@ -48,6 +50,13 @@ def state_of(queue: RecordQueue) -> dict[str, Any]:
             for writer in idle_writers(queue)
         ],
     }
+
+
+def _without_times(account: list[int]) -> list[int]:
+    """Replace the time when a frame was opened by whether it is one of the last minute."""
+    opened = Account.opened.offset
+    is_recent = 0 <= clock.now() - account[opened] < 60 * 10**9
+    return [*account[:opened], is_recent, *account[opened + 1 :]]
 
 
 def owned_frames(queue: RecordQueue) -> set[int]:

@@ -1,23 +1,28 @@
 """The balance counts each record in one column, in whatever frame it is."""
 
+import time
 from typing import Any
 
 import pytest
 
+from dataart_mp import clock
 from dataart_mp.queue import RecordQueue
 from dataart_mp.queue.account import IDENTITY
-from dataart_mp.queue.accounting import balance, pending_in
+from dataart_mp.queue.accounting import balance, parked_at_rest, pending_in
 from dataart_mp.queue.counters import BYTES, RETRIES, THROTTLED
+from dataart_mp.queue.status import Status
 from tests.queue.interleavings import with_a_rival_at_every_step
 from tests.queue.internals import (
     DROPPED_FULL,
     FILLING,
     FREE,
+    PLACES,
     READY,
     REQUESTS,
     SENDING,
     SETTLED,
     WAITING,
+    Process,
 )
 from tests.queue.tools import audit, claim_all, in_a_child, queue_of, record
 
@@ -108,18 +113,22 @@ def test_an_open_frame_counts_what_its_content_shows() -> None:
 
 
 @pytest.mark.parametrize("state", [READY, SENDING, WAITING])
-def test_what_this_client_takes_back_is_parked_no_longer_and_pending(state: int) -> None:
+def test_what_this_client_takes_back_is_parked_until_it_is_settled(state: int) -> None:
     with queue_of() as queue:
         fill(queue, 0, FREE, before=(5, 0, 0, 0, 5))
         fill(queue, 1, state, taken=8)
-        assert counted(queue) == {"accepted": 5, "pending": 3, "parked": 2}
+        assert counted(queue) == {"accepted": 5, "parked": 5}
+        assert parked_at_rest(queue.arena) == 2
 
 
 @pytest.mark.parametrize("state", [READY, SENDING, WAITING])
-def test_what_this_client_takes_from_another_one_is_accepted_and_pending(state: int) -> None:
+def test_what_this_client_takes_from_another_one_does_not_count_until_it_is_settled(
+    state: int,
+) -> None:
     with queue_of() as queue:
         fill(queue, 1, state, taken=8, adopted=True)
-        assert counted(queue) == {"accepted": 3, "pending": 3}
+        assert counted(queue) == {}
+        assert parked_at_rest(queue.arena) == 0
 
 
 @pytest.mark.parametrize("adopted", [False, True])
@@ -291,3 +300,107 @@ def test_the_balance_shows_how_many_requests_the_platform_was_too_busy_for() -> 
     with queue_of() as queue:
         queue.counters.add(THROTTLED, 3)
         assert balance(queue.arena, queue.counters).throttled == 3
+
+
+# The state of the client
+
+
+def test_the_age_is_that_of_the_oldest_frame_with_pending_records() -> None:
+    with queue_of() as queue:
+        now = clock.now()
+        for frame, age in enumerate((3, 7, 5)):
+            fill(queue, frame, READY)
+            queue.arena.account(frame).opened = now - age * 10**9
+        fill(queue, 3, READY, taken=8)  # parked
+        queue.arena.account(3).opened = now - 99 * 10**9
+        age_now = balance(queue.arena, queue.counters).oldest_pending_seconds
+        assert age_now is not None
+        assert 7.0 <= age_now < 8.0
+
+
+@pytest.mark.parametrize("state", [FILLING, READY, SENDING, WAITING])
+def test_a_frame_has_an_age_while_it_holds_pending_records(state: int) -> None:
+    with queue_of() as queue:
+        fill(queue, 0, state)
+        queue.arena.account(0).opened = clock.now() - 10**9
+        age = balance(queue.arena, queue.counters).oldest_pending_seconds
+        assert age is not None
+        assert 1.0 <= age < 2.0
+
+
+@pytest.mark.parametrize(("state", "count"), [(FREE, 3), (SETTLED, 3), (JOINED, 3), (READY, 0)])
+def test_a_frame_without_pending_records_or_with_a_leader_has_no_age(
+    state: int, count: int
+) -> None:
+    with queue_of() as queue:
+        fill(queue, 0, state, count=count)
+        queue.arena.account(0).opened = clock.now() - 10**9
+        assert balance(queue.arena, queue.counters).oldest_pending_seconds is None
+
+
+@pytest.mark.parametrize("opened", [0, 1, 4, 2**64 - 1])
+def test_a_time_that_cannot_be_right_is_not_believed(opened: int) -> None:
+    """It may be the number of a leader, or damaged."""
+    with queue_of(frames=4) as queue:
+        fill(queue, 0, READY)
+        queue.arena.account(0).opened = opened
+        assert balance(queue.arena, queue.counters).oldest_pending_seconds is None
+
+
+def test_frames_are_in_use_or_free() -> None:
+    with queue_of(frames=4) as queue:
+        fill(queue, 0, READY)
+        fill(queue, 2, SETTLED)
+        fill(queue, 3, WAITING)
+        stats = balance(queue.arena, queue.counters)
+        assert (stats.frames_in_use, stats.frames_free) == (3, 1)
+
+
+def test_only_workers_that_have_their_place_count() -> None:
+    with queue_of() as queue:
+        status = Status(queue.arena)
+        for place in range(3):
+            status.register(place, Process(100 + place, 1))
+            queue.arena.words[status.in_flight_word(place)] = 10**place
+        assert queue.arena.locks.acquire(PLACES)
+        assert queue.arena.locks.acquire(PLACES + 2)
+        stats = balance(queue.arena, queue.counters)
+        assert (stats.workers, stats.in_flight) == (2, 101)
+
+
+def test_the_circuit_is_open_if_that_of_an_endpoint_is_since_the_first_one() -> None:
+    with queue_of() as queue:
+        arena, status = queue.arena, Status(queue.arena)
+        status.failed(True, is_open=False)
+        stats = balance(arena, queue.counters)
+        assert (stats.circuit, stats.circuit_since) == ("closed", None)
+        first = stats.failing_since
+        assert first is not None
+        status.failed(True, is_open=True)
+        opened = balance(arena, queue.counters)
+        time.sleep(0.002)
+        status.failed(False, is_open=True)
+        stats = balance(arena, queue.counters)
+        assert (stats.circuit, stats.circuit_since) == ("open", opened.circuit_since)
+        assert stats.failing_since == first
+        status.works(is_identity=True)
+        stats = balance(arena, queue.counters)
+        assert stats.circuit == "open"
+        assert stats.circuit_since is not None
+        assert opened.circuit_since is not None
+        assert stats.circuit_since > opened.circuit_since, "that of the other endpoint"
+        status.works(is_identity=False)
+        closed = balance(arena, queue.counters)
+        assert (closed.circuit, closed.failing_since) == ("closed", None)
+        assert closed.circuit_since is not None
+        assert closed.circuit_since >= stats.circuit_since, "of both, the one closed last"
+        assert abs(closed.circuit_since.timestamp() - time.time()) < 60
+
+
+def test_the_last_error_is_shown_with_its_time() -> None:
+    with queue_of() as queue:
+        Status(queue.arena).note_error("status 503")
+        stats = balance(queue.arena, queue.counters)
+        assert stats.last_error == "status 503"
+        assert stats.last_error_at is not None
+        assert abs(stats.last_error_at.timestamp() - time.time()) < 60

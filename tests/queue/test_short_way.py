@@ -38,6 +38,8 @@ def words_after(way: Callable[[RecordQueue, Frame], None]) -> list[list[int]]:
             assert not queue.arena.content(number, 0, 129).strip(b"\0")
             assert queue.arena.locks.owner(number) is None
         accounts = [queue.arena.account(number) for number in range(2)]
+        for account in accounts:  # all else is the same at any time
+            account.opened = bool(account.opened)
         return [account.words[account.first : account.first + 30].tolist() for account in accounts]
 
 

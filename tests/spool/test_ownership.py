@@ -43,7 +43,8 @@ def test_a_client_takes_over_batches_of_dead_clients_and_counts_them_as_accepted
         assert balanced_counts(living.stats()) == (0, 0, 0, 0), "the other client is still alive"
         arena_file.remove(dead.arena)
         worker.load()
-        assert balanced_counts(living.stats()) == (7, 0, 0, 7)
+        assert balanced_counts(living.stats()) == (0, 0, 0, 0), "the file holds them"
+        assert not living.arena.all_free()
         worker.park_all()
         assert balanced_counts(living.stats()) == (7, 0, 7, 0)
         assert worker.deliver_all() == [*range(7)]

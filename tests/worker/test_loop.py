@@ -518,7 +518,7 @@ def test_a_rejected_batch_and_a_failed_one_are_counted(looped: MakeLooped, serve
     assert work.queue.stats().rejected == 1
     assert work.queue.stats().delivered == 2
     assert len(work.states(WAITING)) == 1
-    assert sorted(work.reports) == ["add", "retrying"]
+    assert sorted(work.reports) == ["add", "recovered", "retrying"]
     assert [seconds for seconds in work.released if seconds is not None] == [5.0]
 
 

@@ -14,7 +14,6 @@ import pytest
 
 from dataart_mp import Failure
 from dataart_mp.producer.encoder import encode_action, encode_identity
-from dataart_mp.producer.last_failure import LastFailure
 from dataart_mp.producer.report_reader import ReportReader
 from dataart_mp.queue.arena import Arena
 from dataart_mp.queue.locks import REPORTER
@@ -52,7 +51,7 @@ def read_reports(wiring: Wiring) -> Iterator[Callable[[OnFailure | None], Report
     readers: list[ReportReader] = []
 
     def start(on_failure: OnFailure | None) -> ReportReader:
-        readers.append(ReportReader(wiring.report_read_fd, on_failure, LastFailure()))
+        readers.append(ReportReader(wiring.report_read_fd, on_failure))
         readers[-1].start()
         return readers[-1]
 

@@ -1,6 +1,5 @@
 """The result of a run."""
 
-import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -60,7 +59,7 @@ class Result:
             "bad_lines": self.bad_lines,
             "lines_before": self.lines_before,
             "checkpoint": None if self.checkpoint is None else str(self.checkpoint),
-            **dataclasses.asdict(self.stats),
+            **self.stats.as_json(),
             "seconds": round(self.seconds, 3),
             "events_per_second": round(self.rate),
             "failures": self.failures.as_json(),

@@ -41,7 +41,10 @@ def spool() -> None:
 @_directory
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def list_letters(spool_dir: Path, as_json: bool) -> None:
-    """List dead letters, oldest first, and the number of parked events."""
+    """List dead letters, oldest first, and the numbers of parked and of pending events.
+
+    STATUS is that of the platform's last response, which is shown below the NAME.
+    """
     try:
         listing = Listing.read(spool_dir)
     except ListingError as error:

@@ -46,9 +46,37 @@ def test_rejected_events_are_listed_with_their_reason(spool_dir: Path) -> None:
     reasons = [(row["events"], row["reason"], row["status"]) for row in rows]
     assert reasons == [(1, "rejected", 422), (2, "rejected", 410)]
     text = run("spool", "ls", spool_dir).stdout.splitlines()
-    assert text[0].startswith(str(rows[0]["name"]))
-    assert text[0].endswith("1 action  rejected, status 422")
+    assert text[0].split() == ["TIME", "(UTC)", "EVENTS", "KIND", "STATUS", "REASON"]
+    assert text[1].split()[2:] == ["1", "action", "422", "rejected"]
+    assert text[2].strip() == rows[0]["name"]
+    assert text[3].strip() == rows[0]["answer"] != ""
     assert text[-1] == "3 events in 2 requests."
+    assert max(map(len, text)) <= 80
+
+
+def test_a_long_response_is_cut_to_80_columns(spool_dir: Path) -> None:
+    (first, *_) = listed(spool_dir)
+    letter = spool_dir / "dead" / f"{first['name']}.jsonl"
+    content = json.loads(letter.read_text())
+    letter.write_text(json.dumps({**content, "answer": "no\n" * 500}) + "\n")
+    text = run("spool", "ls", spool_dir).stdout.splitlines()
+    (response,) = (line for line in text if line.startswith("  no\\nno\\n"))
+    assert response.endswith("…")
+    assert max(map(len, text)) == len(response) == 80
+
+
+def test_what_is_pending_in_buffers_is_counted(
+    config: Configure, sink: SinkProcess, tmp_path: Path
+) -> None:
+    folder = tmp_path / "pending"
+    sink.set_faults({"kind": "latency", "seconds": 1.0})
+    with Client(config(spool_dir=folder, max_request_bytes=4106, flush_buffer_size=8)) as client:
+        client.emit_action("play", "ann")
+        client.emit_action("play", "bob")
+        pending = json.loads(run("spool", "ls", "--json", folder).stdout)["pending"]
+        assert pending == {"events": 2, "clients": 1, "ended": 0}
+        text = run("spool", "ls", folder).stdout.splitlines()
+        assert text == ["0 events in 0 requests.", "Pending: 2 events of 1 client."]
 
 
 def test_parked_events_are_counted(config: Configure, sink: SinkProcess, tmp_path: Path) -> None:
