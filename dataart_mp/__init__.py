@@ -18,6 +18,7 @@ if sys.platform == "win32":
 from dataart_mp.version import __version__
 
 if TYPE_CHECKING:
+    from dataart_mp import context
     from dataart_mp.client import Client
     from dataart_mp.config import ClientConfig, HTTPOptions
     from dataart_mp.errors import (
@@ -56,6 +57,7 @@ __all__ = [
     "Stats",
     "__version__",
     "compiled",
+    "context",
 ]
 
 # Imported on first use: a worker process imports this package too, and needs no client.
@@ -78,6 +80,8 @@ _HOMES: Final = {
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name == "context":  # a module of the public interface
+        return importlib.import_module(f"{__name__}.{name}")
     home = importlib.import_module(f"{__name__}.{_HOMES.get(name, 'errors')}")
     value = globals()[name] = getattr(home, name)
     return value

@@ -12,6 +12,7 @@ import atexit
 import functools
 import logging
 import os
+import pickle
 import queue
 import warnings
 import weakref
@@ -24,11 +25,13 @@ from typing import Any, Final, Self
 from dataart_mp import clock, native
 from dataart_mp.config import ClientConfig
 from dataart_mp.config.timeout import checked_timeout
-from dataart_mp.errors import BufferFullError, ClosedError
+from dataart_mp.errors import BufferFullError, ClosedError, ConfigError, short_repr
 from dataart_mp.health import SLOW_SECONDS, Health, assess
+from dataart_mp.producer import bound
 from dataart_mp.producer.bulk import Bulk
 from dataart_mp.producer.encoder import encode_action, encode_identity
 from dataart_mp.producer.engine import REAP_SECONDS, Engine
+from dataart_mp.producer.hooks import DroppedError, Hooks
 from dataart_mp.producer.log_throttle import LogThrottle, Occurrences
 from dataart_mp.protocol import Emitted
 from dataart_mp.queue import AbandonedError
@@ -72,11 +75,15 @@ class Client:
         config.read_api_key()  # else an error would first occur in workers
         if config.pool_factory is None:
             proxy_for(config.base_url, config.http)  # else an error would first occur in workers
+        hooks = Hooks(config)
         capacity = config.max_request_bytes - envelope.MAX_BYTES
-        self._assemble(config, Engine.create(config, capacity), creator=os.getpid())
+        self._assemble(config, hooks, Engine.create(config, capacity), creator=os.getpid())
 
-    def _assemble(self, config: ClientConfig, engine: Engine, creator: int) -> None:
+    def _assemble(self, config: ClientConfig, hooks: Hooks, engine: Engine, creator: int) -> None:
         self.config = config
+        self._hooks = hooks
+        self._has_hooks = False
+        self._encode_action, self._encode_identity = encode_action, encode_identity
         self._engine = engine
         self._queue = engine.queue
         self._producer = engine.queue.producer
@@ -92,6 +99,17 @@ class Client:
         self._finalizer = weakref.finalize(self, engine.stop, wait=False)
         self._finalizer.atexit = False
         _clients.add(self)
+        if hooks.are_configured or bound.is_used():
+            self._use_hooks()
+
+    def _use_hooks(self) -> None:
+        """Have each event pass the hooks from now on; without them, no call looks for them."""
+        self._has_hooks = True
+        if self._appender is not None:
+            self._hooks.emit = self._appender.emit_actions
+            self._appender = None  # C leaves all calls to Python
+        self._encode_action = self._hooks.encode_action
+        self._encode_identity = self._hooks.encode_identity
 
     # Events
 
@@ -115,7 +133,7 @@ class Client:
             metadata: Further data; see the README for the supported types.
 
         Returns:
-            True, or False if the event was dropped (`overflow="drop"`).
+            True, or False if the event was dropped (`overflow="drop"`, or by a hook).
 
         Raises:
             EventError: The event cannot be sent; other events are unaffected.
@@ -123,9 +141,52 @@ class Client:
                 or no worker can be started.
             ClosedError: The client is closed.
         """
-        return self._append_record(
-            encode_action(key, user_key, is_anonymous_user, timestamp, metadata)
-        )
+        try:
+            encode = self._encode_action  # calling an attribute of self directly takes longer
+            record = encode(key, user_key, is_anonymous_user, timestamp, metadata)
+        except DroppedError as dropped:
+            self._count_dropped(dropped)
+            return False
+        return self._append_record(record) if record else True
+
+    def emit_action_nowait(
+        self,
+        key: str,
+        user_key: str,
+        is_anonymous_user: bool = False,
+        timestamp: datetime | str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> bool:
+        """Emit an action without ever waiting for room: if no frame is free, it is dropped.
+
+        It is for code that must not block, such as handlers of log records and of signals,
+        whatever `overflow` is.
+
+        Args:
+            key: As for `emit_action`.
+            user_key: As for `emit_action`.
+            is_anonymous_user: As for `emit_action`.
+            timestamp: As for `emit_action`.
+            metadata: As for `emit_action`.
+
+        Returns:
+            True, or False if the event was dropped: `stats().dropped` says why.
+
+        Raises:
+            EventError, ClosedError: As for `emit_action`.
+        """
+        try:
+            encode = self._encode_action
+            record = encode(key, user_key, is_anonymous_user, timestamp, metadata)
+            if record:
+                self._producer.append(record, 0.0)
+        except queue.Full:
+            self._count_full(1)
+            return False
+        except DroppedError as dropped:
+            self._count_dropped(dropped)
+            return False
+        return True
 
     def emit_actions(self, actions: Iterable[Mapping[str, Any]]) -> Emitted:
         """Emit many actions in one call, at a lower cost for each.
@@ -137,7 +198,8 @@ class Client:
                 infinite one. No other thread may use it during the call.
 
         Returns:
-            The number of accepted events, and how many of them were dropped (`overflow="drop"`).
+            The number of accepted events, and how many of them were dropped (`overflow="drop"`,
+            or by a hook).
 
         Raises:
             ActionsError: Some actions cannot be sent; it names each by its number and path, such
@@ -151,7 +213,9 @@ class Client:
         self._queue.check_open()
         take = functools.partial(self._producer.append_lines, timeout=self._timeout)
         emit = None if self._appender is None else self._appender.emit_actions
-        return Bulk(actions, self.config.flush_actions_batch_size, take, self._drop, emit).run()
+        hooks = (self._encode_action, self._count_dropped) if self._has_hooks else None
+        portion = self.config.flush_actions_batch_size
+        return Bulk(actions, portion, take, self._drop, emit, hooks).run()
 
     def identify(self, user_key: str, metadata: Mapping[str, Any] | None = None) -> bool:
         """Emit an identity: who a user is. It is sent at once, in a separate request.
@@ -161,12 +225,17 @@ class Client:
             metadata: Data about the user.
 
         Returns:
-            True, or False if the identity was dropped (`overflow="drop"`).
+            True, or False if the identity was dropped (`overflow="drop"`, or by `before_send`).
 
         Raises:
             EventError, BufferFullError, ClosedError: As for `emit_action`.
         """
-        return self._append_alone(encode_identity(user_key, metadata))
+        try:
+            record = self._encode_identity(user_key, metadata)
+        except DroppedError as dropped:
+            self._count_dropped(dropped)
+            return False
+        return self._append_alone(record)
 
     # Flush and close
 
@@ -284,11 +353,12 @@ class Client:
 
     def __getstate__(self) -> Any:
         context.assert_spawning(self)  # by inheritance only, as every multiprocessing.Queue
+        _check_hooks_can_be_pickled(self.config)
         return self.config.without_callbacks(), self._engine.descriptors(), self._creator
 
     def __setstate__(self, state: Any) -> None:
         config, descriptors, creator = state
-        self._assemble(config, Engine.inherit(config, descriptors), creator)
+        self._assemble(config, Hooks(config), Engine.inherit(config, descriptors), creator)
 
     def _close(self, pending: int) -> int:
         is_creator = os.getpid() == self._creator
@@ -302,6 +372,7 @@ class Client:
         self._engine.stop(wait=pending == 0)
         self._finalizer.detach()  # last: if this call is interrupted, the collector completes it
         self._log_drops(self._drop_throttle.remaining(clock.monotonic()))
+        self._hooks.log_remaining()
         return pending
 
     def _append_record(self, record: bytes) -> bool:
@@ -328,8 +399,7 @@ class Client:
     def _drop(self, full: queue.Full, count: int = 1) -> None:
         """Drop `count` records for which no frame is free, or raise BufferFullError."""
         if self._drops_when_full:
-            self._queue.counters.add(DROPPED_FULL, count)
-            self._log_drops(self._drop_throttle.count(count, clock.monotonic()))
+            self._count_full(count)
             return
         if isinstance(full, AbandonedError):
             raise BufferFullError(f"no worker can deliver events: {full}")
@@ -337,6 +407,13 @@ class Client:
             f"all {self.config.flush_buffer_size:,} frames are in use: events arrive faster than "
             "the platform accepts them; raise flush_buffer_size or block_timeout, or set overflow"
         )
+
+    def _count_full(self, count: int) -> None:
+        self._queue.counters.add(DROPPED_FULL, count)
+        self._log_drops(self._drop_throttle.count(count, clock.monotonic()))
+
+    def _count_dropped(self, dropped: DroppedError) -> None:
+        self._queue.count_dropped(dropped.column)
 
     def _log_drops(self, drops: Occurrences) -> None:
         if drops:
@@ -347,6 +424,7 @@ class Client:
         if self._pending_at_close is not None:
             return
         self._log_drops(self._drop_throttle.remaining(clock.monotonic()))
+        self._hooks.log_remaining()
         if os.getpid() == self._creator:
             waited = clock.monotonic() - started  # for other clients: the timeout is for all
             self._producer.flush(max(0.0, self.config.exit_timeout - waited))
@@ -355,7 +433,25 @@ class Client:
         self._engine.ensure_worker_remains()
 
 
+def _check_hooks_can_be_pickled(config: ClientConfig) -> None:
+    """Refuse hooks that a spawned process cannot get: without them, it would send too much."""
+    for name in ("before_send", "default_metadata"):
+        hook = getattr(config, name)
+        try:
+            pickle.dumps(hook)
+        except Exception as error:
+            shown = short_repr(hook)
+            problem = "cannot be passed to a spawned process; define it at the top of a module"
+            raise ConfigError(f"{name}={shown}: {problem}", name, shown) from error
+
+
 _clients: weakref.WeakSet[Client] = weakref.WeakSet()
+
+
+@bound.when_first_used
+def _use_hooks() -> None:
+    for client in list(_clients):
+        client._use_hooks()
 
 
 @atexit.register

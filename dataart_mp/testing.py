@@ -3,12 +3,14 @@
     def test_a_signup_is_recorded():
         client = RecordingClient()
         sign_up(client, "ann")
-        assert client.actions[0].key == "signup"
-        assert client.actions[0].metadata == {"plan": "free"}
+        client.assert_emitted("signup", user_key="ann", metadata__contains={"plan": "free"})
 
-The code under test takes a `dataart_mp.DataArtClient`; `RecordingClient` is one.
+The code under test takes a `dataart_mp.DataArtClient`; `RecordingClient` is one. pytest gets one
+from the fixture `dataart_client`; see `pytest_plugin`.
 """
 
+import collections
+import dataclasses
 import itertools
 import json
 import queue
@@ -22,15 +24,18 @@ from typing import Any, Final, NoReturn, Self
 from dataart_mp.config import ClientConfig
 from dataart_mp.config.timeout import checked_timeout
 from dataart_mp.errors import ClosedError, EventError
+from dataart_mp.expectation import ANYTHING, check, expect_action, expect_identity
 from dataart_mp.health import Health, assess
 from dataart_mp.producer.bulk import Bulk
-from dataart_mp.producer.encoder import encode_action, encode_identity
+from dataart_mp.producer.hooks import DroppedError, Hooks
 from dataart_mp.protocol import Emitted
+from dataart_mp.queue.counters import HOOK_REASONS
 from dataart_mp.queue.frame_writer import Taken
 from dataart_mp.stats import Outcome, Stats
 from dataart_mp.transport import envelope
 
 _FRAME_RECORDS: Final = 256
+_DEFAULTS: Final = ClientConfig("recording")
 
 
 @dataclass(frozen=True)
@@ -93,11 +98,23 @@ class RecordingClient:
     JSON. The client is thread-safe.
 
     Args:
-        max_request_bytes: As in `ClientConfig`: a larger event is refused.
+        config: The settings of the application, if they matter to its tests: the hooks apply
+            (`before_send`, `sample_rate`, `default_metadata`), and an event that is larger than
+            `max_request_bytes` is refused. Metadata of `dataart_mp.context` applies always.
+        max_request_bytes: As in `ClientConfig`; None: that of `config`.
+
+    Raises:
+        ConfigError: As for `Client`.
     """
 
-    def __init__(self, *, max_request_bytes: int = ClientConfig.max_request_bytes) -> None:
-        self._capacity = max_request_bytes - envelope.MAX_BYTES
+    def __init__(
+        self, config: ClientConfig | None = None, *, max_request_bytes: int | None = None
+    ) -> None:
+        config = _DEFAULTS if config is None else config
+        if max_request_bytes is not None:
+            config = dataclasses.replace(config, max_request_bytes=max_request_bytes)
+        self._capacity = config.max_request_bytes - envelope.MAX_BYTES
+        self._hooks = Hooks(config)
         self._lock = threading.Lock()
         self._is_closed = False
         self._reset()
@@ -114,6 +131,65 @@ class RecordingClient:
         with self._lock:
             return list(self._identities)
 
+    def assert_emitted(
+        self,
+        key: str,
+        *,
+        user_key: Any = ANYTHING,
+        is_anonymous_user: Any = ANYTHING,
+        timestamp: Any = ANYTHING,
+        metadata: Any = ANYTHING,
+        metadata__contains: Mapping[str, Any] | None = None,
+        times: int | None = None,
+    ) -> Action | None:
+        """Check that an action was recorded.
+
+        Args:
+            key: Its key.
+            user_key: Its user, if that matters; so for the other fields.
+            is_anonymous_user: Whether its user is unknown.
+            timestamp: Its time, an aware datetime.
+            metadata: All of its metadata, as it was passed or as it arrived: a tuple is equal to a
+                list.
+            metadata__contains: Keys and values that its metadata must have, among others. A dict
+                in it must be contained in the dict there, in the same way.
+            times: How many such actions were recorded; None: at least one.
+
+        Returns:
+            The first such action; None with `times=0`.
+
+        Raises:
+            AssertionError: There are more or fewer. The message shows the recorded actions, the
+                nearest first, with what is different.
+        """
+        __tracebackhide__ = True
+        expectation = expect_action(
+            key,
+            user_key=user_key,
+            is_anonymous_user=is_anonymous_user,
+            timestamp=timestamp,
+            metadata=metadata,
+            metadata__contains=metadata__contains,
+        )
+        found = check(expectation, [vars(action) for action in self.actions], times)
+        return Action(**found[0]) if found else None
+
+    def assert_identified(
+        self,
+        user_key: str,
+        *,
+        metadata: Any = ANYTHING,
+        metadata__contains: Mapping[str, Any] | None = None,
+        times: int | None = None,
+    ) -> Identity | None:
+        """Check that an identity was recorded. See `assert_emitted`."""
+        __tracebackhide__ = True
+        expectation = expect_identity(
+            user_key, metadata=metadata, metadata__contains=metadata__contains
+        )
+        found = check(expectation, [vars(identity) for identity in self.identities], times)
+        return Identity(**found[0]) if found else None
+
     def emit_action(
         self,
         key: str,
@@ -122,29 +198,40 @@ class RecordingClient:
         timestamp: datetime | str | None = None,
         metadata: Mapping[str, Any] | None = None,
     ) -> bool:
-        """Record an action. See `DataArtClient.emit_action`; nothing is ever dropped.
+        """Record an action. See `DataArtClient.emit_action`; only hooks drop any.
 
         Raises:
             EventError: The event cannot be sent.
             ClosedError: The client is closed.
         """
-        record = encode_action(key, user_key, is_anonymous_user, timestamp, metadata)
+        try:
+            record = self._hooks.encode_action(
+                key, user_key, is_anonymous_user, timestamp, metadata
+            )
+        except DroppedError as dropped:
+            self._count_dropped(dropped)
+            return False
         self._record(memoryview(record), 1)
         return True
 
     def emit_actions(self, actions: Iterable[Mapping[str, Any]]) -> Emitted:
-        """Record many actions. See `DataArtClient.emit_actions`; nothing is ever dropped.
+        """Record many actions. See `DataArtClient.emit_actions`; only hooks drop any.
 
         Raises:
             ActionsError: Some actions cannot be sent; the other ones are recorded.
             ClosedError: The client is closed.
         """
         self._refuse_if_closed()
-        return Bulk(actions, _FRAME_RECORDS, self._record, _never_full).run()
+        hooks = (self._hooks.encode_action, self._count_dropped)
+        return Bulk(actions, _FRAME_RECORDS, self._record, _never_full, hooks=hooks).run()
 
     def identify(self, user_key: str, metadata: Mapping[str, Any] | None = None) -> bool:
         """Record an identity. Returns and raises as `emit_action` does."""
-        record = encode_identity(user_key, metadata)
+        try:
+            record = self._hooks.encode_identity(user_key, metadata)
+        except DroppedError as dropped:
+            self._count_dropped(dropped)
+            return False
         with self._lock:
             self._refuse_if_closed()
             self._check_size(len(record))
@@ -187,7 +274,9 @@ class RecordingClient:
         """Return the counters: each recorded event counts as delivered."""
         with self._lock:
             count = len(self._actions) + len(self._identities)
-            return Stats(accepted=count, delivered=count, bytes=self._bytes)
+            accepted = count + self._dropped.total()
+            dropped = dict(self._dropped)
+            return Stats(accepted=accepted, delivered=count, dropped=dropped, bytes=self._bytes)
 
     def health(self) -> Health:
         """Return the verdict of `Client.health`, which is always ok here."""
@@ -217,7 +306,13 @@ class RecordingClient:
     def _reset(self) -> None:
         self._actions: list[Action] = []
         self._identities: list[Identity] = []
+        self._dropped: collections.Counter[str] = collections.Counter()
         self._bytes = 0
+
+    def _count_dropped(self, dropped: DroppedError) -> None:
+        with self._lock:
+            self._refuse_if_closed()
+            self._dropped[HOOK_REASONS[dropped.column]] += 1
 
     def _record(self, lines: memoryview, _count: int) -> Taken:
         """Record as many of some actions as fit into requests: at least the first one."""

@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import trustme
 
 from dataart_mp import Client, ClientConfig, HTTPOptions
 from dataart_mp.devsink.process import SinkProcess
+from dataart_mp.producer import bound
 from dataart_mp.transport.sender import Sender
 from tests.support import App, Configure, environment
 from tests.transport.servers import KEY, Handle, RawServer, SenderTo, Serve
@@ -29,6 +31,12 @@ def _every_client_balances(monkeypatch: pytest.MonkeyPatch) -> None:
         return pending
 
     monkeypatch.setattr(Client, "close", close_and_check)
+
+
+@pytest.fixture(autouse=True)
+def _context_is_unused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let `context.bind` in one test not take the hot path in C from the clients of the next."""
+    monkeypatch.setattr(bound, "_used", threading.Event())
 
 
 def pytest_configure() -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from dataart_mp import context
 from dataart_mp.client import Client
 from dataart_mp.config import ClientConfig, HTTPOptions
 from dataart_mp.failure import Failure
@@ -71,10 +72,16 @@ sign_up(MyMock(), "ann")
 with RecordingClient() as recording:
     sign_up(recording, "ann")
     key: str = recording.actions[0].key
+    recording.assert_emitted("signup", user_key="ann", metadata__contains={"plan": "free"})
+RecordingClient(ClientConfig("key", sample_rate=0.5))
 
 
 def on_failure(failure: Failure) -> None:
     print(failure.reason)
+
+
+def scrub(event: dict[str, Any]) -> dict[str, Any] | None:
+    return event if event.pop("email", None) else None
 
 
 config = ClientConfig(
@@ -83,9 +90,14 @@ config = ClientConfig(
     block_timeout=5,
     http=HTTPOptions(ca_file=Path("ca.pem"), headers={"X-Team": "ads"}),
     on_failure=on_failure,
+    before_send=scrub,
+    sample_rate={"page-viewed": 0.1},
+    default_metadata=lambda: {"app": "shop"},
 )
 with Client(config) as client:
     sign_up(client, "ann")
+    with context.bind(request_id="r1"):
+        queued: bool = client.emit_action_nowait("played", "ann")
     rows: list[dict[str, str]] = [{"key": "signup", "user_key": "ann"}]
     accepted: int = client.emit_actions(rows).accepted
     accepted, dropped = client.emit_actions({**row, "metadata": {"n": 1}} for row in rows)
@@ -110,6 +122,9 @@ WRONG = [
     ("ClientConfig('key', flush_num_workers=1.5)", "arg-type"),
     ("ClientConfig('key', overflow='explode')", "arg-type"),
     ("ClientConfig('key', flush_num_wrokers=1)", "call-arg"),
+    ("ClientConfig('key', before_send=True)", "arg-type"),
+    ("ClientConfig('key', sample_rate='0.5')", "arg-type"),
+    ("RecordingClient().assert_emitted('signup', plan='free')", "call-arg"),
     ("ClientConfig('key').flush_interval = 5.0", "misc"),
     ("replace(ClientConfig('key'), flush_interval='5')", "arg-type"),
     ("replace(ClientConfig('key'), flush_intreval=5)", "call-arg"),

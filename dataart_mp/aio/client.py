@@ -19,8 +19,10 @@ from dataart_mp.aio.waiters import Waiters
 from dataart_mp.config import ClientConfig
 from dataart_mp.config.timeout import checked_timeout
 from dataart_mp.errors import BufferFullError, ClosedError
+from dataart_mp.producer import bound
 from dataart_mp.producer.bulk import Bulk
 from dataart_mp.producer.encoder import encode_action, encode_identity
+from dataart_mp.producer.hooks import Hooks
 from dataart_mp.protocol import Emitted
 from dataart_mp.stats import Stats
 
@@ -80,10 +82,11 @@ class AsyncClient:
             is_anonymous_user: Whether `user_key` stands for an unknown user.
             timestamp: Time of the action. None is now, a naive datetime is local time, text must
                 be RFC 3339 with an offset.
-            metadata: Further data. It is encoded before the task may be suspended.
+            metadata: Further data. It is encoded before the task may be suspended (with hooks, if
+                the client is open).
 
         Returns:
-            True, or False if the event was dropped (`overflow="drop"`).
+            True, or False if the event was dropped (`overflow="drop"`, or by a hook).
 
         Raises:
             EventError: The event cannot be sent; other events are unaffected.
@@ -91,13 +94,19 @@ class AsyncClient:
                 or no worker can be started.
             ClosedError: The client is closed.
         """
+        if self._client is None and self._needs_hooks:
+            await self._open()
+        record: bytes | None
         if not self._lines:  # else other tasks are in line
             try:
                 return self._emit_action(key, user_key, is_anonymous_user, timestamp, metadata)
             except NotNowError as error:
                 record = error.record
         else:
-            record = encode_action(key, user_key, is_anonymous_user, timestamp, metadata)
+            encode = encode_action if self._client is None else self._client.action
+            record = encode(key, user_key, is_anonymous_user, timestamp, metadata)
+            if record is None:
+                return False
         return await self._in_turn(lambda client: client.append_now(record))
 
     async def emit_actions(
@@ -155,12 +164,17 @@ class AsyncClient:
             metadata: Data about the user.
 
         Returns:
-            True, or False if the identity was dropped (`overflow="drop"`).
+            True, or False if the identity was dropped (`overflow="drop"`, or by `before_send`).
 
         Raises:
             EventError, BufferFullError, ClosedError: As for `emit_action`.
         """
-        record = encode_identity(user_key, metadata)
+        if self._client is None and self._needs_hooks:
+            await self._open()
+        encode = encode_identity if self._client is None else self._client.identity
+        record = encode(user_key, metadata)
+        if record is None:
+            return False
         return await self._in_turn(lambda client: client.append_alone_now(record))
 
     # Marks, flush and close
@@ -261,6 +275,11 @@ class AsyncClient:
         self._check_open()
         record = encode_action(key, user_key, is_anonymous_user, timestamp, metadata)
         raise NotNowError(record)
+
+    @property
+    def _needs_hooks(self) -> bool:
+        """Whether an event can only be encoded by the client, which may have to be created."""
+        return not self._is_closed and (bound.is_used() or Hooks(self.config).are_configured)
 
     def _check_open(self) -> None:
         if self._is_closed:

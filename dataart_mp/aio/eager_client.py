@@ -1,10 +1,13 @@
 """The eager client: a `Client` that raises `NotNowError` where another one would wait."""
 
 import queue
+from collections.abc import Mapping
+from typing import Any
 
 from dataart_mp.client import Client
 from dataart_mp.config import ClientConfig
 from dataart_mp.producer.bulk import Bulk
+from dataart_mp.producer.hooks import DroppedError
 from dataart_mp.queue import AbandonedError
 from dataart_mp.queue.frame_writer import Taken
 from dataart_mp.queue.room import Room
@@ -33,6 +36,26 @@ class EagerClient(Client):
         super().__init__(config)
         self._timeout = 0.0
         self._waits_when_full = config.overflow == "block"
+
+    def _use_hooks(self) -> None:
+        super()._use_hooks()
+        self._hooks.emit = None  # it would append before the tasks that are in line
+
+    def action(self, *event: object) -> bytes | None:
+        """Encode an action; None if a hook drops it, which is counted."""
+        try:
+            return self._encode_action(*event)
+        except DroppedError as dropped:
+            self._count_dropped(dropped)
+            return None
+
+    def identity(self, user_key: str, metadata: Mapping[str, Any] | None) -> bytes | None:
+        """Encode an identity; as `action`."""
+        try:
+            return self._encode_identity(user_key, metadata)
+        except DroppedError as dropped:
+            self._count_dropped(dropped)
+            return None
 
     @property
     def is_ready(self) -> bool:
@@ -115,7 +138,9 @@ class EagerClient(Client):
     def bulk(self) -> Bulk:
         """Return what appends groups of actions; its `append` raises NotNowError, too."""
         emit = None if self._appender is None else self._appender.emit_actions
-        return Bulk((), self.config.flush_actions_batch_size, self._take, self._refuse_some, emit)
+        hooks = (self._encode_action, self._count_dropped) if self._has_hooks else None
+        portion = self.config.flush_actions_batch_size
+        return Bulk((), portion, self._take, self._refuse_some, emit, hooks)
 
     def _take(self, lines: memoryview, count: int) -> Taken:
         return self._producer.append_lines(lines, count, 0.0)

@@ -7,7 +7,7 @@ from dataclasses import KW_ONLY
 from typing import Any, Final, Literal, Self
 from urllib.parse import urlsplit
 
-from dataart_mp.config import environment, key_file
+from dataart_mp.config import environment, hooks, key_file
 from dataart_mp.config.checks import (
     Flag,
     OptionalFile,
@@ -26,7 +26,8 @@ from dataart_mp.config.checks import (
     whole,
 )
 from dataart_mp.config.cpus import available_cpus
-from dataart_mp.config.environment import integer, number, truth
+from dataart_mp.config.environment import integer, json_object, number, truth
+from dataart_mp.config.hooks import OptionalBeforeSend, OptionalDefaultMetadata, SampleRate
 from dataart_mp.config.http_options import HTTPOptions
 from dataart_mp.config.setting import (
     Setting,
@@ -55,6 +56,7 @@ HTTP = Setting[HTTPOptions, HTTPOptions]
 
 DEFAULT_BASE_URL = "https://src.datartproject.com"
 MAX_BATCH_SIZE_BY_DEFAULT = 500
+_NOT_FOR_WORKERS = ("on_failure", "before_send", "sample_rate", "default_metadata")
 LEAST_PROCESSES_BY_DEFAULT = 2
 MOST_PROCESSES_BY_DEFAULT = 4
 """More processes rarely help: by then the platform or the network is the limit."""
@@ -141,6 +143,14 @@ class ClientConfig:
         on_failure: Called with each Failure, on a separate thread of the process that made the
             client. If that process emits nothing itself, calls begin with its first `flush` or
             `close`.
+        before_send: Called with each event before it is encoded, as a dict of plain JSON values.
+            It returns the event to send, changed or not, or None to drop it. An exception drops
+            the event.
+        sample_rate: Which part of the actions is sent: from 0 to 1, or a mapping of event keys to
+            such rates, in which keys that are missing have 1. The user's key decides, so all
+            actions of a user are treated alike.
+        default_metadata: Metadata that every action gets: a mapping, or a function without
+            arguments that returns one. What the call passes takes precedence.
         pool_factory: `"package.module:callable"`, which each worker process calls to make its
             urllib3 pool.
         api_key_file: The file that holds the key, in place of `api_key`. Workers read it again
@@ -189,6 +199,15 @@ class ClientConfig:
     exit_timeout: Seconds = Setting(default=5.0, check=seconds(or_zero=True), parse=number)
     http: HTTP = Setting(default=HTTPOptions(), check=_http, parse=None)
     on_failure: OptionalCallback = Setting(default=None, check=optional(_callback), parse=None)
+    before_send: OptionalBeforeSend = Setting(
+        default=None, check=optional(hooks.before_send), parse=None
+    )
+    sample_rate: SampleRate = Setting(
+        default=1.0, check=hooks.sample_rate, parse=hooks.parse_rate, hashed=False
+    )
+    default_metadata: OptionalDefaultMetadata = Setting(
+        default=None, check=optional(hooks.default_metadata), parse=json_object, hashed=False
+    )
     pool_factory: OptionalText = Setting(default=None, check=optional(import_string))
     api_key_file: OptionalFile = Setting(default=None, check=optional(key_file.file_path))
 
@@ -228,11 +247,11 @@ class ClientConfig:
     def from_env(cls, environ: Mapping[str, str] | None = None, **overrides: Any) -> Self:
         """Make a configuration from arguments, then the environment, then the defaults.
 
-        Each field except `on_failure` has a variable: DATAART_API_KEY, DATAART_FLUSH_INTERVAL (in
-        seconds), ..., and for the fields of `http` DATAART_HTTP_PROXY, DATAART_HTTP_HEADERS (a
-        JSON object), DATAART_HTTP_TRUST_ENV (1 or 0), .... The argument `http` replaces all
-        DATAART_HTTP_ variables. An empty variable counts as unset. An unknown DATAART_ variable
-        causes a UserWarning.
+        Each field except `on_failure` and `before_send` has a variable: DATAART_API_KEY,
+        DATAART_FLUSH_INTERVAL (in seconds), ..., and for the fields of `http` DATAART_HTTP_PROXY,
+        DATAART_HTTP_HEADERS (a JSON object), DATAART_HTTP_TRUST_ENV (1 or 0), .... The argument
+        `http` replaces all DATAART_HTTP_ variables. An empty variable counts as unset. An unknown
+        DATAART_ variable causes a UserWarning.
 
         Args:
             environ: Names and texts; None: `os.environ`.
@@ -299,12 +318,16 @@ class ClientConfig:
         return target.scheme == "http" and not is_loopback(target.hostname)
 
     def without_callbacks(self) -> Self:
-        """Return a copy without `on_failure`, which may not survive pickling."""
+        """Return a copy without `on_failure`, which may not survive pickling.
+
+        Only the process that created the client calls it. The hooks for events (`before_send` and
+        others) stay: without them, another process would send what they remove.
+        """
         return dataclasses.replace(self, on_failure=None)
 
     def to_wire(self) -> dict[str, Any]:
-        """Return the settings, without `on_failure`, as plain JSON data. It includes secrets."""
-        data = {name: value for name, value in vars(self).items() if name != "on_failure"}
+        """Return the settings that a worker needs as plain JSON data. It includes secrets."""
+        data = {name: value for name, value in vars(self).items() if name not in _NOT_FOR_WORKERS}
         return {**data, "http": self.http.to_wire()}
 
     @classmethod

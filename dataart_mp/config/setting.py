@@ -42,6 +42,8 @@ class Setting(Generic[Given, Kept]):
         default_factory: Makes a mutable default. Such a setting is left out of the hash.
         parse: Reads the setting's environment variable; None for a setting that has none.
         hide: Makes what may be shown of a secret value; None for a value that is not a secret.
+        hashed: Whether the value is part of the hash of the configuration; False if it may be a
+            mutable object.
     """
 
     def __init__(
@@ -52,12 +54,14 @@ class Setting(Generic[Given, Kept]):
         default_factory: Any = MISSING,
         parse: Parser | None = str,
         hide: Callable[[Any], object] | None = None,
+        hashed: bool = True,
     ) -> None:
         self.parse = parse
         self._check = check
         self._default = default
         self._default_factory = default_factory
         self._hide = hide
+        self._hashed = hashed
         self._name = ""
 
     def __set_name__(self, owner: type, name: str) -> None:
@@ -86,7 +90,7 @@ class Setting(Generic[Given, Kept]):
         """Return the dataclass field that gives this setting its place in the constructor."""
         if self._default_factory is not MISSING:
             return dataclasses.field(default_factory=self._default_factory, hash=False)
-        return dataclasses.field(default=self._default)
+        return dataclasses.field(default=self._default, hash=None if self._hashed else False)
 
 
 @dataclass_transform(frozen_default=True, field_specifiers=(Setting,))

@@ -14,11 +14,12 @@ import itertools
 import queue
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from dataart_mp import clock
 from dataart_mp.errors import ActionsError, BufferFullError, EventError, short_repr
 from dataart_mp.producer.encoder import encode_action, encode_events
+from dataart_mp.producer.hooks import DroppedError
 from dataart_mp.producer.usual import FIELDS, REQUIRED, Event, as_events
 from dataart_mp.protocol import Emitted
 from dataart_mp.queue.frame_writer import Taken
@@ -36,6 +37,13 @@ Take = Callable[[memoryview, int], Taken]
 Emit = Callable[[list[Any], int, datetime], int]
 """Appends actions from an index on; returns how many, up to the first one that it cannot append."""
 
+Encode = Callable[..., bytes]
+"""Encodes one action, as `Hooks.encode_action`: it returns no bytes if it has appended the action
+already, and raises DroppedError if a hook drops it."""
+
+Count = Callable[[DroppedError], None]
+"""Counts an action that a hook has dropped."""
+
 Drop = Callable[[queue.Full, int], None]
 """Drops that many records; raises BufferFullError if records must not be dropped."""
 
@@ -49,6 +57,7 @@ class Bulk:
         take: Appends records to the queue.
         drop: Called with the number of records for which there is no room.
         emit: Encodes and appends usual actions; None if the hot path in C is not in use.
+        hooks: Encodes each action, and counts those that it drops; None if there are no hooks.
     """
 
     def __init__(
@@ -58,6 +67,7 @@ class Bulk:
         take: Take,
         drop: Drop,
         emit: Emit | None = None,
+        hooks: tuple[Encode, Count] | None = None,
     ) -> None:
         self._actions = iter(actions)
         self._size = _MAX_GROUP if isinstance(actions, Collection) else 1
@@ -65,6 +75,11 @@ class Bulk:
         self._take = take
         self._drop = drop
         self._emit = emit
+        self._has_hooks = hooks is not None
+        self._encode: Encode
+        self._count: Count
+        self._encode, self._count = hooks or (encode_action, _never_dropped)
+        self._waiting = b""  # the next record, if it was encoded and could not be appended
         self._group: list[Mapping[str, Any]] = []
         self._done = 0  # actions of the group that were taken, dropped or refused
         self._before = 0  # actions read before the group
@@ -121,7 +136,7 @@ class Bulk:
     def begin(self, group: list[Mapping[str, Any]]) -> None:
         """Let `append` append these actions; all that were read before are appended."""
         self._before += len(self._group)
-        self._group, self._done = group, 0
+        self._group, self._done, self._waiting = group, 0, b""
 
     def read(self, wanted: int) -> None:
         """Read actions, for `append`."""
@@ -153,6 +168,7 @@ class Bulk:
         """Return what is left of the group, and forget it."""
         rest = self._group[self._done :]
         del self._group[self._done :]
+        self._waiting = b""
         return rest
 
     def _emit_group(self, emit: Emit) -> None:
@@ -164,7 +180,7 @@ class Bulk:
                 self._append(self._group[self._done : self._done + _UNUSUAL])
 
     def _append(self, actions: list[Mapping[str, Any]]) -> None:
-        events = as_events(actions)
+        events = None if self._has_hooks else as_events(actions)
         if events is None:
             self._append_one_by_one(len(actions))
         else:
@@ -184,11 +200,19 @@ class Bulk:
     def _append_one_by_one(self, count: int) -> None:
         for action in self._group[self._done : self._done + count]:
             try:
-                record = encode_action(**_arguments(action))
+                record = self._waiting or self._encode(**_arguments(action))
             except EventError as error:
                 self._refuse(error)
+            except DroppedError as dropped:
+                self._count_dropped(dropped)
             else:
-                self._append_lines(record, 1)
+                if record:
+                    self._waiting = record  # so that no hook sees the action twice
+                    self._append_lines(record, 1)
+                    self._waiting = b""
+                else:
+                    self._accepted += 1
+                    self._done += 1
 
     def _append_lines(self, lines: bytes, count: int) -> None:
         rest = memoryview(lines)
@@ -210,6 +234,12 @@ class Bulk:
             rest = rest[taken.size :]
             count -= taken.records
             self._portion = taken.room or self._full_portion
+
+    def _count_dropped(self, dropped: DroppedError) -> None:
+        self._count(dropped)
+        self._accepted += 1
+        self._dropped += 1
+        self._done += 1
 
     def _refuse(self, error: EventError) -> None:
         place = f"actions[{self._before + self._done}]"
@@ -235,6 +265,10 @@ class Bulk:
             dropped=self._dropped,
             finished=finished,
         )
+
+
+def _never_dropped(dropped: DroppedError) -> NoReturn:
+    raise AssertionError("only a hook drops an action before it is encoded") from dropped
 
 
 def _arguments(action: object) -> dict[str, Any]:

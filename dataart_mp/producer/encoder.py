@@ -61,7 +61,7 @@ def encode_action(
         EventError: The action cannot be sent; the message names the path, the value and the fix.
     """
     if not (type(key) is str is type(user_key) and key and user_key):
-        key, user_key = _checked_key("key", key), _checked_key("user_key", user_key)
+        key, user_key = checked_key("key", key), checked_key("user_key", user_key)
     if type(is_anonymous_user) is not bool:
         _refuse("is_anonymous_user", is_anonymous_user, "pass True or False")
     if timestamp is None:
@@ -129,7 +129,7 @@ def encode_identity(user_key: object, metadata: object = None) -> bytes:
         EventError: The identity cannot be sent; the message names the path, the value and the fix.
     """
     if type(user_key) is not str or not user_key:
-        user_key = _checked_key("user_key", user_key)
+        user_key = checked_key("user_key", user_key)
     identity = {"user_key": user_key, "metadata": metadata}
     try:
         if metadata is None or (type(metadata) is dict and are_plain(metadata)):
@@ -143,7 +143,7 @@ def _encode_slowly(event: dict[str, object]) -> bytes:
     """Encode an event of any values, or raise the error with the path."""
     metadata = event["metadata"]
     if metadata is not None and type(metadata) is not dict:
-        event["metadata"] = _as_dict(metadata)
+        event["metadata"] = as_dict(metadata)
     plain = {**event, "metadata": to_plain("metadata", event["metadata"])}
     try:
         return encode_plain(plain, _END_OF_LINE)
@@ -162,8 +162,18 @@ def _located(plain: dict[str, object], error: TypeError) -> EventError:
     return located
 
 
-def _checked_key(name: str, value: object) -> str:
-    """Return a key as text."""
+def checked_key(name: str, value: object) -> str:
+    """Return a key as text.
+
+    Args:
+        name: The name of the argument.
+        value: Text, or what stands for text.
+
+    Raises:
+        EventError: It is not text, or empty.
+    """
+    if type(value) is str and value:
+        return value
     try:
         text = as_text(value)
     except Exception as error:
@@ -176,7 +186,12 @@ def _checked_key(name: str, value: object) -> str:
     return text
 
 
-def _as_dict(metadata: object) -> dict[object, object]:
+def as_dict(metadata: object) -> dict[object, object]:
+    """Return metadata as a new dict.
+
+    Raises:
+        EventError: It is not a mapping.
+    """
     try:
         fields = dict(metadata) if isinstance(metadata, Mapping) else None
     except Exception as error:

@@ -96,6 +96,19 @@ def to_plain(name: str, value: object) -> Any:
     return _walk(_Walk(name, checks_atoms=False), value)
 
 
+def to_sendable(name: str, value: object) -> Any:
+    """Convert a value as `to_plain` does, and check its texts and integers as well.
+
+    Raises:
+        EventError: As for `to_plain`.
+    """
+    plain = to_plain(name, value)
+    invalid = find_invalid_atom({name: plain})
+    if invalid is not None:
+        raise invalid
+    return plain
+
+
 def find_invalid_atom(event: Mapping[str, object]) -> EventError | None:
     """Find the text or integer because of which orjson refuses to encode plain values.
 

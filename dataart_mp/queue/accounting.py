@@ -21,7 +21,16 @@ from dataart_mp.queue.account import (
     Account,
 )
 from dataart_mp.queue.arena import FILLING, FREE, JOINED, SETTLED, Arena
-from dataart_mp.queue.counters import BYTES, DROPPED_FULL, REQUESTS, RETRIES, THROTTLED, Counters
+from dataart_mp.queue.counters import (
+    BYTES,
+    DROPPED_FULL,
+    HOOK_REASONS,
+    HOOK_ROWS,
+    REQUESTS,
+    RETRIES,
+    THROTTLED,
+    Counters,
+)
 from dataart_mp.queue.frame_writer import filled
 from dataart_mp.queue.status import Delivery, Status
 from dataart_mp.stats import Stats
@@ -70,12 +79,12 @@ def balance(arena: Arena, counters: Counters) -> Stats:
         total = _signed(sums[column])
         outcomes[column] = max(0, total)
         pending += min(0, total)
-    dropped = counters.total(DROPPED_FULL)
+    dropped = _dropped(arena, counters)
     return Stats(
-        accepted=(sums[ACCEPTED] & WORD_MASK) + dropped,
+        accepted=(sums[ACCEPTED] & WORD_MASK) + sum(dropped.values()),
         delivered=outcomes[DELIVERED],
         pending=pending,
-        dropped={"buffer full": dropped} if dropped else {},
+        dropped=dropped,
         rejected=sums[REJECTED] & WORD_MASK,
         failed=sums[FAILED] & WORD_MASK,
         parked=outcomes[PARKED],
@@ -86,6 +95,14 @@ def balance(arena: Arena, counters: Counters) -> Stats:
         bytes=counters.total(BYTES),
         **_of_this_moment(arena, oldest if pending > 0 else 0),
     )
+
+
+def _dropped(arena: Arena, counters: Counters) -> dict[str, int]:
+    """Return the number of dropped events by reason, without reasons that have not occurred."""
+    hooks = Counters(arena, HOOK_ROWS)
+    counts = {"buffer full": counters.total(DROPPED_FULL)}
+    counts |= {reason: hooks.total(column) for column, reason in HOOK_REASONS.items()}
+    return {reason: count for reason, count in counts.items() if count}
 
 
 def _of_this_moment(arena: Arena, oldest: int) -> dict[str, Any]:

@@ -3,6 +3,10 @@
 Each thread that counts has a separate row in the arena and is the only one that writes to it, so
 no lock is needed and no count is lost between processes. When its owner has gone, the next thread
 that needs a row continues it.
+
+The first rows, which are taken from the lowest number up, are those of `Counters(arena)`. The last
+ones, taken from the highest number down, count what hooks drop: they have other columns, and older
+releases neither read nor write them.
 """
 
 from typing import Final
@@ -15,15 +19,33 @@ _USED: Final = 0
 REQUESTS, RETRIES, BYTES, DROPPED_FULL, THROTTLED = range(1, 6)
 """The columns of a row."""
 
-DROPS: Final = (DROPPED_FULL,)
-"""The columns that count dropped records, one for each reason."""
+SAMPLED, HOOK_DROPPED, HOOK_RAISED = range(1, 4)
+"""The columns of a row of `HOOK_ROWS`: see `HOOK_REASONS`."""
+
+HOOK_REASONS: Final = {
+    SAMPLED: "sampled",
+    HOOK_DROPPED: "before_send",
+    HOOK_RAISED: "before_send raised",
+}
+"""The reasons in `Stats.dropped`, by column of a row of `HOOK_ROWS`."""
+
+_HOOK_ROW_COUNT: Final = 512
+ROWS_OF_QUEUE: Final = range(ROW_COUNT - _HOOK_ROW_COUNT)
+HOOK_ROWS: Final = range(ROW_COUNT - 1, ROW_COUNT - 1 - _HOOK_ROW_COUNT, -1)
+"""Numbers of the rows for what hooks drop, in the order in which they are taken."""
 
 
 class Counters:
-    """Counts up, from any thread of any process that holds the arena."""
+    """Counts up, from any thread of any process that holds the arena.
 
-    def __init__(self, arena: Arena) -> None:
+    Args:
+        arena: Where the rows are.
+        numbers: The numbers of the rows, in the order in which they are taken.
+    """
+
+    def __init__(self, arena: Arena, numbers: range = ROWS_OF_QUEUE) -> None:
         self._arena = arena
+        self._numbers = numbers
         self._rows: list[int] = []
         self._bases: dict[int, list[int]] = {}  # of each row that this process has claimed
 
@@ -62,10 +84,10 @@ class Counters:
         """Return what all threads of all processes, dead ones included, have counted."""
         words = self._arena.words
         total = 0
-        for number in range(ROW_COUNT):
+        for number in self._numbers:
             row = self._arena.row(number)
             if not words[row + _USED]:
-                break  # rows are taken lowest first
+                break  # rows are taken in order
             total += words[row + column]
         return total
 
@@ -81,7 +103,7 @@ class Counters:
         self._bases = {}
 
     def _claim(self) -> int:
-        for number in range(ROW_COUNT):
+        for number in self._numbers:
             row = self._arena.row(number)
             # Stored before the row is taken, and for rows that others are about to take: `total`
             # must see no gap below a row that counts.
@@ -89,4 +111,5 @@ class Counters:
             if self._arena.locks.acquire(ROWS + number):
                 self._bases[row] = self._arena.words[row : row + ROW_WORDS].tolist()
                 return row
-        raise RuntimeError(f"more than {ROW_COUNT} threads count events at once; emit from fewer")
+        most = len(self._numbers)
+        raise RuntimeError(f"more than {most} threads count events at once; emit from fewer")

@@ -17,7 +17,7 @@ from dataart_mp.queue.account import MAX_CAPACITY, MAX_RECORDS
 from dataart_mp.queue.accounting import balance, pending_in
 from dataart_mp.queue.arena import FILLING, FREE, READY, WAITING, Arena
 from dataart_mp.queue.companion import Companion
-from dataart_mp.queue.counters import DROPS, Counters
+from dataart_mp.queue.counters import DROPPED_FULL, HOOK_REASONS, HOOK_ROWS, Counters
 from dataart_mp.queue.lifetime import Lifetime
 from dataart_mp.queue.mark import Mark
 from dataart_mp.queue.producer_end import ProducerEnd
@@ -46,6 +46,7 @@ class RecordQueue(_Queue):
         work: The pipe that notifies workers.
         room: The pipe that notifies those that wait for frames to be settled.
         counters: Counts what belongs to no frame.
+        hook_counters: Counts what hooks drop.
         producer: What a process that emits does with the queue.
         worker: What a process that delivers does with it.
     """
@@ -83,6 +84,7 @@ class RecordQueue(_Queue):
         self.work = work
         self.room = room
         self.counters = Counters(arena)
+        self.hook_counters = Counters(arena, HOOK_ROWS)
         self._records = records
         self._interval = interval
         self._lifetime = Lifetime(arena, work, room, self.after_fork)
@@ -108,6 +110,7 @@ class RecordQueue(_Queue):
         self.arena.locks.forget()
         self.arena.identify()
         self.counters.forget()
+        self.hook_counters.forget()
         self._reader.start_afresh()
         self._lifetime.start_afresh()
         try:
@@ -131,6 +134,25 @@ class RecordQueue(_Queue):
         """
         self._lifetime.check()
 
+    def count_dropped(self, column: int) -> None:
+        """Count an event that a hook has dropped, as accepted and dropped.
+
+        Args:
+            column: One of the columns of `counters.HOOK_REASONS`.
+
+        Raises:
+            ClosedError: The queue is closed.
+        """
+        lifetime = self._lifetime
+        lifetime.check()
+        try:
+            if self.arena.closed:
+                raise lifetime.closed_error()
+            self.hook_counters.add(column)
+        except ValueError as error:  # another thread closes the queue
+            lifetime.let_go(error)
+            raise
+
     def stats(self) -> Stats:
         """Return the balance of records over all processes."""
         self._lifetime.check()
@@ -143,7 +165,8 @@ class RecordQueue(_Queue):
         Raises:
             ClosedError: The queue is closed.
         """
-        return self.producer.mark(sum(map(self.counters.of_this_process, DROPS)))
+        full = self.counters.of_this_process(DROPPED_FULL)
+        return self.producer.mark(full + sum(map(self.hook_counters.of_this_process, HOOK_REASONS)))
 
     # The interface of a multiprocessing.JoinableQueue
 

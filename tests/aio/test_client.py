@@ -469,3 +469,42 @@ def test_with_spool_sync_batch_frames_are_filled_on_another_thread(
             assert client.stats().delivered == 61
 
     asyncio.run(main())
+
+
+def test_hooks_see_each_event_once_however_it_is_emitted(
+    run: Run, config: Configure, hanging: SinkProcess
+) -> None:
+    """Before the client is open, at once, while tasks are in line, and in groups."""
+    seen: list[str] = []
+
+    def before_send(event: dict[str, Any]) -> dict[str, Any] | None:
+        seen.append(event["user_key"])
+        return None if event["user_key"] == "secret" else {**event, "metadata": {"seen": True}}
+
+    async def main() -> None:
+        client = AsyncClient(config(**UNLIMITED, before_send=before_send))
+        assert not await client.emit_action("early", "secret")
+        for number in range(CAPACITY):
+            assert await client.emit_action("first", f"user-{number}")
+        mark = client.mark()
+        tasks = [asyncio.create_task(client.emit_action("late", f"late-{n}")) for n in range(2)]
+        await suspended(client, 2)
+        tasks.append(asyncio.create_task(client.emit_action("late", "secret")))
+        tasks.append(asyncio.create_task(client.identify("identity")))
+        actions = [{"key": "group", "user_key": name} for name in ("one", "secret", "two")]
+        group = asyncio.create_task(client.emit_actions(actions))
+        await suspended(client, 4)
+        hanging.clear_faults()
+        assert await asyncio.gather(*tasks) == [True, True, False, True]
+        assert (await group).dropped == 1
+        assert await client.flush(30) == 0
+        stats = client.stats()
+        assert stats.dropped == {"before_send": 3}
+        assert stats.balanced
+        assert mark.outcome().dropped == 1
+        await client.aclose()
+
+    run(main())
+    users = [*(f"user-{n}" for n in range(CAPACITY)), "late-0", "late-1", "identity", "one", "two"]
+    assert sorted(seen) == sorted([*users, "secret", "secret", "secret"])
+    assert all(event["metadata"] == {"seen": True} for event in hanging.events(limit=1000))

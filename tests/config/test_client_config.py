@@ -37,6 +37,9 @@ def test_only_the_api_key_is_needed_and_the_rest_has_the_documented_defaults() -
         "exit_timeout": 5.0,
         "http": HTTPOptions(),
         "on_failure": None,
+        "before_send": None,
+        "sample_rate": 1.0,
+        "default_metadata": None,
         "pool_factory": None,
         "api_key_file": None,
     }
@@ -86,6 +89,36 @@ def test_equal_settings_make_equal_configurations_with_one_hash() -> None:
     one, other = (ClientConfig(KEY, http=HTTPOptions(headers={"X-A": "1"})) for _ in range(2))
     assert one == other
     assert hash(one) == hash(other)
+
+
+def test_hooks_of_mutable_values_leave_a_configuration_hashable() -> None:
+    one, other = (
+        ClientConfig(KEY, sample_rate={"a": 0.5}, default_metadata={"app": "shop"})
+        for _ in range(2)
+    )
+    assert one == other
+    assert hash(one) == hash(other)
+
+
+def test_mappings_of_hooks_are_copied() -> None:
+    rates, metadata = {"a": 0.5}, {"app": "shop"}
+    config = ClientConfig(KEY, sample_rate=rates, default_metadata=metadata)
+    rates.clear()
+    metadata.clear()
+    assert (config.sample_rate, config.default_metadata) == ({"a": 0.5}, {"app": "shop"})
+
+
+class AsyncHook:
+    async def __call__(self, *_: object) -> None: ...
+
+
+async def _async_hook(*_: object) -> None: ...
+
+
+@pytest.mark.parametrize("field", ["before_send", "default_metadata"])
+@pytest.mark.parametrize("hook", [_async_hook, AsyncHook()], ids=["function", "object"])
+def test_an_async_hook_is_refused(field: str, hook: object) -> None:
+    assert "must not be async" in str(refusal(**{field: hook}))
 
 
 def test_more_processes_than_workers_are_refused() -> None:

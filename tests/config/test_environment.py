@@ -93,9 +93,29 @@ def test_every_setting_but_the_callback_has_its_variable(pem: Path) -> None:
 
 
 def test_only_http_and_the_callback_have_no_variable() -> None:
-    for cls, without in ((ClientConfig, ["http", "on_failure"]), (HTTPOptions, [])):
+    callbacks = ["on_failure", "before_send"]
+    for cls, without in ((ClientConfig, ["http", *callbacks]), (HTTPOptions, [])):
         settings = settings_of(cls).items()
         assert [name for name, setting in settings if setting.parse is None] == without
+
+
+@pytest.mark.parametrize(
+    ("text", "rate"), [("0.25", 0.25), (".5", 0.5), ("1", 1.0), ('{"a": 0.1}', {"a": 0.1})]
+)
+def test_a_sample_rate_is_a_number_or_a_json_object(text: str, rate: object) -> None:
+    config = ClientConfig.from_env({"DATAART_API_KEY": KEY, "DATAART_SAMPLE_RATE": text})
+    assert config.sample_rate == rate
+
+
+@pytest.mark.parametrize("text", ["half", "{0.1}", "[0.1]", "2", '{"a": 2}', '{"a": "0.1"}'])
+def test_another_sample_rate_is_refused_by_the_name_of_its_variable(text: str) -> None:
+    with pytest.raises(ConfigError, match=r"^DATAART_SAMPLE_RATE"):
+        ClientConfig.from_env({"DATAART_API_KEY": KEY, "DATAART_SAMPLE_RATE": text})
+
+
+def test_default_metadata_is_a_json_object() -> None:
+    environ = {"DATAART_API_KEY": KEY, "DATAART_DEFAULT_METADATA": '{"app": "shop"}'}
+    assert ClientConfig.from_env(environ).default_metadata == {"app": "shop"}
 
 
 def test_an_argument_overrides_the_environment_which_overrides_the_default() -> None:

@@ -24,6 +24,18 @@ def test_the_wire_form_does_not_contain_the_callback() -> None:
     assert ClientConfig.from_wire(config.to_wire()) == config.without_callbacks()
 
 
+def test_workers_do_not_get_the_hooks_which_may_hold_any_object() -> None:
+    config = ClientConfig(
+        KEY, before_send=dict, sample_rate={"a": 0.5}, default_metadata={"at": object()}
+    )
+    assert ClientConfig.from_wire(json.loads(json.dumps(config.to_wire()))) == ClientConfig(KEY)
+
+
+def test_the_hooks_stay_in_a_configuration_without_callbacks() -> None:
+    config = ClientConfig(KEY, before_send=dict, on_failure=lambda failure: None)
+    assert pickle.loads(pickle.dumps(config.without_callbacks())).before_send is dict
+
+
 def test_a_configuration_without_callbacks_can_be_pickled() -> None:
     config = ClientConfig(KEY, flush_interval=1.5, on_failure=lambda failure: None)
     rest = pickle.loads(pickle.dumps(config.without_callbacks()))

@@ -6,10 +6,12 @@ from typing import Any
 import pytest
 
 from dataart_mp import clock
+from dataart_mp.errors import ClosedError
 from dataart_mp.queue import RecordQueue
 from dataart_mp.queue.account import IDENTITY
 from dataart_mp.queue.accounting import balance, parked_at_rest, pending_in
-from dataart_mp.queue.counters import BYTES, RETRIES, THROTTLED
+from dataart_mp.queue.arena import ROW_COUNT
+from dataart_mp.queue.counters import BYTES, HOOK_RAISED, RETRIES, SAMPLED, THROTTLED
 from dataart_mp.queue.status import Status
 from tests.queue.interleavings import with_a_rival_at_every_step
 from tests.queue.internals import (
@@ -281,6 +283,28 @@ def test_a_forked_child_counts_in_another_row() -> None:
         used = [queue.arena.words[queue.arena.row(number)] for number in range(3)]
         assert used == [1, 1, 0]
         assert queue.counters.total(REQUESTS) == 2
+
+
+def test_what_hooks_drop_is_accepted_and_dropped_by_reason() -> None:
+    with queue_of() as queue:
+        queue.counters.add(DROPPED_FULL, 2)
+        queue.count_dropped(SAMPLED)
+        queue.count_dropped(HOOK_RAISED)
+        assert in_a_child(lambda: queue.count_dropped(SAMPLED)) == 0
+        stats = queue.stats()
+        assert stats.dropped == {"buffer full": 2, "sampled": 2, "before_send raised": 1}
+        assert stats.accepted == 5
+        assert stats.requests == stats.throttled == 0
+        rows = [queue.arena.row(ROW_COUNT - 1 - number) for number in range(3)]
+        assert [queue.arena.words[row] for row in rows] == [1, 1, 0]
+
+
+def test_a_closed_queue_counts_nothing_that_hooks_drop() -> None:
+    with queue_of() as queue:
+        queue.arena.close_permanently()
+        with pytest.raises(ClosedError):
+            queue.count_dropped(SAMPLED)
+        assert queue.stats().accepted == 0
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""Connections to other libraries. Each module imports its library, so import only what you use."""
