@@ -25,8 +25,10 @@ if TYPE_CHECKING:
     from dataart_mp.queue.marks import Pending
 
 _LOOK_SECONDS: Final = 0.05
-# To look at all frames takes up to 0.3 ms, and a frame may be settled every 20 us.
+# To look at a backlog of a thousand frames takes a millisecond, and a frame may be settled every
+# 20 us.
 _MARK_SECONDS: Final = 0.005
+_REST_RATIO: Final = 20
 
 Result = TypeVar("Result")
 Place = asyncio.Future[None]
@@ -61,6 +63,7 @@ class Waiters:
         self._marks: list[tuple[int, int, Mark, Place]] = []
         self._numbers = itertools.count()
         self._waiting = 0
+        self._marks_pause = _MARK_SECONDS
         self._fd = -1
         self._timer: asyncio.TimerHandle | None = None
         self._marks_timer: asyncio.TimerHandle | None = None
@@ -135,13 +138,14 @@ class Waiters:
 
     def _look_at_marks_soon(self) -> None:
         if self._marks and self._marks_timer is None:
-            self._marks_timer = self._loop.call_later(_MARK_SECONDS, self._look_at_marks)
+            self._marks_timer = self._loop.call_later(self._marks_pause, self._look_at_marks)
 
     def _look_at_marks(self) -> None:
         """Wake the tasks whose marks are settled. A mark is settled no earlier than older ones."""
         if self._marks_timer is not None:
             self._marks_timer.cancel()
             self._marks_timer = None
+        started = self._loop.time()
         pending: Pending | None = None
         while self._marks:
             _, _, mark, place = self._marks[0]
@@ -151,6 +155,7 @@ class Waiters:
                     break
             heapq.heappop(self._marks)
             _finish(place)
+        self._marks_pause = max(_MARK_SECONDS, _REST_RATIO * (self._loop.time() - started))
 
     # The pipe
 

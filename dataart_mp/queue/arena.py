@@ -320,11 +320,18 @@ class Arena:
         first = self._accounts_word + frame * self._account_words
         return self.words[first + Account.generation.offset]
 
-    def generations(self) -> list[int]:
-        """Return the generations of all frames."""
-        first = self._accounts_word + Account.generation.offset
-        end = self._accounts_word + self.frames * self._account_words
-        return self.words[first : end : self._account_words].tolist()
+    def generations(self, frames: int | None = None) -> list[int]:
+        """Return the generations of all frames, or of the first `frames`."""
+        return self._of_each(Account.generation.offset, frames)
+
+    def counts(self, frames: int | None = None) -> list[int]:
+        """Return how many records frames were sealed with; as `generations`."""
+        return self._of_each(Account.count.offset, frames)
+
+    def _of_each(self, offset: int, frames: int | None) -> list[int]:
+        size = self._account_words
+        end = self._accounts_word + (self.frames if frames is None else frames) * size
+        return self.words[self._accounts_word + offset : end : size].tolist()
 
     def base(self, frame: int) -> int:
         """Return where a frame's content begins in `memory`."""

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from dataart_mp.queue import outcomes
 from dataart_mp.queue.account import WORD_BYTES
 from dataart_mp.queue.accounting import pending_in
-from dataart_mp.queue.arena import FREE, SETTLED, Arena
+from dataart_mp.queue.arena import FILLING, FREE, SETTLED, Arena
 from dataart_mp.queue.frame_writer import Claim, FrameWriter
 from dataart_mp.queue.versions import Learned, Losses, Version
 
@@ -51,16 +51,11 @@ class Coverage(NamedTuple):
         return None if stamp <= self.epoch else self.open.get(claim, 0)
 
 
-class Unsettled(NamedTuple):
-    """A filling of a frame that is not settled.
+Unsettled = tuple[int, int]
+"""A filling of a frame that is not settled: when it was sealed (its stamp), and its records.
 
-    Attributes:
-        stamp: The epoch in which it was sealed.
-        records: How many it holds.
-    """
-
-    stamp: int
-    records: int
+There may be a thousand and more, so it is a plain tuple.
+"""
 
 
 class Pending(NamedTuple):
@@ -166,10 +161,10 @@ class Marks:
             return self._last
         written = self._written()  # in this order: what is sealed in between is found below
         found = self._sealed_and_unsettled()
-        oldest = min((each.stamp for each in found.values()), default=_UNSEALED)
+        oldest = min((stamp for stamp, _ in found.values()), default=_UNSEALED)
         for claim, records in written.items():
             if claim not in found and not self._is_settled(claim):
-                found[claim] = Unsettled(_UNSEALED, records)
+                found[claim] = (_UNSEALED, records)
         return Pending(found, oldest)
 
     def losses(self, coverage: Coverage, pending: Pending) -> tuple[Losses, bool]:
@@ -260,14 +255,21 @@ class Marks:
         return written
 
     def _sealed_and_unsettled(self) -> dict[Claim, Unsettled]:
+        # A backlog has a thousand frames and more, so words are read together. Generations are read
+        # last: what was read before of a frame that has still the same one belongs to it.
         arena, found = self._arena, dict[Claim, Unsettled]()
-        for frame, state in enumerate(arena.states_in_use()):
-            generation = self._sealed.get(frame)
-            if state in (FREE, SETTLED) or generation is None:
+        states = arena.states_in_use()
+        counts = arena.counts(len(states))
+        stamps = self.stamps[: len(states)].tolist()
+        generations = arena.generations(len(states))
+        for frame, generation in self._sealed.copy().items():
+            if frame >= len(states) or generations[frame] != generation:
                 continue
-            unsettled = Unsettled(self.stamps[frame], pending_in(arena, frame))
-            if generation == arena.generation(frame):  # last: else it is another filling's
-                found[frame, generation] = unsettled
+            state = states[frame]
+            if state not in (FREE, SETTLED):
+                # It may be about to be sealed; then its count is not stored yet.
+                count = pending_in(arena, frame) if state == FILLING else counts[frame]
+                found[frame, generation] = (stamps[frame], count)
         return found
 
     def _is_settled(self, claim: Claim) -> bool:

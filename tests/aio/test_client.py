@@ -132,6 +132,27 @@ def test_tasks_wait_in_order_while_the_loop_runs(
     run(main())
 
 
+def test_the_loop_runs_during_an_outage(run: Run, config: Configure, sink: SinkProcess) -> None:
+    """`python -m bench stall` measures for how long it is stopped."""
+
+    async def main() -> None:
+        async with AsyncClient(config(**UNLIMITED, flush_num_retries=1000)) as client:
+            sink.set_faults({"kind": "status", "status": 503})
+            await fill(client)
+            tasks = [asyncio.ensure_future(client.emit_action("a", "ann")) for _ in range(50)]
+            await suspended(client, 50)
+            turns = 0
+            while turns < 200:
+                await asyncio.sleep(0.001)
+                turns += 1
+            assert not any(task.done() for task in tasks)
+            sink.clear_faults()
+            assert all(await asyncio.gather(*tasks))
+            assert await client.flush(20) == 0
+
+    run(main())
+
+
 def test_a_cancelled_call_has_emitted_nothing_and_others_continue(
     run: Run, config: Configure, hanging: SinkProcess
 ) -> None:
