@@ -37,12 +37,13 @@ if TYPE_CHECKING:
     from dataart_mp.failure import Failure
     from dataart_mp.health import Health
     from dataart_mp.native import compiled
-    from dataart_mp.protocol import DataArtClient, Emitted
-    from dataart_mp.stats import Stats
+    from dataart_mp.protocol import AsyncDataArtClient, DataArtClient, DeliveryMark, Emitted
+    from dataart_mp.stats import Outcome, Stats
     from dataart_mp.table.literal import lit
 
 __all__ = [
     "ActionsError",
+    "AsyncDataArtClient",
     "BufferFullError",
     "Client",
     "ClientConfig",
@@ -50,6 +51,7 @@ __all__ = [
     "ConfigError",
     "DataArtClient",
     "DataArtError",
+    "DeliveryMark",
     "DescriptorsClosedError",
     "Emitted",
     "EventError",
@@ -57,6 +59,7 @@ __all__ = [
     "HTTPOptions",
     "Health",
     "MissingExtraError",
+    "Outcome",
     "RowError",
     "RowsError",
     "Stats",
@@ -73,9 +76,12 @@ _HOMES: Final = {
     "ClientConfig": "config",
     "HTTPOptions": "config",
     "Failure": "failure",
+    "AsyncDataArtClient": "protocol",
     "Health": "health",
     "DataArtClient": "protocol",
+    "DeliveryMark": "protocol",
     "Emitted": "protocol",
+    "Outcome": "stats",
     "Stats": "stats",
     "compiled": "native",
     "lit": "table.literal",

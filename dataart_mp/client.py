@@ -36,6 +36,7 @@ from dataart_mp.protocol import Emitted
 from dataart_mp.queue import AbandonedError
 from dataart_mp.queue.counters import DROPPED_FULL
 from dataart_mp.queue.frame_writer import Taken
+from dataart_mp.queue.mark import Mark
 from dataart_mp.stats import Stats
 from dataart_mp.transport import envelope
 from dataart_mp.transport.proxy import proxy_for
@@ -146,15 +147,10 @@ class Client:
         try:
             encode = self._encode_action  # calling an attribute of self directly takes longer
             record = encode(key, user_key, is_anonymous_user, timestamp, metadata)
-            if record:
-                self._producer.append(record, self._timeout)
-        except queue.Full as full:
-            self._drop(full)
-            return False
         except DroppedError as dropped:
             self._count_dropped(dropped)
             return False
-        return True
+        return self._append_record(record) if record else True
 
     def emit_action_nowait(
         self,
@@ -303,14 +299,10 @@ class Client:
         """
         try:
             record = self._encode_identity(user_key, metadata)
-            self._producer.append_alone(record, self._timeout)
-        except queue.Full as full:
-            self._drop(full)
-            return False
         except DroppedError as dropped:
             self._count_dropped(dropped)
             return False
-        return True
+        return self._append_alone(record)
 
     # Flush and close
 
@@ -370,6 +362,18 @@ class Client:
         finally:
             if self._pending_at_close is None:  # interrupted: the next call may close
                 self._close_permit.append(None)
+
+    def mark(self) -> Mark:
+        """Return a mark, which says what became of all that this process emitted before the call.
+
+        It costs a few microseconds, whatever is pending: it sends nothing and waits for nothing. So
+        a consumer of a stream may make one for each message or thousand messages, and acknowledge
+        them when nothing is pending.
+
+        Raises:
+            ClosedError: The client is closed. A mark that was made before can still be asked.
+        """
+        return self._queue.mark()
 
     def stats(self) -> Stats:
         """Return a snapshot of the counters, over all processes; after `close`, the last one."""
@@ -439,12 +443,21 @@ class Client:
         return pending
 
     def _append_record(self, record: bytes) -> bool:
-        """Complete a call of `emit_action` whose record C has encoded and could not append."""
+        """Append an action; C calls this, too, if it has encoded one and could not append it."""
         if self._drops_when_full and self._producer.is_full:
             self._drop(_FULL)  # half the time that raising and catching an exception takes
             return False
         try:
             self._producer.append(record, self._timeout)
+        except queue.Full as full:
+            self._drop(full)
+            return False
+        return True
+
+    def _append_alone(self, record: bytes) -> bool:
+        """Append an identity."""
+        try:
+            self._producer.append_alone(record, self._timeout)
         except queue.Full as full:
             self._drop(full)
             return False
