@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import click
 
-from bench import emit, floor, footprint, latency, peers, queues, results, scale, ship, sync
+from bench import emit, floor, footprint, latency, peers, queues, results, scale, ship, stall, sync
 from bench.nginx import speed_sink
 from bench.session import Session
 from bench.settings import Scale
@@ -97,6 +97,17 @@ def measure_ship(session: Session, full: bool) -> None:
     for case, count in counted.items():
         click.echo(f"Verified: {case}: all {count:,} events arrived at a sink that counts")
     session.show(run, (ship.COLUMNS, run.samples))
+
+
+@bench.command("stall")
+@measures
+@click.option("--rate", default=5000.0, show_default=True, help="Events in a second.")
+@click.option("--outage", default=120.0, show_default=True, help="Seconds of the outage.")
+def measure_stall(session: Session, rate: float, outage: float) -> None:
+    """The longest time for which the asyncio client stops its event loop, in an outage."""
+    cases = stall.cases(session.scale, rate, outage)
+    run = session.measure("stall", None, cases, rate=rate, outage=outage)
+    session.show(run, (stall.COLUMNS, run.samples))
 
 
 @bench.command("sync")

@@ -33,11 +33,12 @@ if TYPE_CHECKING:
     from dataart_mp.failure import Failure
     from dataart_mp.health import Health
     from dataart_mp.native import compiled
-    from dataart_mp.protocol import DataArtClient, Emitted
-    from dataart_mp.stats import Stats
+    from dataart_mp.protocol import AsyncDataArtClient, DataArtClient, DeliveryMark, Emitted
+    from dataart_mp.stats import Outcome, Stats
 
 __all__ = [
     "ActionsError",
+    "AsyncDataArtClient",
     "BufferFullError",
     "Client",
     "ClientConfig",
@@ -45,12 +46,14 @@ __all__ = [
     "ConfigError",
     "DataArtClient",
     "DataArtError",
+    "DeliveryMark",
     "DescriptorsClosedError",
     "Emitted",
     "EventError",
     "Failure",
     "HTTPOptions",
     "Health",
+    "Outcome",
     "Stats",
     "__version__",
     "compiled",
@@ -63,9 +66,12 @@ _HOMES: Final = {
     "ClientConfig": "config",
     "HTTPOptions": "config",
     "Failure": "failure",
+    "AsyncDataArtClient": "protocol",
     "Health": "health",
     "DataArtClient": "protocol",
+    "DeliveryMark": "protocol",
     "Emitted": "protocol",
+    "Outcome": "stats",
     "Stats": "stats",
     "compiled": "native",
 }

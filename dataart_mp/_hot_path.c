@@ -45,10 +45,10 @@ enum { MAX_RECORD = 8192, SLACK = 256, MAX_DEPTH = 32 };
 static char scratch[MAX_RECORD + SLACK]; /* one for all threads: the call holds the GIL */
 static const char *const end = scratch + MAX_RECORD;
 
-/* What Python defines, see `configure`: states of a frame; WORDS and TOTALS of an account, and its
- * words; the CLOCK of ages; a word of the arena; and how to verify a descriptor. */
+/* What Python defines, see `configure`: states, sizes, words, a clock, how to verify a descriptor */
 #define CONSTANTS(X) X(FREE) X(FILLING) X(READY) X(WORDS) X(TOTALS) X(GENERATION) X(COUNT) \
-    X(LENGTH) X(OPENING) X(CLOSING) X(PROCESS) X(OPENED) X(CLOCK) X(CLOSED_WORD) X(GETSIG) X(MARK)
+    X(LENGTH) X(OPENING) X(CLOSING) X(PROCESS) X(OPENED) X(CLOCK) X(CLOSED_WORD) \
+    X(NOTE_HEAD_WORD) X(GETSIG) X(MARK)
 #define DECLARE(name) static Py_ssize_t name;
 CONSTANTS(DECLARE)
 static PyObject *dumps, *encoder, *now; /* orjson.dumps, the encoder's names, datetime.now */
@@ -60,7 +60,6 @@ static PyObject *field_names[FIELDS];
 /* Each `put` writes at `p`, and returns where it ended; NULL leaves the event to Python. */
 #define PUT_LITERAL(p, text) (memcpy(p, text, sizeof(text) - 1), (p) + sizeof(text) - 1)
 #define EACH(byte) (0x0101010101010101ULL * (byte))
-
 static inline int is_escaped(unsigned char c) { return c < 0x20 || c == '"' || c == '\\'; }
 static inline int may_hold_escaped(uint64_t eight) {
     uint64_t quote = eight ^ EACH('"'), backslash = eight ^ EACH('\\');
@@ -128,7 +127,6 @@ static char *put_float(char *p, PyObject *value) {
 }
 
 static char *put_value(char *p, PyObject *value, int depth);
-
 static char *put_dict(char *p, PyObject *dict, int depth) {
     PyObject *key, *value;
     Py_ssize_t at = 0;
@@ -248,7 +246,6 @@ static Py_ssize_t encode_action(PyObject *const *fields) {
 }
 
 /* ---- FrameWriterFields: the base class of `FrameWriter` -------------------------------------- */
-
 typedef struct {
     PyObject_HEAD
     Py_ssize_t position, limit, room, records, start;
@@ -264,7 +261,6 @@ static PyMemberDef writer_members[] = {
     MEMBER("_start", T_PYSSIZET, FrameWriter, start), MEMBER("due", T_DOUBLE, FrameWriter, due),
     MEMBER("_arena", T_OBJECT_EX, FrameWriter, arena),
     MEMBER("claim", T_OBJECT_EX, FrameWriter, claim), {0}};
-
 static void dealloc(PyObject *self);
 static PyType_Slot writer_slots[] = {
     {Py_tp_members, writer_members}, {Py_tp_dealloc, dealloc}, {0, NULL}};
@@ -272,10 +268,10 @@ static PyType_Spec writer_spec = {"dataart_mp._hot_path.FrameWriterFields", size
                                   Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE, writer_slots};
 
 /* ---- AppenderBase: the base class of `Appender`, which sets its members ---------------------- */
-
 typedef struct {
     PyObject_HEAD
     PyObject *arena, *memory, *idle, *held, *open, *sealed, *guard, *lock_file, *work, *writer_type;
+    PyObject *stamps;
     Py_ssize_t frames, states, accounts, contents, stride, capacity, records;
     unsigned long long pid, start, guard_pid;
     double interval;
@@ -290,10 +286,8 @@ static PyMemberDef appender_members[] = {
     OBJECT(guard), OBJECT(lock_file), OBJECT(work), OBJECT(writer_type), SIZE(frames), SIZE(states),
     SIZE(accounts), SIZE(contents), SIZE(stride), SIZE(capacity), SIZE(records), NUMBER(pid),
     NUMBER(start), NUMBER(guard_pid), MEMBER("interval", T_DOUBLE, Appender, interval),
-    MEMBER("changes_frames", T_BOOL, Appender, changes_frames), {0}};
-
+    MEMBER("changes_frames", T_BOOL, Appender, changes_frames), OBJECT(stamps), {0}};
 static PyTypeObject *appender_base;
-
 static void dealloc(PyObject *self) { /* of both types */
     PyTypeObject *type = Py_TYPE(self);
     const PyMemberDef *member = writer_members;
@@ -326,11 +320,19 @@ static int lock(int fd, short kind, Py_ssize_t byte) {
 #define STORE(type, at, value) \
     (STEP(), atomic_store_explicit((_Atomic type *)(at), (type)(value), memory_order_release))
 
+/* Whether C may change frames: not before Python has read all notes of workers; see `Marks`. */
+#define STAMPS(self) ((uint64_t *)PyMemoryView_GET_BUFFER((self)->stamps)->buf)
+static int may_change_frames(Appender *self, char *base) {
+    uint64_t head = ((volatile uint64_t *)(void *)base)[NOTE_HEAD_WORD];
+    return self->changes_frames && head == STAMPS(self)[self->frames + 1];
+}
+
 /* As `WriterPool.seal`, of a writer that is no longer in the pool. */
 static void seal(Appender *self, char *base, FrameWriter *writer) {
     PyObject *number = PyTuple_GET_ITEM(writer->claim, 0);
     Py_ssize_t frame = PyLong_AsSsize_t(number);
     uint64_t *words = (uint64_t *)(void *)base + self->accounts + frame * WORDS;
+    STAMPS(self)[frame] = STAMPS(self)[self->frames]; /* the current epoch; see `Marks` */
     PyDict_SetItem(self->sealed, number, PyTuple_GET_ITEM(writer->claim, 1));
     int work = intact(self->work), fd = intact(self->lock_file);
     if (work < 0) PyObject_SetAttr(self->lock_file, s_is_lost, Py_True);
@@ -437,11 +439,11 @@ static FrameWriter *change_frames(Appender *self, char *base, FrameWriter *write
 static int append(Appender *self, char *base, Py_ssize_t size) {
     FrameWriter *writer = last_idle(self);
     if (!writer || writer->limit - writer->position < size) {
-        if (!self->changes_frames || size > self->capacity) return 0;
+        if (size > self->capacity || !may_change_frames(self, base)) return 0;
         writer = change_frames(self, base, writer);
         if (!writer || writer->limit - writer->position < size) return 0;
     }
-    if (writer->room == 1 && !self->changes_frames) return 0;
+    if (writer->room == 1 && !may_change_frames(self, base)) return 0;
     char *to = base + writer->position;
     STEP();
     COPY(to, scratch, size - 1);
@@ -590,7 +592,6 @@ static PyType_Spec method_spec = {
     Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_VECTORCALL | Py_TPFLAGS_METHOD_DESCRIPTOR, method_slots};
 
 /* ---- The module ------------------------------------------------------------------------------ */
-
 /* configure(values): set the constants, by name. */
 static PyObject *configure(PyObject *Py_UNUSED(module), PyObject *values) {
 #define NAMED(name) {#name, &name},
@@ -638,8 +639,7 @@ static int execute(PyObject *module) {
 
 static PyMethodDef functions[] = {
     {"configure", configure, METH_O, NULL}, {"use_encoder", use_encoder, METH_VARARGS, NULL}, {0}};
-static PyModuleDef_Slot slots[] = {
-    {Py_mod_exec, execute},
+static PyModuleDef_Slot slots[] = {{Py_mod_exec, execute},
 #if PY_VERSION_HEX >= 0x030C0000
     {Py_mod_multiple_interpreters, Py_MOD_MULTIPLE_INTERPRETERS_NOT_SUPPORTED},
 #endif

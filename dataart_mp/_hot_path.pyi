@@ -19,6 +19,7 @@ class AppenderBase:
     held: object
     open: object
     sealed: object
+    stamps: object
     guard: object
     lock_file: object
     work: object

@@ -16,7 +16,7 @@ import pickle
 import queue
 import warnings
 import weakref
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from multiprocessing import context
 from types import TracebackType
@@ -36,6 +36,7 @@ from dataart_mp.producer.log_throttle import LogThrottle, Occurrences
 from dataart_mp.protocol import Emitted
 from dataart_mp.queue import AbandonedError
 from dataart_mp.queue.counters import DROPPED_FULL
+from dataart_mp.queue.mark import Mark
 from dataart_mp.stats import Stats
 from dataart_mp.transport import envelope
 from dataart_mp.transport.proxy import proxy_for
@@ -98,7 +99,7 @@ class Client:
         self._finalizer = weakref.finalize(self, engine.stop, wait=False)
         self._finalizer.atexit = False
         _clients.add(self)
-        if hooks.are_configured or bound.is_used():
+        if hooks.are_in_use:
             self._use_hooks()
 
     def _use_hooks(self) -> None:
@@ -143,15 +144,10 @@ class Client:
         try:
             encode = self._encode_action  # calling an attribute of self directly takes longer
             record = encode(key, user_key, is_anonymous_user, timestamp, metadata)
-            if record:
-                self._producer.append(record, self._timeout)
-        except queue.Full as full:
-            self._drop(full)
-            return False
         except DroppedError as dropped:
             self._count_dropped(dropped)
             return False
-        return True
+        return self._append_record(record) if record else True
 
     def emit_action_nowait(
         self,
@@ -217,9 +213,8 @@ class Client:
         self._queue.check_open()
         take = functools.partial(self._producer.append_lines, timeout=self._timeout)
         emit = None if self._appender is None else self._appender.emit_actions
-        hooks = (self._encode_action, self._count_dropped) if self._has_hooks else None
         portion = self.config.flush_actions_batch_size
-        return Bulk(actions, portion, take, self._drop, emit, hooks).run()
+        return Bulk(actions, portion, take, self._drop, emit, self._hooks_of_bulk()).run()
 
     def identify(self, user_key: str, metadata: Mapping[str, Any] | None = None) -> bool:
         """Emit an identity: who a user is. It is sent at once, in a separate request.
@@ -236,14 +231,10 @@ class Client:
         """
         try:
             record = self._encode_identity(user_key, metadata)
-            self._producer.append_alone(record, self._timeout)
-        except queue.Full as full:
-            self._drop(full)
-            return False
         except DroppedError as dropped:
             self._count_dropped(dropped)
             return False
-        return True
+        return self._append_alone(record)
 
     # Flush and close
 
@@ -303,6 +294,18 @@ class Client:
         finally:
             if self._pending_at_close is None:  # interrupted: the next call may close
                 self._close_permit.append(None)
+
+    def mark(self) -> Mark:
+        """Return a mark, which says what became of all that this process emitted before the call.
+
+        It costs a few microseconds, whatever is pending: it sends nothing and waits for nothing. So
+        a consumer of a stream may make one for each message or thousand messages, and acknowledge
+        them when nothing is pending.
+
+        Raises:
+            ClosedError: The client is closed. A mark that was made before can still be asked.
+        """
+        return self._queue.mark()
 
     def stats(self) -> Stats:
         """Return a snapshot of the counters, over all processes; after `close`, the last one."""
@@ -372,12 +375,21 @@ class Client:
         return pending
 
     def _append_record(self, record: bytes) -> bool:
-        """Complete a call of `emit_action` whose record C has encoded and could not append."""
+        """Append an action; C calls this, too, if it has encoded one and could not append it."""
         if self._drops_when_full and self._producer.is_full:
             self._drop(_FULL)  # half the time that raising and catching an exception takes
             return False
         try:
             self._producer.append(record, self._timeout)
+        except queue.Full as full:
+            self._drop(full)
+            return False
+        return True
+
+    def _append_alone(self, record: bytes) -> bool:
+        """Append an identity."""
+        try:
+            self._producer.append_alone(record, self._timeout)
         except queue.Full as full:
             self._drop(full)
             return False
@@ -394,6 +406,9 @@ class Client:
             f"all {self.config.flush_buffer_size:,} frames are in use: events arrive faster than "
             "the platform accepts them; raise flush_buffer_size or block_timeout, or set overflow"
         )
+
+    def _hooks_of_bulk(self) -> tuple[Callable[..., bytes], Callable[[DroppedError], None]] | None:
+        return (self._encode_action, self._count_dropped) if self._has_hooks else None
 
     def _count_full(self, count: int) -> None:
         self._queue.counters.add(DROPPED_FULL, count)

@@ -1,11 +1,11 @@
 """The interface of a client: applications depend on it, and their tests can substitute it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterable, Iterable, Mapping
 from datetime import datetime
 from types import TracebackType
 from typing import Any, NamedTuple, Protocol, Self, runtime_checkable
 
-from dataart_mp.stats import Stats
+from dataart_mp.stats import Outcome, Stats
 
 
 class Emitted(NamedTuple):
@@ -21,6 +21,37 @@ class Emitted(NamedTuple):
 
     accepted: int
     dropped: int = 0
+
+
+class DeliveryMark(Protocol):
+    """A moment in the stream of events of one process; see `Client.mark`."""
+
+    def pending(self) -> int:
+        """Return how many of the events before the mark are pending.
+
+        0 means that each is delivered or accounted for: `outcome` says how many were rejected,
+        failed, parked or dropped. An acknowledgement upstream is due then.
+        """
+        ...
+
+    def outcome(self) -> Outcome:
+        """Return how many of the events before the mark are pending, rejected, failed, and so on.
+
+        It counts from the beginning of the process. The difference of the outcomes of two marks is
+        what became of the events between them.
+        """
+        ...
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait until none of the events before the mark is pending.
+
+        Args:
+            timeout: Seconds; None waits without a limit.
+
+        Returns:
+            As `pending` does.
+        """
+        ...
 
 
 @runtime_checkable
@@ -109,6 +140,57 @@ class DataArtClient(Protocol):
     def __enter__(self) -> Self: ...
 
     def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None: ...
+
+
+@runtime_checkable
+class AsyncDataArtClient(Protocol):
+    """The methods that `aio.AsyncClient` and `testing.AsyncRecordingClient` have in common.
+
+    Each does what the method of `DataArtClient` with the same name does, and `aclose` what `close`
+    does, without blocking the event loop.
+    """
+
+    async def emit_action(
+        self,
+        key: str,
+        user_key: str,
+        is_anonymous_user: bool = False,
+        timestamp: datetime | str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> bool:
+        """Emit an action: what a user did."""
+        ...
+
+    async def emit_actions(
+        self, actions: Iterable[Mapping[str, Any]] | AsyncIterable[Mapping[str, Any]]
+    ) -> Emitted:
+        """Emit many actions in one call, also from an async iterable."""
+        ...
+
+    async def identify(self, user_key: str, metadata: Mapping[str, Any] | None = None) -> bool:
+        """Emit an identity: who a user is."""
+        ...
+
+    async def flush(self, timeout: float | None = None) -> int:
+        """Wait until all emitted events are settled."""
+        ...
+
+    async def aclose(self, timeout: float | None = None) -> int:
+        """Flush, and accept no more events."""
+        ...
+
+    def stats(self) -> Stats:
+        """Return a snapshot of the counters."""
+        ...
+
+    async def __aenter__(self) -> Self: ...
+
+    async def __aexit__(
         self,
         exc_type: type[BaseException] | None,
         exc: BaseException | None,

@@ -10,6 +10,63 @@ from typing import Any, Literal
 
 
 @dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What became of the records that a process emitted before a mark; see `Client.mark`.
+
+    The outcome of a later mark minus that of an earlier one is what became of the records in
+    between. All records that are in none of these columns are delivered.
+
+    Attributes:
+        pending: Records that are waiting or being sent.
+        rejected: Records that the platform refused permanently.
+        failed: Records that were abandoned because their retries are exhausted.
+        parked: Records that were put into the spool, because their retries are exhausted. They are
+            on the disk, and are sent when the platform is reachable again. That does not change
+            this number.
+        dropped: Events that were dropped before they were sent.
+        is_exact: Whether `rejected`, `failed` and `parked` are exact. If not, they may be too low:
+            this process was stopped while thousands of batches failed.
+    """
+
+    pending: int = 0
+    rejected: int = 0
+    failed: int = 0
+    parked: int = 0
+    dropped: int = 0
+    is_exact: bool = True
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether no record is pending."""
+        return not self.pending
+
+    @property
+    def lost(self) -> int:
+        """Number of records that will never be delivered: rejected, failed or dropped."""
+        return self.rejected + self.failed + self.dropped
+
+    def __sub__(self, earlier: "Outcome") -> "Outcome":
+        """Return what became of the records between an earlier mark and this one."""
+        if not isinstance(earlier, Outcome):
+            return NotImplemented
+        return Outcome(
+            pending=self.pending - earlier.pending,
+            rejected=self.rejected - earlier.rejected,
+            failed=self.failed - earlier.failed,
+            parked=self.parked - earlier.parked,
+            dropped=self.dropped - earlier.dropped,
+            is_exact=self.is_exact and earlier.is_exact,
+        )
+
+    def __str__(self) -> str:
+        """Show the columns that are not zero."""
+        names = ("pending", "rejected", "failed", "parked", "dropped")
+        columns = [f"{name} {count:,}" for name in names if (count := getattr(self, name))]
+        text = ", ".join(columns) or "all delivered"
+        return text if self.is_exact else f"{text} or more"
+
+
+@dataclass(frozen=True, kw_only=True)
 class Stats:
     """A snapshot of a client's counters, summed over all its processes since its creation.
 

@@ -15,7 +15,7 @@ import itertools
 import json
 import queue
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterable, Generator, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from types import TracebackType
@@ -31,7 +31,7 @@ from dataart_mp.producer.hooks import DroppedError, Hooks
 from dataart_mp.protocol import Emitted
 from dataart_mp.queue.counters import HOOK_REASONS
 from dataart_mp.queue.frame_writer import Taken
-from dataart_mp.stats import Stats
+from dataart_mp.stats import Outcome, Stats
 from dataart_mp.transport import envelope
 
 _FRAME_RECORDS: Final = 256
@@ -68,6 +68,27 @@ class Identity:
 
     user_key: str
     metadata: dict[str, Any] | None
+
+
+class SettledMark:
+    """The mark of a `RecordingClient`: everything before it counts as delivered."""
+
+    def pending(self) -> int:
+        """Return 0: nothing is ever pending."""
+        return 0
+
+    def outcome(self) -> Outcome:
+        """Return an outcome without losses."""
+        return Outcome()
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Return 0 at once.
+
+        Raises:
+            ValueError: The timeout is not a finite number of zero or more, and not None.
+        """
+        checked_timeout(timeout)
+        return 0
 
 
 class RecordingClient:
@@ -240,6 +261,15 @@ class RecordingClient:
             self._is_closed = True
         return 0
 
+    def mark(self) -> "SettledMark":
+        """Return a mark: nothing before it is ever pending.
+
+        Raises:
+            ClosedError: The client is closed.
+        """
+        self._refuse_if_closed()
+        return SettledMark()
+
     def stats(self) -> Stats:
         """Return the counters: each recorded event counts as delivered."""
         with self._lock:
@@ -312,6 +342,99 @@ class RecordingClient:
     def _refuse_if_closed(self) -> None:
         if self._is_closed:
             raise ClosedError("the client is closed; emit before close(), or create another client")
+
+
+class AsyncSettledMark(SettledMark):
+    """The mark of an `AsyncRecordingClient`."""
+
+    async def settled(self, timeout: float | None = None) -> int:
+        """Return 0 at once; see `SettledMark.wait`."""
+        return self.wait(timeout)
+
+    def __await__(self) -> Generator[None, None, Outcome]:
+        yield from ()
+        return self.outcome()
+
+
+class AsyncRecordingClient:
+    """An `AsyncDataArtClient` that records events in a `RecordingClient`, and sends nothing.
+
+    Args:
+        config: As for `RecordingClient`.
+        max_request_bytes: As for `RecordingClient`.
+
+    Attributes:
+        recorded: The client that holds what was recorded, as `recorded.actions` for example.
+    """
+
+    def __init__(
+        self, config: ClientConfig | None = None, *, max_request_bytes: int | None = None
+    ) -> None:
+        self.recorded = RecordingClient(config, max_request_bytes=max_request_bytes)
+
+    @property
+    def actions(self) -> list[Action]:
+        """A copy of the recorded actions, oldest first."""
+        return self.recorded.actions
+
+    @property
+    def identities(self) -> list[Identity]:
+        """A copy of the recorded identities, oldest first."""
+        return self.recorded.identities
+
+    async def emit_action(
+        self,
+        key: str,
+        user_key: str,
+        is_anonymous_user: bool = False,
+        timestamp: datetime | str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> bool:
+        """Record an action; see `RecordingClient.emit_action`."""
+        return self.recorded.emit_action(key, user_key, is_anonymous_user, timestamp, metadata)
+
+    async def emit_actions(
+        self, actions: Iterable[Mapping[str, Any]] | AsyncIterable[Mapping[str, Any]]
+    ) -> Emitted:
+        """Record many actions; see `RecordingClient.emit_actions`."""
+        if isinstance(actions, AsyncIterable):
+            return self.recorded.emit_actions([action async for action in actions])
+        return self.recorded.emit_actions(actions)
+
+    async def identify(self, user_key: str, metadata: Mapping[str, Any] | None = None) -> bool:
+        """Record an identity; see `RecordingClient.identify`."""
+        return self.recorded.identify(user_key, metadata)
+
+    def mark(self) -> AsyncSettledMark:
+        """Return a mark: nothing before it is ever pending; see `RecordingClient.mark`."""
+        self.recorded.mark()
+        return AsyncSettledMark()
+
+    async def flush(self, timeout: float | None = None) -> int:
+        """Return 0: nothing is ever pending; see `RecordingClient.flush`."""
+        return self.recorded.flush(timeout)
+
+    async def aclose(self, timeout: float | None = None) -> int:
+        """Accept no more events, and return 0; see `RecordingClient.close`."""
+        return self.recorded.close(timeout)
+
+    def stats(self) -> Stats:
+        """Return the counters: each recorded event counts as delivered."""
+        return self.recorded.stats()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    def __repr__(self) -> str:
+        return f"<Async{repr(self.recorded)[1:]}"
 
 
 def _action(line: bytes) -> Action:

@@ -9,9 +9,10 @@ slowly are appended one by one, and do not wait for each other. (If the process 
 reads, parent and child both emit the current group.)
 """
 
+import contextlib
 import itertools
 import queue
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final, NoReturn
 
@@ -92,28 +93,53 @@ class Bulk:
             BufferFullError: `drop` raised it.
             Exception: The iterable raised it.
         """
+        with self.noting_refusals():
+            self._append_all()
+        return self.finish()
+
+    @contextlib.contextmanager
+    def noting_refusals(self) -> Iterator[None]:
+        """Add to an exception which actions were refused before it."""
         try:
-            finished = self._append_all()
+            yield
         except BaseException as error:
             if self._refused:
                 error.add_note(f"Also refused: {self._refusal(finished=False)}")
             raise
+
+    def finish(self) -> Emitted:
+        """Return the result.
+
+        Raises:
+            ActionsError: Some actions cannot be sent.
+        """
         if self._refused:
-            raise self._refusal(finished=finished)
+            raise self._refusal(finished=not self.has_failed)
         return Emitted(self._accepted, self._dropped)
 
-    def _append_all(self) -> bool:
-        """Return False if too many actions were refused to continue."""
-        while len(self._refused) < _MAX_REFUSED:
-            wanted = self._size
-            self._read_group(wanted)
-            if len(self._group) < wanted:
-                return True
-        return False
+    @property
+    def has_failed(self) -> bool:
+        """Whether so many actions were refused that no more should be read."""
+        return len(self._refused) >= _MAX_REFUSED
 
-    def _read_group(self, wanted: int) -> None:
+    def _append_all(self) -> None:
+        while not self.has_failed:
+            wanted = self._size
+            try:
+                self.read(wanted)
+            finally:
+                self.append()
+            if len(self._group) < wanted:
+                return
+
+    def begin(self, group: list[Mapping[str, Any]]) -> None:
+        """Let `append` append these actions; all that were read before are appended."""
         self._before += len(self._group)
-        self._group, self._done = [], 0
+        self._group, self._done = group, 0
+
+    def read(self, wanted: int) -> None:
+        """Read actions, for `append`."""
+        self.begin([])
         started = clock.monotonic()
         try:
             self._group.extend(itertools.islice(self._actions, wanted))
@@ -121,17 +147,27 @@ class Bulk:
             seconds = clock.monotonic() - started
             size = wanted * _GROUP_SECONDS / seconds if seconds else _MAX_GROUP
             self._size = max(1, min(_MAX_GROUP, int(size)))
-            self._append_group()
 
-    def _append_group(self) -> None:
+    def append(self) -> None:
+        """Append what is left of the group. If `drop` raises, this may be called again."""
         try:
             if self._emit is not None:
                 self._emit_group(self._emit)
-            elif self._group:
-                self._append(self._group)
+            elif self._done < len(self._group):
+                self._append(self._group[self._done :])
         except BufferFullError as error:
-            error.accepted, error.rest = self._accepted, tuple(self._group[self._done :])
+            self.describe(error)
             raise
+
+    def describe(self, error: BufferFullError) -> None:
+        """Say in an error what was accepted before, and what is left of the group."""
+        error.accepted, error.rest = self._accepted, tuple(self._group[self._done :])
+
+    def withdraw(self) -> list[Mapping[str, Any]]:
+        """Return what is left of the group, and forget it."""
+        rest = self._group[self._done :]
+        del self._group[self._done :]
+        return rest
 
     def _emit_group(self, emit: Emit) -> None:
         while self._done < len(self._group):

@@ -15,7 +15,9 @@ from dataart_mp import clock
 from dataart_mp.config import ClientConfig, limits
 from dataart_mp.errors import ClosedError, ConfigError, DescriptorsClosedError
 from dataart_mp.producer import eventlet, reaper, uwsgi
+from dataart_mp.producer.blocked_log import BlockedLog
 from dataart_mp.producer.housekeeping import Housekeeping
+from dataart_mp.producer.last_failure import LastFailure
 from dataart_mp.producer.outage_log import Backlog
 from dataart_mp.producer.report_reader import ReportReader
 from dataart_mp.producer.threads import Thread
@@ -70,6 +72,8 @@ class Engine:
         self._thread_users: dict[Thread, User] = {}
         self._reader_permit: list[None] = [None]
         self._gave_up_waiting = False
+        self._last_failure = LastFailure()
+        self._blocked_log = BlockedLog(lambda: self._last_failure)
         queue.companion = self
 
     @classmethod
@@ -232,6 +236,7 @@ class Engine:
                     self._config.on_failure,
                     urlsplit(self._config.base_url).netloc,
                     self._backlog,
+                    self._last_failure,
                 )
                 self._register(self._report_reader.thread)
             finally:
@@ -295,6 +300,10 @@ class Engine:
         self._wiring.close_reports()
         self._supervisor.forked()
         self._takeover.forked()
+
+    def waiting(self, call: str, seconds: float) -> None:
+        """Log a call that a full buffer blocks, at most once a minute."""
+        self._blocked_log.waiting(call, seconds, clock.monotonic())
 
     def unavailable_reason(self) -> str | None:
         """Return why no worker is running or can be started; None if one is, or may be."""

@@ -108,6 +108,11 @@ class Hooks:
             self._before_send or self._sampling or config.default_metadata is not None
         )
 
+    @property
+    def are_in_use(self) -> bool:
+        """Whether there is something to do for an event: also if `context` was ever used."""
+        return self.are_configured or bound.is_used()
+
     def encode_action(
         self,
         key: object,

@@ -119,6 +119,7 @@ class Housekeeping:
     def _check(self) -> None:
         """Do everything that is due, then wait until something may be due again."""
         self._queue.verify()
+        self._queue.producer.read_notes()
         now = clock.monotonic()
         self._takeover.check(now)
         ownership = Ownership(self._queue.arena)

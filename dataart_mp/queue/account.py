@@ -20,9 +20,12 @@
     15    followers             READY .. SETTLED     the most frames that were joined to it
     16    opening totals        FILLING .. WAITING   five totals when it was claimed
     21    joined_length         joining is set       what `length` becomes when that is complete
+          joined_at             JOINED               where its content begins in its leader's
     22    opened                FILLING .. WAITING   when its first record came, by `clock.now`
-    22    leader                JOINED               the frame that holds its content, too
-    23    leader_generation     JOINED               and that frame's generation
+          leader                JOINED               the frame that holds its content, too
+    23    noted                 SENDING, WAITING     its generation, if there may be a note of an
+                                                     outcome (see `outcomes`) that is not stored yet
+          leader_generation     JOINED               its leader's generation
     24    closing totals        FREE, SETTLED        five totals when it was last settled
     29    postponed             WAITING              when `due` was set
     30    process               FILLING, SENDING     id and start of the process that owns it
@@ -187,8 +190,10 @@ class Account:
     joining = Word(_JOINING)
     followers = Word(_FOLLOWERS)
     joined_length = Word(_JOINED_LENGTH)
+    joined_at = Word(_JOINED_LENGTH)
     opened = Word(22)
     leader = Word(22)
+    noted = Word(23)
     leader_generation = Word(23)
     postponed = Word(29)
     appended = Word(32)

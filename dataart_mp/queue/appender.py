@@ -36,6 +36,7 @@ hot_path.configure(
         "OPENED": Account.opened.offset,
         "CLOCK": clock.CLOCK,
         "CLOSED_WORD": arena._CLOSED_WORD,
+        "NOTE_HEAD_WORD": arena._NOTE_HEAD_WORD,
         "GETSIG": getattr(descriptor, "_GETSIG", 0),
         "MARK": getattr(descriptor, "_MARK", 0),
     }
@@ -83,6 +84,7 @@ class Appender(hot_path.AppenderBase):
         """Append actions from now on. Workers have been provided for this process."""
         pool, process = self._pool, self.arena.process
         self.held, self.open, self.sealed = self.arena.locks._held, pool._open, pool._sealed
+        self.stamps = pool.marks.stamps
         self.pid, self.start = process.pid, process.start
         self.guard, self.guard_pid = flag_of(self._fork_guard)
         self.changes_frames = _CHANGES_FRAMES

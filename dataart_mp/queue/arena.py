@@ -2,6 +2,7 @@
 
     0            header    magic, layout version, arena id, sizes; see `header`; flags
     4096         counters  ROW_COUNT rows of 8 words, one row a thread; see `counters`
+                 notes     NOTE_COUNT notes of 2 words; see `outcomes`
                  states    one byte a frame
                  accounts  32 words a frame, or 64 with durability; see `account`
                  frames    `frames` times `stride` bytes, each frame begins on a page
@@ -47,7 +48,11 @@ JOINED: Final = 6
 _STATE_BYTES: Final = tuple(state.to_bytes() for state in range(JOINED + 1))
 
 ROW_WORDS: Final = 8
-ROW_COUNT: Final = 4096
+ROW_COUNT: Final = 2048
+
+NOTE_WORDS: Final = 2
+NOTE_COUNT: Final = 8192
+_COUNTING_WORDS: Final = ROW_COUNT * ROW_WORDS + NOTE_COUNT * NOTE_WORDS
 
 _WORLD_WORD: Final = 8  # three words
 _CLOSED_WORD: Final = 16  # word numbers in the first page, behind the header
@@ -57,6 +62,8 @@ _TROUBLE_WORD: Final = 19
 _LOT_WORD: Final = 20
 _DURABILITY_WORD: Final = 24
 _SYNCED_AT_WORD: Final = 25
+_NOTE_HEAD_WORD: Final = 56
+_NOTES_LOST_WORD: Final = 57
 FLOW_WORD: Final = 64
 FLOW_WORDS: Final = 64
 """Words for the state of the flow of requests, which are floating-point numbers."""
@@ -165,13 +172,13 @@ class Arena:
 
     @staticmethod
     def _frames_offset(header: Header) -> int:
-        counters = ROW_COUNT * ROW_WORDS * WORD_BYTES
+        counters = _COUNTING_WORDS * WORD_BYTES
         accounts = header.frames * header.account_words * WORD_BYTES
         return _PAGE + counters + _pages(header.frames) + _pages(accounts)
 
     def _place(self, header: Header) -> None:
         self._counters_word = _PAGE // WORD_BYTES
-        self._states = _PAGE + ROW_COUNT * ROW_WORDS * WORD_BYTES
+        self._states = _PAGE + _COUNTING_WORDS * WORD_BYTES
         self._states_end = self._states + header.frames
         self._accounts_word = (self._states + _pages(header.frames)) // WORD_BYTES
         self._account_words = header.account_words
@@ -263,6 +270,10 @@ class Arena:
     def set_state(self, frame: int, state: int) -> None:
         """Store a frame's state: the one step that decides what its account means."""
         self.memory[self._states + frame] = state
+
+    def states_in_use(self) -> bytes:
+        """Return the state of each frame, up to the last one that is not free."""
+        return self.memory[self._states : self._states_end].rstrip(_STATE_BYTES[FREE])
 
     def find(self, state: int, start: int = 0) -> int:
         """Return the lowest frame from `start` on that is in `state`; -1 when there is none."""
@@ -421,6 +432,29 @@ class Arena:
     def row(self, number: int) -> int:
         """Return the number of the first word of a row of counters."""
         return self._counters_word + number * ROW_WORDS
+
+    @property
+    def note_head(self) -> int:
+        """How many notes were ever written."""
+        return self.words[_NOTE_HEAD_WORD]
+
+    @note_head.setter
+    def note_head(self, number: int) -> None:
+        self.words[_NOTE_HEAD_WORD] = number
+
+    @property
+    def notes_lost(self) -> int:
+        """Changes when a note could not be written."""
+        return self.words[_NOTES_LOST_WORD]
+
+    @notes_lost.setter
+    def notes_lost(self, number: int) -> None:
+        self.words[_NOTES_LOST_WORD] = number & WORD_MASK
+
+    def note_at(self, number: int) -> int:
+        """Return the number of the first word of a note."""
+        first = self._counters_word + ROW_COUNT * ROW_WORDS
+        return first + number % NOTE_COUNT * NOTE_WORDS
 
     def close(self) -> None:
         """Unmap the memory and close its descriptors, which drops all locks of this process."""

@@ -21,6 +21,14 @@ class Companion(Protocol):
     def forked(self) -> None:
         """Rebuild what a fork breaks: this is a forked child, without the parent's threads."""
 
+    def waiting(self, call: str, seconds: float) -> None:
+        """Take notice of a call that waits for a free frame.
+
+        Args:
+            call: The name of the method of a client that appends so.
+            seconds: How long it has waited.
+        """
+
     def unavailable_reason(self) -> str | None:
         """Return why no worker can run, so that waiting is pointless; None when one can."""
 
@@ -33,6 +41,9 @@ class NoCompanion:
 
     def forked(self) -> None:
         """Do nothing: there is nothing to rebuild."""
+
+    def waiting(self, call: str, seconds: float) -> None:
+        """Do nothing: the user knows."""
 
     def unavailable_reason(self) -> None:
         """Return None: the user may always fetch."""

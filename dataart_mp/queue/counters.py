@@ -12,7 +12,7 @@ releases neither read nor write them.
 from typing import Final
 
 from dataart_mp.queue.account import WORD_MASK
-from dataart_mp.queue.arena import ROW_COUNT, Arena
+from dataart_mp.queue.arena import ROW_COUNT, ROW_WORDS, Arena
 from dataart_mp.queue.locks import ROWS
 
 _USED: Final = 0
@@ -33,6 +33,8 @@ _HOOK_ROW_COUNT: Final = 512
 ROWS_OF_QUEUE: Final = range(ROW_COUNT - _HOOK_ROW_COUNT)
 HOOK_ROWS: Final = range(ROW_COUNT - 1, ROW_COUNT - 1 - _HOOK_ROW_COUNT, -1)
 """Numbers of the rows for what hooks drop, in the order in which they are taken."""
+DROPS: Final = (DROPPED_FULL,)
+"""The columns of a row of `Counters(arena)` that count dropped records."""
 
 
 class Counters:
@@ -47,6 +49,7 @@ class Counters:
         self._arena = arena
         self._numbers = numbers
         self._rows: list[int] = []
+        self._bases: dict[int, list[int]] = {}  # of each row that this process has claimed
 
     def add(self, column: int, amount: int = 1) -> None:
         """Count `amount` more in `column`. Never waits."""
@@ -90,9 +93,16 @@ class Counters:
             total += words[row + column]
         return total
 
+    def of_this_process(self, column: int) -> int:
+        """Return what the threads of this process have counted."""
+        words = self._arena.words
+        rows = self._bases.copy().items()
+        return sum(words[row + column] - base[column] & WORD_MASK for row, base in rows)
+
     def forget(self) -> None:
         """Forget the rows of this process: in a forked child they are the parent's."""
         self._rows = []
+        self._bases = {}
 
     def _claim(self) -> int:
         for number in self._numbers:
@@ -101,6 +111,7 @@ class Counters:
             # must see no gap below a row that counts.
             self._arena.words[row + _USED] = 1
             if self._arena.locks.acquire(ROWS + number):
+                self._bases[row] = self._arena.words[row : row + ROW_WORDS].tolist()
                 return row
         most = len(self._numbers)
         raise RuntimeError(f"more than {most} threads count events at once; emit from fewer")

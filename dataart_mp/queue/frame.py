@@ -12,8 +12,8 @@ again has the same content and the same key. A batch is *in progress* from the m
 until that word says that it is finished. Times are those of the clock of the queue; see `clock`.
 """
 
-from dataart_mp.queue import joining
-from dataart_mp.queue.account import IDENTITY
+from dataart_mp.queue import joining, outcomes
+from dataart_mp.queue.account import DELIVERED, FAILED, IDENTITY, PARKED, REJECTED
 from dataart_mp.queue.arena import READY, SENDING, WAITING, Arena
 from dataart_mp.queue.owner import Owner
 
@@ -199,7 +199,29 @@ class Frame:
             rejected: Records of the batch that the platform rejected.
             failed: Records of the batch that failed permanently.
         """
-        self.account.advance(end, rejected, failed)
+        account = self.account
+        may_be_noted = account.noted == account.generation
+        if rejected or failed or may_be_noted:
+            self._note(end, rejected, failed)
+        account.advance(end, rejected, failed)
+        if rejected or failed or may_be_noted:
+            account.noted = 0
+
+    def _note(self, end: int, rejected: int, failed: int) -> None:
+        through = self.account.through
+        first = self.content(0, through).count(b"\n")
+        delivered = self.content(through, end).count(b"\n") - rejected - failed
+        for outcome, count in ((REJECTED, rejected), (FAILED, failed), (DELIVERED, delivered)):
+            if count > 0:
+                outcomes.note(self._arena, self.number, first, count, outcome)
+                first += count
+
+    def note_parked(self) -> None:
+        """Note, for the producers of its records, that all that is left is parked."""
+        through = self.account.through
+        first = self.content(0, through).count(b"\n")
+        count = self.content(through, self.length).count(b"\n")
+        outcomes.note(self._arena, self.number, first, count, PARKED)
 
     def postpone(self, now: int, due: int, not_before: int = 0) -> None:
         """Release the frame until `due`: the batch in progress has failed once more.

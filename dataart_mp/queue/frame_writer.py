@@ -113,6 +113,11 @@ class FrameWriter(_Fields):
         self.position = self._start = arena.base(frame)
         self.limit = self.position + arena.capacity
 
+    @property
+    def written(self) -> int:
+        """How many records the frame holds."""
+        return self._records - self.room
+
     def fill(self, content: bytes) -> None:
         """Copy all records that it was opened for at once."""
         end = self.position + len(content)
@@ -131,7 +136,7 @@ class FrameWriter(_Fields):
 
     def seal(self) -> bool:
         """Hand the frame to the workers; False when it is empty and is free again."""
-        count = self._records - self.room
+        count = self.written
         frame = self.claim[0]
         self._arena.account(frame).seal(count, self.position - self._start)
         return _release(self._arena, frame, count)

@@ -46,6 +46,7 @@ _LENGTH: Final = Account.length.offset
 _JOINING: Final = Account.joining.offset
 _FOLLOWERS: Final = Account.followers.offset
 _JOINED_LENGTH: Final = Account.joined_length.offset
+_JOINED_AT: Final = Account.joined_at.offset
 _OPENED: Final = Account.opened.offset
 _LEADER: Final = Account.leader.offset
 _LEADER_GENERATION: Final = Account.leader_generation.offset
@@ -117,6 +118,7 @@ def join(
             memory[base + length : base + joined_length] = content
             if words[other + _OPENED] < opened:  # the older of both is what waits
                 words[first + _OPENED] = opened = words[other + _OPENED]
+            words[other + _JOINED_AT] = length
             words[other + _LEADER] = leader
             words[other + _LEADER_GENERATION] = generation
             words[first + _FOLLOWERS] = count

@@ -47,6 +47,7 @@ class Lifetime:
         rebuild: Rebuilds, in a forked child, what the fork breaks, and ends with `arm`.
 
     Attributes:
+        room: The pipe that notifies those that wait.
         guard: Holds 1 as long as this process may use the queue without a further check.
         companion: Provides workers.
         closed: Whether this process has closed the queue.
@@ -61,7 +62,7 @@ class Lifetime:
         self._rebuild = weakref.WeakMethod(rebuild)
         self._arena = arena
         self._work = work
-        self._room = room
+        self.room = room
         self.guard = guard.make()
         self.companion: Companion = NoCompanion()
         self.closed = False
@@ -152,17 +153,21 @@ class Lifetime:
         """
         deadline, started = Deadline(timeout), clock.monotonic()
         while True:
-            self._arena.wanted_until = clock.monotonic_ns() + _WANTED_NS
+            self.request_notifications()
             if reached():
                 return True
             if deadline.over():
                 return False
-            self._check_available(started)
+            self.check_available(started)
             if self.closed:
                 raise self.closed_error()
-            self._room.wait_at_most(deadline.at_most(_LOOK_SECONDS))
+            self.room.wait_at_most(deadline.at_most(_LOOK_SECONDS))
 
-    def _check_available(self, started: float) -> None:
+    def request_notifications(self) -> None:
+        """Have workers notify those that wait, within the next second."""
+        self._arena.wanted_until = clock.monotonic_ns() + _WANTED_NS
+
+    def check_available(self, started: float) -> None:
         """Raise AbandonedError if waiting since `started` (monotonic, seconds) is pointless."""
         try:
             reason = self.companion.unavailable_reason()
@@ -233,7 +238,7 @@ class Lifetime:
         deadline = Deadline(_VISITORS_SECONDS)
         drained = drain()
         while (len(self.visitors) > 1 or not drained) and not deadline.over():
-            self._room.notify()
+            self.room.notify()
             time.sleep(_PAUSE_SECONDS)
             drained = drain()
 
@@ -241,7 +246,7 @@ class Lifetime:
         if not self.visitors:
             self._arena.close()
             self._work.close()
-            self._room.close()
+            self.room.close()
             self._released = True
 
 

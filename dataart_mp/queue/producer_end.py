@@ -14,9 +14,12 @@ from dataart_mp.queue.accounting import pending_in
 from dataart_mp.queue.arena import FREE, Arena
 from dataart_mp.queue.companion import AbandonedError
 from dataart_mp.queue.deadline import Deadline
+from dataart_mp.queue.durability import BATCH
 from dataart_mp.queue.durable_pool import pool_of
 from dataart_mp.queue.frame_writer import FrameWriter, Taken
 from dataart_mp.queue.lifetime import Lifetime, Visitor
+from dataart_mp.queue.mark import Mark
+from dataart_mp.queue.room import Room
 from dataart_mp.queue.wakeup import WakeupPipe
 from dataart_mp.queue.worker_end import WorkerEnd
 from dataart_mp.queue.writer_pool import HOLDING
@@ -26,6 +29,11 @@ if TYPE_CHECKING:
 
 if TYPE_CHECKING or native.compiled:
     from dataart_mp.queue.appender import Appender
+
+# The methods of a client that append, for its log.
+EMIT_ACTION: Final = "emit_action"
+EMIT_ACTIONS: Final = "emit_actions"
+IDENTIFY: Final = "identify"
 
 # How long `flush` waits for the writer of a call that it has itself interrupted.
 _INTERRUPTED_SECONDS: Final = 0.5
@@ -138,7 +146,7 @@ class ProducerEnd:
             try:
                 writer = self._idle.pop()
             except IndexError:
-                writer = self._open_writer(ACTIONS, self._records, timeout)
+                writer = self._open_writer(ACTIONS, self._records, timeout, EMIT_ACTIONS)
             while True:
                 records, size = writer.fitting(lines, count)
                 part = lines[:size]
@@ -146,7 +154,7 @@ class ProducerEnd:
                 end = position + size
                 if records and end <= writer.limit:  # checked last: a fork may have come between
                     break
-                writer = self._replace(writer, _first(lines), timeout)
+                writer = self._replace(writer, _first(lines), timeout, EMIT_ACTIONS)
             self._memory[position:end] = part
             writer.position = end
             writer.room -= records
@@ -168,7 +176,7 @@ class ProducerEnd:
         self._check_size(record)
         writer: FrameWriter | None
         try:
-            writer = self._open_writer(IDENTITY, 1, timeout)
+            writer = self._open_writer(IDENTITY, 1, timeout, IDENTIFY)
             end = writer.position + len(record)
             self._memory[writer.position : end] = record
             writer.position = end
@@ -178,6 +186,51 @@ class ProducerEnd:
             writer = None
             self._lifetime.let_go(error)
             raise
+
+    # For callers that must not wait
+
+    @property
+    def is_started(self) -> bool:
+        """Whether workers have been provided for this process, so that no append starts them.
+
+        Raises:
+            ClosedError: The queue is closed.
+        """
+        self._lifetime.check()
+        return self._lifetime.is_started
+
+    def start(self) -> None:
+        """Have workers provided, which takes some milliseconds.
+
+        Raises:
+            AbandonedError, ClosedError: As `append`.
+        """
+        self._lifetime.check()
+        with self._lifetime.visit():
+            self._lifetime.ensure_started()
+
+    def may_wait_for_the_disk(self, size: int) -> bool:
+        """Return whether to append a record of so many bytes may take a write to the disk."""
+        if self._arena.durability != BATCH:
+            return False
+        idle = self._idle[-1:]
+        return bool(idle) and (idle[0].room <= 1 or idle[0].position + size > idle[0].limit)
+
+    def wait_for_room(self) -> Room:
+        """Return what an event loop waits with.
+
+        Raises:
+            ClosedError: The queue is closed.
+        """
+        return Room(self._lifetime)
+
+    def retry_now(self) -> None:
+        """Seal what is open, and try at once what waits for its next attempt."""
+        self._lifetime.check()
+        with self._lifetime.visit():
+            self._pool.seal_all()
+            with contextlib.suppress(DescriptorsClosedError):
+                self._worker_end.retry_now()
 
     # Sealing
 
@@ -226,6 +279,31 @@ class ProducerEnd:
         if self._pool.has_open:
             self._pool.seal_all()
 
+    def conclude(self) -> bool:
+        """Drain, as the last thing before the arena is closed; return as `drain` does."""
+        is_drained = self.drain()
+        self._pool.marks.conclude()
+        return is_drained
+
+    def mark(self, dropped: int) -> Mark:
+        """Return a mark: it covers all that this process has put before the call.
+
+        Args:
+            dropped: How many records this process has dropped.
+
+        Raises:
+            ClosedError: The queue is closed.
+        """
+        self._lifetime.check()
+        with self._lifetime.visit():
+            return Mark(self._lifetime, self._pool, dropped)
+
+    def read_notes(self) -> None:
+        """Read what workers have noted, before older notes are overwritten."""
+        self._lifetime.check()
+        with self._lifetime.visit():
+            self._pool.marks.read_notes()
+
     def drain(self) -> bool:
         """Seal as `seal_open` does; return whether nothing is open any more."""
         self._pool.seal_all()
@@ -271,7 +349,9 @@ class ProducerEnd:
 
     # Frame writers
 
-    def _replace(self, writer: FrameWriter, record: bytes, timeout: float | None) -> FrameWriter:
+    def _replace(
+        self, writer: FrameWriter, record: bytes, timeout: float | None, call: str = EMIT_ACTION
+    ) -> FrameWriter:
         """Return a writer that has room for `record`, and seal the one that has not."""
         try:
             self._check_size(record)
@@ -280,7 +360,7 @@ class ProducerEnd:
             raise
         while writer.position + len(record) > writer.limit:
             self._pool.seal(writer)
-            writer = self._open_writer(ACTIONS, self._records, timeout)
+            writer = self._open_writer(ACTIONS, self._records, timeout, call)
         return writer
 
     def _check_size(self, record: bytes) -> None:
@@ -290,7 +370,9 @@ class ProducerEnd:
                 f"{self._arena.capacity:,}; shorten its metadata, or raise max_request_bytes"
             )
 
-    def _open_writer(self, kind: int, records: int, timeout: float | None) -> FrameWriter:
+    def _open_writer(
+        self, kind: int, records: int, timeout: float | None, call: str = EMIT_ACTION
+    ) -> FrameWriter:
         lifetime = self._lifetime
         if timeout == 0 and lifetime.is_started and self._is_full():
             raise self._full_error()  # with a full buffer, this is called for each event
@@ -301,17 +383,25 @@ class ProducerEnd:
                 lifetime.ensure_started()
             if self.appender is not None and not self.appender.has_begun:
                 self.appender.begin()
-            return self._try_open(kind, records) or self._await_room(kind, records, timeout)
+            return self._try_open(kind, records) or self._await_room(kind, records, timeout, call)
         finally:
             del me
             if lifetime.closed:
                 lifetime.release_if_closed()
 
-    def _await_room(self, kind: int, records: int, timeout: float | None) -> FrameWriter:
+    def _await_room(self, kind: int, records: int, timeout: float | None, call: str) -> FrameWriter:
         found: list[FrameWriter] = []
         if timeout is None or timeout > 0:
             found_room = functools.partial(self._found_room, kind, records, found)
-            self._lifetime.wait_for(found_room, timeout)
+            started = clock.monotonic()
+
+            def reached() -> bool:
+                if found_room():
+                    return True
+                self._lifetime.companion.waiting(call, clock.monotonic() - started)
+                return False
+
+            self._lifetime.wait_for(reached, timeout)
         if found:
             return found[0]
         raise self._full_error()

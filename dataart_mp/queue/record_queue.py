@@ -17,8 +17,9 @@ from dataart_mp.queue.account import MAX_CAPACITY, MAX_RECORDS
 from dataart_mp.queue.accounting import balance, pending_in
 from dataart_mp.queue.arena import FILLING, FREE, READY, WAITING, Arena
 from dataart_mp.queue.companion import Companion
-from dataart_mp.queue.counters import HOOK_ROWS, Counters
+from dataart_mp.queue.counters import DROPS, HOOK_REASONS, HOOK_ROWS, Counters
 from dataart_mp.queue.lifetime import Lifetime
+from dataart_mp.queue.mark import Mark
 from dataart_mp.queue.producer_end import ProducerEnd
 from dataart_mp.queue.reader import Reader
 from dataart_mp.queue.wakeup import WakeupPipe
@@ -158,6 +159,16 @@ class RecordQueue(_Queue):
         with self._lifetime.visit():
             return balance(self.arena, self.counters)
 
+    def mark(self) -> Mark:
+        """Return a mark: it covers all that this process has put before the call.
+
+        Raises:
+            ClosedError: The queue is closed.
+        """
+        dropped = sum(map(self.counters.of_this_process, DROPS))
+        dropped += sum(map(self.hook_counters.of_this_process, HOOK_REASONS))
+        return self.producer.mark(dropped)
+
     # The interface of a multiprocessing.JoinableQueue
 
     def put(self, obj: bytes, block: bool = True, timeout: float | None = None) -> None:
@@ -230,7 +241,7 @@ class RecordQueue(_Queue):
 
     def close(self) -> None:
         """Stop using the queue in this process; what it has put is still delivered."""
-        self._lifetime.close(self.producer.drain)
+        self._lifetime.close(self.producer.conclude)
 
     def _all_done(self) -> bool:
         self.producer.seal_open()

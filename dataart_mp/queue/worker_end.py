@@ -112,6 +112,7 @@ class WorkerEnd:
             frame: The frame.
             evicted: Parked records that were discarded to make room for it; they count as failed.
         """
+        frame.note_parked()
         rest = frame.content(frame.account.through, frame.length)
         self._settle(frame, rest.count(b"\n"), evicted)
 

@@ -13,12 +13,14 @@ as if its process had died.
 
 import contextlib
 import weakref
+from collections.abc import Iterable
 from typing import Final
 
 from dataart_mp.errors import DescriptorsClosedError
 from dataart_mp.queue import janitor
 from dataart_mp.queue.arena import FREE, SETTLED, Arena
 from dataart_mp.queue.frame_writer import Claim, FrameWriter
+from dataart_mp.queue.marks import Marks
 from dataart_mp.queue.wakeup import WakeupPipe
 
 # A writer that is due but in use by a thread is looked at again after this time.
@@ -38,6 +40,7 @@ class WriterPool:
         work: The pipe that notifies workers.
 
     Attributes:
+        marks: Covers what this process has emitted; see `marks`.
         idle: The writers that no thread uses. A thread takes one by `pop` and puts it back by
             `append`; each is a single step.
     """
@@ -47,6 +50,7 @@ class WriterPool:
     def __init__(self, arena: Arena, work: WakeupPipe) -> None:
         self._arena = arena
         self._work = work
+        self.marks = Marks(arena)
         self.idle: list[FrameWriter] = []
         self.start_afresh()
 
@@ -56,6 +60,7 @@ class WriterPool:
         self._verify_at = 0.0
         self._open: dict[Claim, weakref.ref[FrameWriter]] = {}
         self._sealed: dict[int, int] = {}
+        self.marks.start_afresh(self._sealed, self._open)
 
     def forked(self) -> None:
         """Leave the parent's writers to the parent. Comes before the locks are forgotten."""
@@ -85,10 +90,10 @@ class WriterPool:
 
     def seal(self, writer: FrameWriter) -> None:
         """Hand a writer's frame, which the caller has taken, to the workers."""
-        frame, generation = writer.claim
+        frame = writer.claim[0]
         if not self._arena.locks.is_held_by(frame, writer):
             return  # a fork has interrupted the append: in the child, the writer is the parent's
-        self._sealed[frame] = generation
+        self.marks.seal(writer.claim)
         is_intact = self._work.is_intact()
         if not is_intact:
             self._arena.locks.lose()  # the frame is sealed in memory, and workers look for it
@@ -100,6 +105,14 @@ class WriterPool:
         """Seal all open frames, except those that a thread is writing to at this moment."""
         self._recover()
         for _, writer in self._writers():
+            if writer is not None:
+                self._take_and_seal(writer)
+
+    def seal_each(self, claims: Iterable[Claim]) -> None:
+        """Seal some of the open frames, except those that a thread is writing to."""
+        for claim in claims:
+            reference = self._open.get(claim)
+            writer = None if reference is None else reference()
             if writer is not None:
                 self._take_and_seal(writer)
 
@@ -150,7 +163,8 @@ class WriterPool:
         for claim, writer in self._writers():
             frame, generation = claim
             if writer is None and frame not in lost:
-                self._sealed[frame] = max(generation, self._sealed.get(frame, 0))
+                if generation > self._sealed.get(frame, 0):
+                    self.marks.seal(claim)
                 self._open.pop(claim, None)
 
     def _take_and_seal(self, writer: FrameWriter) -> bool:

@@ -33,6 +33,26 @@ def test_block_waits_until_a_frame_is_free(config: Configure, hanging: SinkProce
         assert client.stats().balanced
 
 
+def test_a_blocked_call_is_logged_with_the_response_of_the_platform(
+    config: Configure, sink: SinkProcess, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING, "dataart_mp")
+    sink.set_faults({"kind": "status", "status": 503})
+    with Client(config(**TINY, block_timeout=2.0, flush_num_retries=100)) as client:
+        fill(client)
+        wait_until(lambda: any("status 503" in message for message in caplog.messages))
+        with pytest.raises(BufferFullError):
+            client.emit_actions([{"key": "second", "user_key": "ann"}])
+        with pytest.raises(BufferFullError):
+            client.identify("ann")
+        sink.clear_faults()
+        assert client.flush(20) == 0
+    blocked = [message for message in caplog.messages if message.startswith("buffer full")]
+    expected = r"buffer full: emit_actions has been blocking for 1 s; the platform answers 503"
+    assert len(blocked) == 1, "once a minute"
+    assert re.fullmatch(expected + r" \(since \d\d:\d\d:\d\d\)", blocked[0])
+
+
 def test_block_raises_after_block_timeout(config: Configure, hanging: SinkProcess) -> None:
     with Client(config(**TINY, block_timeout=0.2)) as client:
         fill(client)

@@ -348,6 +348,9 @@ def test_a_call_that_waits_for_room_ends_when_no_worker_can_run() -> None:
         def forked(self) -> None:
             pass
 
+        def waiting(self, call: str, seconds: float) -> None:
+            pass
+
         def unavailable_reason(self) -> str:
             return "no worker can be started"
 

@@ -157,7 +157,8 @@ def test_a_checkpoint_stays_before_a_bad_row_when_parked_events_are_accepted_too
     earlier = tmp_path / "earlier.jsonl"
     earlier.write_bytes(b"".join(map(line, range(EVENTS, EVENTS + 40))))
     assert run("ship", "--retries", 1, earlier, env=env).returncode == 1
-    sink.set_faults({"kind": "latency", "seconds": 0.2})
+    # The first event arrives last, so that the parked ones are delivered before the end.
+    sink.set_faults({"kind": "latency", "seconds": 3.0, "match": {"metadata": {"_id": 0}}})
     with file.open("ab") as stream:
         stream.write(b"not an event\n" + line(EVENTS + 100))
 

@@ -1,0 +1,168 @@
+"""The longest time for which `AsyncClient` stops an event loop: before, during and after an outage.
+
+    3 s        outage, 503      until all is delivered, at most 30 s
+    ├─────┼───────────────────┼────────────────────────►
+    └ events at a steady rate ┘
+       └ a task that only sleeps for a moment, over and over, measures how late it is
+
+At most `_TASKS` events are in the hands of tasks at once, as in a server that serves so many
+requests. On a machine with other users, the kernel takes the CPU away from the loop: so the CPU
+time that the loop used in the longest step is reported, too, with the time from the start, and a
+loop that emits nothing.
+"""
+
+import asyncio
+import gc
+import tempfile
+import time
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple
+
+from bench.settings import Scale, wire
+from dataart_mp import BufferFullError, ClientConfig
+from dataart_mp.aio import AsyncClient
+from dataart_mp.cli.bench.fresh import fresh
+from dataart_mp.cli.bench.measurement import Column, Sample
+from dataart_mp.devsink import SinkProcess
+
+COLUMNS: Final = (
+    Column("longest ms", "longest_ms", 1),
+    Column("longest CPU ms", "longest_cpu_ms", 1),
+    Column("at s", "longest_cpu_at", 1),
+    Column("99.9 % ms", "p999_ms", 1),
+    Column("accepted", "accepted"),
+    Column("delivered", "delivered"),
+    Column("failed", "failed"),
+    Column("dropped", "dropped"),
+    Column("refused", "refused"),
+    Column("most suspended", "most_suspended"),
+)
+NOTHING: Final = "nothing is emitted"
+CASES: Final[dict[str, dict[str, str]]] = {
+    'overflow="block"': {"overflow": "block"},
+    'overflow="drop"': {"overflow": "drop"},
+    'overflow="raise"': {"overflow": "raise"},
+    "with a spool": {"spool_dir": "new"},
+}
+_TASKS: Final = 1000
+_BEFORE_SECONDS: Final = 3.0
+_AFTER_SECONDS: Final = 30.0
+_TICK_SECONDS: Final = 0.001
+
+
+def cases(scale: Scale, rate: float, outage: float) -> dict[str, Callable[[], Sample]]:
+    """Return a case for each setting of `overflow`, one with a spool, and one without events.
+
+    Args:
+        scale: Shortens the outage.
+        rate: Events in a second.
+        outage: Seconds of the outage.
+    """
+    seconds = outage * min(1.0, scale.factor)
+
+    def sample(settings: dict[str, str] | None) -> Callable[[], Sample]:
+        return lambda: fresh(measure, settings=settings, rate=rate, outage=seconds)
+
+    return {name: sample(settings) for name, settings in ((NOTHING, None), *CASES.items())}
+
+
+def measure(settings: dict[str, str] | None, rate: float, outage: float) -> dict[str, Any]:
+    """Measure one case in this process.
+
+    Args:
+        settings: Settings of the client; None emits nothing.
+        rate: Events in a second.
+        outage: Seconds of the outage.
+    """
+    with SinkProcess() as sink, tempfile.TemporaryDirectory() as spool:
+        chosen = {**(settings or {})}
+        if "spool_dir" in chosen:
+            chosen["spool_dir"] = spool
+        config = ClientConfig.from_wire(wire(sink.url, **chosen))
+        return asyncio.run(_Outage(sink, config, rate, outage).run(emits=settings is not None))
+
+
+class _Step(NamedTuple):
+    """What a task that sleeps has observed: how late it was, CPU time of the loop, and when."""
+
+    late: float
+    cpu: float
+    at: float
+
+
+class _Outage:
+    def __init__(
+        self, sink: SinkProcess, config: ClientConfig, rate: float, seconds: float
+    ) -> None:
+        self._sink = sink
+        self._client = AsyncClient(config)
+        self._rate = rate
+        self._seconds = seconds
+        self._is_over = False
+        self._steps: list[_Step] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._refused = self._most = self._emitted = 0
+
+    async def run(self, *, emits: bool) -> dict[str, Any]:
+        ticking = asyncio.ensure_future(self._tick())
+        gc.collect()
+        gc.freeze()  # what benchmarks import is not collected again
+        emitting = asyncio.ensure_future(self._emit() if emits else asyncio.sleep(0))
+        await asyncio.sleep(_BEFORE_SECONDS)
+        await asyncio.to_thread(self._sink.set_faults, {"kind": "status", "status": 503})
+        await asyncio.sleep(self._seconds)
+        await asyncio.to_thread(self._sink.clear_faults)
+        await asyncio.sleep(_BEFORE_SECONDS)
+        self._is_over = True
+        await emitting
+        await self._client.flush(_AFTER_SECONDS)
+        ticking.cancel()
+        for task in self._tasks:  # to end a thousand tasks at once is the loop's own work
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._client.aclose(1.0)
+        stats = self._client.stats()
+        late = sorted(step.late for step in self._steps)
+        longest = max(self._steps, key=lambda step: step.cpu)
+        return {
+            "longest_ms": 1e3 * late[-1],
+            "longest_cpu_ms": 1e3 * longest.cpu,
+            "longest_cpu_at": longest.at,
+            "p999_ms": 1e3 * late[int(len(late) * 0.999)],
+            "accepted": stats.accepted,
+            "delivered": stats.delivered + stats.parked,
+            "failed": stats.failed + stats.rejected,
+            "dropped": stats.total_dropped,
+            "refused": self._refused,
+            "most_suspended": self._most,
+        }
+
+    async def _tick(self) -> None:
+        started = time.perf_counter()
+        while True:
+            wall, cpu = time.perf_counter(), time.thread_time()
+            await asyncio.sleep(_TICK_SECONDS)
+            late = time.perf_counter() - wall - _TICK_SECONDS
+            # What the loop itself used is no more than what it used between two ticks.
+            self._steps.append(_Step(late, time.thread_time() - cpu, wall - started))
+
+    async def _emit(self) -> None:
+        started = time.monotonic()
+        tasks = self._tasks
+        while not self._is_over:
+            due = int(self._rate * (time.monotonic() - started))
+            # What no task was free for is not made up for later, as requests that go elsewhere.
+            for _ in range(min(due - self._emitted, _TASKS - len(tasks), 50)):
+                task = asyncio.ensure_future(self._emit_one())
+                tasks.add(task)
+                task.add_done_callback(tasks.discard)
+                self._emitted += 1
+            self._emitted = max(self._emitted, due - 100)
+            self._most = max(self._most, len(tasks))
+            await asyncio.sleep(_TICK_SECONDS)
+
+    async def _emit_one(self) -> None:
+        try:
+            await self._client.emit_action("play", "ann", metadata={"n": self._emitted})
+        except BufferFullError:
+            self._refused += 1

@@ -1,0 +1,132 @@
+"""The eager client: a `Client` that raises `NotNowError` where another one would wait."""
+
+import queue
+
+from dataart_mp.client import Client
+from dataart_mp.config import ClientConfig
+from dataart_mp.producer.bulk import Bulk
+from dataart_mp.producer.hooks import DroppedError
+from dataart_mp.queue import AbandonedError
+from dataart_mp.queue.frame_writer import Taken
+from dataart_mp.queue.room import Room
+
+
+class NotNowError(Exception):
+    """A record was not appended, because that would take a wait.
+
+    Attributes:
+        record: The record; empty if the caller has it.
+    """
+
+    def __init__(self, record: bytes = b"") -> None:
+        super().__init__()
+        self.record = record
+
+
+class EagerClient(Client):
+    """A `Client` no call of which waits, for one event loop or several.
+
+    Args:
+        config: The settings.
+    """
+
+    def __init__(self, config: ClientConfig) -> None:
+        super().__init__(config)
+        self._timeout = 0.0
+        self._waits_when_full = config.overflow == "block"
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether workers have been started for this process.
+
+        Raises:
+            ClosedError: The client is closed.
+        """
+        return self._producer.is_started
+
+    @property
+    def writes_to_disk(self) -> bool:
+        """Whether filling a frame takes a write to the disk."""
+        return self.config.spool_sync == "batch"
+
+    def start(self) -> None:
+        """Start workers for this process, which takes some milliseconds."""
+        self._producer.start()
+
+    def retry_now(self) -> None:
+        """Have everything sent at once; with a long backlog, this takes some milliseconds."""
+        self._engine.ensure_reports_read()
+        self._producer.retry_now()
+
+    def wait_for_room(self) -> Room:
+        """Return what an event loop waits with."""
+        return self._producer.wait_for_room()
+
+    def _append_record(self, record: bytes) -> bool:
+        if not self._producer.is_started or self._producer.may_wait_for_the_disk(len(record)):
+            raise NotNowError(record)
+        return self.append_now(record)
+
+    def append_now(self, record: bytes) -> bool:
+        """Append an action that was encoded, though that may start workers or write to the disk.
+
+        Raises:
+            NotNowError: There is no room.
+        """
+        if self._drops_when_full and self._producer.is_full:
+            self._drop(queue.Full())
+            return False
+        try:
+            self._producer.append(record, 0.0)
+        except queue.Full as full:
+            return self._refuse(full, record)
+        return True
+
+    def _append_alone(self, record: bytes) -> bool:
+        # It is sealed at once, which with spool_sync="batch" writes to the disk.
+        if not self._producer.is_started or self.writes_to_disk:
+            raise NotNowError(record)
+        return self.append_alone_now(record)
+
+    def append_alone_now(self, record: bytes) -> bool:
+        """Append an identity that was encoded; as `append_now`."""
+        try:
+            self._producer.append_alone(record, 0.0)
+        except queue.Full as full:
+            return self._refuse(full, record)
+        return True
+
+    def refuse(self, full: queue.Full) -> bool:
+        """Drop a record for which there is no room, or raise what the settings say.
+
+        Raises:
+            BufferFullError: As for `emit_action`.
+        """
+        self._drop(full)
+        return False
+
+    def _refuse(self, full: queue.Full, record: bytes) -> bool:
+        if self._may_wait(full):
+            raise NotNowError(record)
+        return self.refuse(full)
+
+    def _may_wait(self, full: queue.Full) -> bool:
+        return self._waits_when_full and not isinstance(full, AbandonedError)
+
+    def bulk(self) -> Bulk:
+        """Return what appends groups of actions; its `append` raises NotNowError, too."""
+        emit = None if self._appender is None else self._appender.emit_actions
+        portion = self.config.flush_actions_batch_size
+        return Bulk((), portion, self._take, self._refuse_some, emit, self._hooks_of_bulk())
+
+    def count_dropped(self, dropped: DroppedError) -> None:
+        """Count an event that a hook has dropped before this client was open, or in a line."""
+        self._count_dropped(dropped)
+
+    def _take(self, lines: memoryview, count: int) -> Taken:
+        return self._producer.append_lines(lines, count, 0.0)
+
+    def _refuse_some(self, full: queue.Full, count: int) -> None:
+        if self._may_wait(full):
+            raise NotNowError
+        self._drop(full, count)
