@@ -35,6 +35,7 @@ from dataart_mp.producer.log_throttle import LogThrottle, Occurrences
 from dataart_mp.protocol import Emitted
 from dataart_mp.queue import AbandonedError
 from dataart_mp.queue.counters import DROPPED_FULL
+from dataart_mp.queue.deadline import Deadline
 from dataart_mp.queue.frame_writer import Taken
 from dataart_mp.queue.mark import Mark
 from dataart_mp.stats import Stats
@@ -329,8 +330,9 @@ class Client:
     def close(self, timeout: float | None = None) -> int:
         """Flush, and accept no more events. A second call has no effect and returns the same.
 
-        In the process that created the client, this closes it for all processes; the workers end
-        when they have delivered the remaining records. In another process, it closes the client
+        In the process that created the client, this closes it for all processes, and also waits for
+        what others have handed over; the workers end when they have delivered the remaining
+        records. In another process, it closes the client
         for that process only.
 
         Args:
@@ -348,6 +350,7 @@ class Client:
         before = self._pending_at_close
         if before is not None:
             return before
+        deadline = Deadline(timeout)
         try:
             pending = self.flush(timeout)
         except ClosedError:  # another thread or a signal handler has closed it meanwhile
@@ -360,7 +363,7 @@ class Client:
         except IndexError:
             return pending
         try:
-            return self._close(pending)
+            return self._close(pending, deadline)
         finally:
             if self._pending_at_close is None:  # interrupted: the next call may close
                 self._close_permit.append(None)
@@ -429,10 +432,11 @@ class Client:
         config, descriptors, creator = state
         self._assemble(config, Hooks(config), Engine.inherit(config, descriptors), creator)
 
-    def _close(self, pending: int) -> int:
+    def _close(self, pending: int, deadline: Deadline) -> int:
         is_creator = os.getpid() == self._creator
         if is_creator:
             self._queue.arena.close_permanently()
+            self._producer.flush_others(deadline.left())
         self._producer.seal()
         self._last_stats = self._queue.stats()
         if is_creator:

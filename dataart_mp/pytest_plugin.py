@@ -83,6 +83,7 @@ def assert_emitted(request: pytest.FixtureRequest) -> AssertEmitted:
     It looks at whichever of both the test uses. It waits up to 10 seconds for an action to arrive
     at the sink. The arguments are those of `RecordingClient.assert_emitted`.
     """
+    from dataart_mp import clock
     from dataart_mp.expectation import check, expect_action
 
     events, waits = _emitted(request)
@@ -90,9 +91,9 @@ def assert_emitted(request: pytest.FixtureRequest) -> AssertEmitted:
     def assert_emitted(key: str, *, times: int | None = None, **expected: Any) -> dict[str, Any]:
         __tracebackhide__ = True
         expectation = expect_action(key, **expected)
-        deadline = time.monotonic() + (_ARRIVAL_SECONDS if waits else 0.0)
+        deadline = clock.monotonic() + (_ARRIVAL_SECONDS if waits else 0.0)
         wanted = 1 if times is None else times
-        while len(expectation.find(emitted := events())) < wanted and time.monotonic() < deadline:
+        while len(expectation.find(emitted := events())) < wanted and clock.monotonic() < deadline:
             time.sleep(_POLL_SECONDS)
         found = check(expectation, emitted, times)
         return dict(found[0]) if found else {}

@@ -17,8 +17,11 @@ class Deadline:
         """Return whether the time is over."""
         return self._end is not None and clock.monotonic() >= self._end
 
+    def left(self) -> float | None:
+        """Return the seconds that are left; None without a limit."""
+        return None if self._end is None else max(0.0, self._end - clock.monotonic())
+
     def at_most(self, seconds: float) -> float:
         """Return the seconds that are left, but not more than `seconds`."""
-        if self._end is None:
-            return seconds
-        return min(seconds, max(0.0, self._end - clock.monotonic()))
+        left = self.left()
+        return seconds if left is None else min(seconds, left)

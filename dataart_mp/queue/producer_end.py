@@ -11,7 +11,7 @@ from dataart_mp import clock, native
 from dataart_mp.errors import DescriptorsClosedError, EventError
 from dataart_mp.queue.account import ACTIONS, IDENTITY
 from dataart_mp.queue.accounting import pending_in
-from dataart_mp.queue.arena import FREE, Arena
+from dataart_mp.queue.arena import FREE, JOINED, READY, SENDING, WAITING, Arena
 from dataart_mp.queue.companion import AbandonedError
 from dataart_mp.queue.deadline import Deadline
 from dataart_mp.queue.durability import BATCH
@@ -346,6 +346,31 @@ class ProducerEnd:
                 self._lifetime.wait_for(all_settled, timeout)
             waiting = {claim for claim in left if not pool.is_settled(claim)}
             return sum(pending_in(self._arena, frame) for frame, _ in waiting)
+
+    def flush_others(self, timeout: float | None = None) -> None:
+        """Wait until all that any process has sealed before the call is settled.
+
+        Args:
+            timeout: As for `flush`.
+
+        Raises:
+            ClosedError: The queue is closed.
+        """
+        self._lifetime.check()
+        arena = self._arena
+        left = [
+            (frame, arena.generation(frame))
+            for state in (READY, SENDING, WAITING, JOINED)
+            for frame in arena.all_in(state)
+        ]
+
+        def all_settled() -> bool:
+            while left and self._pool.is_settled(left[-1]):
+                left.pop()
+            return not left
+
+        with self._lifetime.visit(), contextlib.suppress(AbandonedError):
+            self._lifetime.wait_for(all_settled, timeout)
 
     # Frame writers
 

@@ -16,7 +16,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -164,7 +164,7 @@ class Application:
         self._stop_emitting()
         self._wait_until(self._childless, "its producers have ended")
         left = self._close()
-        self._write_outcome(left=left, stats=asdict(self._client.stats()))
+        self._write_outcome(left=left, stats=self._client.stats().as_json())
 
     def _close_before_producers(self) -> None:
         """Close while others emit: they get a ClosedError and end."""

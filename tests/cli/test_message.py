@@ -47,6 +47,10 @@ FILES = {
 
 SPOOL = "@spool"
 COMMANDS = [
+    ("agent", "event.jsonl"),
+    ("agent", "--api-key-file", f"@no/{HOSTILE}", "spool"),
+    ("status", "spool"),
+    ("status", HOSTILE),
     ("ship", "event.jsonl"),
     ("ship", "--dry-run", "bad.jsonl"),
     ("ship", "--on-error", "skip", "--bad-rows", "@kept", "@bad.jsonl"),

@@ -27,6 +27,7 @@ from dataart_mp.supervision.supervisor import Supervisor
 from dataart_mp.supervision.wiring import Wiring
 from dataart_mp.testing import RecordingClient
 from tests.client.tools import each_arrived_once, emit
+from tests.queue.tools import in_a_child
 from tests.support import App, Configure, open_descriptors, wait_until
 
 
@@ -312,3 +313,16 @@ def test_an_event_after_the_end_of_the_with_block_is_refused_with_the_reason(
             "emit before that, or create another Client"
         )
         assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
+
+
+def test_close_waits_for_what_a_child_has_emitted(config: Configure, sink: SinkProcess) -> None:
+    sink.set_faults({"kind": "latency", "seconds": 1.0})
+    client = Client(config())
+
+    def emit_and_hand_over() -> None:
+        client.emit_action("child", "bob")
+        client._producer.seal()
+
+    assert in_a_child(emit_and_hand_over) == 0
+    assert client.close(20) == client.stats().pending == 0
+    assert len(sink.events()) == 1

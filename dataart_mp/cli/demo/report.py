@@ -1,6 +1,5 @@
 """The result of the demo as text and as JSON."""
 
-import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -44,7 +43,7 @@ class Report:
             "missing": len(audit.missing),
             "explained_duplicates": audit.explained_duplicates,
             "unexplained_duplicates": audit.unexplained_duplicates,
-            "client": dataclasses.asdict(audit.stats),
+            "client": audit.stats.as_json(),
             "sink": audit.sink,
             "seconds": round(self.seconds, 3),
             "events_per_second": round(self.rate),
