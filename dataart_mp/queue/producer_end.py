@@ -11,7 +11,7 @@ from dataart_mp import clock, native
 from dataart_mp.errors import DescriptorsClosedError, EventError
 from dataart_mp.queue.account import ACTIONS, IDENTITY
 from dataart_mp.queue.accounting import pending_in
-from dataart_mp.queue.arena import FREE, JOINED, READY, SENDING, WAITING, Arena
+from dataart_mp.queue.arena import FILLING, FREE, JOINED, READY, SENDING, WAITING, Arena
 from dataart_mp.queue.companion import AbandonedError
 from dataart_mp.queue.deadline import Deadline
 from dataart_mp.queue.durability import BATCH
@@ -348,7 +348,9 @@ class ProducerEnd:
             return sum(pending_in(self._arena, frame) for frame, _ in waiting)
 
     def flush_others(self, timeout: float | None = None) -> None:
-        """Wait until all that any process has sealed before the call is settled.
+        """Wait until all that any process has handed over before the call is settled.
+
+        That is what was sealed, and what dead processes have appended.
 
         Args:
             timeout: As for `flush`.
@@ -358,11 +360,11 @@ class ProducerEnd:
         """
         self._lifetime.check()
         arena = self._arena
-        left = [
-            (frame, arena.generation(frame))
-            for state in (READY, SENDING, WAITING, JOINED)
-            for frame in arena.all_in(state)
-        ]
+        self._worker_end.look(clock.now())  # releases the frames of dead processes
+        frames = [each for each in arena.all_in(FILLING) if arena.locks.owner(each) is None]
+        for state in (READY, SENDING, WAITING, JOINED):
+            frames += arena.all_in(state)
+        left = [(frame, arena.generation(frame)) for frame in frames]
 
         def all_settled() -> bool:
             while left and self._pool.is_settled(left[-1]):

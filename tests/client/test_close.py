@@ -4,6 +4,7 @@ import logging
 import os
 import pickle
 import resource
+import signal
 import sys
 import threading
 import time
@@ -315,7 +316,9 @@ def test_an_event_after_the_end_of_the_with_block_is_refused_with_the_reason(
         assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
 
 
-def test_close_waits_for_what_a_child_has_emitted(config: Configure, sink: SinkProcess) -> None:
+def test_close_waits_for_what_children_have_emitted_before_their_end(
+    config: Configure, sink: SinkProcess
+) -> None:
     sink.set_faults({"kind": "latency", "seconds": 1.0})
     client = Client(config())
 
@@ -323,6 +326,11 @@ def test_close_waits_for_what_a_child_has_emitted(config: Configure, sink: SinkP
         client.emit_action("child", "bob")
         client._producer.seal()
 
+    def emit_and_die() -> None:
+        client.emit_action("victim", "eve")
+        os.kill(os.getpid(), signal.SIGKILL)
+
     assert in_a_child(emit_and_hand_over) == 0
+    assert in_a_child(emit_and_die) != 0
     assert client.close(20) == client.stats().pending == 0
-    assert len(sink.events()) == 1
+    assert sorted(event["key"] for event in sink.events()) == ["child", "victim"]
