@@ -201,7 +201,9 @@ def test_looking_takes_no_lock_and_revokes_none(
 ) -> None:
     """Closing any descriptor of a file drops the record locks that its process has on it."""
     sink.set_faults({"kind": "latency", "seconds": 0.02})
-    with Client(config(spool_dir=spool, flush_num_processes=1)) as client:
+    # Its frame stays open, and so locked, during the test.
+    settings = config(spool_dir=spool, flush_num_processes=1, flush_interval=60)
+    with Client(settings) as client:
         emit(client, 0, 5)
         held = client._queue.arena.locks.held()
         assert held
