@@ -14,7 +14,7 @@ import pytest
 
 from dataart_mp import ClientConfig
 from dataart_mp.devsink.process import SinkProcess
-from dataart_mp.queue.arena import FILLING, READY, SENDING, WAITING
+from dataart_mp.queue.arena import FILLING, SENDING, WAITING
 from dataart_mp.worker.gate import Gate
 from dataart_mp.worker.loop import Loop
 from dataart_mp.worker.parking import NoParking
@@ -250,7 +250,7 @@ def test_the_last_worker_replaces_a_dead_one_when_no_producer_is_left(
 
 def test_a_frame_whose_notification_is_lost_is_found(crew: MakeCrew, platform: SinkProcess) -> None:
     work = crew()
-    work.queue.work.notify = lambda number=0: True  # type: ignore[method-assign]
+    work.queue.work.write = lambda number: True  # type: ignore[method-assign]
     work.emit("tick")
     assert not work.queue.work.has_notifications()
     platform.wait_for(lambda stats: stats["actions"] == 1, 5)
