@@ -331,9 +331,8 @@ class Client:
         """Flush, and accept no more events. A second call has no effect and returns the same.
 
         In the process that created the client, this closes it for all processes, and also waits for
-        what others have handed over; the workers end when they have delivered the remaining
-        records. In another process, it closes the client
-        for that process only.
+        what the others have handed over; the workers end when they have delivered the remaining
+        records. In another process, it closes the client for that process only.
 
         Args:
             timeout: As for `flush`. Ending threads and workers may take some seconds more.

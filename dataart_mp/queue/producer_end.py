@@ -360,19 +360,24 @@ class ProducerEnd:
         """
         self._lifetime.check()
         arena = self._arena
-        self._worker_end.look(clock.now())  # releases the frames of dead processes
-        frames = [each for each in arena.all_in(FILLING) if arena.locks.owner(each) is None]
-        for state in (READY, SENDING, WAITING, JOINED):
-            frames += arena.all_in(state)
-        left = [(frame, arena.generation(frame)) for frame in frames]
+        with self._lifetime.visit():
+            frames: list[int] = []
+            with contextlib.suppress(DescriptorsClosedError):
+                self._worker_end.look(clock.now())  # releases the frames of dead processes
+                frames += (
+                    each for each in arena.all_in(FILLING) if arena.locks.owner(each) is None
+                )
+            for state in (READY, SENDING, WAITING, JOINED):
+                frames += arena.all_in(state)
+            left = [(frame, arena.generation(frame)) for frame in frames]
 
-        def all_settled() -> bool:
-            while left and self._pool.is_settled(left[-1]):
-                left.pop()
-            return not left
+            def all_settled() -> bool:
+                while left and self._pool.is_settled(left[-1]):
+                    left.pop()
+                return not left
 
-        with self._lifetime.visit(), contextlib.suppress(AbandonedError):
-            self._lifetime.wait_for(all_settled, timeout)
+            with contextlib.suppress(AbandonedError):
+                self._lifetime.wait_for(all_settled, timeout)
 
     # Frame writers
 

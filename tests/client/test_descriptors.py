@@ -53,3 +53,11 @@ def test_the_loss_is_logged_once_and_open_frames_are_delivered(
     if emits:
         sink.wait_for(lambda stats: stats["actions"] >= 3)
         assert set(sink.ids()) == {0, 1, 2}
+
+
+def test_close_does_not_raise_after_the_descriptors_were_closed(
+    app: App, sink: SinkProcess
+) -> None:
+    ended = app(CLOSE_ALL + "\nclient.close(5)\nprint('closed')\n", sink.url, "", 3)
+    assert ended.stdout == "closed\n", ended.stderr
+    assert "Traceback" not in ended.stderr
