@@ -384,8 +384,16 @@ class Account:
         Args:
             length: Where the content ends.
         """
+        self.words[self.first + _PROGRESS] = length << _THROUGH_SHIFT
+        self.close_joined()
+
+    def close_joined(self) -> None:
+        """Write the closing totals of a frame all of whose records were delivered; see `close`.
+
+        For a JOINED frame, whose leader carried them. It was not parked, as every one that is
+        joined.
+        """
         words, first = self.words, self.first
-        words[first + _PROGRESS] = length << _THROUGH_SHIFT
         count, closing = words[first + _COUNT], first + CLOSING
         accepted, delivered, rejected, failed, parked = words[
             first + OPENING : first + OPENING + TOTALS

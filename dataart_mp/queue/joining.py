@@ -20,21 +20,9 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from dataart_mp.queue.account import (
-    ACCEPTED,
-    CLOSING,
-    DELIVERED,
-    FAILED,
-    OPENING,
-    PARKED,
-    PROCESS,
-    REJECTED,
-    TOTALS,
-    WORD_MASK,
-    Account,
-    can_follow,
-)
-from dataart_mp.queue.arena import FREE, JOINED, READY, SETTLED, Arena
+from dataart_mp.queue.account import OPENING, Account, can_follow
+from dataart_mp.queue.arena import JOINED, READY, SETTLED, Arena
+from dataart_mp.queue.release import clear
 
 _LOCK_SECONDS: Final = 0.001
 # How many frames are looked at to join some. To look at a long backlog that cannot be joined, of
@@ -182,17 +170,9 @@ def settle_followers(arena: Arena, leader: int, known: Sequence[int], holder: ob
 
 def _settle(arena: Arena, number: int) -> None:
     """Settle a follower as delivered, and free it."""
-    words, first = arena.words, arena.account_at(number)
-    count, length = words[first + _COUNT], words[first + _LENGTH]
-    opening, closing = first + OPENING, first + CLOSING
-    totals = words[opening : opening + TOTALS].tolist()
+    account = arena.account(number)
     # If this process dies before the frame is free, another one must see that its owner is dead.
-    words[first + PROCESS], words[first + PROCESS + 1] = arena.process
-    words[closing] = totals[ACCEPTED] + count & WORD_MASK
-    words[closing + DELIVERED] = totals[DELIVERED] + count & WORD_MASK
-    words[closing + REJECTED] = totals[REJECTED]
-    words[closing + FAILED] = totals[FAILED]
-    words[closing + PARKED] = totals[PARKED]
+    account.set_process(arena.process_words)
+    account.close_joined()
     arena.set_state(number, SETTLED)
-    arena.wipe(number, 0, min(length, arena.capacity))  # as in `clear`
-    arena.set_state(number, FREE)
+    clear(arena, number)
