@@ -46,6 +46,17 @@ class Metric:
     read: Read
     label: str | None = None
 
+    def values(self, stats: Stats) -> Iterator[tuple[str, Number]]:
+        """Yield the value of each label at this moment; of the label "" if it has none."""
+        value = self.read(stats)
+        for label, number in (value if isinstance(value, Mapping) else {"": value}).items():
+            if number is not None:
+                yield label, number
+
+    def labels(self, label: str) -> dict[str, str]:
+        """Return its label with a value; nothing if it has no label."""
+        return {self.label: label} if self.label else {}
+
 
 @dataclass(frozen=True, slots=True)
 class Sample:
@@ -141,14 +152,8 @@ class Readings:
             return self._samples
 
     def _of(self, metric: Metric, stats: Stats) -> Iterator[Sample]:
-        value = metric.read(stats)
-        values = value if isinstance(value, Mapping) else {"": value}
-        for label, number in values.items():
-            if number is None:
-                continue
-            labels = {metric.label: label} if metric.label else {}
-            highest = self._at_least(number, metric, label)
-            yield Sample(metric, labels, highest)
+        for label, number in metric.values(stats):
+            yield Sample(metric, metric.labels(label), self._at_least(number, metric, label))
 
     def _at_least(self, number: Number, metric: Metric, label: str) -> Number:
         """Return a number, or the highest one before it if the metric is a counter."""

@@ -4,27 +4,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from dataart_mp.health import Health
+from dataart_mp.metrics import METRICS
 from dataart_mp.observer.client_view import Look
 from dataart_mp.observer.spool_view import SpoolLook
 
-_COUNTERS: Final = {
-    "accepted": "Events taken from the application, dropped ones included.",
-    "delivered": "Records that the platform confirmed.",
-    "rejected": "Records that the platform refused permanently.",
-    "failed": "Records that were abandoned.",
-    "requests": "Requests sent, retries included.",
-    "retries": "Requests that repeated a failed one.",
-    "throttled": "Requests that the platform was too busy for.",
-    "bytes": "Bytes of request bodies sent, before compression.",
-}
-_GAUGES: Final = {
-    "pending": "Records that wait or are being sent.",
-    "parked": "Records that are parked in the spool until an outage ends.",
-    "oldest_pending_seconds": "Age of the oldest pending record; 0 if nothing is pending.",
-    "workers": "Worker processes that are alive.",
-    "in_flight": "Requests in flight.",
-    "concurrency": "How many requests may be in flight at present.",
-}
 _LEVELS: Final = {"ok": 0, "degraded": 1, "failing": 2}
 
 
@@ -39,30 +22,14 @@ def metrics(clients: Iterable[Look], spools: Iterable[SpoolLook]) -> str:
 
 
 def _clients(looks: list[Look]) -> Iterator[str]:
-    for name, text in _COUNTERS.items():
-        yield from _family(
-            f"dataart_mp_{name}_total",
-            "counter",
-            text,
-            [(_labels(look), getattr(look.stats, name)) for look in looks],
-        )
-    yield from _family(
-        "dataart_mp_dropped_total",
-        "counter",
-        "Events that were dropped before they were sent.",
-        [
-            ({**_labels(look), "reason": reason}, count)
+    for metric in METRICS:
+        samples = [
+            ({**_labels(look), **metric.labels(label)}, number)
             for look in looks
-            for reason, count in look.stats.dropped.items()
-        ],
-    )
-    for name, text in _GAUGES.items():
-        yield from _family(
-            f"dataart_mp_{name}",
-            "gauge",
-            text,
-            [(_labels(look), getattr(look.stats, name) or 0) for look in looks],
-        )
+            for label, number in metric.values(look.stats)
+        ]
+        suffix = "_total" if metric.kind == "counter" else ""
+        yield from _family(metric.name + suffix, metric.kind, metric.text, samples)
     yield from _family(
         "dataart_mp_frames",
         "gauge",
@@ -72,12 +39,6 @@ def _clients(looks: list[Look]) -> Iterator[str]:
             for look in looks
             for state, count in look.frames.items()
         ],
-    )
-    yield from _family(
-        "dataart_mp_circuit_open",
-        "gauge",
-        "1 while requests fail and only one at a time is sent.",
-        [(_labels(look), int(look.stats.circuit == "open")) for look in looks],
     )
     yield from _family(
         "dataart_mp_alive",
