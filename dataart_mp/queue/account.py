@@ -260,11 +260,6 @@ class Account:
         return _is_untouched(self.words[self.first : self.first + OPENING].tolist())
 
     @property
-    def can_follow(self) -> bool:
-        """Whether it can be joined to another frame."""
-        return can_follow(self.words[self.first : self.first + OPENING].tolist(), refused_too=True)
-
-    @property
     def length_if_fresh(self) -> int:
         """Its length, if it holds actions straight from a producer and nothing else was done to it.
 

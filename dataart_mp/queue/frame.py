@@ -95,11 +95,6 @@ class Frame:
         return self.account.is_untouched
 
     @property
-    def can_follow(self) -> bool:
-        """Whether it can be joined to another frame."""
-        return self.account.can_follow
-
-    @property
     def has_followers(self) -> bool:
         """Whether it holds, or may hold, what was joined to it."""
         return self.account.followers > 0

@@ -23,6 +23,7 @@ from tests.queue.tools import (
     SharedCounts,
     assert_clean,
     audit,
+    can_follow,
     claim,
     claim_all,
     drain,
@@ -123,7 +124,7 @@ def test_a_released_frame_can_lead_and_follow_and_keeps_the_time_of_its_first_at
         leader = claim(queue, 0)
         queue.worker.join_ready(leader, records=4, size=128, refused_too=False)
         assert numbers_of(leader) == [0, 1, 4, 5]
-        assert not leader.can_follow, "a frame has one leader"
+        assert not can_follow(leader), "a frame has one leader"
         queue.worker.join_ready(leader, records=6, size=128)
         assert numbers_of(leader) == [0, 1, 4, 5, 2, 3]
         leader.advance(leader.length)

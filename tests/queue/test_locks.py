@@ -3,7 +3,7 @@
 import fcntl
 import gc
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -12,6 +12,8 @@ from tests.queue.internals import Arena
 from tests.queue.tools import in_a_child
 
 BYTE = 3
+SPAN = range(BYTE - 2, BYTE + 3)
+"""Successive bytes, one of which is BYTE."""
 
 
 class Holder:
@@ -98,44 +100,57 @@ def assert_agrees_with_the_kernel(arena: Arena) -> None:
     assert in_a_child(ask) == 0
 
 
+@pytest.mark.parametrize(
+    ("mine", "theirs"), [([BYTE], [BYTE]), (SPAN, range(BYTE, BYTE + 9))], ids=["one", "many"]
+)
 def test_two_threads_never_have_the_same_byte(
-    arena: Arena, monkeypatch: pytest.MonkeyPatch
+    arena: Arena, monkeypatch: pytest.MonkeyPatch, mine: Sequence[int], theirs: Sequence[int]
 ) -> None:
     for at in itertools.count():
         other, one, two = OtherThread(at), Holder(), Holder()
         observe(arena, monkeypatch, other)
-        got: list[bool] = []
-        other.acts(lambda got=got, two=two: got.append(arena.locks.acquire(BYTE, two)))
-        first = arena.locks.acquire(BYTE, one)
+        got: list[range] = []
+        other.acts(lambda got=got, two=two: got.extend(arena.locks.acquire_many(theirs, two)))
+        first = arena.locks.acquire_many(mine, one)
         monkeypatch.undo()
-        assert [first, *got].count(True) == 1, f"before step {at}"
+        assert [byte for span in (*first, *got) for byte in span].count(BYTE) == 1, f"step {at}"
         assert_agrees_with_the_kernel(arena)
-        arena.locks.release(BYTE)
-        if not other.happened:
+        happened, other.happened = other.happened, True  # what follows does not count
+        for span in (*first, *got):
+            arena.locks.release_range(span)
+        assert arena.locks.held() == []
+        if not happened:
             return
 
 
+@pytest.mark.parametrize(
+    ("numbers", "release"),
+    [
+        ([BYTE], lambda locks: locks.release(BYTE)),
+        (SPAN, lambda locks: locks.release_range(SPAN)),
+    ],
+    ids=["one", "many"],
+)
 def test_no_other_thread_gets_a_byte_before_the_kernel_has_released_it(
-    arena: Arena, monkeypatch: pytest.MonkeyPatch
+    arena: Arena,
+    monkeypatch: pytest.MonkeyPatch,
+    numbers: Sequence[int],
+    release: Callable[[Any], None],
 ) -> None:
     """Else the release of one thread would drop the lock that the other believes to have."""
     for at in itertools.count():
         one, two = Holder(), Holder()
         other = OtherThread(at)
         observe(arena, monkeypatch, other)
-        assert arena.locks.acquire(BYTE, one)
+        assert arena.locks.acquire_many(numbers, one)
         other.acts(lambda two=two: arena.locks.acquire(BYTE, two))
-        arena.locks.release(BYTE)
+        release(arena.locks)
         monkeypatch.undo()
         assert_agrees_with_the_kernel(arena)
         if arena.locks.holds(BYTE):
             arena.locks.release(BYTE)
         if not other.happened:
             return
-
-
-SPAN = range(BYTE - 2, BYTE + 3)
-"""Successive bytes, one of which is BYTE."""
 
 
 def test_of_many_bytes_those_that_are_free_are_taken_by_few_calls_to_the_kernel(
@@ -186,48 +201,6 @@ def test_many_bytes_are_locked_for_other_processes_and_none_that_they_have_is_ta
         assert arena.locks.held() == []
 
     assert in_a_child(other) == 0
-
-
-def test_two_threads_that_take_many_bytes_never_have_the_same_one(
-    arena: Arena, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for at in itertools.count():
-        other, one, two = OtherThread(at), Holder(), Holder()
-        observe(arena, monkeypatch, other)
-        got: list[range] = []
-        other.acts(
-            lambda got=got, two=two: got.extend(
-                arena.locks.acquire_many(range(BYTE, BYTE + 9), two)
-            )
-        )
-        first = arena.locks.acquire_many(SPAN, one)
-        monkeypatch.undo()
-        assert [byte for span in (*first, *got) for byte in span].count(BYTE) == 1, f"step {at}"
-        assert_agrees_with_the_kernel(arena)
-        happened, other.happened = other.happened, True  # what follows does not count
-        for span in (*first, *got):
-            arena.locks.release_range(span)
-        assert arena.locks.held() == []
-        if not happened:
-            return
-
-
-def test_no_other_thread_gets_one_of_many_bytes_before_the_kernel_has_released_it(
-    arena: Arena, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for at in itertools.count():
-        one, two = Holder(), Holder()
-        other = OtherThread(at)
-        observe(arena, monkeypatch, other)
-        assert arena.locks.acquire_many(SPAN, one) == [SPAN]
-        other.acts(lambda two=two: arena.locks.acquire(BYTE, two))
-        arena.locks.release_range(SPAN)
-        monkeypatch.undo()
-        assert_agrees_with_the_kernel(arena)
-        if arena.locks.holds(BYTE):
-            arena.locks.release(BYTE)
-        if not other.happened:
-            return
 
 
 def lose(arena: Arena) -> None:

@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from dataart_mp.queue import Frame, RecordQueue
+from dataart_mp.queue.account import OPENING
+from dataart_mp.queue.account import can_follow as account_can_follow
 from dataart_mp.stats import Stats
 from tests.queue.internals import FREE, NONE, READY, WAITING, Arena, WakeupPipe, janitor, wake
 
@@ -158,6 +160,13 @@ def claim_all(queue: RecordQueue) -> list[Frame]:
     """Claim all frames that are READY, in the order of their numbers."""
     frames = [Frame.claim(queue.arena, number) for number in queue.arena.all_in(READY)]
     return [frame for frame in frames if frame is not None]
+
+
+def can_follow(frame: Frame) -> bool:
+    """Return whether a frame could be joined to another one."""
+    account = frame.account
+    words = account.words[account.first : account.first + OPENING].tolist()
+    return account_can_follow(words, refused_too=True)
 
 
 def lines_of(frame: Frame) -> list[bytes]:

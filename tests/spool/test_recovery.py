@@ -19,6 +19,7 @@ from tests.queue.tools import (
     SharedCounts,
     assert_clean,
     audit,
+    can_follow,
     claim,
     drain,
     numbers_of,
@@ -128,7 +129,7 @@ def test_progress_and_key_are_kept_and_the_frame_is_joined_to_no_other(queue: Re
     again = claim(queue, 0)
     assert (again.key, again.spans()) == (key, [(size, 2 * size)])
     assert not again.can_lead
-    assert not again.can_follow
+    assert not can_follow(again)
     assert again.since > 0
     queue.worker.settle(again)
     stats = queue.stats()
