@@ -1,8 +1,7 @@
 """The eager client: a `Client` that raises `NotNowError` where another one would wait."""
 
 import queue
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable
 
 from dataart_mp.client import Client
 from dataart_mp.config import ClientConfig
@@ -43,16 +42,15 @@ class EagerClient(Client):
 
     def action(self, *event: object) -> bytes | None:
         """Encode an action; None if a hook drops it, which is counted."""
-        try:
-            return self._encode_action(*event)
-        except DroppedError as dropped:
-            self._count_dropped(dropped)
-            return None
+        return self._encoded(self._encode_action, *event)
 
-    def identity(self, user_key: str, metadata: Mapping[str, Any] | None) -> bytes | None:
+    def identity(self, *event: object) -> bytes | None:
         """Encode an identity; as `action`."""
+        return self._encoded(self._encode_identity, *event)
+
+    def _encoded(self, encode: Callable[..., bytes], *event: object) -> bytes | None:
         try:
-            return self._encode_identity(user_key, metadata)
+            return encode(*event)
         except DroppedError as dropped:
             self._count_dropped(dropped)
             return None
