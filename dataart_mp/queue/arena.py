@@ -94,7 +94,7 @@ class Arena:
         process: This process, as the owner of frames; NOBODY when the others could not identify it.
         process_words: The same as words.
         syncer: Brings what was stored to the disk.
-        is_anonymous: Whether it is in memory that has no name in a file system.
+        can_discard: Whether `discard` works: on Linux, in memory that has no name in a file system.
         flow: Words that workers share, as floating-point numbers; zeros in a new arena.
         path: A label that the spool sets; the arena does not use it. None when the memory has no
             path.
@@ -120,7 +120,7 @@ class Arena:
             self.memory.close()
             raise
         # A file keeps its pages: its room on the disk is reserved.
-        self.is_anonymous = not os.fstat(fd).st_nlink
+        self.can_discard = sys.platform == "linux" and not os.fstat(fd).st_nlink
         self.syncer = Syncer(self._file, self.memory)
         self.locks = RecordLocks(self._lock_file)
         self.identify()
@@ -358,13 +358,13 @@ class Arena:
         For frames that have held more than they usually do. Only the first page is kept.
         """
         page = mmap.PAGESIZE
-        if self.is_anonymous and sys.platform == "linux" and end > page:
+        if self.can_discard and end > page:
             self.discard(frame, page, end)
             end = page
         self.wipe(frame, 0, end)
 
     def discard(self, frame: int, start: int, end: int) -> None:
-        """Fill a part of a frame with zeros, by giving its memory back (Linux, `is_anonymous`).
+        """Fill a part of a frame with zeros, by giving its memory back, if it `can_discard`.
 
         Args:
             frame: The frame.

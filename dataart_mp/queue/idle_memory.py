@@ -5,7 +5,6 @@ client for as long as it lives: with the largest frames, more than 100 MB.
 """
 
 import mmap
-import sys
 from typing import Final
 
 from dataart_mp.queue.arena import FREE, Arena
@@ -25,7 +24,6 @@ class IdleMemory:
         self._arena = arena
         self._seen = [0] * arena.frames  # the generations at the last call
         self._given_back = [0] * arena.frames  # the generations whose memory was given back
-        self._can_give_back = arena.is_anonymous and sys.platform == "linux"
 
     def give_back(self) -> int:
         """Give back the memory of the free frames that were not filled since the last call.
@@ -33,7 +31,7 @@ class IdleMemory:
         Returns:
             The number of these frames.
         """
-        if not self._can_give_back:
+        if not self._arena.can_discard:
             return 0
         before, self._seen = self._seen, self._arena.generations()
         if self._seen == self._given_back:  # as always in an idle client
