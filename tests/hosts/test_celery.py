@@ -21,7 +21,8 @@ from celery import Celery
 
 app = Celery("tasks", broker="filesystem://")
 app.conf.update(
-    broker_transport_options={"data_folder_in": "messages", "data_folder_out": "messages",
+    broker_transport_options={"data_folder_in": "messages",
+                              "data_folder_out": os.environ.get("OUTBOX", "messages"),
                               "control_folder": "control",
                               "polling_interval": 0.05},
     worker_prefetch_multiplier=1,
@@ -56,10 +57,13 @@ class Celery:
         subprocess.run(
             [sys.executable, "-c", SEND.format(first, end, task)],
             cwd=self._folder,
-            env={"SINK_URL": self.host.sink.url, "FLUSH_INTERVAL": "1"},
+            env={"SINK_URL": self.host.sink.url, "FLUSH_INTERVAL": "1", "OUTBOX": "outbox"},
             timeout=30,
             check=True,
         )
+        # This broker may read a message that is not written completely yet.
+        for message in (self._folder / "outbox").iterdir():
+            message.rename(self._folder / "messages" / message.name)
         done = {number: self._folder / "done" / str(number) for number in numbers}
         self.host.until(
             lambda: all(file.exists() and file.read_text() for file in done.values()), "all tasks"
@@ -75,7 +79,7 @@ def celery(host: StartHost, tmp_path: Path) -> StartCelery:
     """Starts a Celery worker with two processes, and waits until it is ready."""
 
     def start(**options: str) -> Celery:
-        for folder in ("messages", "control", "done"):
+        for folder in ("messages", "outbox", "control", "done"):
             (tmp_path / folder).mkdir()
         worker = ("worker", "--pool", "prefork", "--concurrency", "2", "--loglevel", "INFO")
         quiet = ("--without-gossip", "--without-mingle", "--without-heartbeat")

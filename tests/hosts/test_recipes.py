@@ -113,6 +113,18 @@ def test_celery(recipe: Any, tmp_path: Path, platform: SinkProcess) -> None:
     pytest.importorskip("celery")
     for folder in ("messages", "control"):
         (tmp_path / folder).mkdir()
+    # Before the worker starts: this broker may read a message that is not written completely yet.
+    (tmp_path / "shop_config.py").write_text(CELERY_CONFIG)
+    send = "from celery_app import play\nfor song in range(20): play.delay(song, 'ann')"
+    settings = {"DATAART_API_KEY": "key", "DATAART_BASE_URL": platform.url}
+    python_path = {"PYTHONPATH": str(RECIPES), "CELERY_CONFIG_MODULE": "shop_config"}
+    subprocess.run(
+        [sys.executable, "-c", send],
+        cwd=tmp_path,
+        env={**os.environ, **settings, **python_path},
+        timeout=30,
+        check=True,
+    )
     worker = recipe(
         "celery_app.py",
         *(
@@ -129,15 +141,6 @@ def test_celery(recipe: Any, tmp_path: Path, platform: SinkProcess) -> None:
         *("--without-gossip", "--without-mingle", "--without-heartbeat"),
         files={"shop_config.py": CELERY_CONFIG},
         CELERY_CONFIG_MODULE="shop_config",
-    )
-    send = "from celery_app import play\nfor song in range(20): play.delay(song, 'ann')"
-    settings = {"DATAART_API_KEY": "key", "DATAART_BASE_URL": platform.url}
-    subprocess.run(
-        [sys.executable, "-c", send],
-        cwd=tmp_path,
-        env={**os.environ, **settings, "CELERY_CONFIG_MODULE": "shop_config"},
-        timeout=30,
-        check=True,
     )
     worker.until(lambda: len(songs(platform)) == 20, "all songs", 30)
     assert worker.stop() == 0
