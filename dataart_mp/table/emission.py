@@ -34,6 +34,7 @@ from dataart_mp.table.rows import Fields, UnreadableError, rows_of
 
 _MAX_ERRORS: Final = 100
 _SHOWN: Final = 3
+_STEP_ROWS: Final = 512
 
 Take = Callable[[memoryview, int], Taken]
 """Takes at least the first of some records; raises queue.Full or EventError if it cannot."""
@@ -149,9 +150,9 @@ class Emission:
         self._doubtful = batch.lines.doubtful[::-1]
 
     def step(self) -> bool:
-        """Append what comes next: the records of one frame, or one row.
+        """Append what comes next: a few hundred rows, or one that is doubtful or passes hooks.
 
-        If `drop` raises, nothing has changed, and this may be called again.
+        If `drop` raises, `row` says what was appended, and this may be called again.
 
         Returns:
             Whether there was something to append.
@@ -166,8 +167,7 @@ class Emission:
             self._doubtful.pop()
         else:
             end = self._doubtful[-1] if self._doubtful else batch.rows
-            end = min(end, number + self._portion)
-            self._append(batch.lines.between(number, end), end - number)
+            self._append_lines(batch.lines, min(end, number + _STEP_ROWS))
         return True
 
     def report(self) -> None:
@@ -228,6 +228,12 @@ class Emission:
         else:
             self._append(memoryview(record), 1)
 
+    def _append_lines(self, lines: Lines, end: int) -> None:
+        """Append the rows of the batch up to `end`, which is not included."""
+        while (start := self.row - self._first) < end:
+            stop = min(end, start + self._portion)
+            self._append(lines.between(start, stop), stop - start)
+
     def _append(self, lines: memoryview, count: int) -> None:
         """Append the first of some records, or all of them."""
         try:
@@ -238,7 +244,8 @@ class Emission:
         except EventError as error:  # the first record is larger than a frame
             self._refuse(error)
         else:
-            self._count(taken.records)
+            self._accepted += taken.records
+            self.row += taken.records
             self._portion = taken.room or self._full_portion
 
     def _count(self, records: int, dropped: int = 0) -> None:
