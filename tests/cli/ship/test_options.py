@@ -122,7 +122,9 @@ def test_settings_of_events_apply_to_a_dry_run_as_to_a_shipment(
     shipped = run("ship", file, env=env)
 
     result = json.loads(dry.stdout)
-    assert (dry.returncode, shipped.returncode) == (0, 0), "leaving out events does not count as a failure"
+    assert (dry.returncode, shipped.returncode) == (0, 0), (
+        "leaving out events does not count as a failure"
+    )
     assert (result["actions"], result["sampled"]) == (len(sink.events()), 200 - len(sink.events()))
     assert 50 < result["actions"] < 150
     assert result["first_event"]["metadata"] == {"from": "import"}
