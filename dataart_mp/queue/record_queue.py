@@ -80,6 +80,7 @@ class RecordQueue(_Queue):
     def _assemble(
         self, arena: Arena, work: WakeupPipe, room: WakeupPipe, records: int, interval: float
     ) -> None:
+        arena.avoid_read_ahead()
         self.arena = arena
         self.work = work
         self.room = room
