@@ -230,6 +230,9 @@ def test_drop_and_raise_do_not_suspend(config: Configure, hanging: SinkProcess) 
             mark = client.mark()
             assert mark.outcome().dropped == 7
             hanging.clear_faults()
+            assert await client.aclose(20) == await client.aclose() == 0
+            with pytest.raises(ClosedError):
+                client.mark()
         hanging.set_faults({"kind": "hang"})
         async with AsyncClient(config(**TINY, overflow="raise")) as client:
             await fill(client)
