@@ -35,6 +35,7 @@ GOAL: Final = 0.95
 TESTS: Final = {
     "health": "--noconftest tests/test_health.py",
     "producer/outage_log": "--noconftest tests/producer/test_outage_log.py",
+    "producer/sampling": "--noconftest tests/producer/test_sampling.py",
     "table/column_map": "tests/table/test_column_map.py tests/cli/input/test_columns.py",
     "queue/account": "--noconftest tests/queue/test_account.py",
     "queue/accounting": "--noconftest tests/queue/test_accounting.py",
