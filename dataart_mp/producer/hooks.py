@@ -1,7 +1,7 @@
 """Hooks: what an application wants to happen to each event before it is encoded.
 
-    sample ─► add metadata ─► encode ─► decode ─► before_send ─► encode ─► append
-              context,        └──── only with before_send ──┘
+    sample ─► add metadata ─► encode ─► decode ─► before_send ─► encode ─► add id ─► append
+              context,        └──── only with before_send ──┘             event_id
               default_metadata
 
 An event is validated before `before_send` sees it, so errors of the caller reach the caller, and
@@ -27,6 +27,7 @@ from dataart_mp.config.hooks import BeforeSend, DefaultMetadata, Event
 from dataart_mp.errors import ConfigError, EventError, short_repr
 from dataart_mp.producer import bound
 from dataart_mp.producer.encoder import as_dict, checked_key, encode_action, encode_identity
+from dataart_mp.producer.event_ids import EventIds
 from dataart_mp.producer.log_throttle import LogThrottle, Occurrences
 from dataart_mp.producer.plain import to_sendable
 from dataart_mp.producer.sampling import Sampling
@@ -102,11 +103,11 @@ class Hooks:
         self._defaults = _Defaults(config.default_metadata, self._calls)
         sampling = Sampling(config.sample_rate)
         self._sampling = None if sampling.keeps_all else sampling
+        self._event_ids = None if config.event_id is None else EventIds(config.event_id)
         self._exceptions = LogThrottle(_LOG_INTERVAL_SECONDS)
         self._last_exception = ""
-        self.are_configured = bool(
-            self._before_send or self._sampling or config.default_metadata is not None
-        )
+        hooks = (self._before_send, self._sampling, config.default_metadata, self._event_ids)
+        self.are_configured = any(hook is not None for hook in hooks)
 
     def encode_action(
         self,
@@ -140,6 +141,8 @@ class Hooks:
         if self._before_send is not None:
             event = self._seen(self._before_send, encode_action(**event), FIELDS, REQUIRED)
             encode = _encode_returned_action
+        if self._event_ids is not None:
+            return self._event_ids.with_id(encode(**event))
         if self.emit is not None and self.emit([event], 0, datetime.now(UTC)):
             return _ALREADY_APPENDED
         return encode(**event)

@@ -61,7 +61,7 @@ class Report:
         bad_rows: Rows that cannot be sent.
         rejected: Events that the platform refused permanently.
         failed: Events of which no response says that they are settled, because the part ended with
-            an error. It is 0 in what `ship_iter` returns; see `NotDeliveredError.report`.
+            an error. It is 0 in what `ship_iter` returns; see `PartError.report`.
         requests: Requests that were sent.
         retries: Those that repeat an earlier one of the same attempt.
         may_repeat: Requests that may repeat one that the platform has processed already, at most:

@@ -1,8 +1,14 @@
 """The settings of a job against the columns of its table."""
 
-from typing import Any
+from typing import Any, Final
 
+from dataart_mp.errors import MissingExtraError, TableError
 from dataart_mp.ship.settings import ShipSettings
+from dataart_mp.table.arguments import column_map
+from dataart_mp.table.arrow import column_names
+from dataart_mp.table.column_map import ColumnMap
+
+_CHANGES: Final = "the present time would be another one whenever a part is shipped again"
 
 
 def check_schema(schema: Any, settings: ShipSettings) -> None:
@@ -20,4 +26,51 @@ def check_schema(schema: Any, settings: ShipSettings) -> None:
             name of the setting.
         MissingExtraError: The package pyarrow is not installed.
     """
-    raise NotImplementedError
+    columns_of(schema, settings)
+
+
+def columns_of(schema: Any, settings: ShipSettings) -> ColumnMap:
+    """Return the mapping from the columns of a table to events, as `check_schema` checks it."""
+    try:
+        import pyarrow
+    except ModuleNotFoundError:
+        remedy = "pip install 'dataart-mp[arrow]'"
+        raise MissingExtraError(f"ship_iter needs pyarrow: {remedy}") from None
+    schema = pyarrow.schema(schema)
+    names = column_names(schema)
+    found = column_map(
+        schema,
+        **settings.choices,
+        is_local=False,
+        json_column=settings.metadata_json_column,
+        terms=settings.terms,
+    )
+    _check_timestamp(found, schema, settings)
+    _check_event_id_columns(names, settings)
+    return found
+
+
+def _check_timestamp(columns: ColumnMap, schema: Any, settings: ShipSettings) -> None:
+    from pyarrow import types
+
+    if "timestamp" in columns.constants:
+        return
+    name = columns.columns.get("timestamp", "timestamp")
+    terms = settings.terms
+    option = terms.fields["timestamp"]
+    if name not in schema.names:
+        remedy = terms.choose.format(name="timestamp", option=option)
+        problem = f"no column {name!r} in {', '.join(schema.names)}"
+        raise TableError(f"{option}: {problem}; {remedy}: {_CHANGES}", "timestamp")
+    kind = schema.field(name).type
+    if types.is_timestamp(kind) and kind.tz is None and settings.timezone is None:
+        problem = f"column {name!r} has the type {kind}, without a zone"
+        remedy = f'set {terms.timezone}, for example "UTC"'
+        raise TableError(f"{option}: {problem}; {remedy}", "timestamp")
+
+
+def _check_event_id_columns(names: list[str], settings: ShipSettings) -> None:
+    for name in settings.event_id_columns:
+        if name not in names:
+            problem = f"no column {name!r} in {', '.join(names)}"
+            raise TableError(f"event_id_columns: {problem}; correct the name", "event_id_columns")

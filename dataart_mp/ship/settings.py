@@ -2,12 +2,12 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
 from typing import Any, Final, Literal, get_args
 
-from dataart_mp.config import ClientConfig
-from dataart_mp.config.checks import whole
+from dataart_mp.config import ClientConfig, hooks
+from dataart_mp.config.checks import one_of, whole
 from dataart_mp.config.setting import config_error
 from dataart_mp.table.arguments import Choice, Metadata
 from dataart_mp.table.terms import Terms
@@ -16,7 +16,7 @@ OnBadRow = Literal["fail", "skip"]
 OnRejected = Literal["fail", "skip"]
 
 _HOOKS: Final = {"before_send": None, "sample_rate": 1.0, "default_metadata": None}
-_TOKEN: Final = re.compile(r"[A-Za-z0-9._~:@=+-]+")
+_TOKEN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~@=+-]*")
 _LONGEST_SOURCE: Final = 100
 _LONGEST_PART: Final = 60
 
@@ -30,7 +30,8 @@ class ShipSettings:
     `dataart_mp.lit(VALUE)` is a value that is the same in all rows, as in `Client.emit_table`.
 
     A job that is run again repeats the same requests, with the same keys, if its `source`, its
-    `sent_at`, its `batch_size`, its columns and the rows of each part, in their order, are the same.
+    `sent_at`, its `batch_size`, its columns, and the rows of each part, in their order, are the
+    same.
 
     Attributes:
         config: The platform, the API key, and how requests are sent and retried. Used are
@@ -39,7 +40,7 @@ class ShipSettings:
             `max_request_bytes` and `event_id`. Hooks are refused: what they return may differ when
             a part is shipped again. `on_failure` is not called: the report has the rejected events.
         source: The name of the job, with which all keys begin: 1 to 100 letters, digits or any of
-            `._~:@=+-`. Another name makes other keys, so the platform counts all events again.
+            `._~@=+-`. Another name makes other keys, so the platform counts all events again.
         key: Name of the action; None is the column `key`.
         user_key: Key of the user; None is the column `user_key`.
         timestamp: Time of the action; None is the column `timestamp`. It is required: the present
@@ -96,44 +97,19 @@ class ShipSettings:
     terms: Terms = field(default_factory=Terms, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        self._check_config()
+        _check_config(self.config)
+        if self.config.on_failure is not None:  # it may not survive pickling
+            object.__setattr__(self, "config", self.config.without_callbacks())
+        object.__setattr__(self, "event_id_columns", tuple(self.event_id_columns))
         _check_token("source", self.source, _LONGEST_SOURCE)
         whole(1, 1_000_000)("batch_size", self.batch_size)
         whole(1, 1024)("in_flight", self.in_flight)
-        _check_choice("on_bad_row", self.on_bad_row, get_args(OnBadRow))
-        _check_choice("on_rejected", self.on_rejected, get_args(OnRejected))
-        self._check_rate_limit()
-        self._check_sent_at()
+        one_of(*get_args(OnBadRow))("on_bad_row", self.on_bad_row)
+        one_of(*get_args(OnRejected))("on_rejected", self.on_rejected)
+        _check_rate("rate_limit", self.rate_limit)
+        _check_moment("sent_at", self.sent_at)
         self._check_metadata()
         self._check_event_id()
-
-    def _check_config(self) -> None:
-        if not isinstance(self.config, ClientConfig):
-            # Its value is not shown, because it is probably the API key.
-            kind = type(self.config).__name__
-            raise config_error("config", kind, "must be ClientConfig(...)")
-        for name, default in _HOOKS.items():
-            value = getattr(self.config, name)
-            if value != default:
-                problem = (
-                    "is a hook, and a part has none; change or filter the rows of the table instead"
-                )
-                raise config_error(f"config.{name}", value, problem)
-        if self.config.on_failure is not None:  # it may not survive pickling
-            object.__setattr__(self, "config", self.config.without_callbacks())
-
-    def _check_rate_limit(self) -> None:
-        rate = self.rate_limit
-        if rate is None:
-            return
-        if not isinstance(rate, int | float) or isinstance(rate, bool) or not 0 < rate < 1e9:
-            problem = "must be requests per second, more than zero; or None for no limit"
-            raise config_error("rate_limit", rate, problem)
-
-    def _check_sent_at(self) -> None:
-        if not isinstance(self.sent_at, datetime) or self.sent_at.utcoffset() is None:
-            problem = "must be a datetime with a UTC offset, such as datetime.now(UTC)"
-            raise config_error("sent_at", self.sent_at, problem)
 
     def _check_metadata(self) -> None:
         if self.metadata is not None and self.metadata_json_column is not None:
@@ -141,9 +117,8 @@ class ShipSettings:
             raise config_error("metadata_json_column", self.metadata_json_column, problem)
 
     def _check_event_id(self) -> None:
-        object.__setattr__(self, "event_id_columns", tuple(self.event_id_columns))
         if self.event_id is not None:
-            replace(self.config, event_id=self.event_id)  # checks the name
+            hooks.event_id("event_id", self.event_id)
         if self.event_id_columns and self.event_id_name is None:
             problem = "has no effect without event_id; set the name of the id, such as '_id'"
             raise config_error("event_id_columns", self.event_id_columns, problem)
@@ -171,11 +146,31 @@ def check_part(part: object) -> str:
 
 def _check_token(field: str, value: object, longest: int) -> str:
     if not isinstance(value, str) or not _TOKEN.fullmatch(value) or len(value) > longest:
-        problem = f"must be a text of 1 to {longest} letters, digits, or any of ._~:@=+-"
-        raise config_error(field, value, f"{problem}, because it is part of a header")
+        problem = f"must have 1 to {longest} letters, digits, or any of ._~@=+- after the first"
+        raise config_error(field, value, f"{problem}, because keys begin with it")
     return value
 
 
-def _check_choice(field: str, value: object, choices: Sequence[str]) -> None:
-    if value not in choices:
-        raise config_error(field, value, f"must be {' or '.join(map(repr, choices))}")
+def _check_config(config: object) -> None:
+    if not isinstance(config, ClientConfig):
+        # Its value is not shown, because it is probably the API key.
+        raise config_error("config", type(config), "must be ClientConfig(...)")
+    for name, default in _HOOKS.items():
+        value = getattr(config, name)
+        if value != default:
+            problem = "is a hook, and a part has none; change or filter the rows instead"
+            raise config_error(f"config.{name}", value, problem)
+
+
+def _check_rate(field: str, value: object) -> None:
+    if value is None:
+        return
+    if not isinstance(value, int | float) or isinstance(value, bool) or not value > 0:
+        problem = "must be requests per second, more than zero; or None for no limit"
+        raise config_error(field, value, problem)
+
+
+def _check_moment(field: str, value: object) -> None:
+    if not isinstance(value, datetime) or value.utcoffset() is None:
+        problem = "must be a datetime with a UTC offset, such as datetime.now(UTC)"
+        raise config_error(field, value, problem)
