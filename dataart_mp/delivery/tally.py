@@ -37,13 +37,13 @@ class Tally:
 
         Args:
             is_retry: Whether it repeats an earlier one.
-            may_repeat: Whether the platform may have processed the earlier one.
-            is_second: Whether it was sent twice, as `Response.is_second`.
+            may_repeat: Whether the platform may have processed an earlier one.
+            is_second: Whether the sender has sent it twice, as `Response.is_second`.
         """
         with self._lock:
-            self.requests += 1
-            self.retries += is_retry
-            self.may_repeat += may_repeat or is_second
+            self.requests += 1 + is_second
+            self.retries += is_retry + is_second
+            self.may_repeat += may_repeat + is_second
 
     def accepted(self, batch: Batch) -> None:
         """Count the records of a batch that the platform accepted."""
