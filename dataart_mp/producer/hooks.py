@@ -17,7 +17,7 @@ import threading
 import traceback
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import orjson
 
@@ -27,12 +27,14 @@ from dataart_mp.config.hooks import BeforeSend, DefaultMetadata, Event
 from dataart_mp.errors import ConfigError, EventError, short_repr
 from dataart_mp.producer import bound
 from dataart_mp.producer.encoder import as_dict, checked_key, encode_action, encode_identity
-from dataart_mp.producer.event_ids import EventIds
 from dataart_mp.producer.log_throttle import LogThrottle, Occurrences
 from dataart_mp.producer.plain import to_sendable
 from dataart_mp.producer.sampling import Sampling
 from dataart_mp.producer.usual import FIELDS, REQUIRED
 from dataart_mp.queue.counters import HOOK_DROPPED, HOOK_RAISED, SAMPLED
+
+if TYPE_CHECKING:
+    from dataart_mp.producer.event_ids import EventIds
 
 _log = logging.getLogger("dataart_mp")
 
@@ -103,7 +105,7 @@ class Hooks:
         self._defaults = _Defaults(config.default_metadata, self._calls)
         sampling = Sampling(config.sample_rate)
         self._sampling = None if sampling.keeps_all else sampling
-        self._event_ids = None if config.event_id is None else EventIds(config.event_id)
+        self._event_ids = _event_ids(config.event_id)
         self._exceptions = LogThrottle(_LOG_INTERVAL_SECONDS)
         self._last_exception = ""
         hooks = (self._before_send, self._sampling, config.default_metadata, self._event_ids)
@@ -203,6 +205,15 @@ class Hooks:
     def _log_exceptions(self, exceptions: Occurrences) -> None:
         if exceptions:
             _log.error("%s: %s", exceptions.describe("event", "dropped"), self._last_exception)
+
+
+def _event_ids(name: str | None) -> "EventIds | None":
+    if name is None:
+        return None
+    # Here, because it loads OpenSSL: 3.6 MB, which few applications need.
+    from dataart_mp.producer.event_ids import EventIds
+
+    return EventIds(name)
 
 
 class _Defaults:

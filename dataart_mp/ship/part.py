@@ -80,7 +80,7 @@ class _Attempt:
         self._part = part
         self._tally = Tally(MOST_SAMPLES)
         self._courier = Courier(
-            sender_for(config, settings.in_flight),
+            sender_for(config),
             Backoff.of(config),
             settings.sent_at.isoformat().encode(),
             Pace(settings.rate_limit),

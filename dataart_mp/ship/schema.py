@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from dataart_mp.errors import MissingExtraError, TableError
+from dataart_mp.errors import EventError, MissingExtraError, TableError
 from dataart_mp.ship.settings import ShipSettings
 from dataart_mp.table.arguments import column_map
 from dataart_mp.table.arrow import column_names
@@ -54,6 +54,10 @@ def _check_timestamp(columns: ColumnMap, schema: Any, settings: ShipSettings) ->
     from pyarrow import types
 
     if "timestamp" in columns.constants:
+        try:
+            columns.times.read(columns.constants["timestamp"])
+        except EventError as error:
+            raise TableError(str(error), "timestamp") from None
         return
     name = columns.columns.get("timestamp", "timestamp")
     terms = settings.terms

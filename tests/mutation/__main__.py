@@ -35,6 +35,8 @@ GOAL: Final = 0.95
 TESTS: Final = {
     "health": "--noconftest tests/test_health.py",
     "producer/outage_log": "--noconftest tests/producer/test_outage_log.py",
+    "ship/cut": "--noconftest tests/ship/test_cut.py",
+    "ship/keys": "--noconftest tests/ship/test_cut.py",
     "table/column_map": "tests/table/test_column_map.py tests/cli/input/test_columns.py",
     "queue/account": "--noconftest tests/queue/test_account.py",
     "queue/accounting": "--noconftest tests/queue/test_accounting.py",
@@ -43,6 +45,7 @@ TESTS: Final = {
     "worker/circuit": "--noconftest tests/worker/test_circuit.py",
     "worker/flow": "--noconftest tests/worker/test_flow.py",
     "delivery/limit": "--noconftest tests/delivery/test_limit.py",
+    "delivery/pace": "--noconftest tests/delivery/test_pace.py",
     "delivery/verdict": "--noconftest tests/delivery/test_verdict.py",
 }
 _BASELINE_SECONDS: Final = 120.0

@@ -53,7 +53,12 @@ def test_other_content_has_another_id() -> None:
 @pytest.mark.parametrize("how", ["emit_action", "emit_actions", "emit_table"])
 def test_every_way_to_emit_an_action_gives_it_the_same_id(how: str) -> None:
     client = RecordingClient(ClientConfig("key", event_id="event"))
-    action = {"key": "k", "user_key": "u", "timestamp": MOMENT, "metadata": {"a": 1}}
+    action: dict[str, Any] = {
+        "key": "k",
+        "user_key": "u",
+        "timestamp": MOMENT,
+        "metadata": {"a": 1},
+    }
     if how == "emit_action":
         client.emit_action(**action)
     elif how == "emit_actions":

@@ -95,6 +95,8 @@ SPARK_LIKE = Terms(
         ({"event_id": "i", "event_id_columns": ["a"]}, "event_id_columns", "no column 'a' in"),
         ({"metadata_json_column": "json"}, "metadata_json_column", "no column 'json' in"),
         ({"metadata_json_column": "_id"}, "metadata_json_column", "int64, but needs JSON text"),
+        ({"timestamp": lit("yesterday")}, "timestamp", "timestamp: .*'yesterday'.* is "),
+        ({"timestamp": SENT_AT.replace(tzinfo=None)}, "timestamp", "no UTC offset; set timezone"),
         ({"timezone": "Viena"}, "timezone", "timezone: 'Viena' is not a time zone"),
         ({"terms": SPARK_LIKE, "user_key": "u"}, "user_key", "user_key_column: no column 'u' in"),
         ({"metadata": [MetadataColumn("p", "page", "text")]}, None, ""),
