@@ -5,6 +5,6 @@ verdict    what a response means for its batch
 backoff    the delays between the attempts of a batch
 limit      which sizes the platform accepts
 pace       when the next request may begin
-tally      what became of records, counted by several threads
+counts     what became of records, counted by several threads
 courier    one batch, from its first attempt until each of its records is settled
 """

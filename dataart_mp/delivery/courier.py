@@ -18,7 +18,7 @@ from dataart_mp.delivery.backoff import Backoff
 from dataart_mp.delivery.batch import Batch
 from dataart_mp.delivery.limit import Limit
 from dataart_mp.delivery.pace import Pace
-from dataart_mp.delivery.tally import Tally
+from dataart_mp.delivery.counts import Counts
 from dataart_mp.delivery.verdict import (
     CONTENT_TOO_LARGE,
     Delivered,
@@ -46,7 +46,7 @@ class Courier:
         sent_at: The outer timestamp of every request, in ISO 8601 with its UTC offset. It does not
             change, so that a request that is repeated is the same, byte for byte.
         pace: When requests may begin.
-        tally: Counts what becomes of the records.
+        counts: Counts what becomes of the records.
         is_again: Whether the batches may have been delivered before, by another courier.
         keeps_rejected: Whether to continue after a rejected batch; else RejectedError is raised.
     """
@@ -57,7 +57,7 @@ class Courier:
         backoff: Backoff,
         sent_at: bytes,
         pace: Pace,
-        tally: Tally,
+        counts: Counts,
         *,
         is_again: bool = False,
         keeps_rejected: bool = True,
@@ -66,7 +66,7 @@ class Courier:
         self._backoff = backoff
         self._sent_at = sent_at
         self._pace = pace
-        self._tally = tally
+        self._counts = counts
         self._is_again = is_again
         self._keeps_rejected = keeps_rejected
         self._limit = Limit()
@@ -109,11 +109,11 @@ class Courier:
             self._wait(self._pace.take_turn(clock.monotonic()))
             began = began or clock.monotonic()
             response = self._sender.post(batch.path, batch.body(self._sent_at), batch.key)
-            self._tally.sent(is_retry=is_retry, may_repeat=may_repeat, is_second=response.is_second)
+            self._counts.sent(is_retry=is_retry, may_repeat=may_repeat, is_second=response.is_second)
             age = clock.monotonic() - began
             match judge(response, batch.count, datetime.now(UTC)):
                 case Delivered():
-                    self._tally.accepted(batch)
+                    self._counts.accepted(batch)
                     self._limit.delivered(batch.size, batch.count)
                     return ()
                 case Split():
@@ -147,7 +147,7 @@ class Courier:
             raise StoppedError
 
     def _reject(self, batch: Batch, response: Response) -> None:
-        self._tally.refused(batch, response)
+        self._counts.refused(batch, response)
         if self._keeps_rejected:
             return
         raise RejectedError(

@@ -9,7 +9,7 @@ from dataart_mp.delivery.backoff import Backoff
 from dataart_mp.delivery.batch import Batch
 from dataart_mp.delivery.courier import Courier
 from dataart_mp.delivery.pace import Pace
-from dataart_mp.delivery.tally import Tally
+from dataart_mp.delivery.counts import Counts
 from dataart_mp.errors import PartError
 from dataart_mp.ship.checkpoint import Checkpoint, KeyFiles, NoCheckpoint
 from dataart_mp.ship.cut import Cutter
@@ -78,13 +78,13 @@ class _Attempt:
         config = settings.config
         self._settings = settings
         self._part = part
-        self._tally = Tally(MOST_SAMPLES)
+        self._counts = Counts(MOST_SAMPLES)
         self._courier = Courier(
             sender_for(config),
             Backoff.of(config),
             settings.sent_at.isoformat().encode(),
             Pace(settings.rate_limit),
-            self._tally,
+            self._counts,
             is_again=attempt > 0,
             keeps_rejected=settings.on_rejected == "skip",
         )
@@ -163,27 +163,27 @@ class _Attempt:
         yield from cutter.rest()
 
     def _report(self, parts: int) -> Report:
-        tally, recorder = self._tally, self._recorder
+        counts, recorder = self._counts, self._recorder
         rows = 0 if recorder is None else recorder.rows
         bad_rows = 0 if recorder is None else recorder.bad_rows
-        settled = tally.delivered + tally.rejected + self._acknowledged + bad_rows
+        settled = counts.delivered + counts.rejected + self._acknowledged + bad_rows
         return Report(
             rows=rows,
-            delivered=tally.delivered,
+            delivered=counts.delivered,
             acknowledged=self._acknowledged,
             bad_rows=bad_rows,
-            rejected=tally.rejected,
+            rejected=counts.rejected,
             failed=rows - settled,
-            requests=tally.requests,
-            retries=tally.retries,
-            may_repeat=tally.may_repeat,
+            requests=counts.requests,
+            retries=counts.retries,
+            may_repeat=counts.may_repeat,
             parts=parts,
             bad_samples=() if recorder is None else tuple(recorder.bad_samples),
             rejected_samples=tuple(self._rejected_events())[:MOST_SAMPLES],
         )
 
     def _rejected_events(self) -> Iterator[RejectedEvent]:
-        for batch, response in self._tally.rejections:
+        for batch, response in self._counts.rejections:
             for record in batch.content.decode().splitlines():
                 shown = record[:_SHOWN_OF_A_RECORD]
                 yield RejectedEvent(self._part, response.status, response.text, shown)

@@ -1,4 +1,4 @@
-"""Equal actions have equal ids, whoever encodes them, and an id that is there is kept."""
+"""Equal actions have equal ids, whatever encodes them, and an id that is there is kept."""
 
 from typing import Any
 

@@ -17,7 +17,7 @@ def records_of(lines: list[bytes], row: int = 0) -> Records:
     return Records(b"".join(lines), [0, *accumulate(map(len, lines))], row)
 
 
-def cut(pieces: list[list[bytes]], records: int, size: int) -> tuple[list[bytes], list[int]]:
+def contents_of(pieces: list[list[bytes]], records: int, size: int) -> tuple[list[bytes], list[int]]:
     refused: list[int] = []
     cutter = Cutter(records, size, lambda row, size: refused.append(row))
     contents: list[bytes] = []
@@ -34,8 +34,8 @@ def test_the_division_of_the_rows_changes_no_content(
 ) -> None:
     bounds = sorted({0, len(lines), *(place for place in places if place < len(lines))})
     pieces = [lines[start:end] for start, end in pairwise(bounds)]
-    contents, refused = cut(pieces, records, size)
-    assert (contents, refused) == cut([lines], records, size)
+    contents, refused = contents_of(pieces, records, size)
+    assert (contents, refused) == contents_of([lines], records, size)
     too_large = [number for number, line in enumerate(lines) if len(line) > size]
     assert refused == too_large
     assert b"".join(contents) == b"".join(line for line in lines if len(line) <= size)
@@ -48,7 +48,7 @@ def test_the_division_of_the_rows_changes_no_content(
 def test_contents_are_as_full_as_the_limits_allow(
     lines: list[bytes], records: int, size: int
 ) -> None:
-    contents, _ = cut([lines], records, size)
+    contents, _ = contents_of([lines], records, size)
     for content, following in pairwise(contents):
         first = following.index(b"\n") + 1
         assert content.count(b"\n") == records or len(content) + first > size

@@ -157,16 +157,32 @@ def test_refused_connections_are_retried(settings: Configure, platform: SinkProc
         sink.kill()
         with pytest.raises(NotDeliveredError, match='no response, "NewConnectionError'):
             ship_iter(visits(10), settings({"base_url": sink.url, "flush_num_retries": 1}), "0")
-        patient = settings({"base_url": sink.url, "flush_num_retries": 50})
+        persistent = settings({"base_url": sink.url, "flush_num_retries": 50})
         reports: list[Report] = []
         thread = threading.Thread(
-            target=lambda: reports.append(ship_iter(visits(1000), patient, "0"))
+            target=lambda: reports.append(ship_iter(visits(1000), persistent, "0"))
         )
         thread.start()
         sink.restart()
         thread.join(30)
         assert_each_counted_once(sink, 1000)
         assert reports[0].delivered == 1000
+
+
+def test_rows_in_another_order_are_lost_by_no_platform(
+    settings: Configure, platform: SinkProcess
+) -> None:
+    """A shuffle that is computed again gives a part its rows in another order."""
+    table = visits(1000)
+    platform.set_faults({"kind": "status", "status": 409, "match": {"metadata": {"_id": 500}}})
+    with pytest.raises(NotDeliveredError):
+        ship_iter(table, settings({"flush_num_retries": 0}), "0")
+    platform.clear_faults()
+    shuffled = table.take(list(range(999, -1, -1)))
+    report = ship_iter(shuffled, settings(event_id="event"), "0", attempt=1)
+    assert report.delivered == 1000
+    assert platform.stats()["reused_keys"] == 0  # else a platform would discard other events
+    assert sorted(platform.ids()) == [*range(1000)]
 
 
 def test_a_rate_limit_spreads_the_requests(settings: Configure, platform: SinkProcess) -> None:

@@ -3,6 +3,8 @@
 import multiprocessing
 import os
 import pickle
+import signal
+import subprocess
 import sys
 from typing import Any
 
@@ -12,7 +14,7 @@ import pytest
 from dataart_mp.devsink.process import SinkProcess
 from dataart_mp.ship import Report, ship_iter
 from tests.ship.visits import Configure, visits
-from tests.support import App, environment
+from tests.support import App, environment, wait_until
 
 pyarrow = pytest.importorskip("pyarrow")
 
@@ -66,3 +68,26 @@ def test_it_starts_no_process_and_loads_no_code_of_workers(
     assert (stats["distinct_actions"], stats["explained_duplicates"]) == (1000, 1000)
     assert (stats["repeated_requests"], stats["reused_keys"]) == (3, 0)
     assert psutil.pid_exists(platform.pid)
+
+
+def test_a_process_that_is_killed_while_it_ships_loses_nothing(
+    settings: Configure, platform: SinkProcess
+) -> None:
+    platform.set_faults({"kind": "latency", "seconds": 0.02})
+    given = pickle.dumps(settings(batch_size=5)).hex()
+    with subprocess.Popen(
+        [sys.executable, "-c", SCRIPT, given, "0"],
+        env=environment(PYTHONPATH=os.pathsep.join(sys.path)),
+    ) as child:
+        wait_until(lambda: platform.stats()["actions"] > 100)
+        child.send_signal(signal.SIGKILL)
+    wait_until(lambda: not platform.stats()["in_flight"])
+    sent = platform.stats()["accepted_requests"]
+    assert sent < 200
+    report = ship_iter(visits(1000).to_batches(max_chunksize=7), settings(batch_size=5), "0", 1)
+    stats = platform.stats()
+    assert sorted(platform.ids()) == [*range(1000)]
+    assert (stats["distinct_actions"], stats["unexplained_duplicates"]) == (1000, 0)
+    assert stats["repeated_requests"] == sent
+    assert stats["reused_keys"] == 0
+    assert (report.delivered, report.may_repeat) == (1000, 200)

@@ -1,4 +1,4 @@
-"""The tally: what became of records, counted by several threads."""
+"""The counts: what became of records, counted by several threads."""
 
 import threading
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ from dataart_mp.transport.response import Response
 
 
 @dataclass(slots=True)
-class Tally:
+class Counts:
     """Counts of records and requests, and the first batches that were rejected.
 
     Args:
