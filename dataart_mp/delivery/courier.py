@@ -16,9 +16,9 @@ from typing import assert_never
 from dataart_mp import clock
 from dataart_mp.delivery.backoff import Backoff
 from dataart_mp.delivery.batch import Batch
+from dataart_mp.delivery.counts import Counts
 from dataart_mp.delivery.limit import Limit
 from dataart_mp.delivery.pace import Pace
-from dataart_mp.delivery.counts import Counts
 from dataart_mp.delivery.verdict import (
     CONTENT_TOO_LARGE,
     Delivered,
@@ -109,7 +109,9 @@ class Courier:
             self._wait(self._pace.take_turn(clock.monotonic()))
             began = began or clock.monotonic()
             response = self._sender.post(batch.path, batch.body(self._sent_at), batch.key)
-            self._counts.sent(is_retry=is_retry, may_repeat=may_repeat, is_second=response.is_second)
+            self._counts.sent(
+                is_retry=is_retry, may_repeat=may_repeat, is_second=response.is_second
+            )
             age = clock.monotonic() - began
             match judge(response, batch.count, datetime.now(UTC)):
                 case Delivered():

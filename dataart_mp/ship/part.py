@@ -7,9 +7,9 @@ from typing import Any, Final
 
 from dataart_mp.delivery.backoff import Backoff
 from dataart_mp.delivery.batch import Batch
+from dataart_mp.delivery.counts import Counts
 from dataart_mp.delivery.courier import Courier
 from dataart_mp.delivery.pace import Pace
-from dataart_mp.delivery.counts import Counts
 from dataart_mp.errors import PartError
 from dataart_mp.ship.checkpoint import Checkpoint, KeyFiles, NoCheckpoint
 from dataart_mp.ship.cut import Cutter

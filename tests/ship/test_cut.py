@@ -17,7 +17,9 @@ def records_of(lines: list[bytes], row: int = 0) -> Records:
     return Records(b"".join(lines), [0, *accumulate(map(len, lines))], row)
 
 
-def contents_of(pieces: list[list[bytes]], records: int, size: int) -> tuple[list[bytes], list[int]]:
+def contents_of(
+    pieces: list[list[bytes]], records: int, size: int
+) -> tuple[list[bytes], list[int]]:
     refused: list[int] = []
     cutter = Cutter(records, size, lambda row, size: refused.append(row))
     contents: list[bytes] = []
