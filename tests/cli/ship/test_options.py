@@ -17,6 +17,7 @@ from tests.cli.terminal import FLIGHTS, SCRIPT, run
 from tests.support import wait_until
 
 ACTION = b'{"key":"play","user_key":"u","metadata":{"n":%d}}\n'
+EVENT = ACTION.replace(b'"metadata"', b'"timestamp":"2021-05-04T10:11:12Z","metadata"')
 SHOP = "user_key,key,price,code,note\nann,bought,2.50,007,\nbob,bought,3,012,x\n"
 
 
@@ -163,6 +164,21 @@ def test_the_size_of_requests_under_backlog_can_be_set(
     options = ("--batch-size", "10", "--max-batch-size", "30", "--workers", "1")
     assert run("ship", *options, FLIGHTS, env=env).returncode == 0
     assert max(request["count"] for request in sink.requests()) == 30
+
+
+def test_events_get_ids_that_are_the_same_when_they_are_shipped_again(
+    sink: SinkProcess, env: dict[str, str]
+) -> None:
+    counted = [event["metadata"]["_id"] for event in _shipped_with_ids(sink, env)]
+    again = [event["metadata"]["_id"] for event in _shipped_with_ids(sink, env)]
+    assert len(set(counted)) == 20
+    assert sorted(again) == sorted(counted * 2)
+
+
+def _shipped_with_ids(sink: SinkProcess, env: dict[str, str]) -> list[dict[str, Any]]:
+    events = b"".join(EVENT % number for number in range(20))
+    assert run("ship", "--event-id", "_id", "-", env=env, stdin=events).returncode == 0
+    return sink.events()
 
 
 def test_the_spool_can_be_named(sink: SinkProcess, env: dict[str, str], tmp_path: Path) -> None:
