@@ -11,9 +11,30 @@ CLOSE_ALL = (
     SCRIPT
     + """
 import logging, threading
+from dataart_mp.producer.housekeeping import Housekeeping
 from dataart_mp.queue.arena import FILLING
 
 logging.basicConfig(format="%(message)s")
+
+# While the housekeeping thread lists the spool, the directory is open. If its descriptor were
+# closed at that moment, the thread would then close the file that got the number. No library can
+# prevent that, so the descriptors are closed while the thread waits.
+at_work = threading.Lock()
+check, wait = Housekeeping._check, Housekeeping._wait
+
+def check_at_work(self):
+    with at_work:
+        check(self)
+
+def wait_at_rest(self, *arguments):
+    at_work.release()
+    try:
+        wait(self, *arguments)
+    finally:
+        at_work.acquire()
+
+Housekeeping._check, Housekeeping._wait = check_at_work, wait_at_rest
+
 client = Client(
     ClientConfig("k", base_url=sys.argv[1], spool_dir=sys.argv[2] or None, flush_interval=60)
 )
@@ -22,8 +43,9 @@ for number in range(count):
     client.emit_action("tick", "ann", metadata={"_id": number})
 while count and not workers_of(client):
     time.sleep(0.01)
-os.closerange(3, 256)
-files = [os.open(__file__, os.O_RDONLY) for _ in range(60)]  # they get the numbers
+with at_work:
+    os.closerange(3, 256)
+    files = [os.open(__file__, os.O_RDONLY) for _ in range(60)]  # they get the numbers
 deadline = time.monotonic() + 20
 while any("housekeeping" in thread.name for thread in threading.enumerate()):
     assert time.monotonic() < deadline, "the thread continues"

@@ -38,6 +38,29 @@ def total(page: Page, name: str) -> Locator:
     return page.locator("#totals div").filter(has_text=name).locator("dd")
 
 
+def fresh(page: Page, count: int) -> Locator:
+    """The button that shows new rows. A row with the time 07:04:23.961 contains `1 new`, too."""
+    return page.get_by_role("button", name=f"{count} new", exact=True)
+
+
+def scroll(page: Page, distance: int) -> None:
+    """Turn the mouse wheel, and wait until the page has moved as far: browsers scroll smoothly.
+
+    Args:
+        page: A page that is not being scrolled.
+        distance: In pixels; positive: down. The page stops at its ends.
+    """
+    goal = page.evaluate(GOAL, distance)
+    page.mouse.wheel(0, distance)
+    page.wait_for_function("(goal) => Math.abs(scrollY - goal) < 1", arg=goal)
+
+
+GOAL = """(distance) => {
+  const root = document.documentElement;
+  return Math.min(Math.max(scrollY + distance, 0), root.scrollHeight - root.clientHeight);
+}"""
+
+
 def copied(page: Page, button: str) -> str:
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     page.get_by_role("button", name=button).click()
@@ -385,15 +408,14 @@ def test_the_controls_stay_visible_and_new_rows_wait_for_a_user_who_has_scrolled
     poster.post(actions(*(action(key=f"old-{number}") for number in range(100))))
     expect(rows(page)).to_have_count(100)
     page.mouse.move(700, 600)
-    page.mouse.wheel(0, 2000)
+    scroll(page, 2000)
     reading = rows(page).nth(50)
     expect(reading).to_be_in_viewport()
     place = reading.bounding_box()
     poster.post(actions(action(key="new-1"), action(key="new-2")))
-    fresh = page.get_by_role("button", name="2 new")
-    expect(fresh).to_be_in_viewport()
+    expect(fresh(page, 2)).to_be_in_viewport()
     poster.post(actions(action(key="new-3")))
-    expect(page.get_by_role("button", name="3 new")).to_be_in_viewport()
+    expect(fresh(page, 3)).to_be_in_viewport()
     assert reading.bounding_box() == place
     for control in (
         page.get_by_role("button", name="Pause"),
@@ -401,24 +423,24 @@ def test_the_controls_stay_visible_and_new_rows_wait_for_a_user_who_has_scrolled
         page.get_by_role("radio", name="Rejected"),
     ):
         expect(control).to_be_in_viewport()
-    page.get_by_role("button", name="3 new").click()
+    fresh(page, 3).click()
     expect(rows(page)).to_have_count(103)
     expect(rows(page).first).to_contain_text("new-3")
     expect(rows(page).first).to_be_in_viewport(ratio=1)
     assert page.evaluate(IS_COVERED) is False
     expect(page.locator("#fresh")).to_be_hidden()
 
-    page.mouse.wheel(0, 2000)
+    scroll(page, 2000)
     expect(rows(page).nth(58)).to_be_in_viewport()
     poster.post(actions(action(key="new-4")))
-    expect(page.get_by_role("button", name="1 new")).to_be_in_viewport()
+    expect(fresh(page, 1)).to_be_in_viewport()
     page.keyboard.press("n")
     expect(rows(page).first).to_contain_text("new-4")
-    page.mouse.wheel(0, 2000)
+    scroll(page, 2000)
     expect(rows(page).nth(58)).to_be_in_viewport()
     poster.post(actions(action(key="new-5")))
-    expect(page.get_by_role("button", name="1 new")).to_be_in_viewport()
-    page.mouse.wheel(0, -5000)
+    expect(fresh(page, 1)).to_be_in_viewport()
+    scroll(page, -5000)
     expect(rows(page).first).to_contain_text("new-5")
     expect(page.locator("#fresh")).to_be_hidden()
 
