@@ -15,7 +15,7 @@ import pickle
 import queue
 import warnings
 import weakref
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime, tzinfo
 from multiprocessing import context
 from types import TracebackType
@@ -32,6 +32,7 @@ from dataart_mp.producer.encoder import encode_action, encode_identity
 from dataart_mp.producer.engine import REAP_SECONDS, Engine
 from dataart_mp.producer.hooks import DroppedError, Hooks
 from dataart_mp.producer.log_throttle import LogThrottle, Occurrences
+from dataart_mp.producer.progress import Progress
 from dataart_mp.protocol import Emitted
 from dataart_mp.queue import AbandonedError
 from dataart_mp.queue.counters import DROPPED_FULL
@@ -232,7 +233,7 @@ class Client:
         is_anonymous_user: "Choice | bool | None" = None,
         metadata: "Metadata | None" = None,
         timezone: str | tzinfo | None = None,
-        progress: Callable[[int], object] | None = None,
+        progress: Progress | None = None,
     ) -> Emitted:
         """Emit an action for each row of a table, several times as fast as one by one.
 
@@ -278,7 +279,7 @@ class Client:
             self._append_lines,
             self._drop,
             progress,
-            self.emit_action if self._has_hooks else None,
+            (self._encode_action, self._count_dropped) if self._has_hooks else None,
             key=key,
             user_key=user_key,
             timestamp=timestamp,

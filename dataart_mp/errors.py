@@ -132,6 +132,29 @@ class RowsError(EventError):
         self.dropped = dropped
 
 
+class PartError(DataArtError):
+    """Base class of the errors with which a part of a table ends that `ship_iter` ships.
+
+    Attributes:
+        report: The `dataart_mp.ship.Report` of the attempt, up to the error.
+    """
+
+    def __init__(self, message: str, report: Any = None) -> None:
+        super().__init__(message)
+        self.report = report
+
+
+class NotDeliveredError(PartError):
+    """The platform did not accept a request in any of its attempts; ship the part again."""
+
+
+class RejectedError(PartError):
+    """The platform refused an event permanently, with `on_rejected="fail"`.
+
+    The message does not quote the event; `report.rejected_samples` has the first ones.
+    """
+
+
 class BufferFullError(DataArtError):
     """No frame is free.
 

@@ -1,6 +1,6 @@
 """The interface of a client: applications depend on it, and their tests can substitute it."""
 
-from collections.abc import AsyncIterable, Iterable, Mapping
+from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 from datetime import datetime
 from types import TracebackType
 from typing import Any, NamedTuple, Protocol, Self, runtime_checkable
@@ -9,14 +9,14 @@ from dataart_mp.stats import Outcome, Stats
 
 
 class Emitted(NamedTuple):
-    """The result of an `emit_actions` call.
+    """The result of a call of `emit_actions` or `emit_table`.
 
     The other `accepted - dropped` events are in the queue of the client.
 
     Attributes:
         accepted: Valid events taken from the caller, including those that were dropped.
-        dropped: How many of the accepted events were dropped (`overflow="drop"`); for each of
-            them `emit_action` would have returned False.
+        dropped: How many of the accepted events were dropped (`overflow="drop"`, or by a hook); for
+            each of them `emit_action` would have returned False.
     """
 
     accepted: int
@@ -167,9 +167,16 @@ class AsyncDataArtClient(Protocol):
         ...
 
     async def emit_actions(
-        self, actions: Iterable[Mapping[str, Any]] | AsyncIterable[Mapping[str, Any]]
+        self,
+        actions: Iterable[Mapping[str, Any]] | AsyncIterable[Mapping[str, Any]],
+        *,
+        progress: Callable[[int], object] | None = None,
     ) -> Emitted:
-        """Emit many actions in one call, also from an async iterable."""
+        """Emit many actions in one call, also from an async iterable.
+
+        `progress` is called with the number of actions that are processed, also when the call is
+        cancelled.
+        """
         ...
 
     async def identify(self, user_key: str, metadata: Mapping[str, Any] | None = None) -> bool:

@@ -15,7 +15,7 @@ import itertools
 import json
 import queue
 import threading
-from collections.abc import AsyncIterable, Callable, Generator, Iterable, Mapping
+from collections.abc import AsyncIterable, Generator, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from types import TracebackType
@@ -29,6 +29,7 @@ from dataart_mp.health import Health, assess
 from dataart_mp.producer import bound
 from dataart_mp.producer.bulk import Bulk
 from dataart_mp.producer.hooks import DroppedError, Hooks
+from dataart_mp.producer.progress import Progress, Report
 from dataart_mp.protocol import Emitted
 from dataart_mp.queue.counters import HOOK_REASONS
 from dataart_mp.queue.frame_writer import Taken
@@ -75,15 +76,22 @@ class Identity:
 
 
 class SettledMark:
-    """The mark of a `RecordingClient`: everything before it counts as delivered."""
+    """The mark of a `RecordingClient`: everything before it counts as delivered, or is dropped.
+
+    Args:
+        dropped: Number of events that hooks have dropped before it.
+    """
+
+    def __init__(self, dropped: int = 0) -> None:
+        self._dropped = dropped
 
     def pending(self) -> int:
         """Return 0: nothing is ever pending."""
         return 0
 
     def outcome(self) -> Outcome:
-        """Return an outcome without losses."""
-        return Outcome()
+        """Return an outcome in which nothing is lost but what hooks have dropped."""
+        return Outcome(dropped=self._dropped)
 
     def wait(self, timeout: float | None = None) -> int:
         """Return 0 at once.
@@ -225,9 +233,12 @@ class RecordingClient:
             ActionsError: Some actions cannot be sent; the other ones are recorded.
             ClosedError: The client is closed.
         """
+        return self._bulk(actions).run()
+
+    def _bulk(self, actions: Iterable[Mapping[str, Any]]) -> Bulk:
         self._refuse_if_closed()
         hooks = (self._hooks.encode_action, self._count_dropped)
-        return Bulk(actions, _FRAME_RECORDS, self._record, _never_full, hooks=hooks).run()
+        return Bulk(actions, _FRAME_RECORDS, self._record, _never_full, hooks=hooks)
 
     def emit_table(
         self,
@@ -239,7 +250,7 @@ class RecordingClient:
         is_anonymous_user: "Choice | bool | None" = None,
         metadata: "Metadata | None" = None,
         timezone: str | tzinfo | None = None,
-        progress: Callable[[int], object] | None = None,
+        progress: Progress | None = None,
     ) -> Emitted:
         """Record an action for each row of a table. See `Client.emit_table`.
 
@@ -258,7 +269,9 @@ class RecordingClient:
             self._record,
             _never_full,
             progress,
-            self.emit_action if self._hooks.are_configured or bound.is_used() else None,
+            (self._hooks.encode_action, self._count_dropped)
+            if self._hooks.are_configured or bound.is_used()
+            else None,
             key=key,
             user_key=user_key,
             timestamp=timestamp,
@@ -309,8 +322,9 @@ class RecordingClient:
         Raises:
             ClosedError: The client is closed.
         """
-        self._refuse_if_closed()
-        return SettledMark()
+        with self._lock:
+            self._refuse_if_closed()
+            return SettledMark(self._dropped.total())
 
     def stats(self) -> Stats:
         """Return the counters: each recorded event counts as delivered."""
@@ -402,14 +416,17 @@ class AsyncRecordingClient:
     """An `AsyncDataArtClient` that records events in a `RecordingClient`, and sends nothing.
 
     Args:
+        config: As for `RecordingClient`.
         max_request_bytes: As for `RecordingClient`.
 
     Attributes:
         recorded: The client that holds what was recorded, as `recorded.actions` for example.
     """
 
-    def __init__(self, *, max_request_bytes: int = ClientConfig.max_request_bytes) -> None:
-        self.recorded = RecordingClient(max_request_bytes=max_request_bytes)
+    def __init__(
+        self, config: ClientConfig | None = None, *, max_request_bytes: int | None = None
+    ) -> None:
+        self.recorded = RecordingClient(config, max_request_bytes=max_request_bytes)
 
     @property
     def actions(self) -> list[Action]:
@@ -433,12 +450,51 @@ class AsyncRecordingClient:
         return self.recorded.emit_action(key, user_key, is_anonymous_user, timestamp, metadata)
 
     async def emit_actions(
-        self, actions: Iterable[Mapping[str, Any]] | AsyncIterable[Mapping[str, Any]]
+        self,
+        actions: Iterable[Mapping[str, Any]] | AsyncIterable[Mapping[str, Any]],
+        *,
+        progress: Progress | None = None,
     ) -> Emitted:
-        """Record many actions; see `RecordingClient.emit_actions`."""
-        if isinstance(actions, AsyncIterable):
-            return self.recorded.emit_actions([action async for action in actions])
-        return self.recorded.emit_actions(actions)
+        """Record many actions; see `RecordingClient.emit_actions` and `AsyncClient.emit_actions`.
+
+        Each action is recorded when it is read.
+        """
+        bulk = self.recorded._bulk(() if isinstance(actions, AsyncIterable) else actions)
+        report = Report(progress, lambda: bulk.processed)
+        with bulk.noting_refusals(), report.at_last():
+            if not isinstance(actions, AsyncIterable):
+                return bulk.run()
+            async for action in actions:
+                bulk.begin([action])
+                bulk.append()
+                report()
+                if bulk.has_failed:
+                    break
+        return bulk.finish()
+
+    async def emit_table(
+        self,
+        table: Any,
+        *,
+        key: "Choice | None" = None,
+        user_key: "Choice | None" = None,
+        timestamp: "Choice | datetime | None" = None,
+        is_anonymous_user: "Choice | bool | None" = None,
+        metadata: "Metadata | None" = None,
+        timezone: str | tzinfo | None = None,
+        progress: Progress | None = None,
+    ) -> Emitted:
+        """Record an action for each row of a table; see `RecordingClient.emit_table`."""
+        return self.recorded.emit_table(
+            table,
+            key=key,
+            user_key=user_key,
+            timestamp=timestamp,
+            is_anonymous_user=is_anonymous_user,
+            metadata=metadata,
+            timezone=timezone,
+            progress=progress,
+        )
 
     async def identify(self, user_key: str, metadata: Mapping[str, Any] | None = None) -> bool:
         """Record an identity; see `RecordingClient.identify`."""
@@ -446,8 +502,7 @@ class AsyncRecordingClient:
 
     def mark(self) -> AsyncSettledMark:
         """Return a mark: nothing before it is ever pending; see `RecordingClient.mark`."""
-        self.recorded.mark()
-        return AsyncSettledMark()
+        return AsyncSettledMark(self.recorded.mark().outcome().dropped)
 
     async def flush(self, timeout: float | None = None) -> int:
         """Return 0: nothing is ever pending; see `RecordingClient.flush`."""

@@ -6,7 +6,8 @@
     client ─► eager_client ─► the same queue and workers as those of `Client`
        └─ no room ─► waiters ─► woken by the queue's wakeup pipe
 
-Read `client`, then `eager_client` and `waiters`.
+Read `client`, then `eager_client` and `waiters`. `bulk` and `turn` are for calls that emit many
+events.
 """
 
 from dataart_mp.aio.client import AsyncClient

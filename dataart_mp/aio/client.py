@@ -2,19 +2,21 @@
 
 import asyncio
 import contextlib
+import functools
 import os
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 from concurrent.futures import Future
-from datetime import datetime
+from datetime import datetime, tzinfo
 from queue import Full
 from types import TracebackType
-from typing import Any, Final, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from dataart_mp import clock
 from dataart_mp.aio import helper
-from dataart_mp.aio.bulk import groups_of
+from dataart_mp.aio.bulk import Reader, groups_of
 from dataart_mp.aio.eager_client import EagerClient, NotNowError
 from dataart_mp.aio.mark import AsyncMark
+from dataart_mp.aio.turn import STEP_SECONDS, Turn
 from dataart_mp.aio.waiters import Waiters
 from dataart_mp.config import ClientConfig
 from dataart_mp.config.timeout import checked_timeout
@@ -24,11 +26,13 @@ from dataart_mp.producer import bound
 from dataart_mp.producer.bulk import Bulk
 from dataart_mp.producer.encoder import encode_action, encode_identity
 from dataart_mp.producer.hooks import Hooks
+from dataart_mp.producer.progress import Progress, Report
 from dataart_mp.protocol import Emitted
 from dataart_mp.stats import Stats
 
-_STEP_SECONDS: Final = 0.001
-"""How long `emit_actions` appends before other tasks may run."""
+if TYPE_CHECKING:
+    from dataart_mp.table.arguments import Choice, Metadata
+    from dataart_mp.table.emission import Emission
 
 Result = TypeVar("Result")
 Place = tuple[int, asyncio.AbstractEventLoop]
@@ -95,7 +99,7 @@ class AsyncClient:
                 or no worker can be started.
             ClosedError: The client is closed.
         """
-        if self._client is None and self._needs_hooks:
+        if self._client is None and (bound.is_used() or self._has_hooks):
             await self._open()
         record: bytes | None
         if not self._lines:  # else other tasks are in line
@@ -111,17 +115,25 @@ class AsyncClient:
         return await self._in_turn(lambda client: client.append_now(record))
 
     async def emit_actions(
-        self, actions: Iterable[Mapping[str, Any]] | AsyncIterable[Mapping[str, Any]]
+        self,
+        actions: Iterable[Mapping[str, Any]] | AsyncIterable[Mapping[str, Any]],
+        *,
+        progress: Progress | None = None,
     ) -> Emitted:
         """Emit many actions in one call, at a lower cost for each. Other tasks run meanwhile.
 
         Args:
             actions: Mappings of the arguments of `emit_action`, by name. They are read and emitted
-                in small groups, so the iterable may be a generator, also an infinite one. What was
-                read from an async iterable is emitted before that suspends.
+                in small groups, so the iterable may be a generator, also an infinite one. While
+                the buffer is full, none is read. What was read from an async iterable is emitted
+                before that suspends.
+            progress: Called with the number of actions that are processed, that is, accepted or
+                refused: the first ones of all. It is called after each group, and also when the
+                call is cancelled or raises, so that its last argument is always exact.
 
         Returns:
-            The number of accepted events, and how many of them were dropped (`overflow="drop"`).
+            The number of accepted events, and how many of them were dropped (`overflow="drop"`,
+            or by a hook).
 
         Raises:
             ActionsError: Some actions cannot be sent; as for `Client.emit_actions`.
@@ -130,32 +142,75 @@ class AsyncClient:
             ClosedError: The client is closed.
             Exception: The iterable raised it. All actions read before it are accepted.
         """
-        try:
-            client = await self._open()
-        except Full as full:  # no worker can be started
-            raise BufferFullError(f"no worker can deliver events: {full}") from full
-        bulk = client.bulk()
-
-        def ready(group: list[Mapping[str, Any]]) -> None:
-            if group and not self._lines and not client.writes_to_disk:
-                bulk.begin(group.copy())
-                group.clear()
-                try:
-                    bulk.append()
-                except (NotNowError, BufferFullError):  # it is tried again with the next group
-                    group.extend(bulk.withdraw())
-
-        with bulk.noting_refusals():
-            started = clock.monotonic()
-            async for group in groups_of(actions, ready):
-                bulk.begin(group)
-                await self._append_group(client, bulk)
-                if bulk.has_failed:
-                    break
-                if clock.monotonic() - started > _STEP_SECONDS:
-                    await asyncio.sleep(0)
-                    started = clock.monotonic()
+        client = await self._opened()
+        bulk = client.bulk(() if isinstance(actions, AsyncIterable) else actions)
+        report = Report(progress, lambda: bulk.processed)
+        with bulk.noting_refusals(), report.at_last():
+            if isinstance(actions, AsyncIterable):
+                await self._emit_async(client, bulk, actions, report)
+            else:
+                await self._emit_iterable(client, bulk, report)
         return bulk.finish()
+
+    async def emit_table(
+        self,
+        table: Any,
+        *,
+        key: "Choice | None" = None,
+        user_key: "Choice | None" = None,
+        timestamp: "Choice | datetime | None" = None,
+        is_anonymous_user: "Choice | bool | None" = None,
+        metadata: "Metadata | None" = None,
+        timezone: str | tzinfo | None = None,
+        progress: Progress | None = None,
+    ) -> Emitted:
+        """Emit an action for each row of a table; see `Client.emit_table`.
+
+        Other tasks run meanwhile: rows are read and encoded on another thread, a few thousand at a
+        time. Each is appended as a whole, so a call that is cancelled has emitted a beginning of
+        the rows.
+
+        Args:
+            table: As for `Client.emit_table`, as all others. It is read on other threads.
+            key: Name of the action.
+            user_key: Key of the user.
+            timestamp: Time of the action.
+            is_anonymous_user: Whether `user_key` stands for an unknown user.
+            metadata: Further data.
+            timezone: Zone of timestamps that have none.
+            progress: Called in the event loop with the number of rows that are processed, that is,
+                accepted or refused: the first ones of the table. It is called after each few
+                thousand, and also when the call is cancelled or raises, so that its last argument
+                is always exact. `table.slice` continues from there.
+
+        Returns:
+            The number of accepted events, and how many of them were dropped.
+
+        Raises:
+            TableError, MissingExtraError, RowsError, BufferFullError, ClosedError: As for
+                `Client.emit_table`.
+        """
+        client = await self._opened()
+        emission = await helper.call(
+            lambda: client.emission(
+                table,
+                progress,
+                key=key,
+                user_key=user_key,
+                timestamp=timestamp,
+                is_anonymous_user=is_anonymous_user,
+                metadata=metadata,
+                timezone=timezone,
+            )
+        )
+        report = Report(progress, lambda: emission.row)
+        with emission.noting_refusals(), report.at_last():
+            while (batch := await helper.call(emission.read)) is not None:
+                emission.begin(batch)
+                while await self._append_or_refuse(client, lambda: _step_for_a_while(emission)):
+                    await asyncio.sleep(0)
+                report()
+        return emission.finish()
 
     async def identify(self, user_key: str, metadata: Mapping[str, Any] | None = None) -> bool:
         """Emit an identity: who a user is. It is sent at once, in a separate request.
@@ -170,7 +225,7 @@ class AsyncClient:
         Raises:
             EventError, BufferFullError, ClosedError: As for `emit_action`.
         """
-        if self._client is None and self._needs_hooks:
+        if self._client is None and (bound.is_used() or self._has_hooks):
             await self._open()
         encode = encode_identity if self._client is None else self._client.identity
         record = encode(user_key, metadata)
@@ -281,14 +336,25 @@ class AsyncClient:
         record = encode_action(key, user_key, is_anonymous_user, timestamp, metadata)
         raise NotNowError(record)
 
-    @property
-    def _needs_hooks(self) -> bool:
-        """Whether an event can only be encoded by the client, which may have to be created."""
-        return not self._is_closed and (bound.is_used() or Hooks(self.config).are_configured)
+    @functools.cached_property
+    def _has_hooks(self) -> bool:
+        """Whether the settings name hooks: then only the client, when it is open, can encode."""
+        return Hooks(self.config).are_configured
 
     def _check_open(self) -> None:
         if self._is_closed:
             raise ClosedError("the client is closed; emit before aclose(), or create another one")
+
+    async def _opened(self) -> EagerClient:
+        """Return the client, as `_open`.
+
+        Raises:
+            BufferFullError: No worker can be started.
+        """
+        try:
+            return await self._open()
+        except Full as full:
+            raise BufferFullError(f"no worker can deliver events: {full}") from full
 
     async def _open(self) -> EagerClient:
         """Return the client when it has workers in this process; create it on another thread."""
@@ -361,15 +427,76 @@ class AsyncClient:
         except Full as full:
             return client.refuse(full)
 
-    async def _append_group(self, client: EagerClient, bulk: Bulk) -> None:
+    async def _emit_iterable(self, client: EagerClient, bulk: Bulk, report: Report) -> None:
+        reader, turn = Reader(bulk, client.room), Turn()
+        while not reader.is_over():
+            if client.writes_to_disk:  # another thread appends, but the iterable is read here
+                if not bulk.has_rest:
+                    reader.read(await self._room(client))
+                await self._append_or_refuse(client, bulk.append)
+            else:
+                await self._append_or_refuse(client, reader.append_next)
+            report()
+            await turn.end_if_long()
+
+    async def _emit_async(
+        self,
+        client: EagerClient,
+        bulk: Bulk,
+        actions: AsyncIterable[Mapping[str, Any]],
+        report: Report,
+    ) -> None:
+        def ready(group: list[Mapping[str, Any]]) -> None:
+            if group and not self._lines and not client.writes_to_disk:
+                bulk.begin(group.copy())
+                group.clear()
+                try:
+                    bulk.append()
+                except (NotNowError, BufferFullError):  # it is tried again with the next group
+                    group.extend(bulk.withdraw())
+
+        turn = Turn()
+        async for group in groups_of(actions, lambda: self._room(client), ready):
+            bulk.begin(group)
+            await self._append_or_refuse(client, bulk.append)
+            report()
+            if bulk.has_failed:
+                break
+            await turn.end_if_long()
+
+    async def _room(self, client: EagerClient) -> int:
+        """Return for how many actions there is room, when there is some.
+
+        Raises:
+            BufferFullError: As for `emit_action`.
+        """
+
+        def attempt() -> int:
+            room = client.room()
+            if not room:
+                raise NotNowError
+            return room
+
+        if not self._lines:
+            with contextlib.suppress(NotNowError):
+                return attempt()
         try:
-            await self._append(client, bulk.append)
+            return await self._waiters_here().in_turn(attempt, client.config.block_timeout)
         except Full as full:
-            try:
-                client.refuse(full)
-            except BufferFullError as error:
-                bulk.describe(error)
-                raise
+            client.refuse(full)
+            raise
+
+    async def _append_or_refuse(self, client: EagerClient, attempt: Callable[[], Result]) -> Result:
+        """Do what `_append` does.
+
+        Raises:
+            BufferFullError: As for `emit_action`.
+        """
+        try:
+            return await self._append(client, attempt)
+        except Full as full:
+            client.refuse(full)  # it raises, as a call that waits drops nothing
+            raise
 
     async def _append(self, client: EagerClient, attempt: Callable[[], Result]) -> Result:
         """Make an attempt when it is this task's turn, until there is room.
@@ -383,11 +510,20 @@ class AsyncClient:
         while True:
             if not self._lines:
                 with contextlib.suppress(NotNowError):
-                    return await helper.call(attempt) if client.writes_to_disk else attempt()
+                    return await helper.complete(attempt) if client.writes_to_disk else attempt()
             left = None if deadline is None else max(0.0, deadline - clock.monotonic())
             if not client.writes_to_disk:
                 return await self._waiters_here().in_turn(attempt, left)
             await self._waiters_here().in_turn(_after_one_wakeup(), left)
+
+
+def _step_for_a_while(emission: "Emission") -> bool:
+    """Append rows for a millisecond; return whether there are more."""
+    started = clock.monotonic()
+    while emission.step():
+        if clock.monotonic() - started > STEP_SECONDS:
+            return True
+    return False
 
 
 def _after_one_wakeup() -> Callable[[], None]:

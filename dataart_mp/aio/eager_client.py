@@ -1,15 +1,25 @@
 """The eager client: a `Client` that raises `NotNowError` where another one would wait."""
 
 import queue
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Final
 
 from dataart_mp.client import Client
 from dataart_mp.config import ClientConfig
 from dataart_mp.producer.bulk import Bulk
 from dataart_mp.producer.hooks import DroppedError
+from dataart_mp.producer.progress import Progress
 from dataart_mp.queue import AbandonedError
 from dataart_mp.queue.frame_writer import Taken
 from dataart_mp.queue.room import Room
+
+if TYPE_CHECKING:
+    from dataart_mp.table.emission import Emission
+
+# To encode so many rows takes some 10 ms, on another thread. Fewer take longer for each row; more
+# keep the interpreter's lock for longer.
+_TABLE_ROWS: Final = 4096
 
 
 class NotNowError(Exception):
@@ -133,12 +143,35 @@ class EagerClient(Client):
     def _may_wait(self, full: queue.Full) -> bool:
         return self._waits_when_full and not isinstance(full, AbandonedError)
 
-    def bulk(self) -> Bulk:
-        """Return what appends groups of actions; its `append` raises NotNowError, too."""
+    def room(self) -> int:
+        """Return for how many actions there is certainly room; 0: for none.
+
+        A call that does not wait for room need not look for it: then it is any number.
+        """
+        if not self._waits_when_full:
+            return sys.maxsize
+        return 0 if self._producer.is_full else max(1, self._producer.free_frames)
+
+    def bulk(self, actions: Iterable[Mapping[str, Any]]) -> Bulk:
+        """Return a call of `emit_actions`; its `append` raises NotNowError, too."""
         emit = None if self._appender is None else self._appender.emit_actions
         hooks = (self._encode_action, self._count_dropped) if self._has_hooks else None
         portion = self.config.flush_actions_batch_size
-        return Bulk((), portion, self._take, self._refuse_some, emit, hooks)
+        return Bulk(actions, portion, self._take, self._refuse_some, emit, hooks)
+
+    def emission(self, table: object, progress: Progress | None, **arguments: Any) -> "Emission":
+        """Return a call of `emit_table`; its `step` raises NotNowError, too.
+
+        Raises:
+            TableError, MissingExtraError: As for `emit_table`.
+        """
+        from dataart_mp.table.emission import emission_of
+
+        self._queue.check_open()
+        hooks = (self._encode_action, self._count_dropped) if self._has_hooks else None
+        portion = self.config.flush_actions_batch_size
+        take, drop = self._take, self._refuse_some
+        return emission_of(table, portion, take, drop, progress, hooks, _TABLE_ROWS, **arguments)
 
     def _take(self, lines: memoryview, count: int) -> Taken:
         return self._producer.append_lines(lines, count, 0.0)

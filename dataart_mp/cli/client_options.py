@@ -47,7 +47,11 @@ _OPTIONS: Final = (
 _SPOOL: Final = _Option(
     "--spool-dir", "spool_dir", str, "Directory that keeps events until they are delivered."
 )
-_FLAGS: Final = {option.field: option.flag for option in (*_OPTIONS, _SPOOL)}
+_EVENT_ID: Final = _Option(
+    "--event-id", "event_id", str, "Name of a deterministic id in the metadata of each action."
+)
+_WITHOUT_DEFAULT: Final = (_SPOOL, _EVENT_ID)
+_FLAGS: Final = {option.field: option.flag for option in (*_OPTIONS, *_WITHOUT_DEFAULT)}
 _DEFAULTS: Final = {field.name: field.default for field in dataclasses.fields(ClientConfig)}
 _KEY_FLAG: Final = "--api-key-file"
 _KEY_VARIABLE: Final = variable(PREFIX, "api_key")
@@ -67,6 +71,11 @@ def client_options(command: C) -> C:
 def spool_option(command: C) -> C:
     """Add the option for the spool, which is a value for `client_config`, to a click command."""
     return _add(_SPOOL, command)
+
+
+def event_id_option(command: C) -> C:
+    """Add the option for the ids of events, a value for `client_config`, to a click command."""
+    return _add(_EVENT_ID, command)
 
 
 def client_config(api_key_file: Path | None, **given: object) -> ClientConfig:
@@ -100,7 +109,7 @@ def _add(option: _Option, command: C) -> C:
 
 def _help(option: _Option) -> str:
     default = _DEFAULTS[option.field]
-    none = "none" if option is _SPOOL else "by the number of CPUs"
+    none = "none" if option in _WITHOUT_DEFAULT else "by the number of CPUs"
     shown = none if default is None else default
     return f"{option.help}  [env: {variable(PREFIX, option.field)}; default: {shown}]"
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from dataart_mp.config import ClientConfig
 from dataart_mp.errors import EventError
-from dataart_mp.producer.encoder import encode_action, encode_identity
+from dataart_mp.producer.hooks import DroppedError, Hooks
 from dataart_mp.transport import envelope
 
 
@@ -17,16 +17,19 @@ class DryRunClient:
         config: The configuration of the client that would send them.
 
     Attributes:
-        actions: Number of valid actions.
+        actions: Number of valid actions that would be sent.
         identities: Number of valid identities.
-        first: The record of the first valid event; None: there was none.
+        sampled: Number of valid actions that `sample_rate` leaves out.
+        first: The record of the first event that would be sent; None: there was none.
     """
 
     def __init__(self, config: ClientConfig) -> None:
         self.first: bytes | None = None
+        self._hooks = Hooks(config)
         self._capacity = config.max_request_bytes - envelope.MAX_BYTES
         self.actions = 0
         self.identities = 0
+        self.sampled = 0
 
     def emit_action(
         self,
@@ -38,10 +41,20 @@ class DryRunClient:
     ) -> bool:
         """Check an action; see `DataArtClient.emit_action`.
 
+        Returns:
+            Whether it would be sent.
+
         Raises:
             EventError: The client would refuse it.
         """
-        self._check(encode_action(key, user_key, is_anonymous_user, timestamp, metadata))
+        try:
+            record = self._hooks.encode_action(
+                key, user_key, is_anonymous_user, timestamp, metadata
+            )
+        except DroppedError:
+            self.sampled += 1
+            return False
+        self._check(record)
         self.actions += 1
         return True
 
@@ -51,7 +64,7 @@ class DryRunClient:
         Raises:
             EventError: The client would refuse it.
         """
-        self._check(encode_identity(user_key, metadata))
+        self._check(self._hooks.encode_identity(user_key, metadata))
         self.identities += 1
         return True
 

@@ -56,7 +56,7 @@ HTTP = Setting[HTTPOptions, HTTPOptions]
 
 DEFAULT_BASE_URL = "https://src.datartproject.com"
 MAX_BATCH_SIZE_BY_DEFAULT = 500
-_NOT_FOR_WORKERS = ("on_failure", "before_send", "sample_rate", "default_metadata")
+_NOT_FOR_WORKERS = ("on_failure", "before_send", "sample_rate", "default_metadata", "event_id")
 LEAST_PROCESSES_BY_DEFAULT = 2
 MOST_PROCESSES_BY_DEFAULT = 4
 """More processes rarely help: by then the platform or the network is the limit."""
@@ -155,6 +155,9 @@ class ClientConfig:
             urllib3 pool.
         api_key_file: The file that holds the key, in place of `api_key`. Workers read it again
             when it changes, and when the platform refuses the key (401, 403).
+        event_id: The name under which each action gets a deterministic id in its metadata, such as
+            `"_id"`; None: actions get no id. Equal actions get the same one. An action whose
+            metadata has this name already keeps it.
 
     Raises:
         ConfigError: A value is refused; the message names the field, the value and the fix.
@@ -210,6 +213,7 @@ class ClientConfig:
     )
     pool_factory: OptionalText = Setting(default=None, check=optional(import_string))
     api_key_file: OptionalFile = Setting(default=None, check=optional(key_file.file_path))
+    event_id: OptionalText = Setting(default=None, check=optional(hooks.event_id))
 
     def __post_init__(self) -> None:
         self._check_key()

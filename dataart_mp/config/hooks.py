@@ -53,6 +53,18 @@ def sample_rate(field: str, value: object) -> Rate:
     return rates
 
 
+def event_id(field: str, value: object) -> str:
+    """Check a name in the metadata of an event."""
+    if not isinstance(value, str) or not value or not _is_unicode(value):
+        raise config_error(field, value, 'must be a name in the metadata, such as "_id"')
+    return value
+
+
+def _is_unicode(text: str) -> bool:
+    """Whether a text can be sent: it has no surrogates that stand alone."""
+    return text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text)
+
+
 def parse_rate(text: str) -> object:
     """Parse a number, or a JSON object of numbers."""
     try:

@@ -67,7 +67,8 @@ def _app(sink: Sink) -> ASGIApp:
 
 
 def _is_control(method: str, path: str) -> bool:
-    return path.startswith("/_sink/") or (path == "/" and method in ("GET", "HEAD"))
+    # HEAD: `dataart-mp doctor` looks at what is there; it sends nothing that could be recorded.
+    return path.startswith("/_sink/") or method == "HEAD" or (path == "/" and method == "GET")
 
 
 def _config(settings: SinkSettings, app: ASGIApp) -> uvicorn.Config:

@@ -100,10 +100,13 @@ class Bulk:
 
     @contextlib.contextmanager
     def noting_refusals(self) -> Iterator[None]:
-        """Add to an exception which actions were refused before it."""
+        """Add to an exception what became of the actions before it."""
         try:
             yield
         except BaseException as error:
+            if isinstance(error, BufferFullError):
+                error.accepted = self._accepted
+                error.rest = tuple(self._group[self._done :])
             if self._refused:
                 error.add_note(f"Also refused: {self._refusal(finished=False)}")
             raise
@@ -123,6 +126,16 @@ class Bulk:
         """Whether so many actions were refused that no more should be read."""
         return len(self._refused) >= _MAX_REFUSED
 
+    @property
+    def processed(self) -> int:
+        """Number of actions that were accepted or refused: the first ones of all."""
+        return self._before + self._done
+
+    @property
+    def has_rest(self) -> bool:
+        """Whether some actions of the group are not appended yet."""
+        return self._done < len(self._group)
+
     def _append_all(self) -> None:
         while not self.has_failed:
             wanted = self._size
@@ -138,6 +151,12 @@ class Bulk:
         self._before += len(self._group)
         self._group, self._done, self._waiting = group, 0, b""
 
+    def read_group(self, at_most: int) -> bool:
+        """Read some actions, for `append`; return whether there may be more."""
+        wanted = min(self._size, at_most)
+        self.read(wanted)
+        return len(self._group) == wanted
+
     def read(self, wanted: int) -> None:
         """Read actions, for `append`."""
         self.begin([])
@@ -151,18 +170,10 @@ class Bulk:
 
     def append(self) -> None:
         """Append what is left of the group. If `drop` raises, this may be called again."""
-        try:
-            if self._emit is not None:
-                self._emit_group(self._emit)
-            elif self._done < len(self._group):
-                self._append(self._group[self._done :])
-        except BufferFullError as error:
-            self.describe(error)
-            raise
-
-    def describe(self, error: BufferFullError) -> None:
-        """Say in an error what was accepted before, and what is left of the group."""
-        error.accepted, error.rest = self._accepted, tuple(self._group[self._done :])
+        if self._emit is not None:
+            self._emit_group(self._emit)
+        elif self.has_rest:
+            self._append(self._group[self._done :])
 
     def withdraw(self) -> list[Mapping[str, Any]]:
         """Return what is left of the group, and forget it."""
@@ -172,7 +183,7 @@ class Bulk:
         return rest
 
     def _emit_group(self, emit: Emit) -> None:
-        while self._done < len(self._group):
+        while self.has_rest:
             emitted = emit(self._group, self._done, datetime.now(UTC))
             self._accepted += emitted
             self._done += emitted

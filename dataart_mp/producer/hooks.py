@@ -1,7 +1,7 @@
 """Hooks: what an application wants to happen to each event before it is encoded.
 
-    sample ─► add metadata ─► encode ─► decode ─► before_send ─► encode ─► append
-              context,        └──── only with before_send ──┘
+    sample ─► add metadata ─► encode ─► decode ─► before_send ─► encode ─► add id ─► append
+              context,        └──── only with before_send ──┘             event_id
               default_metadata
 
 An event is validated before `before_send` sees it, so errors of the caller reach the caller, and
@@ -17,7 +17,7 @@ import threading
 import traceback
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import orjson
 
@@ -32,6 +32,9 @@ from dataart_mp.producer.plain import to_sendable
 from dataart_mp.producer.sampling import Sampling
 from dataart_mp.producer.usual import FIELDS, REQUIRED
 from dataart_mp.queue.counters import HOOK_DROPPED, HOOK_RAISED, SAMPLED
+
+if TYPE_CHECKING:
+    from dataart_mp.producer.event_ids import EventIds
 
 _log = logging.getLogger("dataart_mp")
 
@@ -102,11 +105,11 @@ class Hooks:
         self._defaults = _Defaults(config.default_metadata, self._calls)
         sampling = Sampling(config.sample_rate)
         self._sampling = None if sampling.keeps_all else sampling
+        self._event_ids = _event_ids(config.event_id)
         self._exceptions = LogThrottle(_LOG_INTERVAL_SECONDS)
         self._last_exception = ""
-        self.are_configured = bool(
-            self._before_send or self._sampling or config.default_metadata is not None
-        )
+        hooks = (self._before_send, self._sampling, config.default_metadata, self._event_ids)
+        self.are_configured = any(hook is not None for hook in hooks)
 
     def encode_action(
         self,
@@ -140,6 +143,8 @@ class Hooks:
         if self._before_send is not None:
             event = self._seen(self._before_send, encode_action(**event), FIELDS, REQUIRED)
             encode = _encode_returned_action
+        if self._event_ids is not None:
+            return self._event_ids.with_id(encode(**event))
         if self.emit is not None and self.emit([event], 0, datetime.now(UTC)):
             return _ALREADY_APPENDED
         return encode(**event)
@@ -200,6 +205,15 @@ class Hooks:
     def _log_exceptions(self, exceptions: Occurrences) -> None:
         if exceptions:
             _log.error("%s: %s", exceptions.describe("event", "dropped"), self._last_exception)
+
+
+def _event_ids(name: str | None) -> "EventIds | None":
+    if name is None:
+        return None
+    # Here, because it loads OpenSSL: 3.6 MB, which few applications need.
+    from dataart_mp.producer.event_ids import EventIds
+
+    return EventIds(name)
 
 
 class _Defaults:

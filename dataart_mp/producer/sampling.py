@@ -6,7 +6,6 @@ SHA-256, as a number, of which those below the rate times 2**64 are in. So the u
 year.
 """
 
-import hashlib
 from collections.abc import Mapping
 from typing import Final
 
@@ -37,6 +36,8 @@ class Sampling:
         limit = self._limits.get(key, self._other)
         if limit == _LIMIT:
             return True
+        import hashlib  # here, because it loads OpenSSL: 3.6 MB, which few applications need
+
         digest = hashlib.sha256(user_key.encode(errors="surrogatepass")).digest()
         return int.from_bytes(digest[:_DIGEST_BYTES]) < limit
 

@@ -249,6 +249,14 @@ class ProducerEnd:
             return False
 
     @property
+    def free_frames(self) -> int:
+        """Number of frames that are free."""
+        try:
+            return self._arena.free()
+        except ValueError:  # another thread closes the queue
+            return 0
+
+    @property
     def has_idle(self) -> bool:
         """Whether this process has a frame open that no thread is writing to."""
         return bool(self._idle)

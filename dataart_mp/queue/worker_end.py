@@ -59,6 +59,8 @@ class WorkerEnd:
             refused_too: Whether to join frames that were sent, and that the platform was too busy
                 for. Their time has begun, which matters if it is limited.
         """
+        if frame.count >= records:  # always, if a frame fills a request
+            return
         if not frame.can_lead or (frame.was_refused and not refused_too):
             return
         length = frame.length

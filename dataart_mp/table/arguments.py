@@ -7,14 +7,16 @@ from typing import Any, Final
 from dataart_mp.errors import EventError, TableError, short_repr
 from dataart_mp.producer.encoder import encode_action
 from dataart_mp.table.arrow import column_names
+from dataart_mp.table.column import is_text
 from dataart_mp.table.column_map import FIELDS, ColumnMap, MetadataColumn
 from dataart_mp.table.literal import Literal
+from dataart_mp.table.terms import Terms
 from dataart_mp.table.time_format import TimeFormat, zone_of
 
 Choice = str | Literal
 """The name of a column, or a value that is the same in all rows."""
 
-Metadata = str | Sequence[str] | Mapping[str, Choice]
+Metadata = str | Sequence[str | MetadataColumn] | Mapping[str, Choice]
 """The columns of the metadata, or the columns and constants by their names in the event."""
 
 _LEAVE_OUT: Final = "leave it out: metadata=[…]"
@@ -29,6 +31,9 @@ def column_map(
     is_anonymous_user: Choice | bool | None,
     metadata: Metadata | None,
     timezone: str | tzinfo | None,
+    is_local: bool = True,
+    json_column: str | None = None,
+    terms: Terms = Terms(),  # noqa: B008 - it is frozen
 ) -> ColumnMap:
     """Make the mapping that the arguments describe.
 
@@ -40,6 +45,9 @@ def column_map(
         is_anonymous_user: Of each event.
         metadata: Of each event.
         timezone: Of timestamps that have none.
+        is_local: Whether these are local time, if there is no `timezone`; else they are refused.
+        json_column: The column with all of the metadata as JSON text.
+        terms: How messages name the arguments.
 
     Raises:
         TableError: An argument is not valid, or does not fit the table.
@@ -66,7 +74,9 @@ def column_map(
         constants=constants,
         metadata=entries,
         constant_metadata=constant_metadata,
-        times=TimeFormat(zone=_zone(timezone), is_local=True),
+        times=TimeFormat(zone=_zone(timezone), is_local=is_local, terms=terms),
+        json_column=json_column,
+        terms=terms,
     )
     found.check(column_names(schema))
     _check_constants(constants, constant_metadata)
@@ -98,11 +108,13 @@ def _metadata(given: Any) -> tuple[tuple[MetadataColumn, ...] | None, dict[str, 
         kind = type(given).__name__
         remedy = "pass a list of columns, or a dict of columns and constants by name"
         raise TableError(f"metadata: {kind} ({short_repr(given)}) is refused; {remedy}", "metadata")
-    chosen = given if isinstance(given, Mapping) else {name: name for name in given}
+    chosen = given if isinstance(given, Mapping) else {_name(one): one for one in given}
     entries: list[MetadataColumn] = []
     constants: dict[str, Any] = {}
     for name, choice in chosen.items():
-        if isinstance(choice, Literal) and isinstance(name, str):
+        if isinstance(choice, MetadataColumn):
+            entries.append(choice)
+        elif isinstance(choice, Literal) and isinstance(name, str):
             constants[name] = choice.value
         elif isinstance(choice, str) and isinstance(name, str):
             entries.append(MetadataColumn(name, choice))
@@ -112,6 +124,10 @@ def _metadata(given: Any) -> tuple[tuple[MetadataColumn, ...] | None, dict[str, 
             problem = f"{kind} ({short_repr(choice)}) is refused"
             raise TableError(f"metadata: {problem}; {remedy}", "metadata")
     return tuple(entries), constants
+
+
+def _name(column: Any) -> Any:
+    return column.name if isinstance(column, MetadataColumn) else column
 
 
 def _zone(given: object) -> tzinfo | None:
@@ -142,6 +158,8 @@ def _check_types(columns: ColumnMap, schema: Any) -> None:
         column = columns.columns.get(field, field)
         if field not in columns.constants and column in schema.names:
             _check_field(field, column, schema.field(column).type)
+    if columns.json_column is not None:
+        _check_json(columns.json_column, schema.field(columns.json_column).type)
     for entry in columns.entries(column_names(schema)) or ():
         problem = _unfit_for_metadata(schema.field(entry.column).type)
         if problem:
@@ -171,6 +189,17 @@ def _check_field(field: str, column: str, kind: Any) -> None:
     if not fits and not types.is_null(kind):
         problem = f"column {column!r} has the type {kind}, but needs {needs}"
         raise TableError(f"{field}: {problem}", field)
+
+
+def _check_json(column: str, kind: Any) -> None:
+    from pyarrow import types
+
+    if not (is_text(kind) or types.is_null(kind)):
+        problem = f"column {column!r} has the type {kind}, but needs JSON text"
+        raise TableError(
+            f"metadata_json_column: {problem}; leave it out to send columns as they are",
+            "metadata_json_column",
+        )
 
 
 def _unfit_for_metadata(kind: Any) -> str:

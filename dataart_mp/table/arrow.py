@@ -7,7 +7,9 @@ from typing import Any, Final
 from dataart_mp import clock
 from dataart_mp.errors import MissingExtraError, TableError, short_repr
 
-_BATCH_ROWS: Final = 16384
+BATCH_ROWS: Final = 16384
+"""How many rows are encoded at a time, at most."""
+
 _BATCH_BYTES: Final = 8 * 1024 * 1024
 _WAIT_SECONDS: Final = 0.01
 _PANDAS_INDEX: Final = re.compile(r"__index_level_[0-9]+__")
@@ -49,7 +51,7 @@ def column_names(schema: Any) -> list[str]:
     return [name for name in schema.names if not _PANDAS_INDEX.fullmatch(name)]
 
 
-def portions(batches: Iterable[Any], names: list[str]) -> Iterator[Any]:
+def portions(batches: Iterable[Any], names: list[str], max_rows: int = BATCH_ROWS) -> Iterator[Any]:
     """Cut and join record batches into others of a few megabytes and at most some thousand rows.
 
     Work for a batch costs least for a row if the batch is large. Batches that arrive slowly do not
@@ -58,6 +60,7 @@ def portions(batches: Iterable[Any], names: list[str]) -> Iterator[Any]:
     Args:
         batches: Record batches that have the same columns.
         names: The columns to keep.
+        max_rows: How many rows a portion has, at most.
 
     Raises:
         Exception: `batches` raised it; what came before it is returned before.
@@ -69,28 +72,28 @@ def portions(batches: Iterable[Any], names: list[str]) -> Iterator[Any]:
         try:
             batch = next(reader, None)
         except BaseException:
-            yield from _cut(waiting)
+            yield from _cut(waiting, max_rows)
             raise
         if batch is not None and batch.num_rows:
             since = since if waiting else clock.monotonic()
             waiting.append(batch.select(names))
             rows += batch.num_rows
         is_slow = bool(waiting) and clock.monotonic() - since > _WAIT_SECONDS
-        if batch is None or rows >= _BATCH_ROWS or is_slow:
-            yield from _cut(waiting)
+        if batch is None or rows >= max_rows or is_slow:
+            yield from _cut(waiting, max_rows)
             waiting, rows = [], 0
         if batch is None:
             return
 
 
-def _cut(batches: list[Any]) -> Iterator[Any]:
+def _cut(batches: list[Any], max_rows: int) -> Iterator[Any]:
     import pyarrow
 
     if len(batches) > 1:
         batches = pyarrow.Table.from_batches(batches).combine_chunks().to_batches()
     for batch in batches:
         rows = batch.num_rows
-        size = max(1, min(_BATCH_ROWS, rows * _BATCH_BYTES // _size(batch)))
+        size = max(1, min(max_rows, rows * _BATCH_BYTES // _size(batch)))
         yield from (batch.slice(start, size) for start in range(0, rows, size))
 
 

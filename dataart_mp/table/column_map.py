@@ -56,6 +56,9 @@ class ColumnMap:
         constant_metadata: Entries of the metadata that are the same in all rows.
         identities: Whether rows are identities instead of actions.
         times: The format of the timestamps.
+        json_column: The column that holds all of the metadata, as JSON text of an object; then no
+            other column is metadata. None: all columns that are not fields are, or the column
+            `metadata` if there is one.
         terms: How messages name the options.
     """
 
@@ -65,6 +68,7 @@ class ColumnMap:
     constant_metadata: Mapping[str, Any] = field(default_factory=dict)
     identities: bool = False
     times: TimeFormat = field(default_factory=TimeFormat)
+    json_column: str | None = None
     terms: Terms = field(default_factory=Terms, compare=False)
 
     @cached_property
@@ -74,9 +78,12 @@ class ColumnMap:
 
     def columns_to_read(self, columns: Collection[str]) -> list[str]:
         """Return those of a table's columns that this map uses."""
-        if self.metadata is None:
+        if self.json_column is not None:
+            used = {*self._used(), self.json_column}
+        elif self.metadata is not None:
+            used = {*self._used(), *(entry.column for entry in self.metadata)}
+        else:
             return list(columns)
-        used = {*self._used(), *(entry.column for entry in self.metadata)}
         return [name for name in columns if name in used]
 
     def entries(self, columns: Collection[str]) -> tuple[MetadataColumn, ...] | None:
@@ -90,10 +97,16 @@ class ColumnMap:
         """
         if self.metadata is not None:
             return self.metadata
-        if _METADATA in columns:
+        if self.object_column(columns) is not None:
             return None
         used = self._used()
         return tuple(MetadataColumn(name, name) for name in columns if name not in used)
+
+    def object_column(self, columns: Collection[str]) -> str | None:
+        """Return the column that holds all of the metadata; None if there is none."""
+        if self.json_column is not None:
+            return self.json_column
+        return _METADATA if self.metadata is None and _METADATA in columns else None
 
     def untyped(self, columns: Collection[str]) -> list[str]:
         """Return the columns that become metadata without being converted to a type."""
@@ -132,6 +145,9 @@ class ColumnMap:
             if entry.column not in columns:
                 problem = _no_column(entry.column, columns)
                 raise TableError(f"{self.terms.metadata}: {problem}", _METADATA)
+        if self.json_column is not None and self.json_column not in columns:
+            problem = _no_column(self.json_column, columns)
+            raise TableError(f"{self.terms.metadata_json}: {problem}", "metadata_json_column")
         unused = self._unused(columns)
         if unused:
             raise TableError(unused, _METADATA)
@@ -178,7 +194,7 @@ class ColumnMap:
                 rest = path.removeprefix(f"{_METADATA}{place}")
                 if rest != path and rest[:1] in {"", ".", "["}:
                     return entry.column
-        return _METADATA if _METADATA in columns else None
+        return self.json_column or (_METADATA if _METADATA in columns else None)
 
     def _used(self) -> set[str]:
         """Return the columns that are fields of the event, present or not."""
@@ -219,6 +235,8 @@ class ColumnMap:
     def _metadata(self, fields: Mapping[str, Any]) -> dict[str, Any] | None:
         if self.metadata is not None:
             found = {entry.name: _read(entry, fields) for entry in self.metadata}
+        elif self.json_column is not None:
+            return self.object_metadata(fields[self.json_column])
         elif _METADATA in fields:
             unused = self._unused(fields)
             if unused:
@@ -231,7 +249,8 @@ class ColumnMap:
 
     def _unused(self, columns: Collection[str]) -> str:
         """Describe the columns that are lost because a column `metadata` is all the metadata."""
-        if self.metadata is not None or _METADATA not in columns:
+        is_chosen = self.metadata is not None or self.json_column is not None
+        if is_chosen or _METADATA not in columns:
             return ""
         unused = [name for name in columns if name != _METADATA and name not in self._used()]
         if not unused:

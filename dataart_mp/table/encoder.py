@@ -5,7 +5,8 @@
 
 What is between the columns is the same in each row. pyarrow joins the columns row by row, so no
 Python code runs for a row. The records have the same bytes as those of `ColumnMap.event_of` and
-`encode_action`, which decide about each row whose values may be invalid.
+`encode_action`, which decide about each row whose values may be invalid; only the text of a
+`json_column` is written as it is.
 """
 
 from collections.abc import Iterable, Iterator
@@ -71,7 +72,7 @@ class Encoder:
         else:
             lines = join(parts, null=_NULL)
         _, ends, memory = lines.buffers()
-        doubtful = _numbers(found.doubtful for _, found in fields)
+        doubtful = column.numbers(found.doubtful for _, found in fields)
         return Lines(memoryview(memory), memoryview(ends).cast("q"), doubtful)
 
     def _fields(self, batch: Any) -> Iterator[tuple[str, Column]]:
@@ -81,8 +82,7 @@ class Encoder:
         yield ',"is_anonymous_user":', self._is_anonymous(batch)
         yield ',"timestamp":', self._timestamp(batch)
         if self._entries is None:
-            metadata = column.by_value(batch.column("metadata"), self._columns.object_metadata)
-            yield ',"metadata":', metadata
+            yield ',"metadata":', self._object(batch)
             yield "}\n", _NOTHING
             return
         constants = self._columns.constant_metadata
@@ -97,6 +97,13 @@ class Encoder:
             yield f"{before}{column.encoded(name)}:", found
             before = ","
         yield "}}\n" if before == "," else ',"metadata":null}\n', _NOTHING
+
+    def _object(self, batch: Any) -> Column:
+        """Return the column that holds all of the metadata."""
+        if self._columns.json_column is not None:
+            array = column.decoded(batch.column(self._columns.json_column))
+            return column.json_objects(array) or column.all_doubtful(len(array))
+        return column.by_value(batch.column("metadata"), self._columns.object_metadata)
 
     def _array(self, field: str, batch: Any) -> Any:
         """Return the column of a field; None if there is none."""
@@ -164,14 +171,3 @@ def _merged(parts: Iterable[Any]) -> list[Any]:
         else:
             merged.append(part)
     return merged
-
-
-def _numbers(masks: Iterable[Any]) -> list[int]:
-    """Return the numbers of the rows for which any of some masks is true."""
-    import pyarrow.compute as pc
-
-    found: set[int] = set()
-    for mask in masks:
-        if mask is not None and mask.true_count:
-            found.update(pc.indices_nonzero(mask).to_pylist())
-    return sorted(found)

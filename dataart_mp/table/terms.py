@@ -13,6 +13,7 @@ class Terms:
     Attributes:
         fields: The name of what chooses the column of a field, by field.
         metadata: The name of what chooses the columns of the metadata.
+        metadata_json: The name of what chooses the column with all of the metadata as JSON text.
         choose: What chooses the column of a field, or a constant. It is a format of `name`, the
             field, and `option`, its name in `fields`.
         or_constant: What to do if the name of a column was meant as a value. It is a format of
@@ -26,6 +27,7 @@ class Terms:
 
     fields: Mapping[str, str] = field(default_factory=lambda: {name: name for name in _FIELDS})
     metadata: str = "metadata"
+    metadata_json: str = "metadata_json_column"
     choose: str = "pass {name}=COLUMN, or {name}=lit(VALUE)"
     or_constant: str = "; for the same value in all rows, pass lit({value!r})"
     or_identities: str = ""

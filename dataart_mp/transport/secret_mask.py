@@ -2,7 +2,6 @@
 
 import base64
 import binascii
-import html
 import json
 import re
 from collections.abc import Iterable, Iterator
@@ -24,6 +23,7 @@ _SHORT: Final = 8
 _SHORT_PASSWORD: Final = 4
 # A still shorter value of a header whose name does not promise a secret is none.
 _SHORTEST: Final = 4
+_SPECIAL_IN_HTML: Final = frozenset("&<>\"'")
 
 
 class SecretMask:
@@ -132,8 +132,7 @@ def _forms(secret: str) -> Iterator[bytes]:
         secret,
         json.dumps(secret)[1:-1],
         json.dumps(secret, ensure_ascii=False)[1:-1],
-        html.escape(secret),
-        html.escape(secret, quote=False),
+        *_in_html(secret),
         repr(secret)[1:-1],
         repr(secret.encode("latin-1", "replace"))[2:-1],
         repr(secret.encode("utf-8", "replace"))[2:-1],
@@ -144,6 +143,16 @@ def _forms(secret: str) -> Iterator[bytes]:
             form = text.encode(encoding, "ignore")
             if form:
                 yield form
+
+
+def _in_html(secret: str) -> Iterator[str]:
+    """Yield the texts by which a page may quote a secret."""
+    if not _SPECIAL_IN_HTML.intersection(secret):
+        return
+    import html  # here, because its tables take 0.5 MB, and few keys need them
+
+    yield html.escape(secret)
+    yield html.escape(secret, quote=False)
 
 
 def _whole_words(words: set[bytes]) -> re.Pattern[bytes] | None:

@@ -93,9 +93,9 @@ class Sender:
             if isinstance(response, Unanswered):
                 is_second = response is Unanswered.CLOSED
                 response = self._send_with_urllib3(path, content, key)
+            came = self._read(response)
         except (HTTPError, HTTPException, OSError) as error:
-            return self._no_response(error)
-        came = self._read(response)
+            came = self._no_response(error)
         return replace(came, is_second=True) if is_second else came
 
     # The API key, if it comes from a file
@@ -190,9 +190,9 @@ class Sender:
                     return self._no_response(error)
                 case _:
                     assert_never(outcome)
+            came = self._read(response)
         except (HTTPError, HTTPException, OSError) as error:
-            return self._no_response(error)
-        came = self._read(response)
+            came = self._no_response(error)
         return replace(came, is_second=True) if isinstance(outcome, Disconnected) else came
 
     def _read(self, response: OrdinaryResponse | urllib3.BaseHTTPResponse) -> Response:

@@ -5,9 +5,9 @@
 from datetime import UTC, datetime
 from typing import Protocol
 
+from dataart_mp.delivery.batch import Batch
 from dataart_mp.spool.dead_letters import Cause
 from dataart_mp.transport.response import Response
-from dataart_mp.worker.batch import Batch
 from dataart_mp.worker.reporter import Reporter
 
 

@@ -20,6 +20,7 @@ from functools import partial
 from typing import Final
 
 from dataart_mp import clock
+from dataart_mp.delivery.verdict import is_success
 from dataart_mp.queue import Frame, RecordQueue
 from dataart_mp.queue.arena import READY
 from dataart_mp.queue.status import PLACES_SHOWN, Status
@@ -32,7 +33,6 @@ from dataart_mp.worker.helpers import Helpers
 from dataart_mp.worker.poller import Poller
 from dataart_mp.worker.request import SETTLED, Moment, Released, Request
 from dataart_mp.worker.shipper import Shipper
-from dataart_mp.worker.verdict import is_success
 
 # Another process has a frame's lock for as long as it takes to see that the frame is not FREE.
 _LOCK_SECONDS: Final = 0.001

@@ -9,6 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from dataart_mp.config import ClientConfig
+from dataart_mp.delivery.backoff import Backoff
 from dataart_mp.queue import RecordQueue, process
 from dataart_mp.queue.locks import PLACES
 from dataart_mp.queue.status import Status
@@ -18,7 +19,6 @@ from dataart_mp.supervision.interpreter import GUARD
 from dataart_mp.supervision.supervisor import Supervisor
 from dataart_mp.transport.sender import Sender
 from dataart_mp.version import __version__
-from dataart_mp.worker.backoff import Backoff
 from dataart_mp.worker.failures import Failures, LetterStore, NoLetters
 from dataart_mp.worker.gate import Gate
 from dataart_mp.worker.parking import NoParking, Parking
@@ -74,7 +74,7 @@ def _make_worker(brief: Brief, queue: RecordQueue) -> Worker:
     shipper = Shipper(
         queue=queue,
         sender=sender,
-        backoff=_backoff(config),
+        backoff=Backoff.of(config),
         reporter=reporter,
         failures=Failures(_letters(config), reporter),
         parking=parking,
@@ -104,16 +104,6 @@ def _pace(config: ClientConfig, queue: RecordQueue) -> Pace:
     if not config.adaptive:
         return FixedPace()
     return SharedFlow(queue.arena, config.flush_num_workers, config.num_processes)
-
-
-def _backoff(config: ClientConfig) -> Backoff:
-    return Backoff(
-        config.backoff,
-        config.flush_backoff_ratio,
-        config.flush_num_retries,
-        jitter=config.backoff_jitter,
-        deadline=config.delivery_timeout,
-    )
 
 
 def _letters(config: ClientConfig) -> LetterStore:

@@ -15,6 +15,7 @@ from itertools import filterfalse, islice
 from typing import Final
 
 from dataart_mp import clock
+from dataart_mp.delivery.batch import Batch
 from dataart_mp.queue import Frame, RecordQueue
 from dataart_mp.queue.accounting import parked_at_rest
 from dataart_mp.queue.locks import LOADER
@@ -26,7 +27,6 @@ from dataart_mp.spool.parked_batch import MAX_REST_SECONDS, BatchContent, Parked
 from dataart_mp.spool.parking_lot import FullError, ParkingError, ParkingLot
 from dataart_mp.spool.refill import refill
 from dataart_mp.transport.response import Response
-from dataart_mp.worker.batch import Batch
 from dataart_mp.worker.parking import NotParked
 from dataart_mp.worker.reporter import Reporter
 from dataart_mp.worker.retry_outcome import Parked, Postponed, hold

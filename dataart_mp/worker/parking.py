@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from dataart_mp.delivery.batch import Batch
 from dataart_mp.queue import Frame, RecordQueue
-from dataart_mp.worker.batch import Batch
 from dataart_mp.worker.retry_outcome import Parked, Postponed
 
 

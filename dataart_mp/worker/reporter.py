@@ -14,6 +14,7 @@ import time
 from typing import Final
 
 from dataart_mp import clock
+from dataart_mp.delivery.batch import Batch
 from dataart_mp.queue.arena import Arena
 from dataart_mp.queue.locks import REPORTER
 from dataart_mp.queue.role import role
@@ -31,7 +32,6 @@ from dataart_mp.supervision.reports import (
     encode,
 )
 from dataart_mp.transport.response import Response
-from dataart_mp.worker.batch import Batch
 
 _TIMEOUT_SECONDS: Final = 2.0
 # After a timeout, no report is written for this time.

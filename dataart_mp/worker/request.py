@@ -4,11 +4,11 @@ from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
 from dataart_mp import clock
+from dataart_mp.delivery.batch import Batch
+from dataart_mp.delivery.limit import SplitBatch
 from dataart_mp.queue import Frame
 from dataart_mp.transport.envelope import size_of_body
-from dataart_mp.worker.batch import Batch
 from dataart_mp.worker.circuit import Probe, Send
-from dataart_mp.worker.limit import SplitBatch
 
 
 class Request(NamedTuple):

@@ -5,23 +5,10 @@ from datetime import UTC, datetime
 from typing import Final, assert_never
 
 from dataart_mp import clock
-from dataart_mp.queue import Frame, RecordQueue
-from dataart_mp.queue.counters import THROTTLED
-from dataart_mp.queue.status import Status
-from dataart_mp.transport.envelope import PATHS, path_of
-from dataart_mp.transport.response import Response
-from dataart_mp.transport.sender import Sender
-from dataart_mp.worker.backoff import Backoff
-from dataart_mp.worker.batch import Batch, unsent
-from dataart_mp.worker.circuit import Circuit, Gathered, Probe, Send, Wait
-from dataart_mp.worker.failures import Failures
-from dataart_mp.worker.limit import Limit, SplitBatch
-from dataart_mp.worker.parking import NotParked, Parking
-from dataart_mp.worker.reporter import Reporter
-from dataart_mp.worker.request import SETTLED, Moment, Released, Request
-from dataart_mp.worker.retry_outcome import Abandoned, Parked, Postponed, RetryOutcome, hold
-from dataart_mp.worker.shared_flow import Pace
-from dataart_mp.worker.verdict import (
+from dataart_mp.delivery.backoff import Backoff
+from dataart_mp.delivery.batch import Batch
+from dataart_mp.delivery.limit import Limit, SplitBatch
+from dataart_mp.delivery.verdict import (
     CONTENT_TOO_LARGE,
     Delivered,
     Later,
@@ -32,6 +19,20 @@ from dataart_mp.worker.verdict import (
     is_overload,
     judge,
 )
+from dataart_mp.queue import Frame, RecordQueue
+from dataart_mp.queue.counters import THROTTLED
+from dataart_mp.queue.status import Status
+from dataart_mp.transport.envelope import PATHS, path_of
+from dataart_mp.transport.response import Response
+from dataart_mp.transport.sender import Sender
+from dataart_mp.worker.circuit import Circuit, Gathered, Probe, Send, Wait
+from dataart_mp.worker.failures import Failures
+from dataart_mp.worker.parking import NotParked, Parking
+from dataart_mp.worker.reporter import Reporter
+from dataart_mp.worker.request import SETTLED, Moment, Released, Request
+from dataart_mp.worker.retry_outcome import Abandoned, Parked, Postponed, RetryOutcome, hold
+from dataart_mp.worker.shared_flow import Pace
+from dataart_mp.worker.unsent import unsent
 
 _SEND: Final = Send()
 _NO_REST: Final[list[Batch]] = []  # nobody changes it

@@ -207,9 +207,11 @@ def test_block_timeout_raises(run: Run, config: Configure, hanging: SinkProcess)
         assert [type(result) for result in results] == [BufferFullError] * 2
         # uvloop counts time in whole milliseconds.
         assert 0.199 <= time.monotonic() - started < 5
+        actions = ({"key": "a", "user_key": str(n)} for n in range(3))
         with pytest.raises(BufferFullError) as error:
-            await client.emit_actions({"key": "a", "user_key": str(n)} for n in range(3))
-        assert [each["user_key"] for each in error.value.rest] == ["0", "1", "2"]
+            await client.emit_actions(actions)
+        assert error.value.rest == ()
+        assert next(actions)["user_key"] == "0", "nothing is read while there is no room"
         hanging.clear_faults()
         assert await client.aclose(20) == 0
         assert client.stats().accepted == CAPACITY
@@ -284,6 +286,46 @@ def test_many_actions_wait_for_room_and_let_other_tasks_run(
 
     run(main())
     assert keys(sink).count("many") == 500
+
+
+@pytest.mark.parametrize("kind", ["iterable", "async iterable"])
+def test_a_cancelled_call_has_emitted_all_that_it_has_read_and_another_continues(
+    run: Run, config: Configure, sink: SinkProcess, kind: str
+) -> None:
+    total = 400
+
+    def numbered() -> Iterator[dict[str, Any]]:
+        for number in range(total):
+            yield {"key": "once", "user_key": "ann", "metadata": {"_id": number}}
+
+    async def async_numbered() -> AsyncIterator[dict[str, Any]]:
+        for action in numbered():
+            yield action
+
+    async def main() -> None:
+        async with AsyncClient(config(**UNLIMITED)) as client:
+            actions: Any = numbered() if kind == "iterable" else async_numbered()
+            emitted = rounds = 0
+            while emitted < total:
+                seen = [0]
+                task = asyncio.ensure_future(client.emit_actions(actions, progress=seen.append))
+                if rounds < 5:
+                    sink.set_faults({"kind": "hang"})
+                    await suspended(client, 1)
+                    task.cancel()
+                    with pytest.raises(asyncio.CancelledError):
+                        await task
+                    sink.clear_faults()
+                else:
+                    await task
+                rounds += 1
+                assert seen == sorted(set(seen))
+                emitted += seen[-1]
+                assert client.stats().accepted == emitted
+            assert await client.flush(20) == 0
+
+    run(main())
+    assert sink.ids() == dict.fromkeys(range(total), 1)
 
 
 def test_an_async_iterable_is_emitted_before_it_suspends(run: Run, config: Configure) -> None:

@@ -505,3 +505,17 @@ def test_a_test_that_freezes_the_time_freezes_timestamps_of_events_with_hooks(
             client.emit_actions([{"key": "frozen", "user_key": "ann"}])
     times = [event["timestamp"] for event in sink.events(key="frozen")]
     assert times == ["2021-05-04T10:11:12+00:00"] * 2
+
+
+def test_equal_events_get_the_same_id_unless_they_have_one(
+    make: Make, platform: SinkProcess
+) -> None:
+    client = make(event_id="_id")
+    moment = "2021-05-04T10:11:12Z"
+    for key in ("a", "a", "b"):
+        client.emit_action(key, "ann", timestamp=moment, metadata={"n": 1})
+    client.emit_action("c", "ann", metadata={"_id": 7})
+    first, second, other, own = metadata_sent(client, platform)
+    assert first == second != other
+    assert {len(metadata["_id"]) for metadata in (first, other)} == {32}
+    assert own == {"_id": 7}

@@ -113,6 +113,8 @@ def test_an_interval_or_ratio_below_the_go_clients_minimum_is_accepted(seconds: 
         {"sample_rate": {"a": 0, "b": 1}},
         {"default_metadata": {}},
         {"default_metadata": dict},
+        {"event_id": "_id"},
+        {"event_id": None},
     ],
     ids=str,
 )
@@ -148,6 +150,9 @@ def test_a_value_at_the_limit_is_accepted(settings: dict[str, Any]) -> None:
         ("sample_rate", None),
         ("sample_rate", "0.5"),
         ("sample_rate", {1: 0.5}),
+        ("event_id", ""),
+        ("event_id", 7),
+        ("event_id", "\ud800"),
         ("default_metadata", []),
         ("default_metadata", "app"),
         ("http", None),

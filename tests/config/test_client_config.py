@@ -42,6 +42,7 @@ def test_only_the_api_key_is_needed_and_the_rest_has_the_documented_defaults() -
         "default_metadata": None,
         "pool_factory": None,
         "api_key_file": None,
+        "event_id": None,
     }
 
 

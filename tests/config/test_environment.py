@@ -118,6 +118,11 @@ def test_default_metadata_is_a_json_object() -> None:
     assert ClientConfig.from_env(environ).default_metadata == {"app": "shop"}
 
 
+def test_the_name_of_event_ids_comes_from_the_environment() -> None:
+    environ = {"DATAART_API_KEY": KEY, "DATAART_EVENT_ID": "_id"}
+    assert ClientConfig.from_env(environ).event_id == "_id"
+
+
 def test_an_argument_overrides_the_environment_which_overrides_the_default() -> None:
     environ = {"DATAART_FLUSH_INTERVAL": "2", "DATAART_FLUSH_NUM_WORKERS": "8"}
     config = ClientConfig.from_env(environ, api_key=KEY, flush_interval=1.0)

@@ -1,7 +1,7 @@
 """Change the pure policies in every small way, and check that a unit test notices each change.
 
     python -m tests.mutation                      all policies
-    python -m tests.mutation worker/backoff …     some of them
+    python -m tests.mutation delivery/backoff …     some of them
     python -m tests.mutation --jobs 4             with four processes instead of one for each CPU
 
 Fails if a mutant survives that survivors.toml does not list, if one that it lists is killed, or if
@@ -35,15 +35,18 @@ GOAL: Final = 0.95
 TESTS: Final = {
     "health": "--noconftest tests/test_health.py",
     "producer/outage_log": "--noconftest tests/producer/test_outage_log.py",
+    "ship/cut": "--noconftest tests/ship/test_cut.py",
+    "ship/keys": "--noconftest tests/ship/test_cut.py",
     "table/column_map": "tests/table/test_column_map.py tests/cli/input/test_columns.py",
     "queue/account": "--noconftest tests/queue/test_account.py",
     "queue/accounting": "--noconftest tests/queue/test_accounting.py",
     "supervision/restart": "--noconftest tests/supervision/test_restart.py",
-    "worker/backoff": "--noconftest tests/worker/test_backoff.py",
+    "delivery/backoff": "--noconftest tests/delivery/test_backoff.py",
     "worker/circuit": "--noconftest tests/worker/test_circuit.py",
     "worker/flow": "--noconftest tests/worker/test_flow.py",
-    "worker/limit": "--noconftest tests/worker/test_limit.py",
-    "worker/verdict": "--noconftest tests/worker/test_verdict.py",
+    "delivery/limit": "--noconftest tests/delivery/test_limit.py",
+    "delivery/pace": "--noconftest tests/delivery/test_pace.py",
+    "delivery/verdict": "--noconftest tests/delivery/test_verdict.py",
 }
 _BASELINE_SECONDS: Final = 120.0
 # A mutant that loops is killed by this: the time without a mutation, and that many times as much.

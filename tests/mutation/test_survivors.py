@@ -8,15 +8,15 @@ from tests.mutation import survivors
 from tests.mutation.survivors import Survivor, compare, known
 
 DIFF = """--- mutation diff ---
---- a/dataart_mp/worker/limit.py
-+++ b/dataart_mp/worker/limit.py
+--- a/dataart_mp/delivery/limit.py
++++ b/dataart_mp/delivery/limit.py
 @@ -17,3 +17,3 @@
      def allows(self, size: int) -> bool:
 -        return size < self._too_large
 +        return size <= self._too_large
  """
 SURVIVOR = Survivor(
-    "worker/limit",
+    "delivery/limit",
     "allows",
     "return size < self._too_large",
     "return size <= self._too_large",
@@ -25,8 +25,8 @@ SURVIVOR = Survivor(
 
 def test_a_survivor_is_named_by_its_lines_not_by_their_numbers() -> None:
     moved = DIFF.replace("-17,3 +17,3", "-99,3 +99,3")
-    assert Survivor.of("worker/limit", "allows", DIFF) == SURVIVOR
-    assert Survivor.of("worker/limit", "allows", moved) == SURVIVOR
+    assert Survivor.of("delivery/limit", "allows", DIFF) == SURVIVOR
+    assert Survivor.of("delivery/limit", "allows", moved) == SURVIVOR
 
 
 def test_a_line_that_was_removed_has_nothing_after_it() -> None:
@@ -52,7 +52,7 @@ def test_an_entry_without_a_reason_is_refused(tmp_path: Path) -> None:
 
 
 def test_new_survivors_and_those_that_are_gone_are_found() -> None:
-    other = Survivor("worker/limit", "refused", "a", "b")
+    other = Survivor("delivery/limit", "refused", "a", "b")
     assert compare([SURVIVOR, SURVIVOR], [SURVIVOR]) == survivors.Comparison([], [])
     assert compare([SURVIVOR], [other]) == survivors.Comparison([SURVIVOR], [other])
 

@@ -409,6 +409,29 @@ def test_a_follower_whose_lock_another_process_has_for_a_moment_is_settled_too()
         assert sorted(audit(queue)) == [6, 7]
 
 
+def test_a_frame_that_was_joined_writes_no_note_when_others_are_joined_to_it() -> None:
+    with queue_of(8, 64, records=1) as queue:
+        for number in range(3):  # so that the first frame is in its third filling
+            queue.producer.append(record(number))
+            queue.worker.settle(claim(queue, 0))
+        queue.producer.append(record(3))
+        queue.producer.append(record(4))
+        leader = claim(queue, 0)
+        queue.worker.join_ready(leader, records=2, size=64)
+        leader.aim(leader.length, NOW)
+        leader.advance(leader.length)
+        queue.worker.settle(leader)
+        queue.producer.append(record(5))  # stays in the first frame
+        for number in range(6, 10):
+            queue.producer.append(record(number))
+            frame = claim(queue, 1)
+            frame.aim(frame.length, NOW)
+            frame.advance(frame.length)
+            queue.worker.settle(frame)
+        assert queue.arena.generation(1) > queue.arena.generation(0) - 1 == 4
+        assert queue.arena.note_head == 0, "all records were delivered"
+
+
 # Memory
 
 

@@ -13,10 +13,10 @@ from dataart_mp.queue.release import wake
 from dataart_mp.spool.database import Database
 from dataart_mp.spool.parking_lot import ParkingLot
 from dataart_mp.stats import Stats
-from dataart_mp.worker.batch import unsent
 from dataart_mp.worker.parker import Parker
 from dataart_mp.worker.reporter import Reporter
 from dataart_mp.worker.retry_outcome import Parked
+from dataart_mp.worker.unsent import unsent
 from tests.queue import deaths
 from tests.queue.tools import claim_all, lines_of, number_of
 

@@ -11,8 +11,8 @@ import pytest
 import trustme
 
 from dataart_mp import Client, ClientConfig, ConfigError, HTTPOptions
+from dataart_mp.delivery.verdict import Retry, judge
 from dataart_mp.transport.proxy import credentials, proxy_for
-from dataart_mp.worker.verdict import Retry, judge
 from tests.transport.posting import NAME, post, server_context
 from tests.transport.servers import (
     KEY,

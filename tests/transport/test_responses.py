@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
+from dataart_mp.delivery.verdict import Delivered, Retry, Split, judge
 from dataart_mp.transport.response import Response
 from dataart_mp.transport.sender import Sender
-from dataart_mp.worker.verdict import Delivered, Retry, Split, judge
 from tests.transport.posting import post
 from tests.transport.servers import (
     KEY,

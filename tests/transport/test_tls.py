@@ -11,8 +11,8 @@ import trustme
 from cryptography.hazmat.primitives import serialization
 
 from dataart_mp import ConfigError
+from dataart_mp.delivery.verdict import Retry, judge
 from dataart_mp.transport.response import Response
-from dataart_mp.worker.verdict import Retry, judge
 from tests.transport.posting import post, server_context
 from tests.transport.servers import KEY, Peer, RawServer, SenderTo, Serve
 

@@ -3,10 +3,10 @@
 import pytest
 
 from dataart_mp import clock
+from dataart_mp.delivery.backoff import LATER_DELAY
 from dataart_mp.devsink.process import SinkProcess
 from dataart_mp.queue import janitor
 from dataart_mp.queue.arena import READY, WAITING
-from dataart_mp.worker.backoff import LATER_DELAY
 from dataart_mp.worker.circuit import FAILURES_TO_OPEN
 from dataart_mp.worker.shared_flow import FixedPace
 from tests.transport.servers import refused_port

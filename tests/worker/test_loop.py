@@ -15,6 +15,7 @@ import pytest
 import trustme
 
 from dataart_mp import clock
+from dataart_mp.delivery.backoff import Backoff
 from dataart_mp.devsink.process import SinkProcess
 from dataart_mp.producer.encoder import encode_action
 from dataart_mp.queue import RecordQueue
@@ -22,7 +23,6 @@ from dataart_mp.queue.arena import READY, SENDING, WAITING
 from dataart_mp.transport.channel import Outcome
 from dataart_mp.transport.ordinary_response import OrdinaryResponse
 from dataart_mp.transport.sender import Sender
-from dataart_mp.worker.backoff import Backoff
 from dataart_mp.worker.gate import Gate
 from dataart_mp.worker.helpers import Helpers
 from dataart_mp.worker.loop import Loop

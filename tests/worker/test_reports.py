@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from dataart_mp import Failure
+from dataart_mp.delivery.batch import Batch
 from dataart_mp.producer.encoder import encode_action, encode_identity
 from dataart_mp.producer.report_reader import ReportReader
 from dataart_mp.queue.arena import Arena
@@ -20,7 +21,6 @@ from dataart_mp.queue.locks import REPORTER
 from dataart_mp.supervision.wiring import Wiring
 from dataart_mp.transport.response import Response
 from dataart_mp.worker import reporter as report_module
-from dataart_mp.worker.batch import Batch
 from dataart_mp.worker.reporter import Reporter
 from tests.support import wait_until
 
@@ -257,7 +257,7 @@ def test_lost_reports_are_counted_in_the_log(
 WRITER = """
 import os, sys
 from dataart_mp.queue.arena import Arena
-from dataart_mp.worker.batch import Batch
+from dataart_mp.delivery.batch import Batch
 from dataart_mp.worker.reporter import Reporter
 from dataart_mp.transport.response import Response
 

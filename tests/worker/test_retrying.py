@@ -5,12 +5,12 @@ import time
 import pytest
 
 from dataart_mp import clock
+from dataart_mp.delivery.backoff import Backoff
 from dataart_mp.devsink.process import SinkProcess
 from dataart_mp.queue import janitor
 from dataart_mp.queue.arena import READY, SENDING, WAITING
 from dataart_mp.queue.release import wake
 from dataart_mp.supervision.reports import Retrying
-from dataart_mp.worker.backoff import Backoff
 from dataart_mp.worker.circuit import LONGEST_PAUSE
 from dataart_mp.worker.shared_flow import FixedPace
 from dataart_mp.worker.shipper import Shipper

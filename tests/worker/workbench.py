@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from dataart_mp import clock
+from dataart_mp.delivery.backoff import Backoff
 from dataart_mp.devsink.process import SinkProcess
 from dataart_mp.producer.encoder import encode_action, encode_identity
 from dataart_mp.queue import Frame, RecordQueue
@@ -18,7 +19,6 @@ from dataart_mp.spool.parking_lot import ParkingLot
 from dataart_mp.stats import Stats
 from dataart_mp.supervision.reports import Failed, Report, decode
 from dataart_mp.transport.sender import Sender
-from dataart_mp.worker.backoff import Backoff
 from dataart_mp.worker.circuit import FAILURES_TO_OPEN
 from dataart_mp.worker.failures import Failures, NoLetters
 from dataart_mp.worker.gate import Gate

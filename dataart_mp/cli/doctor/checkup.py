@@ -7,9 +7,9 @@ from typing import Final
 from dataart_mp.cli.doctor.container import CONTAINER, check_container
 from dataart_mp.cli.doctor.delivery import EVENT, send_event
 from dataart_mp.cli.doctor.descriptors import DESCRIPTORS, RAISE_LIMIT, check_descriptors
-from dataart_mp.cli.doctor.finding import FailedError, Finding, skipped
+from dataart_mp.cli.doctor.finding import FailedError, Finding, Outcome, skipped
 from dataart_mp.cli.doctor.memory import MEMORY, SHARED_MEMORY, check_memory, check_shared_memory
-from dataart_mp.cli.doctor.route import CONNECTION, check_route
+from dataart_mp.cli.doctor.route import CONNECTION, HTTP, check_route
 from dataart_mp.cli.doctor.spool import SPOOL, check_spool
 from dataart_mp.config import ClientConfig
 from dataart_mp.errors import DataArtError
@@ -38,8 +38,13 @@ def checkup(config: ClientConfig, timeout: float, *, event: bool) -> Iterator[Fi
         timeout: Seconds that each network step may take.
         event: Whether to send an event.
     """
-    yield from _until_failure(CONNECTION, lambda: check_route(config, timeout))
-    if event:
+    is_other = False
+    for finding in _until_failure(CONNECTION, lambda: check_route(config, timeout)):
+        is_other |= finding.check == HTTP and finding.outcome is Outcome.FAILURE
+        yield finding
+    if is_other:
+        yield skipped(EVENT, "the platform is not there: see the HTTP check")
+    elif event:
         yield from _until_failure(EVENT, lambda: send_event(config, timeout))
     else:
         yield skipped(EVENT, "--no-event was given, so the API key is not checked either")

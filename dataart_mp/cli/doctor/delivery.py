@@ -42,7 +42,11 @@ def send_event(config: ClientConfig, timeout: float) -> Iterator[Finding]:
     """
     failures: list[Failure] = []
     single_try = dataclasses.replace(
-        config, flush_num_retries=0, spool_dir=None, on_failure=failures.append
+        config,
+        flush_num_retries=0,
+        spool_dir=None,
+        sample_rate=1.0,  # else the event might be left out
+        on_failure=failures.append,
     )
     start = time.monotonic()
     with warnings.catch_warnings():

@@ -1,6 +1,6 @@
 """Checks the network route to the platform, and the platform's clock.
 
-    name ─► addresses ─► (proxy) ─► connection ─► TLS ─► HEAD ─► http or https? ─► Date
+    name ─► addresses ─► (proxy) ─► connection ─► TLS ─► HEAD ─► http or https? ─► page? ─► Date
 
 These checks send neither the API key nor an event; only a real client does.
 """
@@ -19,6 +19,7 @@ from dataart_mp.cli.doctor.finding import FailedError, Finding, ok, skipped, war
 from dataart_mp.config import ClientConfig
 from dataart_mp.config.url import masked_url
 from dataart_mp.errors import ConfigError
+from dataart_mp.transport.envelope import path_of
 from dataart_mp.transport.proxy import credentials, proxy_for
 from dataart_mp.transport.tls import client_context
 
@@ -34,6 +35,7 @@ _CLOCK_FAILURE: Final = 60.0
 _CERTIFICATE_WARNING_DAYS: Final = 14
 _PORTS: Final = {"http": 80, "https": 443}
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
+_PAGES: Final = frozenset({"text/html", "application/xhtml+xml"})
 # What servers respond if a port for TLS gets a request without it.
 _NO_TLS: Final = 400
 
@@ -62,6 +64,7 @@ def check_route(config: ClientConfig, timeout: float) -> Iterator[Finding]:
         yield _start_tls(connection, config, target)
         answer = _head(connection, config, proxy)
         _refuse_plain_http(answer, target, proxy)
+        _refuse_web_page(answer, config, proxy, timeout)
         yield ok(HTTP, "the server responds")
         yield judge_clock(answer.getheader("Date"), datetime.now(UTC))
     finally:
@@ -179,12 +182,15 @@ def _check_certificate(certificate: dict[str, Any], version: str | None) -> Find
 
 
 def _head(
-    connection: http.client.HTTPConnection, config: ClientConfig, proxy: str | None
+    connection: http.client.HTTPConnection,
+    config: ClientConfig,
+    proxy: str | None,
+    place: str = "/",
 ) -> http.client.HTTPResponse:
-    """Send a HEAD request for base_url, and return the response."""
+    """Send a HEAD request for a path below base_url, and return the response."""
     target = urlsplit(config.base_url)
     is_relayed = proxy is not None and target.scheme == "http"
-    path = config.base_url if is_relayed else f"{target.path}/"
+    path = f"{config.base_url if is_relayed else target.path}{place}"
     try:
         # As in any request, `Host` contains the port only if base_url does.
         headers = {"Host": target.netloc, **(_proxy_headers(proxy) if proxy else {})}
@@ -211,6 +217,35 @@ def _refuse_plain_http(
         raise FailedError(HTTP, detail, _use_https(target, urlsplit(place)))
     if answer.status == _NO_TLS:
         _refuse_tls_port(target, proxy, 5.0, f"status {answer.status}")
+
+
+def _refuse_web_page(
+    answer: http.client.HTTPResponse, config: ClientConfig, proxy: str | None, timeout: float
+) -> None:
+    """Raise a FailedError if there is a web page where the platform takes events, too.
+
+    A client cannot find that out: to it, a page with status 200 is a delivered request.
+    """
+    if not _is_web_page(answer):
+        return
+    target = urlsplit(config.base_url)
+    connection = _connection(target, proxy, timeout)
+    try:
+        _connect(connection, target if proxy is None else urlsplit(proxy), proxy)
+        _start_tls(connection, config, target)
+        answer = _head(connection, config, proxy, path_of(is_identity=False))
+    finally:
+        connection.close()
+    if _is_web_page(answer):
+        place = f"{config.base_url}{path_of(is_identity=False)}"
+        detail = f"status {answer.status}: a web page is at {place}"
+        remedy = "this is not the platform, or a login page is in between: check base_url"
+        raise FailedError(HTTP, detail, remedy)
+
+
+def _is_web_page(answer: http.client.HTTPResponse) -> bool:
+    kind = answer.getheader("Content-Type", "").partition(";")[0].strip().lower()
+    return 200 <= answer.status < 300 and kind in _PAGES
 
 
 def _refuse_tls_port(

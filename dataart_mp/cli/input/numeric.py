@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from dataart_mp.cli.input.row import Row
 from dataart_mp.cli.message import warn
+from dataart_mp.table.shown import shown
 
 SAMPLE_ROWS: Final = 1000
 """Number of rows that decide which columns are numeric."""
@@ -53,16 +54,41 @@ def numeric_columns(rows: Iterable[Row], columns: Collection[str]) -> list[str]:
 
 
 def with_numbers(rows: Iterable[Row], columns: Collection[str]) -> Iterator[Row]:
-    """Convert the cells of numeric columns; one that is not a number stays text.
+    """Convert the cells of numeric columns.
+
+    A cell that is not a number stays text. Nothing is lost so, but its column has two types: that
+    is reported once for each column.
 
     Args:
         rows: Rows of a CSV file.
         columns: Its numeric columns.
     """
+    unreported = set(columns)
     for row in rows:
         if isinstance(row.content, dict):
-            row = row._replace(content={**row.content, **_numbers(row.content, columns)})  # noqa: PLW2901
+            numbers = _numbers(row.content, columns)
+            if unreported and len(numbers) < len(columns):
+                unreported -= _report_text(row, numbers, unreported)
+            row = row._replace(content={**row.content, **numbers})  # noqa: PLW2901
         yield row
+
+
+def _report_text(row: Row, numbers: Collection[str], columns: Collection[str]) -> set[str]:
+    """Warn of the cells that stay text though their columns are numeric; return these columns.
+
+    Args:
+        row: A row of a CSV file.
+        numbers: The columns whose cells in this row are numbers.
+        columns: The columns to warn of.
+    """
+    cells: dict[str, Any] = row.content  # type: ignore[assignment]
+    found = {name for name in columns if name not in numbers and cells[name] is not None}
+    for name in sorted(found):
+        warn(
+            f"{row.place}: {name}: {shown(cells[name])} is sent as text, and the numbers of this "
+            f"column as numbers; for one type, use --metadata {name}:text,… or {name}:float,…"
+        )
+    return found
 
 
 def warned(rows: Iterator[Row], columns: Collection[str], file: str) -> Iterator[Row]:

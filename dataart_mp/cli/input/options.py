@@ -143,7 +143,8 @@ _OPTIONS: Final = (
         "--infer-types",
         is_flag=True,
         help="Send columns of CSV files whose cells are all numbers as numbers; the first 1,000 "
-        "rows decide.  [default: as text]",
+        "rows decide, and a later cell that is not a number is reported and sent as text.  "
+        "[default: as text]",
     ),
 )
 

@@ -6,7 +6,12 @@ from typing import Any, Final
 
 import click
 
-from dataart_mp.cli.client_options import client_config, client_options, spool_option
+from dataart_mp.cli.client_options import (
+    client_config,
+    client_options,
+    event_id_option,
+    spool_option,
+)
 from dataart_mp.cli.exit_code import EXIT_CODES_HELP
 from dataart_mp.cli.input.options import INPUT_OPTIONS, input_options, open_input
 from dataart_mp.cli.message import PROGRAM, command_line, show, show_json, warn
@@ -63,6 +68,7 @@ that were read after the last checkpoint may be sent twice.
 @input_options
 @client_options
 @spool_option
+@event_id_option
 @click.option(
     "--on-error",
     type=click.Choice(["fail", "skip"]),

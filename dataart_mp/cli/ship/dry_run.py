@@ -21,16 +21,18 @@ class DryRunResult:
     """What a run would ship.
 
     Attributes:
-        actions: Number of valid actions.
+        actions: Number of valid actions that would be shipped.
         identities: Number of valid identities.
+        sampled: Number of valid actions that `sample_rate` leaves out.
         lines: Number of lines read; of Parquet files, number of rows.
         bad_lines: Number of lines or rows that are not events.
         complete: Whether everything was read.
-        first_event: The first valid event as it would be sent; None: there was none.
+        first_event: The first event as it would be sent; None: there was none.
     """
 
     actions: int
     identities: int
+    sampled: int
     lines: int
     bad_lines: int
     complete: bool
@@ -48,9 +50,10 @@ class DryRunResult:
     def __str__(self) -> str:
         """The result as text, after the first event."""
         first = "" if self.first_event is None else f"First event: {_as_text(self.first_event)}\n"
+        sampled = f"sample_rate leaves out {self.sampled:,}; " if self.sampled else ""
         return (
             f"{first}{self.actions:,} actions and {self.identities:,} identities would be shipped; "
-            f"{self.bad_lines:,} of {self.lines:,} lines are bad."
+            f"{sampled}{self.bad_lines:,} of {self.lines:,} lines are bad."
         )
 
 
@@ -88,6 +91,7 @@ def dry_run(
     return DryRunResult(
         actions=client.actions,
         identities=client.identities,
+        sampled=client.sampled,
         lines=shipment.rows,
         bad_lines=shipment.bad_rows,
         complete=complete,

@@ -6,6 +6,7 @@ from typing import Any
 
 from dataart_mp.cli.exit_code import ExitCode
 from dataart_mp.cli.ship.failures import Failures
+from dataart_mp.queue.counters import HOOK_REASONS, SAMPLED
 from dataart_mp.stats import Stats
 
 
@@ -39,11 +40,20 @@ class Result:
     def exit_code(self) -> ExitCode:
         """The exit code, which stands for the most important problem."""
         codes = {ExitCode.OK} if self.stop is None else {self.stop}
-        if self.stats.delivered != self.stats.accepted:
+        if self.stats.delivered != self._to_deliver:
             codes.add(ExitCode.NOT_DELIVERED)
         if self.bad_lines:
             codes.add(ExitCode.BAD_INPUT)
         return next(code for code in ExitCode if code in codes)
+
+    @property
+    def _sampled(self) -> int:
+        """Number of events that `sample_rate` leaves out."""
+        return self.stats.dropped.get(HOOK_REASONS[SAMPLED], 0)
+
+    @property
+    def _to_deliver(self) -> int:
+        return self.stats.accepted - self._sampled
 
     @property
     def rate(self) -> float:
@@ -70,6 +80,7 @@ class Result:
         lines = [
             self._before(),
             self._delivery(),
+            self._left_out(),
             self._undelivered(),
             self._pending(),
             self._bad_lines(),
@@ -82,13 +93,18 @@ class Result:
     def _delivery(self) -> str:
         stats = self.stats
         return (
-            f"Delivered {stats.delivered:,} of {stats.accepted:,} events in {self.seconds:.1f} s "
-            f"({self.rate:,.0f}/s): {stats.requests:,} requests, {stats.retries:,} retries, "
-            f"{stats.bytes:,} bytes."
+            f"Delivered {stats.delivered:,} of {self._to_deliver:,} events in "
+            f"{self.seconds:.1f} s ({self.rate:,.0f}/s): {stats.requests:,} requests, "
+            f"{stats.retries:,} retries, {stats.bytes:,} bytes."
         )
 
+    def _left_out(self) -> str:
+        if not self._sampled:
+            return ""
+        return f"sample_rate has left out {self._sampled:,} of {self.stats.accepted:,} events."
+
     def _undelivered(self) -> str:
-        if self.stats.delivered == self.stats.accepted:
+        if self.stats.delivered == self._to_deliver:
             return ""
         return "\n".join(filter(None, [f"Not all delivered: {self.stats}.", str(self.failures)]))
 

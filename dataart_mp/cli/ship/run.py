@@ -104,6 +104,7 @@ class Run:
             try:
                 with self._progress():
                     stop = self._ship_rows()
+                    self._all_emitted()
                     self._client.close(timeout)
             except KeyboardInterrupt:
                 self._close_after_stop(timeout)
@@ -144,6 +145,7 @@ class Run:
     def _close_after_stop(self, timeout: float | None) -> None:
         warn("stopping: delivering the events that were read; press Ctrl-C again to quit now")
         try:
+            self._all_emitted()
             self._client.close(timeout)
         except KeyboardInterrupt:
             self._client.close(0)
@@ -181,6 +183,10 @@ class Run:
             return
         self._checkpointer = checkpointer
 
+    def _all_emitted(self) -> None:
+        if self._checkpointer is not None:
+            self._checkpointer.all_emitted()
+
     def _finish_checkpoint(self, result: Result) -> Result:
         """Write or remove the checkpoint, and add it to the result."""
         path = self._resumption.path
@@ -190,8 +196,7 @@ class Run:
         if self._checkpointer is None or path is None:
             return self._with_earlier_checkpoint(result)
         settled = self._checkpointer.finish(
-            settled=not result.stats.pending,
-            complete=complete and self._resumption.others_are_complete,
+            complete=complete and self._resumption.others_are_complete
         )
         unfinished = bool(self._shipment.positions()) and not (settled and complete)
         if not unfinished and not self._resumption.stays:
@@ -232,5 +237,6 @@ class Run:
             return Snapshot(done=stats.delivered, total=None, text=text)
         # The number of all events is unknown until the end: count the part of the bytes whose
         # events were delivered.
-        share = stats.delivered / stats.accepted if stats.accepted else 1.0
+        done = stats.delivered + stats.total_dropped  # what sample_rate leaves out is done, too
+        share = done / stats.accepted if stats.accepted else 1.0
         return Snapshot(done=int(self._source.bytes * share), total=self._source.size, text=text)

@@ -86,7 +86,13 @@ def replay(
 ) -> None:
     """Send dead letters again: all, or those with a NAME. Delivered ones are removed."""
     selected = _selected(spool_dir, names)
-    config = dataclasses.replace(client_config(api_key_file, **settings), spool_dir=None)
+    config = dataclasses.replace(
+        client_config(api_key_file, **settings),
+        spool_dir=None,
+        # The events have passed them already.
+        sample_rate=1.0,
+        default_metadata=None,
+    )
     with Client(config) as client:
         sending = Replay(client, DryRunClient(config))
         for letters in selected:

@@ -13,7 +13,7 @@ import trustme
 
 from dataart_mp import ClientConfig
 from dataart_mp.cli.doctor.delivery import remedy_for
-from dataart_mp.cli.doctor.finding import FailedError
+from dataart_mp.cli.doctor.finding import FailedError, Outcome
 from dataart_mp.cli.doctor.route import check_route
 from dataart_mp.devsink import SinkProcess
 from dataart_mp.failure import Failure
@@ -75,6 +75,28 @@ def test_a_server_that_is_not_the_platform_is_not_called_a_temporary_problem() -
     assert finding["outcome"] == "failure"
     assert "this is not the platform" in finding["remedy"]
     assert "try later" not in finding["remedy"]
+
+
+def test_a_web_page_is_not_taken_for_the_platform_whatever_its_status() -> None:
+    """A client counts such an event as delivered."""
+    kind = {"Content-Type": "text/html; charset=utf-8"}
+    with serve(status=200, headers_sent=kind, body=b"<!doctype html>") as port:
+        url = f"http://127.0.0.1:{port}/api"
+        findings = doctor(url)
+
+    assert findings["HTTP"]["outcome"] == "failure"
+    assert findings["HTTP"]["detail"] == (f"status 200: a web page is at {url}/events/send-actions")
+    assert "this is not the platform, or a login page" in findings["HTTP"]["remedy"]
+    assert findings["test event"]["outcome"] == "skipped"
+    assert "API key" not in findings
+
+
+def test_a_platform_with_a_web_page_at_its_root_is_the_platform() -> None:
+    with SinkProcess() as sink:
+        findings = list(check_route(ClientConfig("k", base_url=sink.url), timeout=5.0))
+        assert sink.stats()["requests"] == 0
+
+    assert [finding.outcome for finding in findings if finding.check == "HTTP"] == [Outcome.OK]
 
 
 def test_a_platform_that_is_down_is_worth_a_later_try() -> None:

@@ -20,7 +20,9 @@ CONFIG = ClientConfig("k", base_url="http://127.0.0.1:9", flush_num_processes=2)
 
 def test_a_working_setup_passes_all_checks_and_one_event_arrives() -> None:
     with SinkProcess(api_key="good-key") as sink:
-        good = environment(DATAART_API_KEY="good-key", DATAART_BASE_URL=sink.url)
+        good = environment(
+            DATAART_API_KEY="good-key", DATAART_BASE_URL=sink.url, DATAART_SAMPLE_RATE="0"
+        )
         done = run("doctor", env=good)
         events = sink.events()
         refused = run("doctor", "--json", env={**good, "DATAART_API_KEY": "bad-key"})

@@ -17,6 +17,7 @@ from tests.cli.terminal import FLIGHTS, SCRIPT, run
 from tests.support import wait_until
 
 ACTION = b'{"key":"play","user_key":"u","metadata":{"n":%d}}\n'
+EVENT = ACTION.replace(b'"metadata"', b'"timestamp":"2021-05-04T10:11:12Z","metadata"')
 SHOP = "user_key,key,price,code,note\nann,bought,2.50,007,\nbob,bought,3,012,x\n"
 
 
@@ -60,6 +61,31 @@ def test_numbers_in_csv_are_numbers_if_the_types_are_inferred(
     ]
 
 
+def test_a_late_cell_that_is_not_a_number_is_sent_as_text_and_named_once_with_the_fix(
+    sink: SinkProcess, env: dict[str, str], tmp_path: Path
+) -> None:
+    file = tmp_path / "late.csv"
+    rows = ["u,k,1,2"] * 1000 + ["u,k,n/a,3", "u,k,,4", "u,k,2,", "u,k,n/a,007"]
+    file.write_text("\n".join(["user_key,key,price,size", *rows, ""]))
+
+    warnings = [
+        f"dataart-mp: {file}:1002: price: 'n/a' is sent as text, and the numbers of this column as "
+        "numbers; for one type, use --metadata price:text,… or price:float,…\n",
+        f"dataart-mp: {file}:1005: size: '007' is sent as text, and the numbers of this column as "
+        "numbers; for one type, use --metadata size:text,… or size:float,…\n",
+    ]
+    for options in (["--dry-run"], []):
+        done = run("ship", "--infer-types", *options, file, env=env)
+        assert (done.returncode, done.stderr) == (0, "".join(warnings))
+    late = [each for each in metadata(sink) if each != {"price": 1, "size": 2}]
+    assert sorted(late, key=str) == [
+        {"price": "n/a", "size": "007"},
+        {"price": "n/a", "size": 3},
+        {"price": 2, "size": None},
+        {"price": None, "size": 4},
+    ]
+
+
 def test_a_typed_column_is_neither_inferred_nor_warned_of(
     shop: Path, sink: SinkProcess, env: dict[str, str]
 ) -> None:
@@ -82,6 +108,34 @@ def test_inferred_types_stay_the_same_in_a_run_that_continues(
     assert numbers.count(1) == 5
     assert numbers.count(2) + numbers.count(3) == len(numbers) - 5
     assert sink.stats()["actions"] == 3006
+
+
+def test_settings_of_events_apply_to_a_dry_run_as_to_a_shipment(
+    sink: SinkProcess, env: dict[str, str], tmp_path: Path
+) -> None:
+    file = tmp_path / "events.jsonl"
+    event = '{"key":"play","user_key":"u%d","timestamp":"2021-05-04T10:11:12Z"}\n'
+    file.write_text("".join(event % number for number in range(200)))
+    env |= {"DATAART_SAMPLE_RATE": "0.5", "DATAART_DEFAULT_METADATA": '{"from":"import"}'}
+
+    dry = run("ship", "--dry-run", "--json", file, env=env)
+    shown = run("ship", "--dry-run", file, env=env)
+    shipped = run("ship", file, env=env)
+
+    result = json.loads(dry.stdout)
+    assert (dry.returncode, shipped.returncode) == (0, 0), (
+        "leaving out events does not count as a failure"
+    )
+    assert (result["actions"], result["sampled"]) == (len(sink.events()), 200 - len(sink.events()))
+    assert 50 < result["actions"] < 150
+    assert result["first_event"]["metadata"] == {"from": "import"}
+    assert result["first_event"]["user_key"] == min(
+        (event["user_key"] for event in sink.events()), key=lambda name: int(name[1:])
+    )
+    assert f"sample_rate leaves out {result['sampled']}; 0 of 200 lines are bad" in shown.stdout
+    assert f"Delivered {result['actions']} of {result['actions']} events" in shipped.stdout
+    assert f"sample_rate has left out {result['sampled']} of 200 events." in shipped.stdout
+    assert not file.with_name("events.jsonl.checkpoint").exists(), "nothing is left to ship"
 
 
 def test_a_dry_run_shows_the_first_event_as_it_would_be_sent(
@@ -110,6 +164,21 @@ def test_the_size_of_requests_under_backlog_can_be_set(
     options = ("--batch-size", "10", "--max-batch-size", "30", "--workers", "1")
     assert run("ship", *options, FLIGHTS, env=env).returncode == 0
     assert max(request["count"] for request in sink.requests()) == 30
+
+
+def test_events_get_ids_that_are_the_same_when_they_are_shipped_again(
+    sink: SinkProcess, env: dict[str, str]
+) -> None:
+    counted = [event["metadata"]["_id"] for event in _shipped_with_ids(sink, env)]
+    again = [event["metadata"]["_id"] for event in _shipped_with_ids(sink, env)]
+    assert len(set(counted)) == 20
+    assert sorted(again) == sorted(counted * 2)
+
+
+def _shipped_with_ids(sink: SinkProcess, env: dict[str, str]) -> list[dict[str, Any]]:
+    events = b"".join(EVENT % number for number in range(20))
+    assert run("ship", "--event-id", "_id", "-", env=env, stdin=events).returncode == 0
+    return sink.events()
 
 
 def test_the_spool_can_be_named(sink: SinkProcess, env: dict[str, str], tmp_path: Path) -> None:

@@ -7,8 +7,9 @@ With a ratio of 5 seconds:
 """
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Self
 
+from dataart_mp.config import ClientConfig
 from dataart_mp.config.client_config import BackoffKind
 
 LONGEST_DELAY: Final = 300.0
@@ -38,6 +39,17 @@ class Backoff:
     retries: int
     jitter: bool = False
     deadline: float | None = None
+
+    @classmethod
+    def of(cls, config: ClientConfig) -> Self:
+        """Return the policy that a configuration describes."""
+        return cls(
+            config.backoff,
+            config.flush_backoff_ratio,
+            config.flush_num_retries,
+            jitter=config.backoff_jitter,
+            deadline=config.delivery_timeout,
+        )
 
     def delay(
         self, attempts: int, at_least: float = 0.0, *, age: float = 0.0, chance: float = 0.0

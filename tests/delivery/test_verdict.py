@@ -8,8 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from dataart_mp.transport.response import Response
-from dataart_mp.worker.verdict import (
+from dataart_mp.delivery.verdict import (
     RETRY_AFTER_CAP,
     Delivered,
     Later,
@@ -21,6 +20,7 @@ from dataart_mp.worker.verdict import (
     judge,
     retry_after,
 )
+from dataart_mp.transport.response import Response
 
 NOW = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC)
 

@@ -15,7 +15,7 @@ was not about the size. If they still hold, the next batch that is too large sho
 class Limit:
     """Remembers the smallest batch that was too large, so that no other batch is refused.
 
-    It does no I/O. The threads of a worker share it without a lock: what one of them overwrites,
+    It does no I/O. Threads share it without a lock: what one of them overwrites,
     the next response sets again.
 
     Attributes:
@@ -74,7 +74,7 @@ class Limit:
 class SplitBatch:
     """Finds out whether a batch that was split had too many records, or one that was refused.
 
-    It is for one frame, whose batches are sent front to back.
+    It is for one frame of the queue, whose batches are sent front to back.
     """
 
     def __init__(self) -> None:

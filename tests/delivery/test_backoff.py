@@ -6,7 +6,7 @@ import pytest
 
 from dataart_mp import ClientConfig
 from dataart_mp.config.client_config import BackoffKind
-from dataart_mp.worker.backoff import LONGEST_DELAY, Backoff
+from dataart_mp.delivery.backoff import LONGEST_DELAY, Backoff
 
 LINEAR = Backoff("linear", ratio=5.0, retries=3)
 EXPONENTIAL = Backoff("exponential", ratio=5.0, retries=3)

@@ -1,6 +1,6 @@
 """What was too large is remembered until the platform accepts it, or for a thousand deliveries."""
 
-from dataart_mp.worker.limit import FORGET_AFTER, Limit, SplitBatch
+from dataart_mp.delivery.limit import FORGET_AFTER, Limit, SplitBatch
 
 
 def test_every_batch_is_allowed_until_one_was_too_large() -> None:

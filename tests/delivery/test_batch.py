@@ -8,10 +8,9 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dataart_mp.delivery.batch import Batch, section_of
 from dataart_mp.producer.encoder import encode_action, encode_identity
 from dataart_mp.transport import envelope
-from dataart_mp.worker.batch import Batch, section_of
-from dataart_mp.worker.request import Moment
 
 SENT = b"2021-05-04T10:11:13.000005+00:00"
 MOMENT = datetime(2021, 5, 4, 12, 11, 12, 123456, tzinfo=timezone(timedelta(hours=2)))
@@ -59,13 +58,6 @@ def test_a_body_of_an_identity_is_what_the_protocol_specifies() -> None:
     assert Batch("key", True, 0, encode_identity("bob", None)).body(SENT) == (
         b'{"user_key":"bob","metadata":null}'
     )
-
-
-def test_the_moment_of_sending_is_now_with_an_offset() -> None:
-    before = datetime.now(UTC)
-    sent = datetime.fromisoformat(Moment.this().timestamp.decode())
-    assert sent.utcoffset() == timedelta(0)
-    assert before <= sent <= datetime.now(UTC)
 
 
 @given(

@@ -3,18 +3,19 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from dataart_mp.queue import Frame
 from dataart_mp.transport.envelope import body_of, path_of
 
 
 @dataclass(slots=True)  # not frozen: that would double the time to make one
 class Batch:
-    """What one request carries.
+    """What one request carries: all records of a whole, or a part of them.
+
+    The whole is a frame of the queue, or what was cut from a table.
 
     Attributes:
         key: The Idempotency-Key; the same whenever the same content is sent.
         is_identity: Whether it holds one identity, or else actions.
-        start: Where the content begins in its frame, in bytes.
+        start: Where the content begins in its whole, in bytes.
         content: The records, as JSON Lines.
         whole_key: The key of the batch that it is a part of; empty if it is not a part.
     """
@@ -27,7 +28,7 @@ class Batch:
 
     @property
     def end(self) -> int:
-        """Where the content ends in its frame, in bytes."""
+        """Where the content ends in its whole, in bytes."""
         return self.start + len(self.content)
 
     @property
@@ -71,31 +72,13 @@ class Batch:
 
 
 def section_of(whole_key: str, is_identity: bool, start: int, content: bytes) -> Batch:
-    """Return a batch with a part of a frame's records; its key names the part.
+    """Return a batch with a part of the records of a whole; its key names the part.
 
     Args:
-        whole_key: The key of all records of the frame.
+        whole_key: The key of all records of the whole.
         is_identity: Whether they are one identity, or else actions.
-        start: Where the content begins in the frame, in bytes.
+        start: Where the content begins in the whole, in bytes.
         content: The records, as JSON Lines.
     """
     key = f"{whole_key}+{start}-{start + len(content)}"
     return Batch(key, is_identity, start, content, whole_key)
-
-
-def unsent(frame: Frame, key: str) -> list[Batch]:
-    """Return what is still to be sent of a frame, front to back, cut as in its last attempt.
-
-    Args:
-        frame: A claimed frame.
-        key: The key of all records in it.
-    """
-    return [_batch(frame, key, start, end) for start, end in frame.spans()]
-
-
-def _batch(frame: Frame, key: str, start: int, end: int) -> Batch:
-    content = frame.content(start, end)
-    # What is joined to a frame may grow after a request, so the key of a group names its length.
-    if start == 0 and end == frame.length and not frame.has_followers:
-        return Batch(key, frame.is_identity, start, content)
-    return section_of(key, frame.is_identity, start, content)
