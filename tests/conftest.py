@@ -1,5 +1,6 @@
 """Fixtures for all tests: a sink, servers, senders, and applications that run as a user's would."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from dataart_mp import Client, ClientConfig, HTTPOptions
 from dataart_mp.devsink.process import SinkProcess
 from dataart_mp.producer import bound
 from dataart_mp.transport.sender import Sender
+from tests.forked_sink import ForkedSink, SinkTemplate
 from tests.support import App, Configure, environment
 from tests.transport.servers import KEY, Handle, RawServer, SenderTo, Serve
 
@@ -44,9 +46,18 @@ def pytest_configure() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.fixture(scope="session")
+def _sink_template() -> Iterator[SinkTemplate]:
+    with SinkTemplate() as template:
+        yield template
+
+
 @pytest.fixture
-def sink() -> Iterator[SinkProcess]:
-    with SinkProcess() as process:
+def sink(request: pytest.FixtureRequest) -> Iterator[SinkProcess]:
+    process = SinkProcess()
+    if hasattr(os, "pidfd_open"):  # on Linux
+        process = ForkedSink(request.getfixturevalue("_sink_template"))
+    with process:
         yield process
         process.kill()  # faster than a graceful stop, whose final counters no test needs
 

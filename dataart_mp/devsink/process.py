@@ -122,16 +122,8 @@ class SinkProcess:
         self._reserve_port()
         self._starter = os.getpid()
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed by _end
-        self._child = subprocess.Popen(  # noqa: S603 - this interpreter, this package
-            [
-                *(sys.executable, "-m", "dataart_mp.devsink", "--until-eof"),
-                *("--host", _HOST, "--port", str(self._port), *self._options),
-            ],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._log,
-            # Ctrl-C in a terminal stops the test run, which then stops its sinks.
-            start_new_session=True,
+        self._child = self._launch(
+            ["--until-eof", "--host", _HOST, "--port", str(self._port), *self._options], self._log
         )
         if not self._is_ready(self._child):
             log = self.log
@@ -249,6 +241,17 @@ class SinkProcess:
             self._reservation.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             self._reservation.bind((_HOST, self._port))
             self._port = self._reservation.getsockname()[1]
+
+    def _launch(self, options: list[str], log: IO[bytes]) -> subprocess.Popen[bytes]:
+        """Start the process of the sink with these options; its standard error goes to `log`."""
+        return subprocess.Popen(  # noqa: S603 - this interpreter, this package
+            [sys.executable, "-m", "dataart_mp.devsink", *options],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            # Ctrl-C in a terminal stops the test run, which then stops its sinks.
+            start_new_session=True,
+        )
 
     @staticmethod
     def _is_ready(child: subprocess.Popen[bytes]) -> bool:

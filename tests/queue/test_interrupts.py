@@ -267,15 +267,16 @@ def test_a_signal_handler_may_flush_at_any_point_of_an_append_and_does_not_hang(
     for interrupted_by in everywhere(real=True):
         with queue_of(6, records=3) as queue:
             worker = fork(partial(serve, queue))
-            left: list[int] = []
 
-            def flush(queue: RecordQueue = queue, left: list[int] = left) -> None:
-                left.append(queue.producer.flush())
+            def flush(queue: RecordQueue = queue) -> None:
+                # Only the interrupted frame may still be pending at the end; on a busy machine the
+                # worker may need more than one of these short waits to deliver the other one.
+                while queue.producer.flush() > 3:
+                    pass
 
             with interrupted_by(flush):
                 append_five(queue, [])
             assert queue.producer.flush(10) == 0
-            assert left == [] or left[0] <= 3, "only the interrupted frame is still pending"
             stats = queue.stats()
             assert (stats.accepted, stats.delivered) == (5, 5)
             kill(worker)

@@ -193,7 +193,8 @@ def kill_at_random(seconds: float, seed: int) -> None:
         accepted = delivered_before = 0
         end = time.monotonic() + seconds
         kills = 0
-        while time.monotonic() < end and kills < most_kills:
+        # A busy machine needs longer for enough kills.
+        while (time.monotonic() < end and kills < most_kills) or kills <= 10 or accepted <= 100:
             time.sleep(rng.random() * 0.02)
             stats = queue.stats()
             assert stats.balanced
@@ -221,7 +222,6 @@ def kill_at_random(seconds: float, seed: int) -> None:
         assert stats.delivered == len(arrived), "each is counted once, however often it was sent"
         duplicates = sum(1 for number in arrived if delivered[number] > 1)
         assert duplicates <= 7 * kills, "at most one frame per killed process"
-        assert kills > 10
         assert len(arrived) > 100
         assert_clean(queue)
 
@@ -246,7 +246,7 @@ def test_another_process_sees_a_correct_balance_at_every_moment() -> None:
         last = queue.stats()
         looks = 0
         end = time.monotonic() + 1.5
-        while time.monotonic() < end:
+        while time.monotonic() < end or looks <= 100 or last.delivered <= 100:
             stats = queue.stats()
             looks += 1
             assert stats.balanced, stats
@@ -256,7 +256,5 @@ def test_another_process_sees_a_correct_balance_at_every_moment() -> None:
             last = stats
         for pid in busy:
             kill(pid)
-        assert looks > 100
-        assert last.delivered > 100
         drain(queue)
         assert queue.arena.all_in(FREE) == [*range(6)]
