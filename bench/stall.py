@@ -104,9 +104,13 @@ class _Outage:
         self._refused = self._most = self._emitted = 0
 
     async def run(self, *, emits: bool) -> dict[str, Any]:
-        ticking = asyncio.ensure_future(self._tick())
         gc.collect()
         gc.freeze()  # what benchmarks import is not collected again
+        ticking = asyncio.ensure_future(self._tick())
+        async with self._client:
+            return await self._measured(ticking, emits=emits)
+
+    async def _measured(self, ticking: "asyncio.Task[None]", *, emits: bool) -> dict[str, Any]:
         emitting = asyncio.ensure_future(self._emit() if emits else asyncio.sleep(0))
         await asyncio.sleep(_BEFORE_SECONDS)
         await asyncio.to_thread(self._sink.set_faults, {"kind": "status", "status": 503})

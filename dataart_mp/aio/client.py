@@ -20,7 +20,7 @@ from dataart_mp.aio.turn import STEP_SECONDS, Turn
 from dataart_mp.aio.waiters import Waiters
 from dataart_mp.config import ClientConfig
 from dataart_mp.config.timeout import checked_timeout
-from dataart_mp.errors import BufferFullError, ClosedError
+from dataart_mp.errors import BufferFullError, ClosedError, DataArtError
 from dataart_mp.health import Health
 from dataart_mp.producer import bound
 from dataart_mp.producer.bulk import Bulk
@@ -113,6 +113,44 @@ class AsyncClient:
             if record is None:
                 return False
         return await self._in_turn(lambda client: client.append_now(record))
+
+    def emit_action_nowait(
+        self,
+        key: str,
+        user_key: str,
+        is_anonymous_user: bool = False,
+        timestamp: datetime | str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> bool:
+        """Emit an action where nothing can be awaited: if there is no room, it is dropped.
+
+        It is for handlers of log records, callbacks and `__del__`, whatever `overflow` is. It does
+        not wait for the tasks that are in line. With `spool_sync="batch"`, it may write to the
+        disk.
+
+        Args:
+            key: As for `emit_action`.
+            user_key: As for `emit_action`.
+            is_anonymous_user: As for `emit_action`.
+            timestamp: As for `emit_action`.
+            metadata: As for `emit_action`.
+
+        Returns:
+            True, or False if the event was dropped: `stats().dropped` says why.
+
+        Raises:
+            DataArtError: The client is not open yet.
+            EventError, ClosedError: As for `emit_action`.
+        """
+        if self._client is None:
+            self._check_open()
+            raise DataArtError(
+                "the client is not open yet; use `async with AsyncClient(config) as client`, or "
+                "await an event before"
+            )
+        return self._client.emit_action_nowait(
+            key, user_key, is_anonymous_user, timestamp, metadata
+        )
 
     async def emit_actions(
         self,

@@ -1,5 +1,6 @@
 """The pace: when the next request may begin."""
 
+import math
 import threading
 
 
@@ -12,7 +13,7 @@ class Pace:
 
     def __init__(self, rate: float | None = None) -> None:
         self._interval = 0.0 if rate is None else 1.0 / rate
-        self._next = 0.0
+        self._next = -math.inf
         self._lock = threading.Lock()
 
     def take_turn(self, now: float) -> float:

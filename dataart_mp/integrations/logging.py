@@ -12,10 +12,13 @@ import socket
 import threading
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from dataart_mp.errors import ClosedError
-from dataart_mp.protocol import DataArtClient
+
+if TYPE_CHECKING:
+    from dataart_mp.aio import AsyncClient
+    from dataart_mp.protocol import DataArtClient
 
 OfRecord = str | Callable[[logging.LogRecord], str]
 MetadataOfRecord = Callable[[logging.LogRecord], Mapping[str, Any]]
@@ -38,7 +41,8 @@ class DataArtHandler(logging.Handler):
     of `logging.Handler`: on standard error, unless `logging.raiseExceptions` is False.
 
     Args:
-        client: Where the actions go.
+        client: Where the actions go: a `Client`, an `AsyncClient` that is open, or a
+            `RecordingClient`.
         level: The lowest level that is shipped.
         key: Key of the actions, or a function that returns the key for a record.
         user_key: Key of the user, or a function that returns the key for a record. None: the
@@ -47,12 +51,12 @@ class DataArtHandler(logging.Handler):
         metadata: A function that returns more metadata for a record.
 
     Raises:
-        TypeError: The client is asynchronous.
+        TypeError: The client is asynchronous, and is not an `AsyncClient`.
     """
 
     def __init__(
         self,
-        client: DataArtClient,
+        client: "DataArtClient | AsyncClient",
         level: int | str = logging.NOTSET,
         *,
         key: OfRecord = "log-record",
@@ -60,13 +64,13 @@ class DataArtHandler(logging.Handler):
         metadata: MetadataOfRecord | None = None,
     ) -> None:
         super().__init__(level)
-        if inspect.iscoroutinefunction(client.emit_action):
+        # Only `Client` and `AsyncClient` have it: others are not known to wait.
+        self._emit = getattr(client, "emit_action_nowait", client.emit_action)
+        if inspect.iscoroutinefunction(self._emit):
             raise TypeError(
                 f"{type(client).__name__} cannot be used, because logging does not await; "
-                "pass a Client"
+                "pass a Client or an AsyncClient"
             )
-        # Of `Client` only: others are not known to wait.
-        self._emit = getattr(client, "emit_action_nowait", client.emit_action)
         self._key = key
         self._user_key = user_key
         self._metadata = metadata
@@ -88,7 +92,8 @@ class DataArtHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Ship a record. Never raises, and does nothing if it is called while it ships another."""
-        if _is_ours(record.name) or getattr(self._thread, "is_shipping", False):
+        # A record that another program has sent may have no name.
+        if _is_ours(record.name or "") or getattr(self._thread, "is_shipping", False):
             return
         self._thread.is_shipping = True
         try:

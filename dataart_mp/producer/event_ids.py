@@ -14,9 +14,8 @@ import orjson
 from dataart_mp.producer.plain import encode_plain
 
 _DIGEST_BYTES: Final = 16
-_NO_METADATA: Final = b'"metadata":null}\n'
 _NULL: Final = b"null}\n"
-_END: Final = b"}}\n"
+_END: Final = b'"}}\n'
 
 
 class EventIds:
@@ -29,6 +28,8 @@ class EventIds:
     def __init__(self, name: str) -> None:
         self._name = name
         self._encoded = encode_plain(name)
+        self._only = b'%b:"' % self._encoded
+        self._next = b"," + self._only
 
     def with_id(self, record: bytes, content: bytes | None = None) -> bytes:
         """Return a record whose metadata has an id.
@@ -39,13 +40,13 @@ class EventIds:
         """
         if self._encoded in record and self._has_id(record):
             return record
-        digest = blake2b(record[:-1] if content is None else content, digest_size=_DIGEST_BYTES)
-        entry = b'%b:"%b"' % (self._encoded, digest.hexdigest().encode())
-        if record.endswith(_NO_METADATA):
-            return b"%b{%b%b" % (record[: -len(_NULL)], entry, _END)
-        metadata = record[: -len(_END)]
-        comma = b"" if metadata.rstrip().endswith(b"{") else b","  # `{` ends it if it is empty
-        return b"%b%b%b%b" % (metadata, comma, entry, _END)
+        content = record[:-1] if content is None else content
+        digest = blake2b(content, digest_size=_DIGEST_BYTES).hexdigest().encode()
+        if record.endswith(_NULL):  # it has no metadata
+            return record[: -len(_NULL)] + b"{" + self._only + digest + _END
+        metadata = record[:-3]  # without the braces that end the metadata and the action
+        is_empty = metadata.endswith((b"{", b" ")) and metadata.rstrip().endswith(b"{")
+        return metadata + (self._only if is_empty else self._next) + digest + _END
 
     def _has_id(self, record: bytes) -> bool:
         """Whether the metadata has the name; the bytes of it may also be in a value."""

@@ -373,6 +373,16 @@ class Arena:
         """
         self.memory.madvise(mmap.MADV_REMOVE, self.base(frame) + start, end - start)
 
+    def avoid_read_ahead(self) -> None:
+        """Have the first store to a page of a file prepare that page only.
+
+        Otherwise Linux reads ahead, in units that grow to several megabytes, though there is
+        nothing to read. One such store takes up to 10 ms, and a producer makes it. Of memory
+        without a name in a file system, nothing is read ahead.
+        """
+        if not self.can_discard:
+            self.memory.madvise(mmap.MADV_RANDOM)
+
     # Flags that all processes share
 
     @property

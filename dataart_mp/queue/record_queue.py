@@ -80,6 +80,7 @@ class RecordQueue(_Queue):
     def _assemble(
         self, arena: Arena, work: WakeupPipe, room: WakeupPipe, records: int, interval: float
     ) -> None:
+        arena.avoid_read_ahead()
         self.arena = arena
         self.work = work
         self.room = room
@@ -165,8 +166,11 @@ class RecordQueue(_Queue):
         Raises:
             ClosedError: The queue is closed.
         """
-        full = self.counters.of_this_process(DROPPED_FULL)
-        return self.producer.mark(full + sum(map(self.hook_counters.of_this_process, HOOK_REASONS)))
+        self._lifetime.check()
+        with self._lifetime.visit():
+            full = self.counters.of_this_process(DROPPED_FULL)
+            hooks = sum(map(self.hook_counters.of_this_process, HOOK_REASONS))
+            return self.producer.mark(full + hooks)
 
     # The interface of a multiprocessing.JoinableQueue
 

@@ -124,5 +124,10 @@ class Report:
             "failed": self.failed,
         }
         counts += [f"{count:,} {name}" for name, count in losses.items() if count]
-        requests = f"{self.requests:,} requests in {self.parts:,} parts, {self.retries:,} retries"
-        return f"{', '.join(counts)}; {requests}, {self.may_repeat:,} may repeat earlier ones"
+        requests = f"{_counted(self.requests, 'request')} in {_counted(self.parts, 'part')}"
+        repeats = f"{self.retries:,} retries, {self.may_repeat:,} may repeat earlier ones"
+        return f"{', '.join(counts)}; {requests}, {repeats}"
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"

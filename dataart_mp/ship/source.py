@@ -61,18 +61,18 @@ def _empty(schema: Any) -> Any:
 
 def _with_one_schema(batches: Iterable[Any]) -> Iterator[Any]:
     first = None
-    for number, batch in enumerate(batches):
+    for batch in batches:
         first = batch.schema if first is None else first
         if not batch.schema.equals(first):
-            raise TableError(f"batches: {_difference(first, batch.schema, number)}", "batches")
+            raise TableError(f"batches: {_difference(first, batch.schema)}", "batches")
         yield batch
 
 
-def _difference(first: Any, other: Any, number: int) -> str:
+def _difference(first: Any, other: Any) -> str:
     if first.names != other.names:
         problem = f"has the columns {', '.join(other.names)}, not {', '.join(first.names)}"
     else:
         pairs = zip(first, other, strict=True)
         was, now = next(pair for pair in pairs if not pair[0].equals(pair[1]))
         problem = f"has {now.type} in the column {now.name!r}, not {was.type}"
-    return f"record batch {number} {problem} as the first one; cast all to one schema"
+    return f"a record batch {problem} as the first one; cast all to one schema"

@@ -7,6 +7,7 @@ from typing import Any, Final
 from dataart_mp.errors import EventError, TableError, short_repr
 from dataart_mp.producer.encoder import encode_action
 from dataart_mp.table.arrow import column_names
+from dataart_mp.table.cell import CELL_TYPES
 from dataart_mp.table.column import is_text
 from dataart_mp.table.column_map import FIELDS, ColumnMap, MetadataColumn
 from dataart_mp.table.literal import Literal
@@ -113,6 +114,7 @@ def _metadata(given: Any) -> tuple[tuple[MetadataColumn, ...] | None, dict[str, 
     constants: dict[str, Any] = {}
     for name, choice in chosen.items():
         if isinstance(choice, MetadataColumn):
+            _check_kind(choice)
             entries.append(choice)
         elif isinstance(choice, Literal) and isinstance(name, str):
             constants[name] = choice.value
@@ -124,6 +126,12 @@ def _metadata(given: Any) -> tuple[tuple[MetadataColumn, ...] | None, dict[str, 
             problem = f"{kind} ({short_repr(choice)}) is refused"
             raise TableError(f"metadata: {problem}; {remedy}", "metadata")
     return tuple(entries), constants
+
+
+def _check_kind(entry: MetadataColumn) -> None:
+    if entry.kind is not None and entry.kind not in CELL_TYPES:
+        problem = f"{entry.kind!r}, the type of {entry.name!r}, is not one of"
+        raise TableError(f"metadata: {problem} {', '.join(CELL_TYPES)}", "metadata")
 
 
 def _name(column: Any) -> Any:

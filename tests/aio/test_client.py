@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import logging
 import os
 import threading
 import time
@@ -10,9 +11,17 @@ from typing import Any
 
 import pytest
 
-from dataart_mp import ActionsError, BufferFullError, ClosedError, EventError, HTTPOptions
+from dataart_mp import (
+    ActionsError,
+    BufferFullError,
+    ClosedError,
+    DataArtError,
+    EventError,
+    HTTPOptions,
+)
 from dataart_mp.aio import AsyncClient
 from dataart_mp.devsink.process import SinkProcess
+from dataart_mp.integrations.logging import DataArtHandler
 from tests.aio.conftest import Run
 from tests.client.tools import TINY
 from tests.queue.tools import in_a_child
@@ -230,6 +239,9 @@ def test_drop_and_raise_do_not_suspend(config: Configure, hanging: SinkProcess) 
             mark = client.mark()
             assert mark.outcome().dropped == 7
             hanging.clear_faults()
+            assert await client.aclose(20) == await client.aclose() == 0
+            with pytest.raises(ClosedError):
+                client.mark()
         hanging.set_faults({"kind": "hang"})
         async with AsyncClient(config(**TINY, overflow="raise")) as client:
             await fill(client)
@@ -381,6 +393,32 @@ def test_invalid_actions_are_named_by_their_number(config: Configure) -> None:
                 await client.emit_action("", "ann")
 
     asyncio.run(main())
+
+
+# Code that cannot await
+
+
+def test_an_event_that_cannot_be_awaited_is_dropped_if_there_is_no_room(
+    config: Configure, hanging: SinkProcess
+) -> None:
+    async def main() -> None:
+        client = AsyncClient(config(**UNLIMITED))
+        with pytest.raises(DataArtError, match="not open yet; use `async with AsyncClient"):
+            client.emit_action_nowait("early", "ann")
+        async with client:
+            handler = DataArtHandler(client, key="log")
+            for _ in range(CAPACITY):
+                handler.handle(logging.makeLogRecord({"msg": "full", "name": None}))
+            assert client.stats().accepted == CAPACITY
+            assert not client.emit_action_nowait("second", "ann")
+            assert client.stats().dropped == {"buffer full": 1}
+            hanging.clear_faults()
+            assert await client.flush(20) == 0
+        with pytest.raises(ClosedError):
+            client.emit_action_nowait("late", "ann")
+
+    asyncio.run(main())
+    assert keys(hanging).count("log") == CAPACITY
 
 
 # Marks

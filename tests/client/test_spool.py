@@ -1,6 +1,7 @@
 """With `spool_dir`, accepted events survive the death of all processes."""
 
 import logging
+import multiprocessing
 import os
 import resource
 import signal
@@ -127,6 +128,33 @@ def test_the_arena_of_a_live_client_is_not_taken_over(
         assert os.waitpid(pid, 0)[1] == 0
         assert one.flush(20) == 0
     assert sink.ids() == {1: 1, 2: 1}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux shows the flags of a mapping")
+def test_a_store_to_a_new_page_of_the_spool_prepares_only_that_page(
+    config: Configure, spool: Path
+) -> None:
+    """Else an event may take 10 ms, also in a spawned process."""
+    with Client(config(spool_dir=spool)) as client:
+        child = multiprocessing.get_context("spawn").Process(target=check_mapping, args=(client,))
+        child.start()
+        check_mapping(client)
+        child.join(30)
+        assert child.exitcode == 0
+
+
+def check_mapping(client: Client) -> None:
+    """Check that the kernel reads nothing ahead in the mapping of the client's arena (`rr`)."""
+    assert client.config.spool_dir is not None
+    flags: list[list[str]] = []
+    is_arena = False
+    for line in Path("/proc/self/smaps").read_text().splitlines():
+        if line[:1].isdigit() or line[:1] in "abcdef":  # an address: the first line of a mapping
+            is_arena = line.endswith(".arena") and client.config.spool_dir in line
+        elif is_arena and line.startswith("VmFlags:"):
+            flags.append(line.split())
+    assert flags
+    assert all("rr" in each for each in flags), flags
 
 
 def test_two_clients_of_one_process_share_a_spool(

@@ -5,7 +5,7 @@ from dataart_mp.delivery.pace import Pace
 
 def test_without_a_rate_every_request_begins_at_once() -> None:
     pace = Pace()
-    assert [pace.take_turn(now) for now in (0.0, 0.0, 5.0)] == [0.0, 0.0, 0.0]
+    assert [pace.take_turn(now) for now in (-7.0, 0.0, 0.0, 5.0)] == [0.0] * 4
 
 
 def test_requests_begin_at_the_rate() -> None:

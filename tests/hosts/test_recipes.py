@@ -19,7 +19,8 @@ import pytest
 from dataart_mp.devsink.process import SinkProcess
 from dataart_mp.testing import RecordingClient
 from tests.hosts.host import SECONDS, Host, StartHost
-from tests.support import stop
+from tests.ship.visits import visits
+from tests.support import environment, stop
 
 RECIPES = Path(__file__).parents[2] / "docs/recipes"
 
@@ -249,6 +250,31 @@ def test_an_airflow_listener(monkeypatch: pytest.MonkeyPatch) -> None:
     run = {"task": "load", "run": "r1", "attempt": 2}
     client.assert_emitted("task-succeeded", user_key="flights", metadata=run)
     client.assert_emitted("task-failed", metadata={**run, "error": "ValueError('x')"})
+
+
+@pytest.mark.parametrize(
+    ("name", "package", "files"),
+    [("dask_parts.py", "dask", "/*.parquet"), ("ray_blocks.py", "ray", "")],
+)
+def test_the_parts_of_a_table_on_an_engine(
+    platform: SinkProcess, tmp_path: Path, name: str, package: str, files: str
+) -> None:
+    if importlib.util.find_spec(package) is None:
+        pytest.skip(f"{package} is not installed")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    for number in range(3):
+        parquet.write_table(visits(1000, first=number * 1000), tmp_path / f"{number}.parquet")
+    done = subprocess.run(
+        [sys.executable, RECIPES / name, f"{tmp_path}{files}"],
+        env=environment(DATAART_API_KEY="key", DATAART_BASE_URL=platform.url),
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert "3,000 of 3,000 rows delivered" in done.stdout, done.stderr
+    assert sorted(platform.ids()) == [*range(3000)]
+    assert platform.stats()["actions"] == 3000
 
 
 def test_each_recipe_is_listed() -> None:

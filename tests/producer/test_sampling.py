@@ -70,3 +70,13 @@ def test_a_rate_of_1_needs_no_sampling(rate: float | dict[str, float], keeps_all
 
 def test_a_user_key_with_a_lone_surrogate_has_a_place() -> None:
     assert isinstance(Sampling(0.5).keeps("a", "\ud800"), bool)
+
+
+def test_a_user_is_in_if_the_number_of_its_key_is_less_than_the_rate_exactly() -> None:
+    numbers = {user: int.from_bytes(hashlib.sha256(user.encode()).digest()[:8]) for user in USERS}
+    # So small that a rate as a float can be exactly this part of 2**64, and the next one.
+    exact = {user: number for user, number in numbers.items() if number < 1 << 53}
+    assert exact
+    for user, number in exact.items():
+        assert not Sampling(number / 2**64).keeps("any", user)
+        assert Sampling((number + 1) / 2**64).keeps("any", user)

@@ -19,9 +19,9 @@ def records_of(lines: list[bytes], row: int = 0) -> Records:
 
 def contents_of(
     pieces: list[list[bytes]], records: int, size: int
-) -> tuple[list[bytes], list[int]]:
-    refused: list[int] = []
-    cutter = Cutter(records, size, lambda row, size: refused.append(row))
+) -> tuple[list[bytes], list[tuple[int, int]]]:
+    refused: list[tuple[int, int]] = []
+    cutter = Cutter(records, size, lambda row, size: refused.append((row, size)))
     contents: list[bytes] = []
     row = 0
     for piece in pieces:
@@ -38,7 +38,8 @@ def test_the_division_of_the_rows_changes_no_content(
     pieces = [lines[start:end] for start, end in pairwise(bounds)]
     contents, refused = contents_of(pieces, records, size)
     assert (contents, refused) == contents_of([lines], records, size)
-    too_large = [number for number, line in enumerate(lines) if len(line) > size]
+    sizes = enumerate(map(len, lines))
+    too_large = [(number, found) for number, found in sizes if found > size]
     assert refused == too_large
     assert b"".join(contents) == b"".join(line for line in lines if len(line) <= size)
     for content in contents:

@@ -43,5 +43,5 @@ def test_a_report_survives_json_and_pickling() -> None:
 def test_a_report_shows_its_counts_in_one_line() -> None:
     assert str(ONE) == (
         "6 of 10 rows delivered, 1 acknowledged before, 2 bad, 1 rejected; "
-        "4 requests in 1 parts, 2 retries, 1 may repeat earlier ones"
+        "4 requests in 1 part, 2 retries, 1 may repeat earlier ones"
     )

@@ -100,6 +100,7 @@ SPARK_LIKE = Terms(
         ({"timezone": "Viena"}, "timezone", "timezone: 'Viena' is not a time zone"),
         ({"terms": SPARK_LIKE, "user_key": "u"}, "user_key", "user_key_column: no column 'u' in"),
         ({"metadata": [MetadataColumn("p", "page", "text")]}, None, ""),
+        ({"metadata": [MetadataColumn("p", "page", "str")]}, "metadata", "'str', the type of 'p'"),
     ],
 )
 def test_a_table_that_does_not_fit_is_refused_at_once(

@@ -105,6 +105,10 @@ def test_each_mark_advances_the_checkpoint_while_later_events_are_pending(
         emit(client, 10)
     assert lines(path) == 0
 
+    marks = len(client.marks)
+    time.sleep(0.05)
+    assert len(client.marks) == marks, "without new events, no new marks"
+
     client.settled = 25
 
     wait_until(lambda: lines(path) == 20)
