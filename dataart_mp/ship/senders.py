@@ -9,17 +9,17 @@ import os
 from typing import Final
 
 from dataart_mp.config import ClientConfig
+from dataart_mp.ship.settings import MOST_IN_FLIGHT
 from dataart_mp.transport.sender import Sender
 from dataart_mp.version import __version__
 
 _MOST_SENDERS: Final = 8
-_MOST_IDLE_CONNECTIONS: Final = 64  # of a sender
 
 
 @functools.lru_cache(maxsize=_MOST_SENDERS)
 def sender_for(config: ClientConfig) -> Sender:
     """Return the sender of this process for a configuration."""
-    return Sender(config, _MOST_IDLE_CONNECTIONS, f"dataart_mp/{__version__} ship")
+    return Sender(config, MOST_IN_FLIGHT, f"dataart_mp/{__version__} ship")
 
 
 # A child would write to the connections of its parent.

@@ -15,6 +15,9 @@ from dataart_mp.table.terms import Terms
 OnBadRow = Literal["fail", "skip"]
 OnRejected = Literal["fail", "skip"]
 
+MOST_IN_FLIGHT: Final = 64
+"""Requests of a part that may be in flight at the same time."""
+
 _HOOKS: Final = {"before_send": None, "sample_rate": 1.0, "default_metadata": None}
 _TOKEN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~@=+-]*")
 _LONGEST_SOURCE: Final = 100
@@ -103,7 +106,7 @@ class ShipSettings:
         object.__setattr__(self, "event_id_columns", tuple(self.event_id_columns))
         _check_token("source", self.source, _LONGEST_SOURCE)
         whole(1, 1_000_000)("batch_size", self.batch_size)
-        whole(1, 1024)("in_flight", self.in_flight)
+        whole(1, MOST_IN_FLIGHT)("in_flight", self.in_flight)
         one_of(*get_args(OnBadRow))("on_bad_row", self.on_bad_row)
         one_of(*get_args(OnRejected))("on_rejected", self.on_rejected)
         _check_rate("rate_limit", self.rate_limit)

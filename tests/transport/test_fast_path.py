@@ -466,6 +466,24 @@ def test_a_request_that_meets_a_closing_connection_is_repeated_over_a_new_one_at
     assert server.requests[0].headers["idempotency-key"] == "key-1"
 
 
+def test_a_request_that_is_repeated_in_vain_says_that_it_was_sent_twice(
+    serve: Serve, sender_to: SenderTo
+) -> None:
+    """The platform may have processed both."""
+
+    def handle(peer: Peer) -> None:
+        if peer.request() and peer.number == 1:
+            peer.respond()
+            peer.request()
+
+    server = serve(handle)
+    sender = sender_to(server.url)
+    first, second = post(sender), post(sender)
+    assert (first.status, first.is_second) == (200, False)
+    assert (second.status, second.is_second) == (None, True)
+    assert len(server.requests) == 3
+
+
 @pytest.mark.parametrize("route", ["direct", "tunnel", "tunnel through TLS"])
 def test_a_request_through_tls_that_meets_a_closing_connection_is_repeated_too(
     serve: Serve, sender_through: SenderThrough, context: ssl.SSLContext, route: str
