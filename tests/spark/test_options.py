@@ -2,6 +2,8 @@
 
 import dataclasses
 import re
+import subprocess
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -219,3 +221,13 @@ def test_rows_of_an_old_release_become_batches() -> None:
         {"at": noon.astimezone(UTC), "local": noon, "price": 1.5},
         {"at": None, "local": None, "price": None},
     ]
+
+
+def test_without_pyspark_the_extra_is_named() -> None:
+    program = "import sys; sys.modules['pyspark'] = None; import dataart_mp.spark"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    last = done.stderr.splitlines()[-1]
+    assert last.endswith("needs PySpark 4; run: pip install 'dataart-mp[spark]'")
