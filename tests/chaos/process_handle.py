@@ -2,14 +2,14 @@
 
 import os
 import signal
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tests.chaos.procfs import start_time
 
 
 @dataclass(frozen=True)
 class ProcessHandle:
-    """A process, identified by its id and its start time.
+    """A process, identified by its id and its start time. It is the same in another role.
 
     Attributes:
         pid: The process id.
@@ -19,7 +19,7 @@ class ProcessHandle:
 
     pid: int
     started: int
-    role: str
+    role: str = field(compare=False)  # what was a starting worker may be a worker by now
 
     def __repr__(self) -> str:
         return f"{self.role} {self.pid}"
