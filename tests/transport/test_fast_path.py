@@ -466,7 +466,7 @@ def test_a_request_that_meets_a_closing_connection_is_repeated_over_a_new_one_at
     assert server.requests[0].headers["idempotency-key"] == "key-1"
 
 
-def test_a_request_that_is_repeated_in_vain_says_that_it_was_sent_twice(
+def test_a_request_that_is_repeated_without_success_says_that_it_was_sent_twice(
     serve: Serve, sender_to: SenderTo
 ) -> None:
     """The platform may have processed both."""
