@@ -1,14 +1,29 @@
 """The commands of `python -m bench`."""
 
 import functools
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
 import click
 
-from bench import emit, floor, footprint, latency, peers, queues, results, scale, ship, stall, sync
+from bench import (
+    emit,
+    floor,
+    footprint,
+    latency,
+    peers,
+    queues,
+    results,
+    scale,
+    ship,
+    spark,
+    stall,
+    sync,
+)
 from bench import table as tables
+from bench.distant_sink import Distance, distant_sink
 from bench.nginx import speed_sink
 from bench.session import Session
 from bench.settings import Scale
@@ -154,6 +169,22 @@ def measure_table(session: Session) -> None:
     with speed_sink() as sink:
         run = session.measure("table", sink, tables.cases(sink, session.scale))
     session.show(run, (tables.COLUMNS, run.samples))
+
+
+@bench.command("spark")
+@measures
+def measure_spark(session: Session) -> None:
+    """A million rows from executors of Spark: columns, JSON, and a naive loop."""
+    distance = Distance(spark.LATENCY_MS / 1000)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        speed_sink() as sink,
+        distant_sink('"row":', distance) as distant,
+    ):
+        file = spark.write_rows(Path(folder) / "rows.parquet", spark.rows_of(session.scale))
+        cases = spark.cases(sink, distant, session.scale, file)
+        run = session.measure("spark", sink, cases)
+    session.show(run, (spark.COLUMNS, run.samples))
 
 
 @bench.command("latency")

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final, NamedTuple
 
-from bench import emit, floor, footprint, latency, peers, scale, ship, sync
+from bench import emit, floor, footprint, latency, peers, scale, ship, spark, sync
 from bench import table as tables
 from dataart_mp import compiled
 from dataart_mp.cli.bench.measurement import Measurement
@@ -198,6 +198,14 @@ def _table(run: Measurement) -> Iterator[Target]:
     yield Target(f"emit_table, times as fast as {tables.DICTS} (CPU)", dicts, 3.0, least=True)
 
 
+def _spark(run: Measurement) -> Iterator[Target]:
+    for case, limit in {spark.TABLE: 6.0, spark.JSON: 4.5}.items():
+        cpu = run.median(case, "cpu_per_million")
+        yield Target(
+            f"a million rows from an executor of Spark, {case} (CPU)", cpu, limit, unit="s"
+        )
+
+
 _BY_NAME: Final[dict[str, Callable[[Measurement], Iterator[Target]]]] = {
     "emit": _emit,
     "ship": _ship,
@@ -206,5 +214,6 @@ _BY_NAME: Final[dict[str, Callable[[Measurement], Iterator[Target]]]] = {
     "memory": _memory,
     "scale": _scale,
     "table": _table,
+    "spark": _spark,
     "peers": _peers,
 }

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+import orjson
+
 from dataart_mp.transport.envelope import body_of, path_of
 
 
@@ -50,6 +52,13 @@ class Batch:
     def path(self) -> str:
         """The endpoint that accepts it, relative to the base URL."""
         return path_of(self.is_identity)
+
+    @property
+    def last_timestamp(self) -> bytes:
+        """The time of the last action."""
+        last = self.content[self.content.rfind(b"\n", 0, -1) + 1 :]
+        timestamp: str = orjson.loads(last)["timestamp"]
+        return timestamp.encode()
 
     def body(self, timestamp: bytes) -> bytes:
         """Return the body of the request.

@@ -43,8 +43,9 @@ class Courier:
     Args:
         sender: Posts the batches.
         backoff: The delays between attempts.
-        sent_at: The outer timestamp of every request, in ISO 8601 with its UTC offset. It does not
-            change, so that a request that is repeated is the same, byte for byte.
+        sent_at: The outer timestamp of every request, in ISO 8601 with its UTC offset; None: the
+            time of its last event. It does not change, so that a request that is repeated is the
+            same, byte for byte.
         pace: When requests may begin.
         counts: Counts what becomes of the records.
         is_again: Whether the batches may have been delivered before, by another courier.
@@ -55,7 +56,7 @@ class Courier:
         self,
         sender: Sender,
         backoff: Backoff,
-        sent_at: bytes,
+        sent_at: bytes | None,
         pace: Pace,
         counts: Counts,
         *,
@@ -103,12 +104,13 @@ class Courier:
 
     def _settle(self, batch: Batch) -> tuple[Batch, ...]:
         """Send a batch until it is settled, or split it; return the parts to send instead."""
+        body = batch.body(self._sent_at or batch.last_timestamp)
         attempts, began = 0, 0.0
         is_retry, may_repeat = False, self._is_again
         while True:
             self._wait(self._pace.take_turn(clock.monotonic()))
             began = began or clock.monotonic()
-            response = self._sender.post(batch.path, batch.body(self._sent_at), batch.key)
+            response = self._sender.post(batch.path, body, batch.key)
             self._counts.sent(
                 is_retry=is_retry, may_repeat=may_repeat, is_second=response.is_second
             )

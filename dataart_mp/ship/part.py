@@ -82,7 +82,7 @@ class _Attempt:
         self._courier = Courier(
             sender_for(config),
             Backoff.of(config),
-            settings.sent_at.isoformat().encode(),
+            None if settings.sent_at is None else settings.sent_at.isoformat().encode(),
             Pace(settings.rate_limit),
             self._counts,
             is_again=attempt > 0,

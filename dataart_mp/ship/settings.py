@@ -67,7 +67,8 @@ class ShipSettings:
         sent_at: The outer timestamp of all requests, with a UTC offset. It is fixed, because a
             request that is repeated must have the same payload, also in another process. The
             default is the time when the settings are made. To repeat a job under its `source`,
-            pass the time of the first run.
+            pass the time of the first run; or always None, which is the time of the last event of
+            each request.
         event_id: The name under which each event gets a deterministic id in its metadata; None:
             `config.event_id`. An event whose metadata has this name already keeps it.
         event_id_columns: The columns whose values decide about the id; none: the whole event does.
@@ -93,7 +94,7 @@ class ShipSettings:
     on_bad_row: OnBadRow = "fail"
     on_rejected: OnRejected = "skip"
     rate_limit: float | None = None
-    sent_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    sent_at: datetime | None = field(default_factory=lambda: datetime.now(UTC))
     event_id: str | None = None
     event_id_columns: Sequence[str] = ()
     checkpoint: str | None = None
@@ -174,6 +175,6 @@ def _check_rate(field: str, value: object) -> None:
 
 
 def _check_moment(field: str, value: object) -> None:
-    if not isinstance(value, datetime) or value.utcoffset() is None:
-        problem = "must be a datetime with a UTC offset, such as datetime.now(UTC)"
+    if value is not None and (not isinstance(value, datetime) or value.utcoffset() is None):
+        problem = "must be a datetime with a UTC offset, such as datetime.now(UTC); or None"
         raise config_error(field, value, problem)

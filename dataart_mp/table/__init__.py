@@ -14,6 +14,7 @@ text           columns of text, joined and escaped
 rows           a batch ─► rows, for those that the encoder leaves
 nanoseconds    times with nanoseconds
 column_map     a row ─► an event, by column
+metadata_text  text ─► the columns of the metadata
 cell           text ─► typed values
 time_format    text and numbers ─► timestamps
 json_text      JSON ─► values, with exact integers

@@ -165,7 +165,7 @@ def _check_types(columns: ColumnMap, schema: Any) -> None:
     for field in FIELDS:
         column = columns.columns.get(field, field)
         if field not in columns.constants and column in schema.names:
-            _check_field(field, column, schema.field(column).type)
+            _check_field(field, columns.terms, column, schema.field(column).type)
     if columns.json_column is not None:
         _check_json(columns.json_column, schema.field(columns.json_column).type)
     for entry in columns.entries(column_names(schema)) or ():
@@ -174,7 +174,7 @@ def _check_types(columns: ColumnMap, schema: Any) -> None:
             raise TableError(f"metadata: column {entry.column!r} {problem}", "metadata")
 
 
-def _check_field(field: str, column: str, kind: Any) -> None:
+def _check_field(field: str, terms: Terms, column: str, kind: Any) -> None:
     """Check the type of a column that is not metadata.
 
     Raises:
@@ -196,7 +196,7 @@ def _check_field(field: str, column: str, kind: Any) -> None:
             needs = "timestamps or RFC 3339 text; convert it to timestamps in UTC"
     if not fits and not types.is_null(kind):
         problem = f"column {column!r} has the type {kind}, but needs {needs}"
-        raise TableError(f"{field}: {problem}", field)
+        raise TableError(f"{terms.fields[field]}: {problem}", field)
 
 
 def _check_json(column: str, kind: Any) -> None:

@@ -133,3 +133,11 @@ def all_parts(whole: Batch) -> Any:
 
 def start(part: Batch) -> int:
     return part.start
+
+
+def test_the_last_timestamp_is_that_of_the_last_action() -> None:
+    first = encode_action("a", "u", timestamp=datetime(2021, 5, 4, tzinfo=UTC))
+    metadata = {"timestamp": "2000-01-01"}
+    second = encode_action('"timestamp":', "u", timestamp="2022-01-01T00:00:00Z", metadata=metadata)
+    assert Batch("key", False, 0, first).last_timestamp == b"2021-05-04T00:00:00+00:00"
+    assert Batch("key", False, 0, first + second).last_timestamp == b"2022-01-01T00:00:00Z"

@@ -425,11 +425,19 @@ def test_a_sink_with_an_api_key_accepts_no_other() -> None:
         assert sink.stats()["actions"] == 1
 
 
-@pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS"])
+@pytest.mark.parametrize("method", ["GET", "PUT", "PATCH", "DELETE", "OPTIONS"])
 def test_a_method_other_than_post_is_a_405(sink: SinkProcess, poster: Poster, method: str) -> None:
     response = poster.post(actions(action()), method=method)
     assert (response.status, response.headers["Allow"]) == (405, "POST")
     assert sink.stats()["rejected_requests"] == 1
+
+
+def test_a_head_request_accepts_nothing_and_is_not_recorded(
+    sink: SinkProcess, poster: Poster
+) -> None:
+    """`dataart-mp doctor` makes one to find out what is there."""
+    assert poster.post(actions(action()), method="HEAD").status == 404
+    assert (sink.stats()["actions"], sink.stats()["rejected_requests"]) == (0, 0)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ A host is started as its operator starts it. A mark in the environment identifie
 those of the shipper, so that a test can check that none is left.
 """
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -227,6 +228,12 @@ class Host:
     def host_pids(self) -> set[int]:
         """Return the ids of the host's processes, without the shipper's."""
         return {process.pid for process in self.processes() if not _is_shipper(process)}
+
+    def kill_host(self) -> None:
+        """Kill all processes of the host, but not the shipper's."""
+        for pid in self.host_pids():
+            with contextlib.suppress(ProcessLookupError):  # it ended with its parent
+                os.kill(pid, signal.SIGKILL)
 
     def destroy(self) -> None:
         """Kill all processes that are left."""

@@ -108,7 +108,6 @@ def test_events_arrive_in_time_and_survive_kills(celery: StartCelery) -> None:
     done |= worker.run("tick", *range(1, 12))
     worker.host.check_arrived(done)
     done |= worker.run("tick", *range(12, 20))
-    for pid in worker.host.host_pids():
-        os.kill(pid, signal.SIGKILL)
+    worker.host.kill_host()
     worker.host.check_end()
     worker.host.check_arrived(done)

@@ -1,6 +1,5 @@
 """gunicorn: the event of each answered request arrives, however gunicorn's processes end."""
 
-import os
 import signal
 import sys
 import threading
@@ -135,8 +134,7 @@ def test_workers_that_lose_their_master_lose_no_event(
 def test_killing_all_processes_of_gunicorn_at_once_loses_no_event(gunicorn: Gunicorn) -> None:
     server = gunicorn("--preload", flush_interval=1000)
     answered = server.emit(range(30))
-    for pid in server.host_pids():
-        os.kill(pid, signal.SIGKILL)
+    server.kill_host()
     server.check_end()
     server.check_arrived(answered)
 

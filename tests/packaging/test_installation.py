@@ -189,7 +189,8 @@ def test_an_editable_installation_is_compiled_beside_its_source(
     environment: Environment, tmp_path: Path
 ) -> None:
     tree = tmp_path / "tree"
-    shutil.copytree(ROOT / "dataart_mp", tree / "dataart_mp", ignore=_libraries)
+    for name in ("dataart_mp", "pyspark_dataart"):
+        shutil.copytree(ROOT / name, tree / name, ignore=_libraries)
     for name in ("pyproject.toml", "hatch_build.py", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, tree)
     environment.pip("install", "-e", tree)

@@ -265,3 +265,17 @@ def test_one_request_that_fails_ends_the_others_soon(settings: Configure, serve:
     with pytest.raises(NotDeliveredError):
         ship_iter(visits(5000), failing, "0")
     assert len(server.requests) < 100
+
+
+def test_without_a_fixed_time_a_request_has_that_of_its_last_event(
+    settings: Configure, serve: Serve
+) -> None:
+    server = serve(lambda peer: peer.respond_to_all(200))
+    for _ in range(2):
+        ship_iter(visits(50), settings({"base_url": server.url}, sent_at=None, in_flight=1), "0")
+    first, again = server.requests
+    assert first.body.startswith(b'{"timestamp":"2020-09-13T12:26:40.049000+00:00","actions":[')
+    assert (first.headers["idempotency-key"], first.body) == (
+        again.headers["idempotency-key"],
+        again.body,
+    )

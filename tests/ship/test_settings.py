@@ -67,6 +67,7 @@ def test_settings_survive_pickling_with_the_key_and_show_no_secret() -> None:
 def test_the_outer_timestamp_is_fixed_when_the_settings_are_made() -> None:
     before = datetime.now(UTC)
     settings = ShipSettings(config=CONFIG, source="job")
+    assert settings.sent_at is not None
     assert before <= settings.sent_at <= datetime.now(UTC)
     assert pickle.loads(pickle.dumps(settings)).sent_at == settings.sent_at
 

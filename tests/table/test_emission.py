@@ -6,7 +6,10 @@ from typing import Any
 import pytest
 
 from dataart_mp import ClientConfig, ClosedError, Emitted, RowError, RowsError, lit
+from dataart_mp.queue.frame_writer import Taken
+from dataart_mp.table.emission import emission_of
 from dataart_mp.testing import RecordingClient
+from tests.table.emitted import DEFAULTS
 
 pyarrow = pytest.importorskip("pyarrow")
 
@@ -156,3 +159,23 @@ def test_rows_pass_the_hooks_of_the_client() -> None:
         {"n": 3, "seen": True},
     ]
     assert client.stats().total_dropped == 1
+
+
+def test_a_step_appends_some_hundred_rows_so_that_an_event_loop_can_turn_to_others() -> None:
+    taken: list[int] = []
+
+    def take(lines: memoryview, count: int) -> Taken:
+        taken.append(count)
+        return Taken(count, len(lines), 20)
+
+    table = pyarrow.table({"key": ["k"] * 1200, "user_key": ["u"] * 1200})
+    arguments = {**DEFAULTS, "key": "key", "user_key": "user_key"}
+    emission = emission_of(table, 20, take, lambda *_: None, None, None, 1000, **arguments)
+    rows = []
+    while (batch := emission.read()) is not None:
+        emission.begin(batch)
+        while emission.step():
+            rows.append(emission.row)
+    assert rows == [512, 1000, 1200]
+    assert max(taken) == 20
+    assert emission.finish() == Emitted(1200)

@@ -1,6 +1,5 @@
 """Command-line options that describe the input."""
 
-import csv
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
@@ -10,7 +9,8 @@ from dataart_mp.cli.input.csv_rows import CsvDialect
 from dataart_mp.cli.input.source import Format, Source
 from dataart_mp.cli.input.terms import COMMAND_LINE
 from dataart_mp.table.cell import CELL_TYPES, read_cell
-from dataart_mp.table.column_map import ColumnMap, MetadataColumn
+from dataart_mp.table.column_map import ColumnMap
+from dataart_mp.table.metadata_text import read_metadata, read_names, split_kind
 from dataart_mp.table.time_format import RFC_3339, UNIX, TimeFormat, zone_of
 
 C = TypeVar("C", bound=Callable[..., object])
@@ -24,11 +24,6 @@ INPUT_OPTIONS: Final = (
 """The names of the options, as keyword arguments of the command."""
 
 
-def _names(text: str) -> tuple[str, ...]:
-    """Split a list at its commas; a name that contains a comma is quoted, as in CSV."""
-    return tuple(next(csv.reader([text], skipinitialspace=True), []))
-
-
 def _parsed_by(read: Callable[[str], Any]) -> Callable[..., Any]:
     """Return an option's callback that parses its text; a ValueError becomes a usage error."""
 
@@ -37,7 +32,7 @@ def _parsed_by(read: Callable[[str], Any]) -> Callable[..., Any]:
             return None
         try:
             return read(text)
-        except (ValueError, csv.Error) as error:
+        except ValueError as error:
             raise click.BadParameter(str(error)) from None
 
     return callback
@@ -50,27 +45,12 @@ def _delimiter(text: str) -> str:
     return text
 
 
-def _metadata(text: str) -> tuple[MetadataColumn, ...]:
-    return tuple(_metadata_column(entry) for entry in _names(text) if entry)
-
-
-def _metadata_column(entry: str) -> MetadataColumn:
-    name, equals, column = entry.partition("=")
-    column, kind = _split_kind(column if equals else entry)
-    return MetadataColumn(name if equals else column, column, kind)
-
-
-def _split_kind(text: str) -> tuple[str, str | None]:
-    name, _, kind = text.rpartition(":")
-    return (name, kind) if name and kind in CELL_TYPES else (text, None)
-
-
 def _constant(text: str) -> tuple[str, Any]:
     name, equals, value = text.partition("=")
     if equals and name in _FIELDS and value:
         return name, value
     if equals and name.startswith(_METADATA) and name != _METADATA:
-        name, kind = _split_kind(name)
+        name, kind = split_kind(name)
         return name, read_cell(value, kind)
     raise ValueError(
         f"{text!r} must be FIELD=VALUE; FIELD is {', '.join(_FIELDS)}, or metadata.NAME"
@@ -112,7 +92,7 @@ _OPTIONS: Final = (
     click.option(
         "--metadata",
         metavar="COLUMN,…",
-        callback=_parsed_by(_metadata),
+        callback=_parsed_by(read_metadata),
         help="Columns that become metadata, each [NAME=]COLUMN[:TYPE]; the types are "
         f"{', '.join(CELL_TYPES)}; '' means none.  [default: all columns that are not fields]",
     ),
@@ -136,7 +116,7 @@ _OPTIONS: Final = (
     click.option(
         "--columns",
         metavar="NAME,…",
-        callback=_parsed_by(_names),
+        callback=_parsed_by(read_names),
         help="Column names of CSV files that have no header.",
     ),
     click.option(
