@@ -153,8 +153,9 @@ class Shipper:
         # It holds actions that nothing was tried with, as nearly always.
         if not self._actions_circuit.is_closed:
             return None
-        if self._join is not None and self._queue.worker.has_ready:
-            self._join_ready(frame, self._join)
+        join = self._join
+        if join is not None and frame.count < join and self._queue.worker.has_ready:
+            self._join_ready(frame, join)
         if frame.followers or self._limit.is_known:
             return self._next(frame, self._unsent(frame))
         batch = Batch(frame.key, False, 0, frame.content(0, length))
