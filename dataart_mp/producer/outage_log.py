@@ -68,19 +68,29 @@ class OutageLog:
         self._started_at: float | None = None  # when the last start was logged
         self._is_logged = False
         self._next_line = 0.0
+        self._next_look = 0.0
         self._interval = FIRST_INTERVAL_SECONDS
         self._before = Backlog()
         self._ended_at: float | None = None  # while records of an outage are left
 
+    @property
+    def is_in_progress(self) -> bool:
+        """Whether an outage has begun, and has not ended."""
+        return self._began_at is not None
+
     def due(self, now: float) -> float | None:
         """Return the seconds until `look` is to be called; None if it need not be.
+
+        It becomes 0 at a fixed time, however many failures are noted until then: to find out what
+        waits takes milliseconds.
 
         Args:
             now: Monotonic time, in seconds.
         """
-        if self._began_at is not None:
-            return max(0.0, min(_END_LOOK_SECONDS, self._next_line - now))
-        return _LOOK_SECONDS if self._ended_at is not None else None
+        if self._began_at is None and self._ended_at is None:
+            return None
+        at = self._next_look if self._began_at is None else min(self._next_look, self._next_line)
+        return max(0.0, at - now)
 
     def failed(self, problem: str, delay: float | None, backlog: Backlog, now: float) -> str | None:
         """Note a failure, and return the line of the start of an outage.
@@ -88,7 +98,7 @@ class OutageLog:
         Args:
             problem: The response, such as `status 503, 'down'`.
             delay: Seconds until the next attempt; None if there is none for that batch.
-            backlog: What waits now.
+            backlog: What waits now. It is ignored while an outage is in progress.
             now: Monotonic time, in seconds.
         """
         self._problem = problem
@@ -99,6 +109,7 @@ class OutageLog:
         self._began_at, self._ended_at = now, None
         self._interval = FIRST_INTERVAL_SECONDS
         self._next_line = now + self._interval
+        self._next_look = now + _END_LOOK_SECONDS
         last = self._started_at
         self._is_logged = last is None or now - last >= FIRST_INTERVAL_SECONDS
         if not self._is_logged:
@@ -123,6 +134,7 @@ class OutageLog:
         if not backlog.pending and not backlog.parked:
             return line
         self._ended_at = now
+        self._next_look = now + _LOOK_SECONDS
         waiting = [f"{backlog.pending:,} records pending"] if backlog.pending else []
         waiting += [f"{backlog.parked:,} records parked"] if backlog.parked else []
         return f"{line}; {' and '.join(waiting)} are sent now"
@@ -134,6 +146,7 @@ class OutageLog:
             backlog: What waits now.
             now: Monotonic time, in seconds.
         """
+        self._next_look = now + (_LOOK_SECONDS if self._began_at is None else _END_LOOK_SECONDS)
         if self._began_at is not None:
             seconds = now - self._began_at
             if not backlog.is_failing and seconds >= _LOOK_SECONDS:  # no worker has reported it

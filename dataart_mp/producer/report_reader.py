@@ -130,7 +130,7 @@ class ReportReader:
                 break
             if self._report_read_fd in ready and not more:  # every writing end is closed
                 poll.unregister(self._report_read_fd)
-            if self._outage.due(clock.monotonic()) is not None:
+            if self._outage.due(clock.monotonic()) == 0:
                 _warn(self._outage.look(self._backlog(), clock.monotonic()))
         _warn(self._outage.closed(self._backlog(), clock.monotonic()))
         for topic, throttle in self._throttles.items():
@@ -165,8 +165,8 @@ class ReportReader:
             case Retrying(status, answer, delay):
                 self._last_failure.failed(status, datetime.now())  # noqa: DTZ005 - as a log shows it
                 problem = f"{_status(status)}, {answer!r}"
-                now = clock.monotonic()
-                _warn(self._outage.failed(problem, delay, self._backlog(), now))
+                backlog = Backlog() if self._outage.is_in_progress else self._backlog()
+                _warn(self._outage.failed(problem, delay, backlog, clock.monotonic()))
             case Recovered():
                 self._last_failure.recovered()
                 _warn(self._outage.succeeded(self._backlog(), clock.monotonic()))

@@ -32,6 +32,16 @@ def test_further_failures_of_any_worker_cause_no_line() -> None:
         assert log.look(FAILING, float(second)) is None
 
 
+def test_failures_do_not_change_when_it_is_looked_what_waits() -> None:
+    log = begun(0.0)
+    for second in (1.0, 2.0, 4.0):
+        log.failed(PROBLEM, 5.0, Backlog(), second)
+        assert log.due(second) == 5.0 - second
+    assert log.due(5.5) == 0.0
+    log.look(FAILING, 5.5)
+    assert log.due(5.5) == 5.0
+
+
 def test_what_waits_is_logged_at_growing_intervals() -> None:
     log = begun(0.0)
     moments: list[float] = []

@@ -15,6 +15,7 @@ import pytest
 from dataart_mp import Failure
 from dataart_mp.delivery.batch import Batch
 from dataart_mp.producer.encoder import encode_action, encode_identity
+from dataart_mp.producer.outage_log import Backlog
 from dataart_mp.producer.report_reader import ReportReader
 from dataart_mp.queue.arena import Arena
 from dataart_mp.queue.locks import REPORTER
@@ -88,6 +89,27 @@ def test_a_failure_arrives_with_its_records_decoded(reporter: Reporter, read_rep
     assert (failure.answer, failure.attempts) == ("bad\nkey ü", 2)
     assert [record["key"] for record in failure.records] == ["one", "two"]
     assert failure.records[0]["metadata"] == {"ü": "\n\0"}
+
+
+def test_it_is_not_counted_for_each_report_of_an_outage_what_waits(
+    reporter: Reporter, wiring: Wiring
+) -> None:
+    counted: list[Backlog] = []
+    failures: list[Failure] = []
+
+    def count() -> Backlog:
+        counted.append(Backlog(pending=20, is_failing=True))
+        return counted[-1]
+
+    reader = ReportReader(wiring.report_read_fd, failures.append, "platform", count)
+    reader.start()
+    reporter.retrying(Response(503, "down"), 5.0)
+    for _ in range(100):
+        fail(reporter, "one")
+        reporter.retrying(Response(503, "down"), 5.0)
+    wait_until(lambda: len(failures) == 100)
+    assert len(counted) == 1, "when the outage began"
+    assert reader.stop(10)
 
 
 def test_a_damaged_record_stops_no_report(reporter: Reporter, read_reports: Any) -> None:
