@@ -6,6 +6,7 @@ parked to delivered. One that another client has parked does not count here befo
 """
 
 import math
+import time
 from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
@@ -36,6 +37,7 @@ from dataart_mp.queue.status import Delivery, Status
 from dataart_mp.stats import Stats
 
 MOST_CONCURRENCY: Final = 4096
+_FRAMES_BEFORE_A_PAUSE: Final = 32  # half a millisecond
 
 
 class _Reading(NamedTuple):
@@ -57,17 +59,25 @@ class _Reading(NamedTuple):
 _NEVER_USED: Final = _Reading([0] * TOTALS, 0, 0, 0)
 
 
-def balance(arena: Arena, counters: Counters) -> Stats:
+def balance(arena: Arena, counters: Counters, pause: float = 0.0) -> Stats:
     """Return the balance over all processes, dead ones included, since the arena was made.
 
     Frames are read one after another. Meanwhile records may move from a frame that was read to one
     that was not, through the parking lot or with the frame that they were joined to. Then they
     are pending in the first frame, and what they became in the second one is negative there: a
     total below zero counts records that are pending twice.
+
+    Args:
+        arena: The arena.
+        counters: Its counters.
+        pause: Seconds to sleep after some frames each, for a thread that must not take the
+            interpreter from an event loop for milliseconds; 0 does not sleep.
     """
     sums = [0] * TOTALS
     pending = oldest = 0
     for frame in range(arena.frames):
+        if pause and not frame % _FRAMES_BEFORE_A_PAUSE:
+            time.sleep(pause)
         reading = _read(arena, frame)
         pending += reading.pending
         if reading.opened:

@@ -154,11 +154,15 @@ class RecordQueue(_Queue):
             lifetime.let_go(error)
             raise
 
-    def stats(self) -> Stats:
-        """Return the balance of records over all processes."""
+    def stats(self, pause: float = 0.0) -> Stats:
+        """Return the balance of records over all processes.
+
+        Args:
+            pause: As for `balance`.
+        """
         self._lifetime.check()
         with self._lifetime.visit():
-            return balance(self.arena, self.counters)
+            return balance(self.arena, self.counters, pause)
 
     def mark(self) -> Mark:
         """Return a mark: it covers all that this process has put before the call.
