@@ -239,10 +239,10 @@ resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[3]), limit[1]))  # worke
 client.identify("ann")
 while len(workers_of(client)) < 2:
     time.sleep(0.01)
-accepted, taken = 1, True
-while taken or accepted <= 1_000:  # first the disk is full, then the buffer
-    taken = client.emit_action("t", "ann", metadata={"_id": accepted})
-    accepted += taken
+accepted, taken_at = 1, time.monotonic()
+while time.monotonic() - taken_at < 1:  # the disk is full, and then the buffer, and it stays so
+    if client.emit_action("t", "ann", metadata={"_id": accepted}):
+        accepted, taken_at = accepted + 1, time.monotonic()
     time.sleep(0.0003)
 print(accepted, *workers_of(client), flush=True)
 while client.stats().delivered < accepted:
