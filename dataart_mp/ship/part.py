@@ -184,8 +184,8 @@ class _Attempt:
 
     def _rejected_events(self) -> Iterator[RejectedEvent]:
         for batch, response in self._counts.rejections:
-            for record in batch.content.decode().splitlines():
-                shown = record[:_SHOWN_OF_A_RECORD]
+            for record in batch.content.splitlines():  # of bytes: text may contain U+2028
+                shown = record.decode()[:_SHOWN_OF_A_RECORD]
                 yield RejectedEvent(self._part, response.status, response.text, shown)
 
 

@@ -1,5 +1,6 @@
 """A part is shipped over HTTP: nothing is lost or counted twice, and the report says so."""
 
+import json
 import threading
 from typing import Any
 
@@ -96,6 +97,15 @@ def test_one_refused_event_is_rejected_and_the_others_of_its_batch_arrive(
     assert (sample.part, sample.status) == ("p", 400)
     assert '"_id":777' in sample.record
     assert '"_id":777' not in str(report)
+
+
+def test_the_sample_of_a_rejected_event_is_whole_if_its_text_separates_lines(
+    settings: Configure, platform: SinkProcess
+) -> None:
+    platform.set_faults({"kind": "refuse", "match": {"metadata": {"_id": 7}}})
+    table = visits(10).append_column("text", pyarrow.array(["first\u2028second\x85third"] * 10))
+    (sample,) = ship_iter(table, settings(), "0").rejected_samples
+    assert json.loads(sample.record)["metadata"]["text"] == "first\u2028second\x85third"
 
 
 def test_a_refused_event_fails_the_part_if_it_is_not_to_be_skipped(
