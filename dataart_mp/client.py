@@ -27,7 +27,7 @@ from dataart_mp.config.timeout import checked_timeout
 from dataart_mp.errors import BufferFullError, ClosedError, ConfigError, short_repr
 from dataart_mp.health import SLOW_SECONDS, Health, assess
 from dataart_mp.producer import bound
-from dataart_mp.producer.bulk import Bulk
+from dataart_mp.producer.bulk import Bulk, Count, Drop, Encode, Take
 from dataart_mp.producer.encoder import encode_action, encode_identity
 from dataart_mp.producer.engine import REAP_SECONDS, Engine
 from dataart_mp.producer.hooks import DroppedError, Hooks
@@ -45,6 +45,7 @@ from dataart_mp.transport.proxy import proxy_for
 
 if TYPE_CHECKING:
     from dataart_mp.table.arguments import Choice, Metadata
+    from dataart_mp.table.emission import Emission
 
 _log = logging.getLogger("dataart_mp")
 
@@ -218,10 +219,7 @@ class Client:
             Exception: The iterable raised it. All actions read before it are accepted.
         """
         self._queue.check_open()
-        emit = None if self._appender is None else self._appender.emit_actions
-        hooks = (self._encode_action, self._count_dropped) if self._has_hooks else None
-        portion = self.config.flush_actions_batch_size
-        return Bulk(actions, portion, self._append_lines, self._drop, emit, hooks).run()
+        return self._bulk(actions, self._append_lines, self._drop).run()
 
     def emit_table(
         self,
@@ -269,17 +267,11 @@ class Client:
                 (`row`), and the number of rows accepted before.
             ClosedError: The client is closed.
         """
-        # Imported here: few applications have tables.
-        from dataart_mp.table.emission import emission_of
-
-        self._queue.check_open()
-        return emission_of(
+        return self._emission(
             table,
-            self.config.flush_actions_batch_size,
             self._append_lines,
             self._drop,
-            progress,
-            (self._encode_action, self._count_dropped) if self._has_hooks else None,
+            progress=progress,
             key=key,
             user_key=user_key,
             timestamp=timestamp,
@@ -468,6 +460,28 @@ class Client:
             self._drop(full)
             return False
         return True
+
+    def _bulk(self, actions: Iterable[Mapping[str, Any]], take: Take, drop: Drop) -> Bulk:
+        """Return a call of `emit_actions`; for `take` and `drop`, see `Bulk`."""
+        emit = None if self._appender is None else self._appender.emit_actions
+        portion = self.config.flush_actions_batch_size
+        return Bulk(actions, portion, take, drop, emit, self._hooks_of_a_call())
+
+    def _emission(self, table: object, take: Take, drop: Drop, **arguments: Any) -> "Emission":
+        """Return a call of `emit_table`; for the arguments, see `emission_of`."""
+        # Imported here: few applications have tables.
+        from dataart_mp.table.emission import emission_of
+
+        self._queue.check_open()
+        portion, hooks = self.config.flush_actions_batch_size, self._hooks_of_a_call()
+        return emission_of(table, portion, take, drop, hooks=hooks, **arguments)
+
+    def _hooks_of_a_call(self) -> tuple[Encode, Count] | None:
+        """Return what encodes each action of a call that emits many, and what counts dropped ones.
+
+        None if there are no hooks.
+        """
+        return (self._encode_action, self._count_dropped) if self._has_hooks else None
 
     def _append_lines(self, lines: memoryview, count: int) -> Taken:
         """Append at least the first of some records; see `ProducerEnd.append_lines`."""

@@ -29,7 +29,7 @@ from dataart_mp.health import Health, assess
 from dataart_mp.producer import bound
 from dataart_mp.producer.bulk import Bulk
 from dataart_mp.producer.hooks import DroppedError, Hooks
-from dataart_mp.producer.progress import Progress, Report
+from dataart_mp.producer.progress import Progress, ProgressReport
 from dataart_mp.protocol import Emitted
 from dataart_mp.queue.counters import HOOK_REASONS
 from dataart_mp.queue.frame_writer import Taken
@@ -460,7 +460,7 @@ class AsyncRecordingClient:
         Each action is recorded when it is read.
         """
         bulk = self.recorded._bulk(() if isinstance(actions, AsyncIterable) else actions)
-        report = Report(progress, lambda: bulk.processed)
+        report = ProgressReport(progress, lambda: bulk.processed)
         with bulk.noting_refusals(), report.at_last():
             if not isinstance(actions, AsyncIterable):
                 return bulk.run()

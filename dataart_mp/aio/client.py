@@ -26,7 +26,7 @@ from dataart_mp.producer import bound
 from dataart_mp.producer.bulk import Bulk
 from dataart_mp.producer.encoder import encode_action, encode_identity
 from dataart_mp.producer.hooks import Hooks
-from dataart_mp.producer.progress import Progress, Report
+from dataart_mp.producer.progress import Progress, ProgressReport
 from dataart_mp.protocol import Emitted
 from dataart_mp.stats import Stats
 
@@ -182,7 +182,7 @@ class AsyncClient:
         """
         client = await self._opened()
         bulk = client.bulk(() if isinstance(actions, AsyncIterable) else actions)
-        report = Report(progress, lambda: bulk.processed)
+        report = ProgressReport(progress, lambda: bulk.processed)
         with bulk.noting_refusals(), report.at_last():
             if isinstance(actions, AsyncIterable):
                 await self._emit_async(client, bulk, actions, report)
@@ -232,7 +232,7 @@ class AsyncClient:
         emission = await helper.call(
             lambda: client.emission(
                 table,
-                progress,
+                progress=progress,
                 key=key,
                 user_key=user_key,
                 timestamp=timestamp,
@@ -241,7 +241,7 @@ class AsyncClient:
                 timezone=timezone,
             )
         )
-        report = Report(progress, lambda: emission.row)
+        report = ProgressReport(progress, lambda: emission.row)
         with emission.noting_refusals(), report.at_last():
             while (batch := await helper.call(emission.read)) is not None:
                 emission.begin(batch)
@@ -465,7 +465,7 @@ class AsyncClient:
         except Full as full:
             return client.refuse(full)
 
-    async def _emit_iterable(self, client: EagerClient, bulk: Bulk, report: Report) -> None:
+    async def _emit_iterable(self, client: EagerClient, bulk: Bulk, report: ProgressReport) -> None:
         reader, turn = Reader(bulk, client.room), Turn()
         while not reader.is_over():
             if client.writes_to_disk:  # another thread appends, but the iterable is read here
@@ -482,7 +482,7 @@ class AsyncClient:
         client: EagerClient,
         bulk: Bulk,
         actions: AsyncIterable[Mapping[str, Any]],
-        report: Report,
+        report: ProgressReport,
     ) -> None:
         def ready(group: list[Mapping[str, Any]]) -> None:
             if group and not self._lines and not client.writes_to_disk:

@@ -9,7 +9,6 @@ from dataart_mp.client import Client
 from dataart_mp.config import ClientConfig
 from dataart_mp.producer.bulk import Bulk
 from dataart_mp.producer.hooks import DroppedError
-from dataart_mp.producer.progress import Progress
 from dataart_mp.queue import AbandonedError
 from dataart_mp.queue.frame_writer import Taken
 from dataart_mp.queue.room import Room
@@ -154,24 +153,16 @@ class EagerClient(Client):
 
     def bulk(self, actions: Iterable[Mapping[str, Any]]) -> Bulk:
         """Return a call of `emit_actions`; its `append` raises NotNowError, too."""
-        emit = None if self._appender is None else self._appender.emit_actions
-        hooks = (self._encode_action, self._count_dropped) if self._has_hooks else None
-        portion = self.config.flush_actions_batch_size
-        return Bulk(actions, portion, self._take, self._refuse_some, emit, hooks)
+        return self._bulk(actions, self._take, self._refuse_some)
 
-    def emission(self, table: object, progress: Progress | None, **arguments: Any) -> "Emission":
+    def emission(self, table: object, **arguments: Any) -> "Emission":
         """Return a call of `emit_table`; its `step` raises NotNowError, too.
 
         Raises:
             TableError, MissingExtraError: As for `emit_table`.
         """
-        from dataart_mp.table.emission import emission_of
-
-        self._queue.check_open()
-        hooks = (self._encode_action, self._count_dropped) if self._has_hooks else None
-        portion = self.config.flush_actions_batch_size
         take, drop = self._take, self._refuse_some
-        return emission_of(table, portion, take, drop, progress, hooks, _TABLE_ROWS, **arguments)
+        return self._emission(table, take, drop, max_rows=_TABLE_ROWS, **arguments)
 
     def _take(self, lines: memoryview, count: int) -> Taken:
         return self._producer.append_lines(lines, count, 0.0)

@@ -7,7 +7,7 @@ Progress = Callable[[int], object]
 """Called with the number of events, or rows, that are processed."""
 
 
-class Report:
+class ProgressReport:
     """Reports progress, each number once.
 
     Args:

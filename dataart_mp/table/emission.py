@@ -9,7 +9,7 @@ Rows are emitted in their order. With hooks, all rows are encoded one by one.
 import contextlib
 import queue
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
 from dataart_mp.errors import (
@@ -20,11 +20,11 @@ from dataart_mp.errors import (
     TableError,
     short_repr,
 )
+from dataart_mp.producer.bulk import Count, Drop, Encode, Take
 from dataart_mp.producer.encoder import encode_action
 from dataart_mp.producer.hooks import DroppedError
 from dataart_mp.producer.progress import Progress
 from dataart_mp.protocol import Emitted
-from dataart_mp.queue.frame_writer import Taken
 from dataart_mp.table.arguments import column_map
 from dataart_mp.table.arrow import BATCH_ROWS, column_names, open_table, portions
 from dataart_mp.table.column_map import ColumnMap
@@ -35,19 +35,6 @@ from dataart_mp.table.rows import Fields, UnreadableError, rows_of
 _MAX_ERRORS: Final = 100
 _SHOWN: Final = 3
 _STEP_ROWS: Final = 512
-
-Take = Callable[[memoryview, int], Taken]
-"""Takes at least the first of some records; raises queue.Full or EventError if it cannot."""
-
-Drop = Callable[[queue.Full, int], None]
-"""Drops that many records; raises BufferFullError if records must not be dropped."""
-
-Encode = Callable[..., bytes]
-"""Encodes one action, as `Hooks.encode_action`: it returns no bytes if it has appended the action
-already, and raises DroppedError if a hook drops it."""
-
-Count = Callable[[DroppedError], None]
-"""Counts an action that a hook has dropped."""
 
 
 class Batch(NamedTuple):
