@@ -15,8 +15,8 @@ was not about the size. If they still hold, the next batch that is too large sho
 class Limit:
     """Remembers the smallest batch that was too large, so that no other batch is refused.
 
-    It does no I/O. Threads share it without a lock: what one of them overwrites,
-    the next response sets again.
+    It does no I/O. Threads share it without a lock: what one of them overwrites, the next response
+    sets again.
 
     Attributes:
         is_known: Whether any batch was too large, as far as is known.

@@ -37,7 +37,7 @@ from dataart_mp.queue.status import Delivery, Status
 from dataart_mp.stats import Stats
 
 MOST_CONCURRENCY: Final = 4096
-_FRAMES_BEFORE_A_PAUSE: Final = 32  # half a millisecond
+_FRAMES_BEFORE_A_PAUSE: Final = 32  # to read them takes about half a millisecond
 
 
 class _Reading(NamedTuple):
@@ -70,8 +70,8 @@ def balance(arena: Arena, counters: Counters, pause: float = 0.0) -> Stats:
     Args:
         arena: The arena.
         counters: Its counters.
-        pause: Seconds to sleep after some frames each, for a thread that must not take the
-            interpreter from an event loop for milliseconds; 0 does not sleep.
+        pause: Seconds to sleep before each 32 frames, so that an event loop in another thread does
+            not wait for the interpreter for milliseconds; 0: do not sleep.
     """
     sums = [0] * TOTALS
     pending = oldest = 0

@@ -175,7 +175,5 @@ def _settle(arena: Arena, number: int) -> None:
     account.set_process(arena.process_words)
     account.close_joined()
     arena.set_state(number, SETTLED)
-    account.noted = (
-        0  # the same word named the leader, and a frame that is filled again has no note
-    )
+    account.noted = 0  # the word named the generation of the leader: else it could pass for a note
     clear(arena, number)

@@ -21,7 +21,7 @@ class Keys:
 
     def __init__(self, source: str, part: str) -> None:
         self._prefix = f"{source}-{part}"
-        self._seen: Counter[bytes] = Counter()
+        self._seen: Counter[str] = Counter()
 
     def key_of(self, content: bytes) -> str:
         """Return the key of the next request.
@@ -30,8 +30,7 @@ class Keys:
             content: Its records. If an earlier request of the part had the same ones, the events
                 are sent twice on purpose, and the key has a number.
         """
-        digest = blake2b(content, digest_size=_DIGEST_BYTES)
-        self._seen[digest.digest()] += 1
-        times = self._seen[digest.digest()]
-        key = f"{self._prefix}-{digest.hexdigest()}"
+        key = f"{self._prefix}-{blake2b(content, digest_size=_DIGEST_BYTES).hexdigest()}"
+        self._seen[key] += 1
+        times = self._seen[key]
         return key if times == 1 else f"{key}-{times}"

@@ -143,7 +143,7 @@ def check_part(part: object) -> str:
     """Check the name of a part, with which the keys of its requests continue.
 
     Raises:
-        ConfigError: It is not a text of 1 to 60 letters, digits or any of `._~:@=+-`.
+        ConfigError: It is not a text of 1 to 60 letters, digits or any of `._~@=+-`.
     """
     return _check_token("part", part, _LONGEST_PART)
 

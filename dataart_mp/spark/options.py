@@ -17,6 +17,7 @@ from dataart_mp.config.checks import whole
 from dataart_mp.config.environment import integer, number
 from dataart_mp.config.setting import config_error, secret_error
 from dataart_mp.errors import ConfigError
+from dataart_mp.ship.settings import MOST_IN_FLIGHT
 from dataart_mp.table.column_map import MetadataColumn
 from dataart_mp.table.metadata_text import read_metadata, read_names
 from dataart_mp.table.time_format import zone_of
@@ -90,9 +91,8 @@ class Options:
 
     def __post_init__(self) -> None:
         if self.key is not None and self.key_column is not None:
-            raise _contradiction("key", self.key, "key_column")
-        if self.metadata is not None and self.metadata_json_column is not None:
-            raise _contradiction("metadata_json_column", self.metadata_json_column, "metadata")
+            problem = "and key_column are mutually exclusive; leave one out"
+            raise config_error("key", self.key, problem)
 
 
 def read_options(given: Mapping[str, object]) -> Options:
@@ -127,10 +127,6 @@ def _refuse(names: Mapping[str, str]) -> None:
             near = difflib.get_close_matches(name, _READERS, n=1)
             hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(_READERS)}"
             raise ConfigError(f"{name}: is not an option; {hint}", name)
-
-
-def _contradiction(name: str, value: str, other: str) -> ConfigError:
-    return config_error(name, value, f"and {other} are mutually exclusive; leave one out")
 
 
 def _text(name: str, text: str) -> str:
@@ -242,7 +238,7 @@ _READERS: Final[Mapping[str, Callable[[str, str], Any]]] = {
     "metadata_json_column": _text,
     "timezone": _zone,
     "batch_size": _whole(1, 1_000_000),
-    "in_flight": _whole(1, 256),
+    "in_flight": _whole(1, MOST_IN_FLIGHT),
     "retries": _whole(0, 1_000_000),
     "backoff": _backoff,
     "read_timeout": _positive("seconds"),

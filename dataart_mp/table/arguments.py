@@ -167,7 +167,7 @@ def _check_types(columns: ColumnMap, schema: Any) -> None:
         if field not in columns.constants and column in schema.names:
             _check_field(field, columns.terms, column, schema.field(column).type)
     if columns.json_column is not None:
-        _check_json(columns.json_column, schema.field(columns.json_column).type)
+        _check_json(columns.json_column, columns.terms, schema.field(columns.json_column).type)
     for entry in columns.entries(column_names(schema)) or ():
         problem = _unfit_for_metadata(schema.field(entry.column).type)
         if problem:
@@ -199,13 +199,13 @@ def _check_field(field: str, terms: Terms, column: str, kind: Any) -> None:
         raise TableError(f"{terms.fields[field]}: {problem}", field)
 
 
-def _check_json(column: str, kind: Any) -> None:
+def _check_json(column: str, terms: Terms, kind: Any) -> None:
     from pyarrow import types
 
     if not (is_text(kind) or types.is_null(kind)):
         problem = f"column {column!r} has the type {kind}, but needs JSON text"
         raise TableError(
-            f"metadata_json_column: {problem}; leave it out to send columns as they are",
+            f"{terms.metadata_json}: {problem}; leave it out to send columns as they are",
             "metadata_json_column",
         )
 
