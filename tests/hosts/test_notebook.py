@@ -22,9 +22,11 @@ run("from app import *; import os; print('kernel', os.getpid())")
 run("emit(0)")
 run("assert client.flush(20) == 0")
 
-# Not `open`: the finalizer of a file ignores a KeyboardInterrupt, and the cell would sleep on.
-busy = "os.close(os.open('busy', os.O_CREAT | os.O_WRONLY))"
-client.execute(f"import time; emit(1); {busy}; time.sleep(1000)", stop_on_error=False)
+# Not one long sleep: Python does not notice a signal that comes just before a call that waits.
+client.execute(
+    "import time; emit(1); open('busy', 'w').close()\\nwhile True: time.sleep(0.01)",
+    stop_on_error=False,
+)
 while not os.path.exists("busy"):
     time.sleep(0.01)
 manager.interrupt_kernel()
