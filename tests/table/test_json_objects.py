@@ -27,7 +27,8 @@ def damaged_objects(draw: st.DrawFn) -> str:
     """An object with a piece inserted, or with some of its text cut out."""
     text: str = draw(OBJECTS)
     start, end = sorted(draw(st.tuples(*[st.integers(0, len(text))] * 2)))
-    return text[:start] + draw(PIECES) + text[draw(st.sampled_from([start, end])) :]
+    piece: str = draw(PIECES)
+    return text[:start] + piece + text[draw(st.sampled_from([start, end])) :]
 
 
 def is_object(text: str) -> bool:
