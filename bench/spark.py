@@ -175,6 +175,7 @@ def _session(executors: int) -> "SparkSession":
         .config("spark.sql.session.timeZone", "UTC")
         .config("spark.sql.files.maxPartitionBytes", "3000000")
         .config("spark.sql.files.openCostInBytes", "1")
+        .config("spark.python.unix.domain.socket.enabled", "true")
         .config("spark.executor.extraJavaOptions", "-XX:+UseSerialGC")
         .getOrCreate()
     )
