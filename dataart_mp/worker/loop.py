@@ -31,7 +31,7 @@ from dataart_mp.transport.sender import Sender
 from dataart_mp.worker.gate import Gate
 from dataart_mp.worker.helpers import Helpers
 from dataart_mp.worker.poller import Poller
-from dataart_mp.worker.request import SETTLED, Moment, Released, Request
+from dataart_mp.worker.request import DELIVERED, Moment, Released, Request
 from dataart_mp.worker.shipper import Shipper
 
 # Another process has a frame's lock for as long as it takes to see that the frame is not FREE.
@@ -68,6 +68,7 @@ class Loop:
     ) -> None:
         self._arena = queue.arena
         self._work = queue.work
+        self._worker_end = queue.worker
         self._shipper = shipper
         self._sender = sender
         self._helpers = helpers
@@ -86,6 +87,7 @@ class Loop:
         self._flights: dict[int, tuple[Channel, Request]] = {}  # by descriptor
         self._idle: dict[int, Channel] = {}
         self._helped = 0
+        self._delivered: list[Frame] = []  # and not freed yet
         self._has_released = False  # a frame, which is settled or waits for another one
         self._ended: deque[None] = deque()  # an entry for each task of a helper that has ended
         self._may_take = True  # whether the pool may have an idle connection
@@ -115,20 +117,22 @@ class Loop:
         ready = self._poller.wait(self._seconds_to_wait(seconds))
         self._now = clock.monotonic()
         flights = self._flights
-        for fd in ready:
+        for fd, _ in ready:
             if fd not in flights:  # first, so that no request is sent over a closed connection
                 self._act_on(fd)
-        for fd in ready:
-            if fd in flights:
-                channel, request = flights[fd]
-                self._check(channel, request, channel.proceed(self._now))
+        for fd, _ in ready:
+            flight = flights.get(fd)
+            if flight is not None:
+                self._check(*flight, flight[0].proceed(self._now))
         if self._now >= self._next_deadline:
             self._expire()
+        self._free()  # before more is sent, because a producer may wait for room
         while self._ended:
             self._ended.pop()
             self._helped -= 1
             self._may_take = True
         self._fetch()
+        self._free()
         if self.in_flight != self._shown:
             self._shown = self._words[self._in_flight_word] = self.in_flight
         if self._has_released:  # once for all of them
@@ -144,6 +148,13 @@ class Loop:
         if seconds is not None:
             until = min(until, seconds)
         return None if until == math.inf else max(0.0, until)
+
+    def _free(self) -> None:
+        """Free the frames that were delivered, all at once."""
+        if self._delivered:
+            self._worker_end.free(self._delivered)
+            self._delivered = []
+            self._has_released = True
 
     def _act_on(self, fd: int) -> None:
         """Act on a pipe, or on an idle connection that the server has closed."""
@@ -277,8 +288,8 @@ class Loop:
                 self._drop(channel)
             if is_success(outcome.status):
                 step = self._shipper.finish_at_once(request, self._now)
-                if step is SETTLED:  # as nearly always
-                    self._has_released = True
+                if step is DELIVERED:  # as nearly always
+                    self._delivered.append(request.frame)
                     return
                 if isinstance(step, Request):
                     self._send(step)

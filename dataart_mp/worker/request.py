@@ -82,3 +82,6 @@ class Released(NamedTuple):
 
 
 SETTLED: Final = Released(None)
+
+DELIVERED: Final = Released(None)
+"""Nothing is left to be posted for a frame, which is settled, and which the caller has to free."""
