@@ -23,14 +23,16 @@ def make_free(arena: Arena, number: int) -> None:
 
 def clear(arena: Arena, number: int) -> None:
     """Free a SETTLED frame as `make_free`, without its lock. A free frame is all zeros."""
-    words, first = arena.words, arena.account_at(number)
-    # Of a damaged length, no more than the frame is believed: the next one must stay as it is.
-    length = min(words[first + _LENGTH], arena.capacity)
+    memory, words, first = arena.memory, arena.words, arena.account_at(number)
+    length = words[first + _LENGTH]
+    if length > arena.capacity:  # It is damaged, and the next frame must stay as it is.
+        length = arena.capacity
     if words[first + _FOLLOWERS]:  # else the memory would grow until every frame was the leader
         arena.give_back(number, length)
     else:
-        arena.wipe(number, 0, length)
-    arena.set_state(number, FREE)
+        base = arena.base(number)
+        memory[base : base + length] = bytes(length)
+    memory[arena.state_at(number)] = FREE
 
 
 def wake(arena: Arena, number: int, now: int, *, early: bool = False) -> bool:
