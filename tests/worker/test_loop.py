@@ -319,7 +319,7 @@ def test_each_request_waits_for_its_turn_and_the_loop_does_nothing_meanwhile(
     waits = 0
     wait = work.loop._poller.wait
 
-    def count(seconds: float | None) -> list[int]:
+    def count(seconds: float | None) -> list[tuple[int, int]]:
         nonlocal waits
         waits += 1
         return wait(seconds)
