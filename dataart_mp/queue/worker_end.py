@@ -15,6 +15,9 @@ from dataart_mp.queue.release import clear, make_free, make_ready, wake
 from dataart_mp.queue.wakeup import WakeupPipe
 
 _LOCK_SECONDS: Final = 0.001
+# One waiter that finds room for a frame often fills several, and whoever leaves room notifies the
+# next one. Each notification that is not needed costs a waiter a look.
+_MOST_NOTIFIED: Final = 4
 _NOTHING_EVICTED: Final = Evicted(0, 0)
 
 
@@ -106,6 +109,8 @@ class WorkerEnd:
     def free(self, frames: Sequence[Frame]) -> None:
         """Free settled frames together, which takes fewer calls to the kernel than one by one.
 
+        `notify_of_room` must follow.
+
         Args:
             frames: The frames, which the caller holds no longer. If this process dies before, the
                 janitor frees them.
@@ -118,7 +123,16 @@ class WorkerEnd:
                 for number in span:
                     clear(arena, number)
                 arena.locks.release_range(span)
-        self._notify_of_room(len(frames))
+
+    def notify_of_room(self, frames: int = 1) -> None:
+        """Notify those that wait for frames to be settled.
+
+        Args:
+            frames: How many were freed.
+        """
+        wanted_until = self._arena.wanted_until
+        if wanted_until and wanted_until > clock.monotonic_ns():
+            self._room.notify_each(min(frames, _MOST_NOTIFIED))
 
     def settle_parked(self, frame: Frame, evicted: Evicted) -> None:
         """Free a claimed frame of which all that is not done with is parked.
@@ -193,9 +207,4 @@ class WorkerEnd:
         frame.account.close(parked, evicted)
         arena.set_state(number, SETTLED)
         make_free(arena, number)
-        self._notify_of_room()
-
-    def _notify_of_room(self, frames: int = 1) -> None:
-        wanted_until = self._arena.wanted_until
-        if wanted_until and wanted_until > clock.monotonic_ns():
-            self._room.notify_each(frames)
+        self.notify_of_room()

@@ -38,6 +38,11 @@ from dataart_mp.worker.shipper import Shipper
 _LOCK_SECONDS: Final = 0.001
 # The longest time in which a change of the pace that another worker made goes unnoticed.
 _LOOK_SECONDS: Final = 0.1
+# While there is more to send, those that wait for room are notified once in this time. Each time, a
+# producer starts to run, and fills as many frames as are free then.
+_ROOM_SECONDS: Final = 0.001
+# Unless so many parts of the buffer are free that there may soon be nothing to send.
+_ROOM_PARTS: Final = 16
 # How long a moment of sending lasts, because it takes longer to read than to send a request.
 _MOMENT_SECONDS: Final = 0.001
 
@@ -88,6 +93,8 @@ class Loop:
         self._idle: dict[int, Channel] = {}
         self._helped = 0
         self._delivered: list[Frame] = []  # and not freed yet
+        self._freed = 0  # frames that nobody was notified of yet
+        self._notify_at = -math.inf  # when that is done at the latest
         self._has_released = False  # a frame, which is settled or waits for another one
         self._ended: deque[None] = deque()  # an entry for each task of a helper that has ended
         self._may_take = True  # whether the pool may have an idle connection
@@ -126,13 +133,15 @@ class Loop:
                 self._check(*flight, flight[0].proceed(self._now))
         if self._now >= self._next_deadline:
             self._expire()
-        self._free()  # before more is sent, because a producer may wait for room
+        self._free()
         while self._ended:
             self._ended.pop()
             self._helped -= 1
             self._may_take = True
         self._fetch()
         self._free()
+        if self._freed:
+            self._notify_of_room()
         if self.in_flight != self._shown:
             self._shown = self._words[self._in_flight_word] = self.in_flight
         if self._has_released:  # once for all of them
@@ -140,11 +149,13 @@ class Loop:
             self._on_release(None)
 
     def _seconds_to_wait(self, seconds: float | None) -> float | None:
-        if not self._flights and not self._announced:
+        if not self._flights and not self._announced and not self._freed:
             return seconds
         until = self._next_deadline - self._now if self._flights else math.inf
         if self._announced and self.in_flight < self._gate.limit:
             until = min(until, self._next_try - self._now)
+        if self._freed:
+            until = min(until, self._notify_at - self._now)
         if seconds is not None:
             until = min(until, seconds)
         return None if until == math.inf else max(0.0, until)
@@ -153,8 +164,17 @@ class Loop:
         """Free the frames that were delivered, all at once."""
         if self._delivered:
             self._worker_end.free(self._delivered)
+            self._freed += len(self._delivered)
             self._delivered = []
             self._has_released = True
+
+    def _notify_of_room(self) -> None:
+        """Notify those that wait for room: at once if they may hold up the sending, else soon."""
+        holds_up = not self._may_be_work or self._freed * _ROOM_PARTS >= self._arena.frames
+        if holds_up or self._now >= self._notify_at:
+            self._worker_end.notify_of_room(self._freed)
+            self._freed = 0
+            self._notify_at = self._now + _ROOM_SECONDS
 
     def _act_on(self, fd: int) -> None:
         """Act on a pipe, or on an idle connection that the server has closed."""

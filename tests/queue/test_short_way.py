@@ -26,6 +26,7 @@ def short_way(queue: RecordQueue, frame: Frame) -> None:
     assert not frame.account.length_if_fresh
     queue.worker.settle_delivered(frame, length)
     queue.worker.free([frame])
+    queue.worker.notify_of_room()
 
 
 def words_after(way: Callable[[RecordQueue, Frame], None]) -> list[list[int]]:
@@ -171,14 +172,16 @@ def test_neighbours_are_released_by_one_call_to_the_kernel(monkeypatch: pytest.M
         assert_clean(queue)
 
 
-def test_as_many_waiting_processes_are_notified_as_frames_are_freed() -> None:
+def test_several_waiting_processes_are_notified_of_several_frames_but_not_too_many() -> None:
     with queue_of(4) as queue:
-        put_four(queue)
-        frames = settle_four(queue)
-        assert queue.room.wait_at_most(0) is None, "they are not free yet"
         queue.arena.wanted_until = 1 << 62
-        queue.worker.free(frames)
-        assert [queue.room.wait_at_most(0) for _ in range(5)] == [0, 0, 0, 0, None]
+        for frames, notified in ((1, 1), (3, 3), (4, 4), (5, 4), (1000, 4)):
+            queue.worker.notify_of_room(frames)
+            waiters = [queue.room.wait_at_most(0) for _ in range(notified + 1)]
+            assert waiters == [0] * notified + [None]
+        queue.arena.wanted_until = 1
+        queue.worker.notify_of_room(4)
+        assert queue.room.wait_at_most(0) is None, "nobody waits any more"
 
 
 def test_a_full_pipe_loses_the_notification_of_room_and_nothing_else() -> None:
@@ -189,4 +192,5 @@ def test_a_full_pipe_loses_the_notification_of_room_and_nothing_else() -> None:
         while queue.room.notify():
             pass
         queue.worker.free(frames)
+        queue.worker.notify_of_room(4)
         assert_clean(queue)
