@@ -15,8 +15,8 @@ from dataart_mp.queue.release import clear, make_free, make_ready, wake
 from dataart_mp.queue.wakeup import WakeupPipe
 
 _LOCK_SECONDS: Final = 0.001
-# A waiter that finds room for a frame often fills several, and one that leaves room notifies the next
-# one. Each notification that is not needed costs a waiter a look.
+# A waiter that finds room for a frame often fills several, and one that leaves room notifies the
+# next one. Each notification that is not needed costs a waiter a look.
 _MOST_NOTIFIED: Final = 4
 _NOTHING_EVICTED: Final = Evicted(0, 0)
 
