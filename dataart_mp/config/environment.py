@@ -3,7 +3,6 @@
 An empty variable counts as unset: `docker compose` makes an unset variable empty.
 """
 
-import difflib
 import json
 import warnings
 from collections.abc import Collection, Mapping
@@ -134,6 +133,8 @@ def warn_of_unknown(
     ]
     for name in sorted(environ):
         if name.startswith(PREFIX) and not name.startswith(_INTERNAL_PREFIX) and name not in known:
+            import difflib  # takes 200 KB, and only a mistake needs it
+
             near = difflib.get_close_matches(name, known, n=1)
             hint = f"did you mean {near[0]}?" if near else "remove it"
             warnings.warn(f"{name} sets nothing; {hint}", stacklevel=stacklevel + 1)

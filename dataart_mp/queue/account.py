@@ -248,8 +248,8 @@ class Account:
 
     def set_process(self, process: memoryview) -> None:
         """Store the words of the process that owns the frame; then the state that says so."""
-        words, start = self.words, self.first + PROCESS
-        words[start], words[start + 1] = process[0], process[1]
+        first = self.first
+        self.words[first + PROCESS : first + _PROCESS_END] = process
 
     @property
     def is_untouched(self) -> bool:
@@ -389,15 +389,10 @@ class Account:
         joined.
         """
         words, first = self.words, self.first
-        count, closing = words[first + _COUNT], first + CLOSING
-        accepted, delivered, rejected, failed, parked = words[
-            first + OPENING : first + OPENING + TOTALS
-        ].tolist()
-        words[closing] = accepted + count & WORD_MASK
-        words[closing + 1] = delivered + count & WORD_MASK
-        words[closing + 2] = rejected
-        words[closing + 3] = failed
-        words[closing + 4] = parked
+        count, opening, closing = words[first + _COUNT], first + OPENING, first + CLOSING
+        words[closing : closing + TOTALS] = words[opening : opening + TOTALS]
+        words[closing] = words[closing] + count & WORD_MASK
+        words[closing + 1] = words[closing + 1] + count & WORD_MASK
 
     def opening(self) -> list[int]:
         """Return the five totals when the frame was last claimed."""

@@ -12,10 +12,14 @@ again has the same content and the same key. A batch is *in progress* from the m
 until that word says that it is finished. Times are those of the clock of the queue; see `clock`.
 """
 
+from typing import Final
+
 from dataart_mp.queue import joining, outcomes
-from dataart_mp.queue.account import DELIVERED, FAILED, IDENTITY, PARKED, REJECTED
+from dataart_mp.queue.account import DELIVERED, FAILED, IDENTITY, PARKED, REJECTED, Account
 from dataart_mp.queue.arena import READY, SENDING, WAITING, Arena
 from dataart_mp.queue.owner import Owner
+
+_JOINING: Final = Account.joining.offset
 
 
 class Frame:
@@ -50,14 +54,14 @@ class Frame:
         account = frame.account
         account.set_process(arena.process_words)
         memory[at] = SENDING
-        if account.joining:
+        if account.words[account.first + _JOINING]:
             joining.complete(arena, number)
         return frame
 
     @property
     def key(self) -> str:
         """The Idempotency-Key of its content: always the same, and of no other content."""
-        return f"{self._arena.id}-{self.number}-{self.account.generation}"
+        return f"{self._arena.id}-{self.number}-{self._arena.generation(self.number)}"
 
     @property
     def owner(self) -> Owner:

@@ -12,6 +12,10 @@ from dataart_mp.queue.arena import FREE, Arena
 IDLE_SECONDS: Final = 1.0
 """A good time from one call of `IdleMemory.give_back` to the next."""
 
+# The lowest free frames are filled first. So few events find the first page of their frame, and
+# many, which fill more frames, pay for a new page once.
+_KEPT: Final = 16
+
 
 class IdleMemory:
     """Gives back the memory of frames that no producer fills any more; for one thread.
@@ -50,7 +54,7 @@ class IdleMemory:
             # A producer may have filled it in between.
             is_idle = arena.state(frame) == FREE and arena.generation(frame) == generation
             if is_idle:
-                arena.discard(frame, mmap.PAGESIZE, arena.stride)
+                arena.discard(frame, 0 if frame >= _KEPT else mmap.PAGESIZE, arena.stride)
                 self._given_back[frame] = generation
         finally:
             arena.locks.release(frame)

@@ -37,6 +37,7 @@ _JOINED_LENGTH: Final = Account.joined_length.offset
 _JOINED_AT: Final = Account.joined_at.offset
 _OPENED: Final = Account.opened.offset
 _LEADER: Final = Account.leader.offset
+_NOTED: Final = Account.noted.offset
 _LEADER_GENERATION: Final = Account.leader_generation.offset
 
 
@@ -174,6 +175,7 @@ def _settle(arena: Arena, number: int) -> None:
     # If this process dies before the frame is free, another one must see that its owner is dead.
     account.set_process(arena.process_words)
     account.close_joined()
-    arena.set_state(number, SETTLED)
-    account.noted = 0  # the word named the generation of the leader: else it could pass for a note
+    arena.memory[arena.state_at(number)] = SETTLED
+    # The word named the generation of the leader: else it could pass for a note.
+    arena.words[account.first + _NOTED] = 0
     clear(arena, number)

@@ -19,7 +19,7 @@ from typing import Final
 from dataart_mp import clock
 from dataart_mp.errors import ClosedError, DescriptorsClosedError
 from dataart_mp.queue import guard
-from dataart_mp.queue.arena import Arena
+from dataart_mp.queue.arena import FREE, Arena
 from dataart_mp.queue.companion import AbandonedError, Companion, NoCompanion
 from dataart_mp.queue.deadline import Deadline
 from dataart_mp.queue.wakeup import WakeupPipe
@@ -152,9 +152,12 @@ class Lifetime:
             ClosedError: The queue was closed meanwhile.
         """
         deadline, started = Deadline(timeout), clock.monotonic()
+        has_waited = False
         while True:
             self.request_notifications()
             if reached():
+                if has_waited and self._arena.find(FREE) >= 0:
+                    self.room.notify()  # There are fewer notifications than free frames.
                 return True
             if deadline.over():
                 return False
@@ -162,6 +165,7 @@ class Lifetime:
             if self.closed:
                 raise self.closed_error()
             self.room.wait_at_most(deadline.at_most(_LOOK_SECONDS))
+            has_waited = True
 
     def request_notifications(self) -> None:
         """Have workers notify those that wait, within the next second."""

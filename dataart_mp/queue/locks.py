@@ -118,7 +118,7 @@ class RecordLocks:
             DescriptorsClosedError: As `acquire` does.
         """
         taken: list[range] = []
-        for span in _spans(numbers):
+        for span in spans(numbers):
             if len(span) > 1 and self._acquire_all(span, holder):
                 taken.append(span)
             else:
@@ -242,7 +242,7 @@ class RecordLocks:
                 del self._successors[id(dead)]
 
 
-def _spans(numbers: Sequence[int]) -> Iterator[range]:
+def spans(numbers: Sequence[int]) -> Iterator[range]:
     """Yield ascending numbers as ranges of successive ones."""
     start = end = -1
     for number in numbers:

@@ -1,6 +1,12 @@
 """Release: how a frame that this process owns changes state and owner in one step."""
 
+from typing import Final
+
+from dataart_mp.queue.account import Account
 from dataart_mp.queue.arena import FREE, READY, WAITING, Arena
+
+_LENGTH: Final = Account.length.offset
+_FOLLOWERS: Final = Account.followers.offset
 
 
 def make_ready(arena: Arena, number: int) -> None:
@@ -17,14 +23,16 @@ def make_free(arena: Arena, number: int) -> None:
 
 def clear(arena: Arena, number: int) -> None:
     """Free a SETTLED frame as `make_free`, without its lock. A free frame is all zeros."""
-    account = arena.account(number)
-    # Of a damaged length, no more than the frame is believed: the next one must stay as it is.
-    length = min(account.length, arena.capacity)
-    if account.followers:  # else the memory would grow until every frame has been the leader
+    memory, words, first = arena.memory, arena.words, arena.account_at(number)
+    length = words[first + _LENGTH]
+    if length > arena.capacity:  # It is damaged, and the next frame must stay as it is.
+        length = arena.capacity
+    if words[first + _FOLLOWERS]:  # else the memory would grow until every frame was the leader
         arena.give_back(number, length)
     else:
-        arena.wipe(number, 0, length)
-    arena.set_state(number, FREE)
+        base = arena.base(number)
+        memory[base : base + length] = bytes(length)
+    memory[arena.state_at(number)] = FREE
 
 
 def wake(arena: Arena, number: int, now: int, *, early: bool = False) -> bool:

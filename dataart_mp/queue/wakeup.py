@@ -19,6 +19,8 @@ from dataart_mp.queue.polling import make_poll
 # needed, and no death leaves half of one in the pipe.
 _MESSAGE_BYTES: Final = 4
 _MESSAGE: Final = struct.Struct("<I")
+# They are written together or not at all, also if others write at the same time.
+_MOST_AT_ONCE: Final = select.PIPE_BUF // _MESSAGE_BYTES
 _DRAIN_BYTES: Final = 1024 * _MESSAGE_BYTES
 _LOST_SECONDS: Final = 1.0
 
@@ -68,9 +70,15 @@ class WakeupPipe:
 
     def write(self, number: int) -> bool:
         """Notify as `notify` does; for a caller that has just made sure that it `is_intact`."""
-        message = number.to_bytes(_MESSAGE_BYTES, "little")
+        return self._write(number.to_bytes(_MESSAGE_BYTES, "little"))
+
+    def notify_each(self, count: int) -> bool:
+        """Wake so many waiters, at most a hundred or more; False when the pipe is full."""
+        return self.is_intact() and self._write(bytes(min(count, _MOST_AT_ONCE) * _MESSAGE_BYTES))
+
+    def _write(self, messages: bytes) -> bool:
         try:
-            return os.write(self._write_end.number, message) == _MESSAGE_BYTES
+            return os.write(self._write_end.number, messages) == len(messages)
         except BlockingIOError:
             return False
 

@@ -35,6 +35,9 @@ _PROBE_SECONDS: Final = 60.0
 # A worker has no terminal to print to; before it is ready, this output could fill its pipe.
 _OPTIONS_THAT_PRINT: Final = ("importtime", "showrefcount")
 _ENVIRONMENT_OPTIONS: Final = {"PYTHON_CPU_COUNT": "cpu_count", "PYTHON_GIL": "gil"}
+# glibc would give each of the first threads its own heap, which keeps what it has freed. One thread
+# of a worker does nearly everything, so one heap is as fast, and takes 2 to 4 MB less.
+_ALLOCATOR: Final = {"MALLOC_ARENA_MAX": "1"}
 # PyInstaller points these to the libraries inside the application, and keeps the original values.
 _LIBRARY_PATHS: Final = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "LIBPATH")
 _ORIGINAL_SUFFIX: Final = "_ORIG"
@@ -85,7 +88,10 @@ def options() -> list[str]:
 
 
 def environment() -> dict[str, str]:
-    """Return the environment of a worker's interpreter, without settings of this package."""
+    """Return the environment of a worker's interpreter, without settings of this package.
+
+    The C library gets a setting that saves memory, unless the application has made it.
+    """
     kept = without_settings(os.environ)
     if is_frozen():
         for name in _LIBRARY_PATHS:
@@ -93,7 +99,7 @@ def environment() -> dict[str, str]:
             kept.pop(name, None)
             if original is not None:
                 kept[name] = original
-    return {**kept, GUARD: "1"}
+    return {**_ALLOCATOR, **kept, GUARD: "1"}
 
 
 def _x_options() -> dict[str, object]:

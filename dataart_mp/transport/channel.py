@@ -27,6 +27,7 @@ from dataart_mp.transport.ordinary_response import (
     Head,
     OrdinaryResponse,
     ordinary_head,
+    whole_response,
 )
 from dataart_mp.transport.tls import TimedSocket
 from dataart_mp.transport.urllib3_seam import socket_of
@@ -238,6 +239,11 @@ class Channel:
                 if self._head is None and error.errno not in DISCONNECTED:
                     return Failed(error)
                 piece = b""
+            if self._head is None and self._is_sent:
+                response = whole_response(piece)
+                if response is not None:  # as nearly always
+                    self.is_reusable = True
+                    return response
             data, head = self._data + piece, self._head
             if head is None:
                 if not data:

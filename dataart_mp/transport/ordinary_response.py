@@ -62,6 +62,15 @@ class Head(NamedTuple):
 
 # Most responses of a server are equal within the same second.
 @functools.lru_cache(maxsize=8)
+def whole_response(data: bytes) -> OrdinaryResponse | None:
+    """Return the ordinary response that the data is, no more and no less; None if it is none."""
+    head = ordinary_head(data)
+    if head is None or not len(data) == head.end < READ_BYTES:
+        return None
+    return OrdinaryResponse(head.status, data[head.start :], head.fields)
+
+
+@functools.lru_cache(maxsize=8)
 def ordinary_head(data: bytes) -> Head | None:
     """Parse the head of the response that begins with the data; None if it is not ordinary."""
     head = _HEAD.match(data)

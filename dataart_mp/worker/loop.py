@@ -31,13 +31,18 @@ from dataart_mp.transport.sender import Sender
 from dataart_mp.worker.gate import Gate
 from dataart_mp.worker.helpers import Helpers
 from dataart_mp.worker.poller import Poller
-from dataart_mp.worker.request import SETTLED, Moment, Released, Request
+from dataart_mp.worker.request import DELIVERED, Moment, Released, Request
 from dataart_mp.worker.shipper import Shipper
 
 # Another process has a frame's lock for as long as it takes to see that the frame is not FREE.
 _LOCK_SECONDS: Final = 0.001
 # The longest time in which a change of the pace that another worker made goes unnoticed.
 _LOOK_SECONDS: Final = 0.1
+# While there is more to send, those that wait for room are notified once in this time. Each time, a
+# producer starts to run, and fills as many frames as are free then.
+_ROOM_SECONDS: Final = 0.001
+# Unless so many parts of the buffer are free that there may soon be nothing to send.
+_ROOM_PARTS: Final = 16
 # How long a moment of sending lasts, because it takes longer to read than to send a request.
 _MOMENT_SECONDS: Final = 0.001
 
@@ -68,6 +73,7 @@ class Loop:
     ) -> None:
         self._arena = queue.arena
         self._work = queue.work
+        self._worker_end = queue.worker
         self._shipper = shipper
         self._sender = sender
         self._helpers = helpers
@@ -86,6 +92,9 @@ class Loop:
         self._flights: dict[int, tuple[Channel, Request]] = {}  # by descriptor
         self._idle: dict[int, Channel] = {}
         self._helped = 0
+        self._delivered: list[Frame] = []  # and not freed yet
+        self._freed = 0  # frames that nobody was notified of yet
+        self._notify_at = -math.inf  # when that is done at the latest
         self._has_released = False  # a frame, which is settled or waits for another one
         self._ended: deque[None] = deque()  # an entry for each task of a helper that has ended
         self._may_take = True  # whether the pool may have an idle connection
@@ -115,20 +124,24 @@ class Loop:
         ready = self._poller.wait(self._seconds_to_wait(seconds))
         self._now = clock.monotonic()
         flights = self._flights
-        for fd in ready:
+        for fd, _ in ready:
             if fd not in flights:  # first, so that no request is sent over a closed connection
                 self._act_on(fd)
-        for fd in ready:
-            if fd in flights:
-                channel, request = flights[fd]
-                self._check(channel, request, channel.proceed(self._now))
+        for fd, _ in ready:
+            flight = flights.get(fd)
+            if flight is not None:
+                self._check(*flight, flight[0].proceed(self._now))
         if self._now >= self._next_deadline:
             self._expire()
+        self._free()
         while self._ended:
             self._ended.pop()
             self._helped -= 1
             self._may_take = True
         self._fetch()
+        self._free()
+        if self._freed:
+            self._notify_of_room()
         if self.in_flight != self._shown:
             self._shown = self._words[self._in_flight_word] = self.in_flight
         if self._has_released:  # once for all of them
@@ -136,14 +149,32 @@ class Loop:
             self._on_release(None)
 
     def _seconds_to_wait(self, seconds: float | None) -> float | None:
-        if not self._flights and not self._announced:
+        if not self._flights and not self._announced and not self._freed:
             return seconds
         until = self._next_deadline - self._now if self._flights else math.inf
         if self._announced and self.in_flight < self._gate.limit:
             until = min(until, self._next_try - self._now)
+        if self._freed:
+            until = min(until, self._notify_at - self._now)
         if seconds is not None:
             until = min(until, seconds)
         return None if until == math.inf else max(0.0, until)
+
+    def _free(self) -> None:
+        """Free the frames that were delivered, all at once."""
+        if self._delivered:
+            self._worker_end.free(self._delivered)
+            self._freed += len(self._delivered)
+            self._delivered = []
+            self._has_released = True
+
+    def _notify_of_room(self) -> None:
+        """Notify those that wait for room: at once if they may hold up the sending, else soon."""
+        holds_up = not self._may_be_work or self._freed * _ROOM_PARTS >= self._arena.frames
+        if holds_up or self._now >= self._notify_at:
+            self._worker_end.notify_of_room(self._freed)
+            self._freed = 0
+            self._notify_at = self._now + _ROOM_SECONDS
 
     def _act_on(self, fd: int) -> None:
         """Act on a pipe, or on an idle connection that the server has closed."""
@@ -277,8 +308,8 @@ class Loop:
                 self._drop(channel)
             if is_success(outcome.status):
                 step = self._shipper.finish_at_once(request, self._now)
-                if step is SETTLED:  # as nearly always
-                    self._has_released = True
+                if step is DELIVERED:  # as nearly always
+                    self._delivered.append(request.frame)
                     return
                 if isinstance(step, Request):
                     self._send(step)

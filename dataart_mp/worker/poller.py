@@ -37,9 +37,13 @@ if sys.platform == "linux":
             """Wait for a descriptor no longer. Call this before it is closed."""
             self._epoll.unregister(fd)
 
-        def wait(self, seconds: float | None) -> list[int]:
-            """Wait at most `seconds` (None: without a limit), and return what is ready."""
-            return [fd for fd, _ in self._epoll.poll(seconds, _MOST_AT_ONCE)]
+        def wait(self, seconds: float | None) -> list[tuple[int, int]]:
+            """Wait at most `seconds` (None: without a limit).
+
+            Returns:
+                What is ready, each with what it is ready for.
+            """
+            return self._epoll.poll(seconds, _MOST_AT_ONCE)
 
         def close(self) -> None:
             """Close it. The descriptors stay open."""
@@ -68,9 +72,13 @@ else:
             """Wait for a descriptor no longer. Call this before it is closed."""
             self._selector.unregister(fd)
 
-        def wait(self, seconds: float | None) -> list[int]:
-            """Wait at most `seconds` (None: without a limit), and return what is ready."""
-            return [key.fd for key, _ in self._selector.select(seconds)]
+        def wait(self, seconds: float | None) -> list[tuple[int, int]]:
+            """Wait at most `seconds` (None: without a limit).
+
+            Returns:
+                What is ready, each with what it is ready for.
+            """
+            return [(key.fd, events) for key, events in self._selector.select(seconds)]
 
         def close(self) -> None:
             """Close it. The descriptors stay open."""

@@ -51,7 +51,7 @@ class Request(NamedTuple):
     def size(self) -> int:
         """The size of the body in bytes."""
         batch = self.batch
-        return size_of_body(batch.size, self.timestamp, is_identity=batch.is_identity)
+        return size_of_body(len(batch.content), self.timestamp, is_identity=batch.is_identity)
 
 
 class Moment(NamedTuple):
@@ -82,3 +82,6 @@ class Released(NamedTuple):
 
 
 SETTLED: Final = Released(None)
+
+DELIVERED: Final = Released(None)
+"""Nothing is left to be posted for a frame, which is settled, and which the caller has to free."""

@@ -101,6 +101,7 @@ class SharedFlow:
         self._words = arena.flow
         self._most = float(most)
         self._processes = processes
+        self._most_share = max(1, math.ceil(most / processes))
         self._learned_at = 0.0
         if not self._is_usable(clock.monotonic()):
             self._forget()
@@ -118,7 +119,10 @@ class SharedFlow:
     @property
     def share(self) -> int:
         """How many requests of this worker may be in flight, at least 1."""
-        return max(1, math.ceil(self._words[0] / self._processes))
+        limit = self._words[0]
+        if limit >= self._most:  # as nearly always
+            return self._most_share
+        return max(1, math.ceil(limit / self._processes))
 
     def take_turn(self, now: float) -> float:
         """Return the seconds until a request may begin; 0 if the caller begins one now.

@@ -29,7 +29,7 @@ from dataart_mp.worker.circuit import Circuit, Gathered, Probe, Send, Wait
 from dataart_mp.worker.failures import Failures
 from dataart_mp.worker.parking import NotParked, Parking
 from dataart_mp.worker.reporter import Reporter
-from dataart_mp.worker.request import SETTLED, Moment, Released, Request
+from dataart_mp.worker.request import DELIVERED, SETTLED, Moment, Released, Request
 from dataart_mp.worker.retry_outcome import Abandoned, Parked, Postponed, RetryOutcome, hold
 from dataart_mp.worker.shared_flow import Pace
 from dataart_mp.worker.unsent import unsent
@@ -160,7 +160,9 @@ class Shipper:
             return self._next(frame, self._unsent(frame))
         batch = Batch(frame.key, False, 0, frame.content(0, length))
         frame.account.aim_at_all(length, moment.now)
-        return Request(frame, batch, _NO_REST, _SEND, moment.timestamp, sent_at, is_fresh=True)
+        return Request(
+            frame, batch, _NO_REST, _SEND, moment.timestamp, sent_at, False, False, None, True
+        )
 
     def finish(self, request: Request, response: Response) -> Request | Released:
         """Account for a request by its response, and prepare the next one of the frame.
@@ -211,7 +213,7 @@ class Shipper:
             now: The time (monotonic, seconds).
 
         Returns:
-            As `finish` does; None if it might have to wait, and has done nothing.
+            As `finish` does, or DELIVERED; None if it might have to wait, and has done nothing.
         """
         frame, batch, rest, _, _, _, is_retry, _, split, is_fresh = request
         circuit = self._identities_circuit if batch.is_identity else self._actions_circuit
@@ -225,7 +227,7 @@ class Shipper:
             self._adapt_to_delivery(request, now)
         if is_fresh and is_healthy and not self._limit.is_known:  # as nearly always
             self._queue.worker.settle_delivered(frame, len(batch.content))
-            return SETTLED
+            return DELIVERED
         split = split or SplitBatch()
         self._delivered(frame, batch, split)
         return self._next(frame, rest, split)

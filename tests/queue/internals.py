@@ -50,6 +50,7 @@ __all__ = [
     "idle_writers",
     "intercept_writes",
     "janitor",
+    "lifetime",
     "lock_file",
     "make_guard",
     "make_pid_guard",

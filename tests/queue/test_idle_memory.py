@@ -1,6 +1,7 @@
 """Memory of frames that nobody fills any more goes back to the system; nothing is lost by it."""
 
 import contextlib
+import mmap
 import os
 import sys
 from pathlib import Path
@@ -51,6 +52,20 @@ def test_memory_of_a_burst_is_given_back_when_its_frames_were_idle_from_one_call
         assert idle.give_back() == 0, "once is enough"
         assert queue.stats().delivered == 30
         assert all(owner is None for owner in map(queue.arena.locks.owner, range(30)))
+
+
+def test_only_the_lowest_frames_keep_their_first_page_so_that_few_events_find_it() -> None:
+    with queue_of(40, CAPACITY, records=1) as queue:
+        idle = IdleMemory(queue.arena)
+        empty = blocks(queue)
+        for number in range(40):
+            queue.producer.append(record(number))
+        assert audit(queue) == [*range(40)]
+        assert [idle.give_back(), idle.give_back()] == [0, 40]
+        pages = (blocks(queue) - empty) * 512 // mmap.PAGESIZE
+        assert 16 <= pages < 16 + 8, "what remains is the accounts'"
+        queue.producer.append(record(40))
+        assert audit(queue) == [40]
 
 
 def test_a_frame_that_is_filled_again_and_again_keeps_its_memory() -> None:

@@ -3,6 +3,7 @@
 A notification that is missing costs up to a second, which no other test notices.
 """
 
+import threading
 import time
 from typing import Any
 
@@ -20,6 +21,7 @@ from tests.queue.internals import (
     Taken,
     idle_writers,
     janitor,
+    lifetime,
 )
 from tests.queue.tools import (
     FAR_FUTURE,
@@ -32,6 +34,7 @@ from tests.queue.tools import (
     queue_of,
     record,
 )
+from tests.support import wait_until
 
 INTERVAL = 60.0
 
@@ -206,6 +209,43 @@ def test_each_waiter_for_settled_frames_is_notified() -> None:
         assert not queue.room.has_notifications()
         queue.worker.settle(frame)
         assert queue.room.has_notifications()
+
+
+def test_a_waiter_that_leaves_room_notifies_the_next_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lifetime, "_LOOK_SECONDS", 60.0)
+    with queue_of(4) as queue:
+        for number in range(4):
+            queue.producer.append(record(number))
+        waiters = [
+            threading.Thread(target=queue.producer.append, args=(record(number), 20.0))
+            for number in range(4, 7)
+        ]
+        for each in waiters:
+            each.start()
+        wait_until(lambda: len(queue._lifetime.visitors) == 3)
+        for number in range(4):
+            frame = claim(queue, number)
+            frame.advance(frame.length)
+            queue.worker.settle_delivered(frame, frame.length)
+            queue.worker.free([frame])
+        assert queue.room.notify()
+        for each in waiters:
+            each.join(10)
+            assert not each.is_alive(), "one notification is enough for all"
+        assert sorted(audit(queue)) == [4, 5, 6]
+
+
+def test_a_waiter_that_takes_the_last_frame_notifies_nobody() -> None:
+    with queue_of(1) as queue:
+        queue.producer.append(record(0))
+        waiter = threading.Thread(target=queue.producer.append, args=(record(1), 20.0))
+        waiter.start()
+        wait_until(lambda: len(queue._lifetime.visitors) == 1)
+        queue.worker.settle(claim(queue, 0))
+        waiter.join(10)
+        assert not waiter.is_alive()
+        assert not queue.room.has_notifications()
+        assert audit(queue) == [1]
 
 
 def test_a_waiter_says_that_it_waits_before_it_looks() -> None:

@@ -170,6 +170,15 @@ def test_a_frozen_application_gives_workers_the_original_library_path(
     assert "LD_LIBRARY_PATH" not in interpreter.environment()
 
 
+def test_a_worker_allocates_from_one_heap_unless_the_application_has_chosen_otherwise(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("MALLOC_ARENA_MAX", raising=False)
+    assert interpreter.environment()["MALLOC_ARENA_MAX"] == "1"
+    monkeypatch.setenv("MALLOC_ARENA_MAX", "4")
+    assert interpreter.environment()["MALLOC_ARENA_MAX"] == "4"
+
+
 def test_a_process_that_was_started_as_a_worker_starts_none(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -23,6 +23,7 @@ from dataart_mp.queue.arena import READY, SENDING, WAITING
 from dataart_mp.transport.channel import Outcome
 from dataart_mp.transport.ordinary_response import OrdinaryResponse
 from dataart_mp.transport.sender import Sender
+from dataart_mp.worker import loop
 from dataart_mp.worker.gate import Gate
 from dataart_mp.worker.helpers import Helpers
 from dataart_mp.worker.loop import Loop
@@ -251,6 +252,71 @@ def test_a_frame_that_is_announced_while_all_connections_are_busy_is_sent_next(
     assert server.connections == 1
 
 
+def notified_frames(work: Looped, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Return a list to which the number of frames of each notification of room is added."""
+    notified: list[int] = []
+    monkeypatch.setattr(work.queue.worker, "notify_of_room", notified.append)
+    return notified
+
+
+def test_notifications_of_room_are_few_while_there_is_more_to_send(
+    looped: MakeLooped, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "_ROOM_SECONDS", 60.0)
+    work = looped(serve(lambda peer: peer.respond_to_all()).url, most=1, frames=200)
+    work.warm_up()
+    notified = notified_frames(work, monkeypatch)
+    work.put(*range(150))
+    work.run()
+    assert sum(notified) == 150
+    assert len(notified) <= 13, "whenever a 16th of the buffer is free, and at the end"
+    assert max(notified) <= 14
+
+
+def test_room_in_a_small_buffer_is_announced_at_once(
+    looped: MakeLooped, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "_ROOM_SECONDS", 60.0)
+    work = looped(serve(lambda peer: peer.respond_to_all()).url, most=1, frames=16)
+    work.warm_up()
+    notified = notified_frames(work, monkeypatch)
+    work.put(*range(12))
+    work.run()
+    assert notified == [1] * 12
+
+
+def test_room_is_announced_soon_although_no_other_response_comes(
+    looped: MakeLooped, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    over = threading.Event()
+
+    def handle(peer: Peer) -> None:
+        for _ in range(2):
+            peer.request()
+            peer.respond()
+        peer.request()
+        over.wait(SECONDS)
+        peer.respond()
+        peer.respond_to_all()
+
+    monkeypatch.setattr(loop, "_ROOM_SECONDS", 0.05)
+    work = looped(serve(handle).url, most=1, frames=200)
+    work.warm_up()
+    notified = notified_frames(work, monkeypatch)
+    work.loop._notify_at = clock.monotonic() + 0.05
+    work.put(1, 2, 3)
+    work.run_until(lambda: pending_is(work, 2))
+    assert notified == [], "there is more to send"
+    started = clock.monotonic()
+    while not notified:
+        work.loop.turn()
+    assert clock.monotonic() - started < 1
+    assert notified == [1]
+    over.set()
+    work.run()
+    assert sum(notified) == 3
+
+
 class GivenPace(FixedPace):
     """A pace that the test sets.
 
@@ -319,7 +385,7 @@ def test_each_request_waits_for_its_turn_and_the_loop_does_nothing_meanwhile(
     waits = 0
     wait = work.loop._poller.wait
 
-    def count(seconds: float | None) -> list[int]:
+    def count(seconds: float | None) -> list[tuple[int, int]]:
         nonlocal waits
         waits += 1
         return wait(seconds)
