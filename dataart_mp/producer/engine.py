@@ -42,9 +42,6 @@ _STOP_SECONDS: Final = 2.0
 _START_SECONDS: Final = 1.0
 # How long the end of a client, or of the process, waits for the interpreters that fork workers.
 REAP_SECONDS: Final = 1.0
-# For the log of outages, the frames are counted with pauses. They need only be long enough for a
-# thread that waits for the interpreter to get it: else it waits for 5 ms.
-_PAUSE_SECONDS: Final = 0.0001
 
 
 class Engine:
@@ -256,7 +253,7 @@ class Engine:
     def _backlog(self) -> Backlog:
         """Return what is to be sent and was sent, with what was taken over; for the log."""
         try:
-            stats = self.queue.stats(_PAUSE_SECONDS)
+            stats = self.queue.stats()
         except ClosedError:
             return Backlog()
         over = self._takeover.stats()

@@ -154,15 +154,11 @@ class RecordQueue(_Queue):
             lifetime.let_go(error)
             raise
 
-    def stats(self, pause: float = 0.0) -> Stats:
-        """Return the balance of records over all processes.
-
-        Args:
-            pause: As for `balance`.
-        """
+    def stats(self) -> Stats:
+        """Return the balance of records over all processes."""
         self._lifetime.check()
         with self._lifetime.visit():
-            return balance(self.arena, self.counters, pause)
+            return balance(self.arena, self.counters)
 
     def mark(self) -> Mark:
         """Return a mark: it covers all that this process has put before the call.
