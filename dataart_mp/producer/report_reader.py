@@ -110,7 +110,7 @@ class ReportReader:
         return True
 
     def forget(self) -> None:
-        """Reset this reader in a forked child: the thread and the reports belong to the parent."""
+        """Reset this reader in a forked child: the thread runs in the parent only."""
         self._forgotten = True
         self._wakeup.close()
 
