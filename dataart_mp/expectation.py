@@ -139,7 +139,7 @@ def _equal(actual: Any, expected: Any) -> bool:
 
 
 def _moment(value: Any) -> datetime | None:
-    """Return the time that a value stands for where events are emitted; None if it is no time."""
+    """Return the time that a value stands for in an event; None if it is not a time."""
     if isinstance(value, str):
         try:
             value = datetime.fromisoformat(value)

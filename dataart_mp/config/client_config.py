@@ -323,8 +323,8 @@ class ClientConfig:
     def without_callbacks(self) -> Self:
         """Return a copy without `on_failure`, which may not survive pickling.
 
-        Only the process that created the client calls it, or a forked child. The hooks for events (`before_send` and
-        others) stay: without them, another process would send what they remove.
+        Only the process that created the client calls it, or a forked child. The hooks for events
+        (`before_send` and others) stay: without them, another process would send what they remove.
         """
         return dataclasses.replace(self, on_failure=None)
 
