@@ -77,8 +77,8 @@ class Engine:
         self._reads_at_once = True
         self._unread_since: float | None = None
         self._gave_up_waiting = False
-        self._last_failure = LastFailure()
-        self._blocked_log = BlockedLog(lambda: self._last_failure)
+        last_failure = LastFailure(Status(queue.arena))
+        self._blocked_log = BlockedLog(lambda: last_failure)
         queue.companion = self
 
     @classmethod
@@ -262,7 +262,6 @@ class Engine:
                     self._config.on_failure,
                     urlsplit(self._config.base_url).netloc,
                     self._backlog,
-                    self._last_failure,
                 )
                 self._register(self._report_reader.thread)
             finally:
