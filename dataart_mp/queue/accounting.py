@@ -119,9 +119,9 @@ def _concurrency(arena: Arena) -> int:
     return math.ceil(limit) if 0 < limit <= MOST_CONCURRENCY else 0
 
 
-def pending_in(arena: Arena, frame: int) -> int:
-    """Return how many records of a frame are not settled yet."""
-    return read(arena, range(frame, frame + 1)).pending
+def pending_in(arena: Arena, *frames: int) -> int:
+    """Return how many records of some frames are not settled yet."""
+    return read(arena, sorted(frames)).pending
 
 
 def parked_at_rest(arena: Arena) -> int:

@@ -358,7 +358,7 @@ class ProducerEnd:
             with contextlib.suppress(AbandonedError):
                 self._lifetime.wait_for(all_settled, timeout)
             waiting = {claim for claim in left if not pool.is_settled(claim)}
-            return sum(pending_in(self._arena, frame) for frame, _ in waiting)
+            return pending_in(self._arena, *(frame for frame, _ in waiting))
 
     def flush_others(self, timeout: float | None = None) -> None:
         """Wait until all that any process has handed over before the call is settled.

@@ -9,6 +9,7 @@ together, because the thread that asks may be that of an event loop: one after a
 frames would take 8 ms.
 """
 
+from collections.abc import Sequence
 from itertools import compress
 from typing import Final, NamedTuple
 
@@ -67,16 +68,23 @@ def read_all(arena: Arena) -> Reading:
     return read(arena, range(len(generations)))
 
 
-def read(arena: Arena, frames: range) -> Reading:
+def read(arena: Arena, frames: Sequence[int]) -> Reading:
     """Return what some frames hold and held.
 
     Frames that change meanwhile are read once more, after the other ones.
 
     Args:
         arena: The arena.
-        frames: Their numbers, without gaps.
+        frames: Their numbers, in ascending order.
     """
-    words, changed = _words_of(arena, frames)
+    span = range(frames[0], frames[-1] + 1) if frames else range(0)
+    words, changed = _words_of(arena, span)
+    if len(frames) < len(span):
+        wanted = {*frames}
+        for frame in span:
+            if frame not in wanted:
+                words.states[frame - span.start] = _LEFT_OUT
+        changed = [frame for frame in changed if frame in wanted]
     reading = _add_up(words, arena.frames)
     while changed:
         frame = changed.pop()

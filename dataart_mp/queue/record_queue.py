@@ -224,8 +224,8 @@ class RecordQueue(_Queue):
     def qsize(self) -> int:
         """Return how many records wait to be fetched, whatever process put them."""
         self._lifetime.check()
-        waiting = (f for state in (FILLING, READY, WAITING) for f in self.arena.all_in(state))
-        return sum(pending_in(self.arena, frame) for frame in waiting) + self._reader.unread
+        waiting = {f for state in (FILLING, READY, WAITING) for f in self.arena.all_in(state)}
+        return pending_in(self.arena, *waiting) + self._reader.unread
 
     def empty(self) -> bool:
         """Return whether no record waits."""

@@ -115,6 +115,8 @@ def test_open_frames_side_by_side_count_separately() -> None:
             queue.arena.account(frame).seal(0, 0)
         assert counted(queue) == {"accepted": 7, "pending": 7}
         assert [pending_in(queue.arena, frame) for frame in range(3)] == [1, 2, 4]
+        assert pending_in(queue.arena, 2, 0) == 5
+        assert pending_in(queue.arena) == 0
 
 
 def test_an_open_frame_without_a_nul_counts_what_fits_into_it() -> None:
