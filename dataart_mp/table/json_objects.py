@@ -19,7 +19,7 @@ _STRING: Final = (
 """A JSON string (RFC 8259, 7). An escaped surrogate is left to the parser."""
 
 _NUMBER: Final = r"-?(?:0|[1-9][0-9]{0,18})(?:\.[0-9]{1,18})?(?:[eE][-+]?[0-9]{1,2})?"
-"""A JSON number (RFC 8259, 6). One that may be infinite as a double is left to the parser."""
+"""A JSON number (RFC 8259, 6). One that may be infinite as a float is left to the parser."""
 
 _MEMBER: Final = rf"{_STRING}: ?(?:{_STRING}|{_NUMBER}|true|false|null)"
 _PLAIN_OBJECT: Final = rf"\A\{{(?:{_MEMBER}(?:, ?{_MEMBER})*)?\}}\z"
