@@ -7,19 +7,22 @@
 
 At most `_TASKS` events are in the hands of tasks at once, as in a server that serves so many
 requests. When there are more runnable threads than CPUs, the kernel lets the loop wait for one: so
-the longest step without such waiting is reported, too, with the time from the start; the longest
-CPU time of a step; and a loop that emits nothing.
+the longest step without such waiting is reported, too, with the time from the start. The loop also
+waits for a thread that has the interpreter and no CPU: so does the longest step without either, for
+which the longest wait of another thread is subtracted. The longest CPU time of a step is reported,
+and a loop that emits nothing.
 """
 
 import asyncio
 import gc
 import tempfile
+import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from bench.settings import Scale, wire
+from bench.waits import ThreadWaits
 from dataart_mp import BufferFullError, ClientConfig
 from dataart_mp.aio import AsyncClient
 from dataart_mp.cli.bench.fresh import fresh
@@ -30,6 +33,7 @@ COLUMNS: Final = (
     Column("longest ms", "longest_ms", 1),
     Column("without waiting for a CPU", "longest_running_ms", 1),
     Column("at s", "longest_running_at", 1),
+    Column("by any thread", "longest_undisturbed_ms", 1),
     Column("longest CPU ms", "longest_cpu_ms", 1),
     Column("99.9 % ms", "p999_ms", 1),
     Column("accepted", "accepted"),
@@ -50,7 +54,6 @@ _TASKS: Final = 1000
 _BEFORE_SECONDS: Final = 3.0
 _AFTER_SECONDS: Final = 30.0
 _TICK_SECONDS: Final = 0.001
-_SCHEDSTAT: Final = Path("/proc/thread-self/schedstat")  # its second number: ns on the run queue
 
 
 def cases(scale: Scale, rate: float, outage: float) -> dict[str, Callable[[], Sample]]:
@@ -91,12 +94,14 @@ class _Step(NamedTuple):
     Attributes:
         late: Seconds by which it continued too late.
         waiting: How many of them the loop was runnable and had no CPU.
+        others: The most of them that another thread of this process was runnable and had none.
         cpu: CPU seconds that the loop used.
         at: When, in seconds from the start.
     """
 
     late: float
     waiting: float
+    others: float
     cpu: float
     at: float
 
@@ -104,6 +109,11 @@ class _Step(NamedTuple):
     def running(self) -> float:
         """Seconds by which it would have been late with a CPU for each thread."""
         return self.late - self.waiting
+
+    @property
+    def undisturbed(self) -> float:
+        """The same, also without the wait of another thread, which may have the interpreter."""
+        return max(0.0, self.running - self.others)
 
 
 class _Outage:
@@ -115,6 +125,7 @@ class _Outage:
         self._rate = rate
         self._seconds = seconds
         self._is_over = False
+        self._waits = ThreadWaits()
         self._steps: list[_Step] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._refused = self._most = self._emitted = 0
@@ -142,6 +153,7 @@ class _Outage:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._client.aclose(1.0)
+        self._waits.close()
         stats = self._client.stats()
         late = sorted(step.late for step in self._steps)
         longest = max(self._steps, key=lambda step: step.running)
@@ -149,6 +161,7 @@ class _Outage:
             "longest_ms": 1e3 * late[-1],
             "longest_running_ms": 1e3 * longest.running,
             "longest_running_at": longest.at,
+            "longest_undisturbed_ms": 1e3 * max(step.undisturbed for step in self._steps),
             "longest_cpu_ms": 1e3 * max(step.cpu for step in self._steps),
             "p999_ms": 1e3 * late[int(len(late) * 0.999)],
             "accepted": stats.accepted,
@@ -160,14 +173,17 @@ class _Outage:
         }
 
     async def _tick(self) -> None:
-        started = time.perf_counter()
+        started, me = time.perf_counter(), threading.get_native_id()
         while True:
-            wall, waited, cpu = time.perf_counter(), _waited(), time.thread_time()
+            before, cpu, wall = self._waits.look(), time.thread_time(), time.perf_counter()
             await asyncio.sleep(_TICK_SECONDS)
             late = time.perf_counter() - wall - _TICK_SECONDS
             # What the loop itself used is no more than what it used between two ticks.
-            used, waiting = time.thread_time() - cpu, _waited() - waited
-            self._steps.append(_Step(late, waiting, used, wall - started))
+            used, after = time.thread_time() - cpu, self._waits.look()
+            waits = {thread: 1e-9 * (ns - before.get(thread, 0)) for thread, ns in after.items()}
+            waiting = waits.pop(me, 0.0)
+            others = max(waits.values(), default=0.0)
+            self._steps.append(_Step(late, waiting, others, used, wall - started))
 
     async def _emit(self) -> None:
         started = time.monotonic()
@@ -189,11 +205,3 @@ class _Outage:
             await self._client.emit_action("play", "ann", metadata={"n": self._emitted})
         except BufferFullError:
             self._refused += 1
-
-
-def _waited() -> float:
-    """Return for how many seconds this thread was runnable and had no CPU; 0 where not known."""
-    try:
-        return int(_SCHEDSTAT.read_text().split()[1]) / 1e9
-    except FileNotFoundError:
-        return 0.0

@@ -50,7 +50,8 @@ if TYPE_CHECKING:
 _log = logging.getLogger("dataart_mp")
 
 _LOG_INTERVAL_SECONDS: Final = 30.0
-_FULL: Final = queue.Full()
+FULL: Final = queue.Full()
+"""Stands for the error when records are dropped, whatever it is."""
 
 
 class Client:
@@ -442,8 +443,9 @@ class Client:
 
     def _append_record(self, record: bytes) -> bool:
         """Append an action; C calls this, too, if it has encoded one and could not append it."""
-        if self._drops_when_full and self._producer.is_full:
-            self._drop(_FULL)  # half the time that raising and catching an exception takes
+        if self._timeout == 0.0 and self._producer.is_full:
+            # Half the time that raising and catching another exception takes.
+            self._drop(FULL if self._drops_when_full else self._producer.full_error())
             return False
         try:
             self._producer.append(record, self._timeout)

@@ -131,9 +131,23 @@ def _equal(actual: Any, expected: Any) -> bool:
         return actual.keys() == {str(key) for key in expected} and all(
             _equal(actual[str(key)], value) for key, value in expected.items()
         )
-    if isinstance(expected, datetime) and isinstance(actual, str):  # as an event of the sink has it
-        return datetime.fromisoformat(actual) == expected
+    if isinstance(actual, datetime) or isinstance(expected, datetime):
+        moment = _moment(actual)  # text, in an event of the sink and in metadata
+        if moment is not None and moment == _moment(expected):
+            return True
     return bool(actual == expected) or bool(actual == _as_emitted(expected))
+
+
+def _moment(value: Any) -> datetime | None:
+    """Return the time that a value stands for in an event; None if it is not a time."""
+    if isinstance(value, str):
+        try:
+            value = datetime.fromisoformat(value)
+        except ValueError:
+            return None
+    if not isinstance(value, datetime):
+        return None
+    return value.astimezone() if value.tzinfo is None else value  # without a zone, it is local
 
 
 def _as_emitted(value: Any) -> Any:
@@ -196,5 +210,9 @@ def check(expectation: Expectation, events: Sequence[Event], times: int | None) 
 def _expectation(
     noun: str, fields: Mapping[str, Any], contained: Mapping[str, Any] | None
 ) -> Expectation:
+    if contained is not None and not isinstance(contained, Mapping):
+        raise TypeError(
+            f"metadata__contains: must be a dict of keys and values, not {short_repr(contained)}"
+        )
     given = {name: value for name, value in fields.items() if value is not ANYTHING}
     return Expectation(noun, given, contained or {})

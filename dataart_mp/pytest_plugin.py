@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 
 _ARRIVAL_SECONDS: Final = 10.0
 _POLL_SECONDS: Final = 0.02
+_NO_SOURCE: Final = (
+    "this test uses neither dataart_client nor dataart_sink, of which assert_emitted lists the "
+    "actions; pass one of them to the code under test"
+)
 
 
 class AssertEmitted(Protocol):
@@ -84,18 +88,40 @@ def assert_emitted(request: pytest.FixtureRequest) -> AssertEmitted:
     at the sink. The arguments are those of `RecordingClient.assert_emitted`.
     """
     from dataart_mp import clock
-    from dataart_mp.expectation import check, expect_action
+    from dataart_mp.expectation import ANYTHING, check, expect_action
 
+    has_source = bool({"dataart_client", "dataart_sink"} & {*request.fixturenames})
     events, waits = _emitted(request)
 
-    def assert_emitted(key: str, *, times: int | None = None, **expected: Any) -> dict[str, Any]:
+    def assert_emitted(
+        key: str,
+        *,
+        user_key: Any = ANYTHING,
+        is_anonymous_user: Any = ANYTHING,
+        timestamp: Any = ANYTHING,
+        metadata: Any = ANYTHING,
+        metadata__contains: Mapping[str, Any] | None = None,
+        times: int | None = None,
+    ) -> dict[str, Any]:
         __tracebackhide__ = True
-        expectation = expect_action(key, **expected)
+        expectation = expect_action(
+            key,
+            user_key=user_key,
+            is_anonymous_user=is_anonymous_user,
+            timestamp=timestamp,
+            metadata=metadata,
+            metadata__contains=metadata__contains,
+        )
         deadline = clock.monotonic() + (_ARRIVAL_SECONDS if waits else 0.0)
         wanted = 1 if times is None else times
         while len(expectation.find(emitted := events())) < wanted and clock.monotonic() < deadline:
             time.sleep(_POLL_SECONDS)
-        found = check(expectation, emitted, times)
+        try:
+            found = check(expectation, emitted, times)
+        except AssertionError as error:
+            if not has_source and not emitted:
+                error.add_note(_NO_SOURCE)
+            raise
         return dict(found[0]) if found else {}
 
     return assert_emitted

@@ -10,6 +10,7 @@ import pytest
 
 from dataart_mp.testing import Action, RecordingClient
 
+NAIVE = datetime(2021, 5, 4, 10, 11, 12)  # noqa: DTZ001 - as an application may pass it
 MOMENT = datetime(2021, 5, 4, 10, 11, 12, tzinfo=UTC)
 USER_ID = UUID(int=7)
 
@@ -50,6 +51,25 @@ def test_what_was_emitted_is_found(client: RecordingClient, expected: dict[str, 
 def test_values_are_compared_as_they_arrive(client: RecordingClient) -> None:
     client.assert_emitted("played", metadata={"user": USER_ID, "7": "seven"})
     client.assert_emitted("played", metadata__contains={"user": str(USER_ID)})
+
+
+@pytest.mark.parametrize(
+    "timestamp", [NAIVE, NAIVE.astimezone(), NAIVE.astimezone(UTC).isoformat()], ids=str
+)
+def test_a_time_is_found_as_it_was_passed(timestamp: datetime | str) -> None:
+    """In `emit_action` and in metadata, a time without a zone is local."""
+    client = RecordingClient()
+    client.emit_action("played", "ann", timestamp=timestamp, metadata={"at": NAIVE, "song": "7"})
+    client.assert_emitted("played", timestamp=timestamp, metadata={"at": NAIVE, "song": "7"})
+    client.assert_emitted("played", timestamp=NAIVE, metadata__contains={"at": NAIVE.astimezone()})
+    later = NAIVE.replace(hour=12)
+    with pytest.raises(AssertionError, match=r"timestamp is .*\n    metadata.song is '7'"):
+        client.assert_emitted("played", timestamp=later, metadata__contains={"song": MOMENT})
+
+
+def test_a_part_of_metadata_must_be_a_dict(client: RecordingClient) -> None:
+    with pytest.raises(TypeError, match=r"^metadata__contains: must be a dict .* not 'plan'$"):
+        client.assert_emitted("signed-up", metadata__contains="plan")  # type: ignore[arg-type]
 
 
 def test_the_first_action_that_was_found_is_returned(client: RecordingClient) -> None:

@@ -87,6 +87,28 @@ def test_a_failure_shows_the_line_of_the_test_and_what_is_different(run: pytest.
     assert "expectation.py" not in shown.partition("short test summary")[0]
 
 
+def test_wrong_usage_is_explained(run: pytest.Pytester) -> None:
+    run.makepyfile(
+        """
+        from application import sign_up
+        from dataart_mp.testing import RecordingClient
+
+        def test_of_another_client(assert_emitted):
+            sign_up(RecordingClient(), "ann")
+            assert_emitted("signed-up")
+
+        def test_of_a_mistyped_name(dataart_client, assert_emitted):
+            assert_emitted("signed-up", metadata_contains={"plan": "free"})
+        """
+    )
+    result = run.runpytest(*ALONE, "--tb=short")
+    result.assert_outcomes(failed=2)
+    shown = result.stdout.str()
+    assert "E   this test uses neither dataart_client nor dataart_sink" in shown
+    assert "assert_emitted() got an unexpected keyword argument 'metadata_contains'" in shown
+    assert shown.count("uses neither") == 1
+
+
 def test_the_hooks_of_an_application_apply_in_its_tests(run: pytest.Pytester) -> None:
     run.makeconftest(
         """

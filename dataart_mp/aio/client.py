@@ -38,7 +38,7 @@ Result = TypeVar("Result")
 Place = tuple[int, asyncio.AbstractEventLoop]
 """A process and an event loop in it."""
 
-Attempt = Callable[[EagerClient], bool]
+Append = Callable[[EagerClient, bytes], bool]
 """Appends an encoded record; raises NotNowError if there is no room."""
 
 
@@ -112,7 +112,16 @@ class AsyncClient:
             record = encode(key, user_key, is_anonymous_user, timestamp, metadata)
             if record is None:
                 return False
-        return await self._in_turn(lambda client: client.append_now(record))
+        client = self._client
+        if client is None or client.writes_to_disk or not client.is_ready:
+            return await self._in_turn(EagerClient.append_now, record)
+        # As `_in_turn`, with half as many objects. In an outage, a server may have thousands of
+        # suspended tasks, and the garbage collector visits all objects of each.
+        attempt = functools.partial(client.append_now, record)
+        try:
+            return await self._waiters_here().in_turn(attempt, client.config.block_timeout)
+        except Full as full:
+            return client.refuse(full)
 
     def emit_action_nowait(
         self,
@@ -269,7 +278,7 @@ class AsyncClient:
         record = encode(user_key, metadata)
         if record is None:
             return False
-        return await self._in_turn(lambda client: client.append_alone_now(record))
+        return await self._in_turn(EagerClient.append_alone_now, record)
 
     # Marks, flush and close
 
@@ -452,7 +461,7 @@ class AsyncClient:
         self._waiters.pop(place, None)
         self._lines.pop(place, None)
 
-    async def _in_turn(self, attempt: Attempt) -> bool:
+    async def _in_turn(self, append: Append, record: bytes) -> bool:
         """Append a record when it is this task's turn, and there is room."""
         try:
             client = await self._open()
@@ -461,7 +470,7 @@ class AsyncClient:
                 raise
             return self._client.refuse(full)
         try:
-            return await self._append(client, lambda: attempt(client))
+            return await self._append(client, functools.partial(append, client, record))
         except Full as full:
             return client.refuse(full)
 

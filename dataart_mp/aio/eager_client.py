@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from dataart_mp.client import Client
+from dataart_mp.client import FULL, Client
 from dataart_mp.config import ClientConfig
 from dataart_mp.producer.bulk import Bulk
 from dataart_mp.producer.hooks import DroppedError
@@ -102,9 +102,8 @@ class EagerClient(Client):
         Raises:
             NotNowError: There is no room.
         """
-        if self._drops_when_full and self._producer.is_full:
-            self._drop(queue.Full())
-            return False
+        if not self._waits_when_full and self._producer.is_full:
+            return self.refuse(FULL if self._drops_when_full else self._producer.full_error())
         try:
             self._producer.append(record, 0.0)
         except queue.Full as full:

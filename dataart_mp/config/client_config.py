@@ -141,8 +141,7 @@ class ClientConfig:
             processes outlive it and deliver the rest.
         http: How requests are sent.
         on_failure: Called with each Failure, on a separate thread of the process that made the
-            client. If that process emits nothing itself, calls begin with its first `flush` or
-            `close`.
+            client. If that process neither emits nor flushes, a forked child that emits calls it.
         before_send: Called with each event before it is encoded, as a dict of plain JSON values.
             It returns the event to send, changed or not, or None to drop it. An exception drops
             the event.
@@ -324,8 +323,8 @@ class ClientConfig:
     def without_callbacks(self) -> Self:
         """Return a copy without `on_failure`, which may not survive pickling.
 
-        Only the process that created the client calls it. The hooks for events (`before_send` and
-        others) stay: without them, another process would send what they remove.
+        Only the process that created the client calls it, or a forked child. The hooks for events
+        (`before_send` and others) stay: without them, another process would send what they remove.
         """
         return dataclasses.replace(self, on_failure=None)
 

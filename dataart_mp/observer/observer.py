@@ -20,7 +20,8 @@ class Observer:
     mapped. A client whose arena was removed, because all is delivered, leaves.
 
     Args:
-        pid: A process of the clients, such as the application or a worker; None: of all.
+        pid: A process of the clients, such as the application or a worker, or the master of a
+            server whose processes have clients; None: of all.
         spool_dir: The spool of the clients; None: any, or none.
 
     Attributes:
@@ -84,7 +85,8 @@ class Observer:
                     self._add(each.identity, each.open(), each.path)
         if self._pid is not None and not self._views:
             raise ObserverError(
-                f"process {self._pid} has no client; it has one from its creation to its close"
+                f"process {self._pid} has no client, and none of those that it has started; a "
+                "process has one from its creation to its close"
             )
         return {each.identity: each.pids for each in found}
 
@@ -92,7 +94,7 @@ class Observer:
         if self._pid is None:
             return processes.mapped()
         try:
-            wanted = {each.identity for each in processes.mapped(self._pid)}
+            wanted = {each.identity for each in processes.mapped_by(self._pid)}
         except ObserverError:
             if not self._views:
                 raise

@@ -72,23 +72,41 @@ def is_supported() -> bool:
     return (_PROC / "self/maps").exists()
 
 
-def mapped(pid: int | None = None) -> list[Mapped]:
+def mapped() -> list[Mapped]:
     """Return the arenas that processes of this user have mapped.
 
-    Args:
-        pid: A process; None: all.
+    Raises:
+        ObserverError: This system does not show what processes have mapped.
+    """
+    _check_support()
+    return _mapped_by(_pids())
+
+
+def mapped_by(pid: int) -> list[Mapped]:
+    """Return the arenas that a process has mapped.
+
+    If it has none, return those of the processes that it has started, and that these have started:
+    it may be the master of a server.
 
     Raises:
         ObserverError: The process does not exist, or belongs to another user; or this system does
             not show what processes have mapped.
     """
+    _check_support()
+    return _mapped_by([_checked(pid)]) or _mapped_by(_descendants(pid))
+
+
+def _check_support() -> None:
     if not is_supported():
         raise ObserverError(
             "this system does not show the memory of other processes; give the spool_dir of the "
             "clients, whose files can be read"
         )
+
+
+def _mapped_by(pids: list[int]) -> list[Mapped]:
     found: dict[Identity, Mapped] = {}
-    for each in _pids() if pid is None else [_checked(pid)]:
+    for each in pids:
         for identity, path in _arenas(each):
             arena = found.setdefault(identity, Mapped(identity, path))
             if each not in arena.pids:
@@ -112,6 +130,23 @@ def _pids() -> list[int]:
                 if user in (0, directory.stat().st_uid):
                     pids.append(int(directory.name))
     return sorted(pids)
+
+
+def _descendants(pid: int) -> list[int]:
+    children: dict[int, list[int]] = {}
+    for each in _pids():
+        with contextlib.suppress(OSError):  # it has ended meanwhile
+            children.setdefault(_parent(each), []).append(each)
+    found = children.get(pid, [])
+    for each in found:  # it grows meanwhile
+        found += children.get(each, [])
+    return found
+
+
+def _parent(pid: int) -> int:
+    # The name of the program comes before, in parentheses, and may contain anything.
+    fields = (_PROC / str(pid) / "stat").read_text(errors="replace").rpartition(")")[2].split()
+    return int(fields[1])
 
 
 def _checked(pid: int) -> int:

@@ -24,6 +24,7 @@ from dataart_mp.producer.threads import Thread
 from dataart_mp.producer.users import User, Users
 from dataart_mp.queue import AbandonedError, RecordQueue
 from dataart_mp.queue.arena import Arena
+from dataart_mp.queue.locks import READER
 from dataart_mp.queue.status import Status
 from dataart_mp.queue.wakeup import WakeupPipe
 from dataart_mp.spool import arena_file
@@ -40,11 +41,10 @@ _log = logging.getLogger("dataart_mp")
 _STOP_SECONDS: Final = 2.0
 # How long `stop` waits for a call by another thread that is starting threads and a worker.
 _START_SECONDS: Final = 1.0
+# A process that did not create the client reads reports that nobody has read for so long.
+_UNREAD_SECONDS: Final = 5.0
 # How long the end of a client, or of the process, waits for the interpreters that fork workers.
 REAP_SECONDS: Final = 1.0
-# For the log of outages, the frames are counted with pauses. They need only be long enough for a
-# thread that waits for the interpreter to get it: else it waits for 5 ms.
-_PAUSE_SECONDS: Final = 0.0001
 
 
 class Engine:
@@ -74,9 +74,11 @@ class Engine:
         self._users = Users(wiring.close)
         self._thread_users: dict[Thread, User] = {}
         self._reader_permit: list[None] = [None]
+        self._reads_at_once = True
+        self._unread_since: float | None = None
         self._gave_up_waiting = False
-        self._last_failure = LastFailure()
-        self._blocked_log = BlockedLog(lambda: self._last_failure)
+        last_failure = LastFailure(Status(queue.arena))
+        self._blocked_log = BlockedLog(lambda: last_failure)
         queue.companion = self
 
     @classmethod
@@ -193,9 +195,12 @@ class Engine:
     def _start_threads(self) -> None:
         if uwsgi.is_master():
             return
-        self._start_report_reader()
+        if self._reads_at_once:
+            self._start_report_reader()
         if self._housekeeping is None:
-            self._housekeeping = Housekeeping(self.queue, self._supervisor, self._takeover)
+            self._housekeeping = Housekeeping(
+                self.queue, self._supervisor, self._takeover, self._look_at_reports
+            )
             self._register(self._housekeeping.thread)
         try:
             self._housekeeping.start()  # perhaps again, after an exception had interrupted it
@@ -210,7 +215,7 @@ class Engine:
         This matters in the process that created the client, if only its children emit: the master
         of a server, for example.
         """
-        if self._report_reader is not None or uwsgi.is_master():
+        if self._report_reader is not None or not self._reads_at_once or uwsgi.is_master():
             return
         if not self.queue.stats().accepted:
             return
@@ -219,10 +224,25 @@ class Engine:
             self._users.add(me)
             if not self._users.closed:
                 self._start_report_reader()
+        except DescriptorsClosedError:  # housekeeping has logged that
+            pass
         except (RuntimeError, OSError) as error:
             _log.error("cannot read the reports of workers: %s", error)
         finally:
             self._users.remove(me)
+
+    def _look_at_reports(self, now: float) -> None:
+        """Read the reports of workers if no process does.
+
+        Usually the process that created the client reads them. But it may be the master of a
+        server, which never emits and would read them at its end, or it may have ended.
+        """
+        if self._report_reader is not None or not self._wiring.has_unread_reports():
+            self._unread_since = None
+        elif self._unread_since is None:
+            self._unread_since = now
+        elif now - self._unread_since >= _UNREAD_SECONDS:
+            self._start_report_reader()
 
     def _start_report_reader(self) -> None:
         report_read_fd = self._wiring.report_read_fd
@@ -234,12 +254,14 @@ class Engine:
             except IndexError:
                 return
             try:
+                locks = self.queue.arena.locks
+                if not locks.holds(READER) and not locks.acquire(READER):
+                    return  # another process reads them
                 self._report_reader = ReportReader(
                     report_read_fd,
                     self._config.on_failure,
                     urlsplit(self._config.base_url).netloc,
                     self._backlog,
-                    self._last_failure,
                 )
                 self._register(self._report_reader.thread)
             finally:
@@ -250,13 +272,14 @@ class Engine:
         except RuntimeError:
             self._stop_report_reader()
             self._report_reader = None
+            self.queue.arena.locks.release(READER)
             self._reader_permit.append(None)
             raise
 
     def _backlog(self) -> Backlog:
         """Return what is to be sent and was sent, with what was taken over; for the log."""
         try:
-            stats = self.queue.stats(_PAUSE_SECONDS)
+            stats = self.queue.stats()
         except ClosedError:
             return Backlog()
         over = self._takeover.stats()
@@ -290,7 +313,7 @@ class Engine:
                 supervisor.close(REAP_SECONDS)
 
     def forked(self) -> None:
-        """Reset this engine in a forked child: threads and reports belong to the parent."""
+        """Reset this engine in a forked child: threads belong to the parent."""
         if self._housekeeping is not None:
             self._housekeeping.forget()
             self._housekeeping = None
@@ -300,7 +323,8 @@ class Engine:
         self._users.forget()
         self._thread_users.clear()
         self._reader_permit = [None]
-        self._wiring.close_reports()
+        self._reads_at_once = False
+        self._unread_since = None
         self._supervisor.forked()
         self._takeover.forked()
 

@@ -8,6 +8,7 @@ import math
 import select
 import threading
 import time
+from collections.abc import Callable
 from typing import Final
 
 from dataart_mp import clock
@@ -35,10 +36,18 @@ class Housekeeping:
         queue: The queue whose frames it seals.
         supervisor: Starts the workers of that queue.
         takeover: The orphaned arenas that this process has taken over; they have workers too.
+        look_at_reports: Is called each time with the time (monotonic, seconds).
     """
 
-    def __init__(self, queue: RecordQueue, supervisor: Supervisor, takeover: Takeover) -> None:
+    def __init__(
+        self,
+        queue: RecordQueue,
+        supervisor: Supervisor,
+        takeover: Takeover,
+        look_at_reports: Callable[[float], object],
+    ) -> None:
         self._queue = queue
+        self._look_at_reports = look_at_reports
         self._supervisor = supervisor
         self._takeover = takeover
         self._wakeup = WakeupPipe.make()
@@ -121,6 +130,7 @@ class Housekeeping:
         self._queue.verify()
         self._queue.producer.read_notes()
         now = clock.monotonic()
+        self._look_at_reports(now)
         self._takeover.check(now)
         ownership = Ownership(self._queue.arena)
         if not self._needs_workers and self._takeover.is_anything_parked(ownership, now):

@@ -10,14 +10,12 @@ import math
 import os
 import select
 from collections.abc import Callable, Iterator
-from datetime import datetime
 from typing import Any, Final, NamedTuple, assert_never
 
 from dataart_mp import clock
 from dataart_mp.config.limits import MORE_THREADS
 from dataart_mp.failure import Failure
 from dataart_mp.producer import threads
-from dataart_mp.producer.last_failure import LastFailure
 from dataart_mp.producer.log_throttle import LogThrottle, Occurrences
 from dataart_mp.producer.outage_log import Backlog, OutageLog
 from dataart_mp.queue.descriptor import Descriptor
@@ -61,7 +59,6 @@ class ReportReader:
         on_failure: The application's callback. Its exceptions are logged.
         host: The host of the platform, for the log.
         backlog: Returns what the client has to send, for the log.
-        last_failure: What is known of an outage.
     """
 
     def __init__(
@@ -70,12 +67,10 @@ class ReportReader:
         on_failure: Callable[[Failure], object] | None,
         host: str = "",
         backlog: Callable[[], Backlog] = Backlog,
-        last_failure: LastFailure | None = None,
     ) -> None:
         self._report_read_fd = report_read_fd
         self._pipe = Descriptor(report_read_fd)
         self._on_failure = on_failure
-        self._last_failure = last_failure or LastFailure()
         self._wakeup = WakeupPipe.make()
         self._forgotten = False
         self._unfinished = b""
@@ -110,7 +105,7 @@ class ReportReader:
         return True
 
     def forget(self) -> None:
-        """Reset this reader in a forked child: the thread and the reports belong to the parent."""
+        """Reset this reader in a forked child: the thread runs in the parent only."""
         self._forgotten = True
         self._wakeup.close()
 
@@ -163,12 +158,10 @@ class ReportReader:
             case Failed():
                 self._handle_failure(report)
             case Retrying(status, answer, delay):
-                self._last_failure.failed(status, datetime.now())  # noqa: DTZ005 - as a log shows it
                 problem = f"{_status(status)}, {answer!r}"
                 backlog = Backlog() if self._outage.is_in_progress else self._backlog()
                 _warn(self._outage.failed(problem, delay, backlog, clock.monotonic()))
             case Recovered():
-                self._last_failure.recovered()
                 _warn(self._outage.succeeded(self._backlog(), clock.monotonic()))
             case Parked(count, reason):
                 self._count(_Topic(logging.ERROR, "record", "parked", reason), count)

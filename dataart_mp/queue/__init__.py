@@ -13,7 +13,9 @@ Read in this order:
     wakeup, janitor           how others learn of work, and what becomes of the frames of the dead
     checksum, checked_writer, durable_pool, syncer, sync_rounds
                               what survives a power failure, see `durability`
-    counters, accounting      the counters that belong to no frame, and the balance of all records
+    counters, reading, accounting
+                              the counters that belong to no frame, what frames hold and held, and
+                              the balance of all records
     producer_end, worker_end  what clients and workers call
     lifetime, companion       fork, waiting and close; who provides workers
     reader                    single records, for `get`

@@ -142,6 +142,11 @@ def _is_untouched(words: list[int]) -> bool:
     )
 
 
+def is_adopted(origin: int) -> bool:
+    """Return what the word `origin` says: whether another client had parked the batch."""
+    return bool(origin & 1)
+
+
 class Word:
     """One word of an account, read and written as an attribute. Storing it is a single store.
 
@@ -228,7 +233,7 @@ class Account:
     @property
     def adopted(self) -> bool:
         """Whether another client had parked the batch that the frame was filled from."""
-        return bool(self.origin & 1)
+        return is_adopted(self.origin)
 
     @property
     def is_origin_sound(self) -> bool:

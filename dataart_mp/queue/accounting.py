@@ -6,22 +6,12 @@ parked to delivered. One that another client has parked does not count here befo
 """
 
 import math
-import time
 from datetime import UTC, datetime
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from dataart_mp import clock
-from dataart_mp.queue.account import (
-    ACCEPTED,
-    DELIVERED,
-    FAILED,
-    PARKED,
-    REJECTED,
-    TOTALS,
-    WORD_MASK,
-    Account,
-)
-from dataart_mp.queue.arena import FILLING, FREE, JOINED, SETTLED, Arena
+from dataart_mp.queue.account import ACCEPTED, DELIVERED, FAILED, PARKED, REJECTED, WORD_MASK
+from dataart_mp.queue.arena import Arena
 from dataart_mp.queue.counters import (
     BYTES,
     DROPPED_FULL,
@@ -32,58 +22,26 @@ from dataart_mp.queue.counters import (
     THROTTLED,
     Counters,
 )
-from dataart_mp.queue.frame_writer import filled
+from dataart_mp.queue.reading import read, read_all
 from dataart_mp.queue.status import Delivery, Status
 from dataart_mp.stats import Stats
 
 MOST_CONCURRENCY: Final = 4096
-_FRAMES_BEFORE_A_PAUSE: Final = 32  # to read them takes about half a millisecond
 
 
-class _Reading(NamedTuple):
-    """What one frame holds and held, of one moment.
-
-    Attributes:
-        totals: The five totals, of what it holds, too.
-        pending: Its records that are pending.
-        opened: When the first of them came, by `clock.now`; 0 if none is pending.
-        taken: Its records that are parked, and that it sends again.
-    """
-
-    totals: list[int]
-    pending: int
-    opened: int
-    taken: int
-
-
-_NEVER_USED: Final = _Reading([0] * TOTALS, 0, 0, 0)
-
-
-def balance(arena: Arena, counters: Counters, pause: float = 0.0) -> Stats:
+def balance(arena: Arena, counters: Counters) -> Stats:
     """Return the balance over all processes, dead ones included, since the arena was made.
 
-    Frames are read one after another. Meanwhile records may move from a frame that was read to one
-    that was not, through the parking lot or with the frame that they were joined to. Then they
-    are pending in the first frame, and what they became in the second one is negative there: a
-    total below zero counts records that are pending twice.
+    Frames that change while they are read are read after the other ones. Meanwhile records may
+    move from a frame that was read to one that was not, through the parking lot or with the frame
+    that they were joined to. Then they are pending in the first frame, and what they became in the
+    second one is negative there: a total below zero counts records that are pending twice.
 
     Args:
         arena: The arena.
         counters: Its counters.
-        pause: Seconds to sleep before each 32 frames, so that an event loop in another thread does
-            not wait for the interpreter for milliseconds; 0: do not sleep.
     """
-    sums = [0] * TOTALS
-    pending = oldest = 0
-    for frame in range(arena.frames):
-        if pause and not frame % _FRAMES_BEFORE_A_PAUSE:
-            time.sleep(pause)
-        reading = _read(arena, frame)
-        pending += reading.pending
-        if reading.opened:
-            oldest = min(oldest or reading.opened, reading.opened)
-        for column, amount in enumerate(reading.totals):
-            sums[column] += amount
+    sums, pending, oldest, _ = read_all(arena)
     outcomes = dict.fromkeys((DELIVERED, PARKED), 0)
     for column in outcomes:
         total = _signed(sums[column])
@@ -128,7 +86,7 @@ def _of_this_moment(arena: Arena, oldest: int) -> dict[str, Any]:
     deliveries = [status.delivery(is_identity) for is_identity in (False, True)]
     error = status.error
     return {
-        "oldest_pending_seconds": max(0, clock.now() - oldest) / 1e9 if oldest else None,
+        "oldest_pending_seconds": (clock.now() - oldest) / 1e9 if oldest else None,
         "frames_in_use": arena.frames - free,
         "frames_free": free,
         "workers": len(live),
@@ -161,43 +119,15 @@ def _concurrency(arena: Arena) -> int:
     return math.ceil(limit) if 0 < limit <= MOST_CONCURRENCY else 0
 
 
-def pending_in(arena: Arena, frame: int) -> int:
-    """Return how many records of a frame are not settled yet."""
-    return _read(arena, frame).pending
+def pending_in(arena: Arena, *frames: int) -> int:
+    """Return how many records of some frames are not settled yet."""
+    return read(arena, sorted(frames)).pending
 
 
 def parked_at_rest(arena: Arena) -> int:
     """Return how many records this client has parked, without those that frames send again."""
-    readings = (_read(arena, frame) for frame in range(arena.frames))
-    return max(0, _signed(sum(each.totals[PARKED] - each.taken for each in readings)))
-
-
-def _read(arena: Arena, frame: int) -> _Reading:
-    """Return what one frame holds and held, of one moment."""
-    if not arena.generation(frame):
-        return _NEVER_USED
-    account = arena.account(frame)
-    while True:
-        generation, state = account.generation, arena.state(frame)
-        if state in (FREE, SETTLED):
-            reading = _Reading(account.closing(), 0, 0, 0)
-        elif account.taken:  # all of it is still parked
-            own = 0 if state == FILLING or account.adopted else account.count
-            reading = _Reading(account.opening(), 0, 0, own)
-        else:
-            reading = _unsettled(arena, frame, account, state)
-        if (generation, state) == (account.generation, arena.state(frame)):
-            return reading
-
-
-def _unsettled(arena: Arena, frame: int, account: Account, state: int) -> _Reading:
-    """Read a frame that holds pending records, or is about to."""
-    totals = account.opening()
-    pending = filled(arena, frame)[0] if state == FILLING else account.count
-    totals[ACCEPTED] += pending
-    # A follower counts with its leader; in a damaged file, the word may be anything.
-    is_time = pending > 0 and state != JOINED and arena.frames < account.opened <= clock.now()
-    return _Reading(totals, pending, account.opened if is_time else 0, 0)
+    reading = read_all(arena)
+    return max(0, _signed(reading.totals[PARKED] - reading.taken))
 
 
 def _signed(total: int) -> int:

@@ -295,9 +295,10 @@ class Arena:
         """Return whether no frame holds, or is about to hold, anything."""
         return not self.states().strip(FREE.to_bytes())
 
-    def states(self) -> bytes:
-        """Return the states of all frames, one byte for each."""
-        return self.memory[self._states : self._states_end]
+    def states(self, frames: range | None = None) -> bytes:
+        """Return the states of all frames, one byte for each, or of those in a range."""
+        wanted = range(self.frames) if frames is None else frames
+        return self.memory[self._states + wanted.start : self._states + wanted.stop]
 
     def free(self) -> int:
         """Return how many frames are free."""
@@ -320,18 +321,24 @@ class Arena:
         first = self._accounts_word + frame * self._account_words
         return self.words[first + Account.generation.offset]
 
-    def generations(self, frames: int | None = None) -> list[int]:
-        """Return the generations of all frames, or of the first `frames`."""
-        return self._of_each(Account.generation.offset, frames)
+    def generations(self, frames: range | None = None) -> list[int]:
+        """Return the generations of all frames, or of those in a range."""
+        wanted = range(self.frames) if frames is None else frames
+        return self.column(Account.generation.offset, wanted)
 
-    def counts(self, frames: int | None = None) -> list[int]:
-        """Return how many records frames were sealed with; as `generations`."""
-        return self._of_each(Account.count.offset, frames)
+    def counts(self, frames: range) -> list[int]:
+        """Return how many records the frames in a range were sealed with."""
+        return self.column(Account.count.offset, frames)
 
-    def _of_each(self, offset: int, frames: int | None) -> list[int]:
-        size = self._account_words
-        end = self._accounts_word + (self.frames if frames is None else frames) * size
-        return self.words[self._accounts_word + offset : end : size].tolist()
+    def column(self, offset: int, frames: range) -> list[int]:
+        """Return one word of the account of each frame in a range, each by a single load.
+
+        Args:
+            offset: The place of the word in an account.
+            frames: The numbers of the frames, without gaps.
+        """
+        first, size = self._accounts_word + offset, self._account_words
+        return self.words[first + frames.start * size : first + frames.stop * size : size].tolist()
 
     def base(self, frame: int) -> int:
         """Return where a frame's content begins in `memory`."""

@@ -156,6 +156,14 @@ def filled(arena: Arena, frame: int) -> tuple[int, int, int]:
     return content.count(_NEWLINE, 0, length), length, len(content.rstrip(_NUL))
 
 
+def count_filled(arena: Arena, frame: int) -> int:
+    """Return how many whole records a frame in FILLING holds; see `filled`, which takes longer."""
+    start = arena.base(frame)
+    end = start + arena.capacity
+    first_hole = arena.memory.find(_NUL, start, end)
+    return arena.memory[start : end if first_hole < 0 else first_hole].count(_NEWLINE)
+
+
 def salvage(arena: Arena, frame: int) -> bool:
     """Seal a frame whose producer died, or lost it to an exception, in the middle of a record.
 

@@ -50,6 +50,7 @@ STARTER: Final = JANITOR + 1
 REPORTER: Final = JANITOR + 2
 LOADER: Final = JANITOR + 3  # who takes batches from the parking lot
 NOTES: Final = JANITOR + 4  # who writes a note; see `outcomes`
+READER: Final = JANITOR + 5  # who reads the reports of workers
 PLACES: Final = 1 << 33  # + the number of a worker's place
 ROWS: Final = 1 << 34  # + the number of a row of counters
 

@@ -259,9 +259,10 @@ class Marks:
         # last: what was read before of a frame that has still the same one belongs to it.
         arena, found = self._arena, dict[Claim, Unsettled]()
         states = arena.states_in_use()
-        counts = arena.counts(len(states))
+        frames = range(len(states))
+        counts = arena.counts(frames)
         stamps = self.stamps[: len(states)].tolist()
-        generations = arena.generations(len(states))
+        generations = arena.generations(frames)
         for frame, generation in self._sealed.copy().items():
             if frame >= len(states) or generations[frame] != generation:
                 continue

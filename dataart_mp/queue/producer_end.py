@@ -248,6 +248,11 @@ class ProducerEnd:
         except ValueError:  # another thread closes the queue
             return False
 
+    def full_error(self) -> Full:
+        """Return what an `append` raises that finds no room: Full, or AbandonedError."""
+        reason = self._lifetime.companion.unavailable_reason()
+        return Full() if reason is None else AbandonedError(reason)
+
     @property
     def free_frames(self) -> int:
         """Number of frames that are free."""
@@ -353,7 +358,7 @@ class ProducerEnd:
             with contextlib.suppress(AbandonedError):
                 self._lifetime.wait_for(all_settled, timeout)
             waiting = {claim for claim in left if not pool.is_settled(claim)}
-            return sum(pending_in(self._arena, frame) for frame, _ in waiting)
+            return pending_in(self._arena, *(frame for frame, _ in waiting))
 
     def flush_others(self, timeout: float | None = None) -> None:
         """Wait until all that any process has handed over before the call is settled.
@@ -415,7 +420,7 @@ class ProducerEnd:
     ) -> FrameWriter:
         lifetime = self._lifetime
         if timeout == 0 and lifetime.is_started and self._is_full():
-            raise self._full_error()  # with a full buffer, this is called for each event
+            raise self.full_error()  # with a full buffer, this is called for each event
         me = Visitor()
         try:  # as `with lifetime.visit()`, at half its cost
             lifetime.visitors.append(weakref.ref(me, lifetime.visitors.remove))
@@ -444,15 +449,11 @@ class ProducerEnd:
             self._lifetime.wait_for(reached, timeout)
         if found:
             return found[0]
-        raise self._full_error()
+        raise self.full_error()
 
     def _is_full(self) -> bool:
         """Whether no frame is free; False if the client is closed, which is another error."""
         return self._arena.find(FREE) < 0 and not self._arena.closed
-
-    def _full_error(self) -> Full:
-        reason = self._lifetime.companion.unavailable_reason()
-        return Full() if reason is None else AbandonedError(reason)
 
     def _try_open(self, kind: int, records: int) -> FrameWriter | None:
         writer = self._pool.open(kind, records, clock.monotonic(), self._interval)

@@ -154,15 +154,11 @@ class RecordQueue(_Queue):
             lifetime.let_go(error)
             raise
 
-    def stats(self, pause: float = 0.0) -> Stats:
-        """Return the balance of records over all processes.
-
-        Args:
-            pause: As for `balance`.
-        """
+    def stats(self) -> Stats:
+        """Return the balance of records over all processes."""
         self._lifetime.check()
         with self._lifetime.visit():
-            return balance(self.arena, self.counters, pause)
+            return balance(self.arena, self.counters)
 
     def mark(self) -> Mark:
         """Return a mark: it covers all that this process has put before the call.
@@ -228,8 +224,8 @@ class RecordQueue(_Queue):
     def qsize(self) -> int:
         """Return how many records wait to be fetched, whatever process put them."""
         self._lifetime.check()
-        waiting = (f for state in (FILLING, READY, WAITING) for f in self.arena.all_in(state))
-        return sum(pending_in(self.arena, frame) for frame in waiting) + self._reader.unread
+        waiting = {f for state in (FILLING, READY, WAITING) for f in self.arena.all_in(state)}
+        return pending_in(self.arena, *waiting) + self._reader.unread
 
     def empty(self) -> bool:
         """Return whether no record waits."""

@@ -106,11 +106,13 @@ class Recorder:
     def _refuse(self, error: EventError, row: int) -> None:
         if isinstance(error, UnreadableError):
             column: str | None = error.column
+            problem = error.problem
         else:
             column = error.path and self._columns.column_of(error.path, self.names)
+            problem = str(error)
         if self._fails:
             where = f"part {self._part}, row {row}" + (f", column {column!r}" if column else "")
-            raise RowError(f"{where}: {error}", error.path, row, column) from error.__cause__
+            raise RowError(f"{where}: {problem}", error.path, row, column) from error.__cause__
         self.bad_rows += 1
         if len(self.bad_samples) < MOST_SAMPLES:
             self.bad_samples.append(BadRow(self._part, row, column, str(error)))

@@ -1,4 +1,4 @@
-"""Reports: the messages of workers to the process that created the client.
+"""Reports: the messages of workers to the application.
 
 A report is one line of JSON:
 

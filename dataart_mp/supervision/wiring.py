@@ -1,11 +1,13 @@
 """The wiring: the pipes between producers and workers."""
 
 import os
+import select
 from dataclasses import dataclass, field
 from typing import Final
 
 from dataart_mp.queue.arena import Arena
 from dataart_mp.queue.descriptor import Descriptor
+from dataart_mp.queue.polling import make_poll
 from dataart_mp.queue.record_queue import RecordQueue
 from dataart_mp.queue.wakeup import WakeupPipe
 
@@ -21,14 +23,15 @@ class Wiring:
         work   (wakeup pipe)    notify: a frame is READY   wait; notify: it is READY again
         room   (wakeup pipe)    wait for a settlement      notify
         life   (pipe)           hold the writing end       end of file: no producer is left
-        report (pipe)           the client's creator reads write
+        report (pipe)           one of them reads          write
 
     Arena, work and room belong to the queue; life and report are here.
 
     Attributes:
         life_read_fd: The end that workers hold.
         life_write_fd: The end that producers hold; -1 in a worker.
-        report_read_fd: The end that the creator of the client holds; -1 in other processes.
+        report_read_fd: The end that the creator of the client holds, and its forked children; -1 in
+            other processes.
         report_write_fd: The end that workers hold, and producers, to pass it to new workers.
     """
 
@@ -63,9 +66,14 @@ class Wiring:
         """
         self._close("life_write_fd")
 
-    def close_reports(self) -> None:
-        """Close the end that reads reports, in a forked child: they belong to the parent."""
-        self._close("report_read_fd")
+    def has_unread_reports(self) -> bool:
+        """Return whether a worker has written reports that nobody has read yet."""
+        descriptor = self._descriptors.get("report_read_fd")
+        if descriptor is None or not descriptor.is_intact():
+            return False
+        poll = make_poll()
+        poll.register(descriptor.number, select.POLLIN)
+        return any(event & select.POLLIN for _, event in poll.poll(0))
 
     def close(self) -> None:
         """Close all descriptors that this process holds, unless the application has closed them."""

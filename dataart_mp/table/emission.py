@@ -241,10 +241,14 @@ class Emission:
         self.row += records
 
     def _refuse(self, error: EventError) -> None:
-        column = error.column if isinstance(error, UnreadableError) else self._column_of(error.path)
+        if isinstance(error, UnreadableError):
+            column: str | None = error.column
+            problem = error.problem
+        else:
+            column, problem = self._column_of(error.path), str(error)
         if len(self._errors) < _MAX_ERRORS:
             place = f"row {self.row}" + (f", column {column!r}" if column is not None else "")
-            refused = RowError(f"{place}: {error}", error.path, self.row, column)
+            refused = RowError(f"{place}: {problem}", error.path, self.row, column)
             refused.__cause__ = error.__cause__
             self._errors.append(refused)
         self._refused[column] += 1

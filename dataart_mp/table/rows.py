@@ -15,11 +15,16 @@ class UnreadableError(EventError):
 
     Attributes:
         column: The column of the value.
+        problem: The message without the name of the column.
     """
 
-    def __init__(self, message: str, path: str | None = None, column: str = "") -> None:
-        super().__init__(message, path)
+    def __init__(self, problem: str, column: str) -> None:
+        super().__init__(f"column {column!r}: {problem}")
         self.column = column
+        self.problem = problem
+
+    def __reduce__(self) -> tuple[type["UnreadableError"], tuple[str, str]]:
+        return type(self), (self.problem, self.column)
 
 
 def rows_of(batch: Any, terms: Terms) -> list[Fields | EventError]:
@@ -62,8 +67,7 @@ def _row(names: list[str], columns: list[Any], number: int, terms: Terms) -> Fie
         except Exception as error:  # noqa: BLE001 - pyarrow raises many kinds of errors
             problem = f"the {array.type} of this row cannot be read: {error}"
             remedy = f"convert the column, or leave it out with {terms.metadata}"
-            text = f"column {name!r}: {problem}; {remedy}"
-            return UnreadableError(text, column=name)
+            return UnreadableError(f"{problem}; {remedy}", name)
     return fields
 
 

@@ -1,4 +1,4 @@
-"""The reporter: it writes a worker's reports for the process that created the client.
+"""The reporter: it writes a worker's reports for the application.
 
 All workers share one pipe. A report is written as one line, under a record lock, so that reports
 of several workers never mix. A line break comes before each report too, so that a report torn by

@@ -1,10 +1,12 @@
 """A client works in forked, spawned and other child processes."""
 
+import logging
 import multiprocessing
 import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -12,10 +14,11 @@ from typing import Any
 
 import pytest
 
-from dataart_mp import Client
+from dataart_mp import Client, Failure
 from dataart_mp.devsink.process import SinkProcess
 from dataart_mp.producer import engine
 from tests.client.tools import each_arrived_once, emit
+from tests.queue.tools import fork, kill
 from tests.support import SCRIPT, App, Configure, all_gone, wait_until, workers_of
 
 
@@ -49,6 +52,48 @@ def test_a_child_forked_before_the_first_event_starts_the_workers(
 
     in_a_child(child)
     each_arrived_once(sink, 30)
+
+
+def test_children_read_the_reports_of_workers_if_their_parent_does_not(
+    config: Configure, sink: SinkProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in gunicorn with preload_app: the master creates the client, and never emits."""
+    monkeypatch.setattr(engine, "_UNREAD_SECONDS", 0.1)
+    sink.set_faults({"kind": "status", "status": 400})
+    notes, log = tmp_path / "notes", tmp_path / "log"
+    notes.touch()
+
+    def on_failure(failure: Failure) -> None:
+        with notes.open("a") as file:
+            file.write(f"{os.getpid()}\n")
+
+    def readers() -> list[int]:
+        """Return who has called `on_failure`, call by call."""
+        return [int(line) for line in notes.read_text().splitlines()]
+
+    def emit_for_ever() -> None:
+        logging.getLogger("dataart_mp").addHandler(logging.FileHandler(log))
+        while True:
+            client.emit_action("refused", "ann")
+            time.sleep(0.02)
+
+    with Client(config(on_failure=on_failure, flush_interval=0.05)) as client:
+        children = [fork(emit_for_ever) for _ in range(2)]
+        try:
+            wait_until(lambda: len(readers()) > 3)
+            (first,) = set(readers())
+            assert first in children, "one process reads them all"
+            assert "not delivered: rejected, status 400" in log.read_text()
+            children.remove(first)
+            kill(first)
+            (other,) = children
+            wait_until(lambda: readers()[-1] == other)
+        finally:
+            for child in children:
+                kill(child)
+        client.emit_action("refused", "ann")
+        wait_until(lambda: readers()[-1] == os.getpid())
+        sink.clear_faults()
 
 
 def test_a_fork_that_runs_no_hooks_is_noticed(app: App, sink: SinkProcess) -> None:

@@ -68,8 +68,9 @@ def test_block_raises_after_block_timeout(config: Configure, hanging: SinkProces
 def test_raise_does_not_wait(config: Configure, hanging: SinkProcess) -> None:
     with Client(config(**TINY, overflow="raise")) as client:
         fill(client)
-        with pytest.raises(BufferFullError):
+        with pytest.raises(BufferFullError) as refused:
             client.emit_action("second", "ann")
+        assert refused.value.__context__ is None, "each event costs one exception, not several"
         hanging.clear_faults()
 
 

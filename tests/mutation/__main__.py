@@ -40,6 +40,7 @@ TESTS: Final = {
     "table/column_map": "tests/table/test_column_map.py tests/cli/input/test_columns.py",
     "queue/account": "--noconftest tests/queue/test_account.py",
     "queue/accounting": "--noconftest tests/queue/test_accounting.py",
+    "queue/reading": "--noconftest tests/queue/test_accounting.py",
     "supervision/restart": "--noconftest tests/supervision/test_restart.py",
     "delivery/backoff": "--noconftest tests/delivery/test_backoff.py",
     "worker/circuit": "--noconftest tests/worker/test_circuit.py",

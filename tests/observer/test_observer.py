@@ -76,9 +76,9 @@ def start(sink: SinkProcess) -> Iterator[Callable[..., Application]]:
     """Starts applications."""
     with contextlib.ExitStack() as stack:
 
-        def run(spool: Path | None = None) -> Application:
+        def run(spool: Path | None = None, starter: tuple[str, ...] = ()) -> Application:
             process = subprocess.Popen(
-                [sys.executable, "-c", APPLICATION, sink.url, str(spool or "")],
+                [sys.executable, *starter, "-c", APPLICATION, sink.url, str(spool or "")],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 text=True,
@@ -117,6 +117,21 @@ def test_a_client_is_found_by_each_of_its_processes(start: Callable[..., Applica
         assert (look.stats.accepted, look.stats.pending, look.stats.workers) == (50, 0, 2)
         assert sum(look.frames.values()) == 100
         assert look.health.is_ok
+
+
+def test_the_clients_of_the_processes_that_a_process_has_started_are_found(
+    start: Callable[..., Application],
+) -> None:
+    """As the master of gunicorn without preload_app: the number in its pid file is its own."""
+    again = "import subprocess, sys; sys.exit(subprocess.call([sys.executable, *sys.argv[1:]]))"
+    application = start(starter=("-c", again, "-c", again))
+    with Observer(pid=application.pid) as observer:
+        wait_until(partial(_has_delivered_all, observer))
+        (look,) = observer.clients()
+        assert application.pid not in look.applications
+        assert set(look.workers) == set(application.workers)
+        application.close()
+        assert observer.clients() == []
 
 
 def test_all_clients_of_the_user_are_found(

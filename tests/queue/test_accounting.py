@@ -1,6 +1,7 @@
 """The balance counts each record in one column, in whatever frame it is."""
 
 import time
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from dataart_mp.queue.account import IDENTITY
 from dataart_mp.queue.accounting import balance, parked_at_rest, pending_in
 from dataart_mp.queue.arena import ROW_COUNT
 from dataart_mp.queue.counters import BYTES, HOOK_RAISED, RETRIES, SAMPLED, THROTTLED
+from dataart_mp.queue.reading import Reading
 from dataart_mp.queue.status import Status
 from tests.queue.interleavings import with_a_rival_at_every_step
 from tests.queue.internals import (
@@ -26,6 +28,7 @@ from tests.queue.internals import (
     WAITING,
     Process,
 )
+from tests.queue.steps import intercept
 from tests.queue.tools import audit, claim_all, in_a_child, queue_of, record
 
 JOINED = 6
@@ -105,6 +108,25 @@ def test_what_a_frame_holds_is_pending_beside_what_it_held_before(state: int) ->
         assert pending_in(queue.arena, 1) == 3
 
 
+def test_open_frames_side_by_side_count_separately() -> None:
+    with queue_of() as queue:
+        for frame, count in enumerate((1, 2, 4)):
+            fill(queue, frame, FILLING, count=count)
+            queue.arena.account(frame).seal(0, 0)
+        assert counted(queue) == {"accepted": 7, "pending": 7}
+        assert [pending_in(queue.arena, frame) for frame in range(3)] == [1, 2, 4]
+        assert pending_in(queue.arena, 2, 0) == 5
+        assert pending_in(queue.arena) == 0
+
+
+def test_an_open_frame_without_a_nul_counts_what_fits_into_it() -> None:
+    """Its content was damaged, in a file."""
+    with queue_of() as queue:
+        fill(queue, 0, FILLING)
+        queue.arena.write(0, 0, b"\n" * queue.arena.stride)
+        assert counted(queue)["pending"] == queue.arena.capacity
+
+
 def test_an_open_frame_counts_what_its_content_shows() -> None:
     with queue_of() as queue:
         fill(queue, 0, FILLING)
@@ -139,6 +161,7 @@ def test_what_is_being_taken_back_is_still_parked(adopted: bool) -> None:
         fill(queue, 0, FREE, before=(3, 0, 0, 0, 3))
         fill(queue, 1, FILLING, taken=8, adopted=adopted)
         assert counted(queue) == {"accepted": 3, "parked": 3}
+        assert parked_at_rest(queue.arena) == 3
         assert pending_in(queue.arena, 1) == 0
 
 
@@ -159,8 +182,12 @@ def test_records_that_were_read_twice_are_pending_once() -> None:
     """The first frame was read before they were parked, the second one after another took them."""
     with queue_of() as queue:
         fill(queue, 0, SENDING)
+        queue.arena.account(0).opened = clock.now()
         fill(queue, 1, FREE, before=(0, 3, 0, 0, -3))
         assert counted(queue) == {"accepted": 3, "delivered": 3}
+        assert queue.stats().oldest_pending_seconds is None
+        queue.arena.set_state(0, FREE)
+        assert parked_at_rest(queue.arena) == 0
 
 
 def test_records_of_followers_that_failed_are_pending_once() -> None:
@@ -275,6 +302,38 @@ def test_a_frame_is_read_again_when_it_was_filled_again_meanwhile() -> None:
     assert seen == {2, 3}
 
 
+class CountsReads:
+    """Counts how often this process looks at the shared memory."""
+
+    def __init__(self) -> None:
+        self.reads = 0
+
+    def read(self) -> None:
+        self.reads += 1
+
+    def step(self) -> None:
+        """Do nothing: only looks count."""
+
+    def store(self, target: Any, start: int, data: bytes) -> None:
+        target[start : start + len(data)] = data
+
+
+@pytest.mark.parametrize("state", [FREE, READY, WAITING])
+def test_the_words_of_all_frames_are_read_together(state: int) -> None:
+    """An event loop may ask: one look at each of a thousand frames would take milliseconds."""
+    reads = []
+    for frames in (10, 1000):
+        with queue_of(frames=frames) as queue:
+            for frame in range(frames):
+                fill(queue, frame, state)
+            counting = CountsReads()
+            intercept(queue, counting)
+            balance(queue.arena, queue.counters)
+            parked_at_rest(queue.arena)
+            reads.append(counting.reads)
+    assert reads[0] == reads[1]
+
+
 def test_a_forked_child_counts_in_another_row() -> None:
     """Two processes that write to one row would lose what the other one counts."""
     with queue_of() as queue:
@@ -335,7 +394,7 @@ def test_the_age_is_that_of_the_oldest_frame_with_pending_records() -> None:
         for frame, age in enumerate((3, 7, 5)):
             fill(queue, frame, READY)
             queue.arena.account(frame).opened = now - age * 10**9
-        fill(queue, 3, READY, taken=8)  # parked
+        fill(queue, 3, READY, count=1, taken=8)  # parked
         queue.arena.account(3).opened = now - 99 * 10**9
         age_now = balance(queue.arena, queue.counters).oldest_pending_seconds
         assert age_now is not None
@@ -345,7 +404,7 @@ def test_the_age_is_that_of_the_oldest_frame_with_pending_records() -> None:
 @pytest.mark.parametrize("state", [FILLING, READY, SENDING, WAITING])
 def test_a_frame_has_an_age_while_it_holds_pending_records(state: int) -> None:
     with queue_of() as queue:
-        fill(queue, 0, state)
+        fill(queue, 0, state, count=1)
         queue.arena.account(0).opened = clock.now() - 10**9
         age = balance(queue.arena, queue.counters).oldest_pending_seconds
         assert age is not None
@@ -369,6 +428,15 @@ def test_a_time_that_cannot_be_right_is_not_believed(opened: int) -> None:
         fill(queue, 0, READY)
         queue.arena.account(0).opened = opened
         assert balance(queue.arena, queue.counters).oldest_pending_seconds is None
+
+
+def test_what_was_read_later_is_added() -> None:
+    now, later = 10**9, 2 * 10**9
+    one, other = Reading([1, 2, 3, 4, 5], 6, later, 7), Reading([10, 20, 30, 40, 50], 60, now, 70)
+    assert one.plus(other) == other.plus(one) == Reading([11, 22, 33, 44, 55], 66, now, 77)
+    nothing = Reading([0] * 5, 0, 0, 0)
+    assert one.plus(nothing) == nothing.plus(one) == one
+    assert nothing.plus(nothing) == nothing
 
 
 def test_frames_are_in_use_or_free() -> None:
@@ -426,5 +494,7 @@ def test_the_last_error_is_shown_with_its_time() -> None:
         Status(queue.arena).note_error("status 503")
         stats = balance(queue.arena, queue.counters)
         assert stats.last_error == "status 503"
-        assert stats.last_error_at is not None
-        assert abs(stats.last_error_at.timestamp() - time.time()) < 60
+        error = Status(queue.arena).error
+        assert error is not None
+        assert stats.last_error_at == datetime.fromtimestamp(error.at / 1e9, UTC)
+        assert abs(error.at / 1e9 - time.time()) < 60

@@ -5,6 +5,7 @@ process has left (`audit`), and checks every record.
 """
 
 import contextlib
+import itertools
 import json
 import mmap
 import os
@@ -216,17 +217,20 @@ def serve(queue: RecordQueue, delivered: SharedCounts | None = None) -> NoReturn
 
 
 def stats_while(queue: RecordQueue, frame: int, move: Callable[[], object]) -> Stats:
-    """Return the stats when `move` is called after all frames before `frame` have been counted."""
+    """Return the stats when `move` is called after all frames but `frame` have been counted."""
     arena: Any = queue.arena
-    generation = arena.generation
+    generations, calls = arena.generations, itertools.count()
 
-    def read(number: int) -> Any:
-        if number == frame and "generation" in vars(arena):
-            del arena.generation
+    def read(frames: range | None = None) -> Any:
+        if frames == range(frame, frame + 1):  # it is read again, alone
+            del arena.generations
             move()
-        return generation(number)
+        found = generations(frames)
+        if frames is None or next(calls) == 0:
+            found[frame] += 1  # as if it was used before, and changes while the others are read
+        return found
 
-    arena.generation = read
+    arena.generations = read
     return queue.stats()
 
 

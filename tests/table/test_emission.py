@@ -52,7 +52,7 @@ def test_the_column_of_metadata_is_named_even_if_its_name_in_the_event_is_anothe
         RecordingClient(), table, key=lit("k"), user_key="user", metadata={"seen": "seen at"}
     )
     assert error.errors[0].column == "seen at"
-    assert "cannot be read" in str(error)
+    assert "row 1, column 'seen at': the timestamp[s, tz=UTC] of this row cannot be" in str(error)
     assert "leave it out with metadata" in str(error)
 
 

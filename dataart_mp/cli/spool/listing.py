@@ -65,7 +65,8 @@ class Listing:
         lines = [_HEADER] if self.letters else []
         for entry in self.letters:
             lines += _lines(entry)
-        lines.append(f"{count_events(self.events)} in {_count_requests(len(self.letters))}.")
+        total = f"{count_events(self.events)} in {_count_requests(len(self.letters))}."
+        lines.append(total if self.letters else "No dead letters.")
         if self.parked["requests"]:
             events = count_events(self.parked["events"])
             requests = _count_requests(self.parked["requests"])

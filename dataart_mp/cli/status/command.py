@@ -53,9 +53,10 @@ def status(
 ) -> None:
     """Show the clients of this user, of the process PID, or of the spool SPOOL_DIR.
 
-    PID is any process of a client: the application, a forked child, or a worker. With SPOOL_DIR,
-    also clients whose processes have all ended are shown, and what is parked. Clients are read from
-    outside, and notice nothing. On macOS only SPOOL_DIR works.
+    PID is any process of a client: the application, a forked child, or a worker. If it has no
+    client, those of the processes that it has started are shown. With SPOOL_DIR, also clients whose
+    processes have all ended are shown, and what is parked. Clients are read from outside, and
+    notice nothing. On macOS only SPOOL_DIR works.
     """
     if sum((watch, prometheus)) > 1 or (as_json and prometheus):
         raise click.UsageError("--prometheus is mutually exclusive with --watch and --json")

@@ -76,7 +76,7 @@ def test_what_is_pending_in_buffers_is_counted(
         pending = json.loads(run("spool", "ls", "--json", folder).stdout)["pending"]
         assert pending == {"events": 2, "clients": 1, "ended": 0}
         text = run("spool", "ls", folder).stdout.splitlines()
-        assert text == ["0 events in 0 requests.", "Pending: 2 events of 1 client."]
+        assert text == ["No dead letters.", "Pending: 2 events of 1 client."]
 
 
 def test_parked_events_are_counted(config: Configure, sink: SinkProcess, tmp_path: Path) -> None:
@@ -90,7 +90,7 @@ def test_parked_events_are_counted(config: Configure, sink: SinkProcess, tmp_pat
         parked = json.loads(run("spool", "ls", "--json", folder).stdout)["parked"]
         assert (parked["events"], parked["requests"]) == (2, 2)
         text = run("spool", "ls", folder).stdout.splitlines()
-        assert text[0] == "0 events in 0 requests."
+        assert text[0] == "No dead letters."
         assert text[1].startswith(f"Parked since {parked['since']}: 2 events in 2 requests")
         sink.clear_faults()
     broken = tmp_path / "broken"
