@@ -16,8 +16,9 @@ from dataart_mp import Client, ClientConfig, HTTPOptions
 from dataart_mp.devsink.process import SinkProcess
 from dataart_mp.producer import bound
 from dataart_mp.transport.sender import Sender
-from tests.forked_sink import ForkedSink, SinkTemplate
+from tests.forked_sink import ForkedSink, sink_template
 from tests.support import App, Configure, environment
+from tests.template import Template
 from tests.transport.servers import KEY, Handle, RawServer, SenderTo, Serve
 
 
@@ -47,8 +48,8 @@ def pytest_configure() -> None:
 
 
 @pytest.fixture(scope="session")
-def _sink_template() -> Iterator[SinkTemplate]:
-    with SinkTemplate() as template:
+def _sink_template() -> Iterator[Template]:
+    with sink_template() as template:
         yield template
 
 
