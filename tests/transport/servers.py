@@ -163,13 +163,24 @@ class RawServer:
 
 
 def in_use(handle: Handle) -> Handle:
-    """Return a server that first responds to one request on its first connection, unrecorded."""
+    """Return a server that first responds to one request on its first connection, unrecorded.
+
+    A client whose deadline was earlier than this response may try again over a new connection,
+    which is then the first one.
+    """
+    is_in_use = False
 
     def handle_next(peer: Peer) -> None:
-        if peer.number == 1:
+        nonlocal is_in_use
+        if not is_in_use:
+            peer.number = peer._server.connections = 1
             peer.request()
             peer._server.requests.clear()
             peer.respond()
+            peer._read = peer.socket.recv(1)  # of the next request: it has got the response
+            if not peer._read:
+                return
+            is_in_use = True
         handle(peer)
 
     return handle_next

@@ -14,6 +14,7 @@ import trustme
 from dataart_mp.transport.bounded_response import MAX_BYTES
 from dataart_mp.transport.response import Response
 from dataart_mp.transport.sender import Sender
+from tests.support import wait_until
 from tests.transport.posting import BODY, NAME, post, server_context
 from tests.transport.servers import Handle, Peer, SenderTo, Serve, in_use
 
@@ -34,7 +35,8 @@ def meet(request: pytest.FixtureRequest, serve: Serve, sender_to: SenderTo) -> M
         server = serve(in_use(handle) if is_kept else handle, tls=tls)
         sender = sender_to(server.url, **{"read_timeout": READ_TIMEOUT, **options})
         if is_kept:
-            assert post(sender).status == 200
+            # The server is a thread, which a loaded machine may run too late for this one, too.
+            wait_until(lambda: post(sender).status == 200)
         return timed_post(sender, body)
 
     return post_to
