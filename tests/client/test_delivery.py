@@ -98,7 +98,7 @@ def test_a_trickle_is_sent_when_its_oldest_event_is_flush_interval_old(
 
 
 def test_every_event_of_many_threads_arrives_once(config: Configure, sink: SinkProcess) -> None:
-    with Client(config()) as client:
+    with Client(config(flush_num_processes=2)) as client:
         threads = [threading.Thread(target=emit, args=(client, n * 1000, 500)) for n in range(8)]
         for thread in threads:
             thread.start()
@@ -281,23 +281,24 @@ def test_repr_shows_parked_records(config: Configure, sink: SinkProcess, spool: 
         wait_until(lambda: client.stats().delivered == 40)
 
 
-def test_the_balance_holds_at_every_moment(client: Client) -> None:
+def test_the_balance_holds_at_every_moment(config: Configure) -> None:
     stop = threading.Event()
 
     def emit_until_stopped() -> None:
         while not stop.is_set():
             client.emit_action("tick", "ann")
 
-    threads = [threading.Thread(target=emit_until_stopped) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    snapshots = [client.stats() for _ in range(200)]
-    stop.set()
-    for thread in threads:
-        thread.join()
-    assert client.flush(20) == 0
-    assert all(stats.balanced for stats in [*snapshots, client.stats()])
-    wait_until(lambda: client.stats().pending == 0)
+    with Client(config(flush_num_processes=2)) as client:
+        threads = [threading.Thread(target=emit_until_stopped) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        snapshots = [client.stats() for _ in range(200)]
+        stop.set()
+        for thread in threads:
+            thread.join()
+        assert client.flush(20) == 0
+        assert all(stats.balanced for stats in [*snapshots, client.stats()])
+        wait_until(lambda: client.stats().pending == 0)
 
 
 def test_a_backlog_goes_out_in_larger_requests(config: Configure, sink: SinkProcess) -> None:

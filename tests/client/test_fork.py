@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,12 @@ from dataart_mp.devsink.process import SinkProcess
 from dataart_mp.producer import engine
 from tests.client.tools import each_arrived_once, emit
 from tests.support import SCRIPT, App, Configure, all_gone, wait_until, workers_of
+
+
+@pytest.fixture
+def client(config: Configure) -> Iterator[Client]:
+    with Client(config(flush_num_processes=2)) as client:
+        yield client
 
 
 def in_a_child(work: Callable[[], object]) -> None:
@@ -251,7 +257,7 @@ if __name__ == "__main__":
 
 
 def test_a_pool_of_forked_processes_emits(config: Configure, sink: SinkProcess) -> None:
-    with Client(config()) as client:
+    with Client(config(flush_num_processes=2)) as client:
         _POOL_CLIENT.append(client)
         emit(client, 0, 1)
         context = multiprocessing.get_context("fork")

@@ -11,7 +11,12 @@ from dataart_mp.producer import outage_log
 from tests.client.tools import emit, leave_behind
 from tests.support import Configure, wait_until, workers_of
 
-QUICK = {"flush_num_retries": 1, "max_request_bytes": 8192, "flush_buffer_size": 50}
+QUICK = {
+    "flush_num_processes": 2,
+    "flush_num_retries": 1,
+    "max_request_bytes": 8192,
+    "flush_buffer_size": 50,
+}
 DOWN = {"kind": "status", "status": 503}
 
 

@@ -159,7 +159,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 
 def test_workers_end_when_the_client_is_closed(config: Configure) -> None:
     descriptors = open_descriptors()
-    client = Client(config())
+    client = Client(config(flush_num_processes=2))
     client.emit_action("tick", "ann")
     wait_until(lambda: len(workers_of(client)) == 2)
     workers = workers_of(client)
