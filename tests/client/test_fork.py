@@ -180,9 +180,10 @@ ORPHANED_CHILD = (
 client = Client(ClientConfig("k", base_url=sys.argv[1]))
 client.emit_action("parent", "ann")
 client.flush()
+parent = os.getpid()
 if os.fork():
-    os.kill(os.getpid(), signal.SIGKILL)
-while os.getppid() == int(sys.argv[2]):
+    os.kill(parent, signal.SIGKILL)
+while os.getppid() == parent:
     time.sleep(0.01)
 time.sleep(0.2)
 client.emit_action("child", "ann")
@@ -194,7 +195,7 @@ def test_workers_stay_for_a_forked_child_when_the_parent_is_killed(
     app: App, sink: SinkProcess
 ) -> None:
     text = ORPHANED_CHILD + "print(client.flush(20), *workers_of(client), flush=True)"
-    done = app(text, sink.url, os.getpid())
+    done = app(text, sink.url)
     pending, *workers = map(int, done.stdout.split())
     assert pending == 0
     assert sink.stats()["by_key"] == {"parent": 1, "child": 1}
@@ -211,7 +212,7 @@ for worker in workers_of(client):
 client.emit_action("child", "ann")
 print(client.flush(20), flush=True)
 """
-    assert app(ORPHANED_CHILD + kill_workers, sink.url, os.getpid()).stdout == "0\n"
+    assert app(ORPHANED_CHILD + kill_workers, sink.url).stdout == "0\n"
     assert sink.stats()["by_key"] == {"parent": 1, "child": 2}
 
 

@@ -50,11 +50,11 @@ def test_an_outage_is_logged_from_its_start_to_the_last_record_once_for_all_work
         wait_until(lambda: lines_with(caplog, "are sent:"))
     (start,) = lines_with(caplog, " fails (")
     assert start.startswith(f"delivery to {host} fails (status 503, ")
-    (course,) = lines_with(caplog, "has been failing")
-    assert re.search(r": \d+ records pending(, the oldest for \d+ s)?, and \d+ parked$", course)
+    for course in lines_with(caplog, "has been failing"):  # a second one after two more seconds
+        assert re.search(r": \d+ records pending(, the oldest for \d+ s)?, and \d+ parked$", course)
     (end,) = lines_with(caplog, "works again")
     assert re.match(
-        rf"delivery to {host} works again after \d s; .*4?\d\d records parked are sent now$", end
+        rf"delivery to {host} works again after \d+ s; .*4?\d\d records parked are sent now$", end
     )
     (result,) = lines_with(caplog, "the records of the outage")
     assert result == (

@@ -79,7 +79,7 @@ def test_a_joined_record_keeps_its_age(config: Configure, down: SinkProcess) -> 
 def test_the_workers_and_requests_of_all_processes_are_counted(
     config: Configure, sink: SinkProcess
 ) -> None:
-    sink.set_faults({"kind": "latency", "seconds": 1.0})
+    sink.set_faults({"kind": "hang"})
     with Client(config(flush_max_batch_size=20, flush_num_processes=2)) as client:
         emit(client, 0, 400)
         wait_until(lambda: client.stats().workers == 2 and client.stats().in_flight == 4)

@@ -200,10 +200,14 @@ class SenderTo(Protocol):
     ) -> Sender: ...
 
 
+# Bound as long as this process lives: no other process gets its port, and nothing listens there.
+_BOUND = socket.socket()
+_BOUND.bind(("127.0.0.1", 0))
+
+
 def refused_port() -> int:
     """Return a port of this machine on which nothing listens."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
+    port: int = _BOUND.getsockname()[1]
     return port
 
 
