@@ -173,14 +173,15 @@ def in_use(handle: Handle) -> Handle:
     def handle_next(peer: Peer) -> None:
         nonlocal is_in_use
         if not is_in_use:
+            is_in_use = True
             peer.number = peer._server.connections = 1
             peer.request()
             peer._server.requests.clear()
             peer.respond()
-            peer._read = peer.socket.recv(1)  # of the next request: it has got the response
-            if not peer._read:
+            peer._read = peer.socket.recv(1)  # of the next request
+            is_in_use = bool(peer._read)
+            if not is_in_use:
                 return
-            is_in_use = True
         handle(peer)
 
     return handle_next
