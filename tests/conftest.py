@@ -17,6 +17,7 @@ from dataart_mp.devsink.process import SinkProcess
 from dataart_mp.producer import bound
 from dataart_mp.transport.sender import Sender
 from tests.forked_sink import ForkedSink, sink_template
+from tests.forked_worker import spawn_from, worker_template
 from tests.support import App, Configure, environment
 from tests.template import Template
 from tests.transport.servers import KEY, Handle, RawServer, SenderTo, Serve
@@ -63,12 +64,23 @@ def sink(request: pytest.FixtureRequest) -> Iterator[SinkProcess]:
         process.kill()  # faster than a graceful stop, whose final counters no test needs
 
 
-@pytest.fixture
-def config(sink: SinkProcess) -> Configure:
-    """Creates a configuration that ships to the sink by one worker, with short waits.
+@pytest.fixture(scope="session")
+def _worker_template() -> Iterator[Template]:
+    with worker_template() as template:
+        yield template
 
-    A worker takes 0.2 s of CPU time to start: a test asks for two if that makes a difference to it.
-    """
+
+@pytest.fixture
+def quick_workers(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets clients of this process start workers in a tenth of the time."""
+    if hasattr(os, "pidfd_open"):  # on Linux
+        template = request.getfixturevalue("_worker_template")
+        monkeypatch.setattr(os, "posix_spawn", spawn_from(template))
+
+
+@pytest.fixture
+def config(sink: SinkProcess, quick_workers: None) -> Configure:
+    """Creates a configuration that ships to the sink by one worker, with short waits."""
 
     def make(**settings: Any) -> ClientConfig:
         defaults = {

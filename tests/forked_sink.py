@@ -78,7 +78,8 @@ class ForkedSink(SinkProcess):
         stdin_read, stdin_write = os.pipe()
         stdout_read, stdout_write = os.pipe()
         arguments = ["dataart_mp.devsink", *options]
-        pid = self._template.fork(arguments, [stdin_read, stdout_write, log.fileno()])
+        streams = {0: stdin_read, 1: stdout_write, 2: log.fileno()}
+        pid = self._template.fork(arguments, streams)
         os.close(stdin_read)
         os.close(stdout_write)
         return ForkedProcess(pid, os.fdopen(stdin_write, "wb"), os.fdopen(stdout_read, "rb"))

@@ -4,6 +4,7 @@ A program such as `dataart-mp` takes some tenths of a second of CPU time to star
 for imports, and hundreds of tests need one. The tests of a start itself start it as users do.
 """
 
+import fcntl
 import gc
 import importlib
 import io
@@ -16,18 +17,18 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import NamedTuple, Self
 
 ROOT = Path(__file__).parents[1]
 _REQUEST_BYTES = 1 << 17
-_STREAMS = 3
+_MOST_DESCRIPTORS = 64
 
 
 class Template:
     """The process from which others are forked; a context manager.
 
     Args:
-        main: What a forked process runs, as `module:function`; it returns the exit code.
+        main: What a forked process runs, as `module:function`; it returns the exit code, or None.
         modules: What the template imports before.
     """
 
@@ -63,57 +64,82 @@ class Template:
     def fork(
         self,
         arguments: Sequence[str],
-        streams: Sequence[int],
+        descriptors: Mapping[int, int],
+        *,
         env: Mapping[str, str] | None = None,
         cwd: Path | None = None,
+        status: int | None = None,
     ) -> int:
         """Fork a process, in a new session; it is not a child of this process.
 
         Args:
             arguments: Its `sys.argv`.
-            streams: Its standard input, output and error. A fourth descriptor receives its wait
-                status as text when it has ended.
+            descriptors: What its descriptors are here, by their numbers there. It has no others.
             env: Its environment; None: that of the template. What an interpreter reads when it
                 starts has no effect.
             cwd: Its working directory; None: that of the template.
+            status: A descriptor to which its wait status is written as text when it has ended.
 
         Returns:
-            The process id, with a fourth descriptor that of its process group.
+            The id of its process group, which is its process id unless there is a `status`.
         """
-        request = json.dumps([[*arguments], env and {**env}, cwd and str(cwd)])
-        socket.send_fds(self._socket, [request.encode()], [*streams])
-        return int(self._socket.recv(20))
+        request = _Request(
+            [*arguments],
+            [*descriptors],
+            None if env is None else {**env},
+            None if cwd is None else str(cwd),
+        )
+        reply, theirs = os.pipe()  # another thread, or a forked process, may make requests, too
+        extra = [theirs] if status is None else [theirs, status]
+        sent = [*extra, *descriptors.values()]
+        socket.send_fds(self._socket, [json.dumps(request).encode()], sent)
+        os.close(theirs)
+        with os.fdopen(reply, "rb") as file:
+            return int(file.read())
 
 
-def _wait_for(requests: socket.socket) -> tuple[bytes, list[int]] | None:
+class _Request(NamedTuple):
+    arguments: list[str]
+    numbers: list[int]
+    env: dict[str, str] | None
+    cwd: str | None
+
+
+def _wait_for(requests: socket.socket) -> tuple[_Request, list[int]] | None:
     """Fork a process for each request; return the request in that process, and None at the end."""
     while True:
-        request, streams, *_ = socket.recv_fds(requests, _REQUEST_BYTES, _STREAMS + 1)
-        if not request:
+        text, received, *_ = socket.recv_fds(requests, _REQUEST_BYTES, _MOST_DESCRIPTORS)
+        if not text:
             return None
+        request = _Request(*json.loads(text))
         pid = os.fork()
         if pid == 0:
-            return request, streams
-        for stream in streams:
-            os.close(stream)
-        requests.send(str(pid).encode())
+            return request, received
+        os.write(received[0], str(pid).encode())
+        for descriptor in received:
+            os.close(descriptor)
 
 
-def _report_end(status_fd: int) -> None:
+def _report_end(status: int) -> None:
     """Continue in a child, whose end this process reports before it ends itself."""
     child = os.fork()
     if child:
-        os.write(status_fd, str(os.waitpid(child, 0)[1]).encode())
+        os.write(status, str(os.waitpid(child, 0)[1]).encode())
         os._exit(0)
-    os.close(status_fd)
+    os.close(status)
 
 
-def _take(streams: Sequence[int]) -> None:
-    """Make three descriptors the standard streams of this process."""
-    for descriptor, stream in enumerate(streams):
-        os.dup2(stream, descriptor)
-        os.close(stream)
-    # A text stream remembers whether what it reads or writes is a terminal, a file or a pipe.
+def _renumber(numbers: list[int], received: list[int]) -> None:
+    """Give descriptors their numbers, and close all others."""
+    above = [fcntl.fcntl(each, fcntl.F_DUPFD, _MOST_DESCRIPTORS) for each in received]
+    os.closerange(0, _MOST_DESCRIPTORS)
+    for number, each in zip(numbers, above, strict=True):
+        os.dup2(each, number)
+    os.closerange(_MOST_DESCRIPTORS, 2 * _MOST_DESCRIPTORS)
+
+
+def _reopen_streams() -> None:
+    """Make new standard streams: each remembers whether it is a terminal, a file or a pipe."""
     modes = {"stdin": "r", "stdout": "w", "stderr": "w"}
     for descriptor, (name, mode) in enumerate(modes.items()):
         old = getattr(sys, name)
@@ -141,19 +167,21 @@ def main() -> int:
         forked = _wait_for(requests)
     if forked is None:
         return 0
-    request, streams = forked
+    request, (reply, *received) = forked
+    os.close(reply)
     os.setsid()
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    _take(streams[:_STREAMS])
-    for status_fd in streams[_STREAMS:]:
-        _report_end(status_fd)
-    sys.argv[:], environment, directory = json.loads(request)
-    if environment is not None:
+    if len(received) > len(request.numbers):
+        _report_end(received.pop(0))
+    _renumber(request.numbers, received)
+    _reopen_streams()
+    sys.argv[:] = request.arguments
+    if request.env is not None:
         os.environ.clear()
-        os.environ.update(environment)
-    if directory is not None:
-        os.chdir(directory)
-    return int(run())
+        os.environ.update(request.env)
+    if request.cwd is not None:
+        os.chdir(request.cwd)
+    return int(run() or 0)
 
 
 if __name__ == "__main__":

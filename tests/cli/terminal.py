@@ -77,20 +77,21 @@ def _run_forked(
     words: list[str], stdin: bytes, env: Environment, cwd: Path | None
 ) -> tuple[int, bytes, bytes]:
     (theirs_in, our_in), *pipes = (os.pipe() for _ in range(4))
-    theirs = [theirs_in, *(write for _, write in pipes)]
-    group = _template().fork(words, theirs, env, cwd or Path.cwd())
-    for number in theirs:
+    theirs_out, theirs_err, status = (write for _, write in pipes)
+    streams = {0: theirs_in, 1: theirs_out, 2: theirs_err}
+    group = _template().fork(words, streams, env=env, cwd=cwd or Path.cwd(), status=status)
+    for number in (*streams.values(), status):
         os.close(number)
     with ThreadPoolExecutor(len(pipes)) as pool:
         reads = [pool.submit(_read_all, read) for read, _ in pipes]
         with contextlib.suppress(BrokenPipeError), os.fdopen(our_in, "wb") as file:
             file.write(stdin)
         try:
-            output, errors, status = (read.result(_SECONDS) for read in reads)
+            output, errors, ended = (read.result(_SECONDS) for read in reads)
         except TimeoutError:
             os.killpg(group, signal.SIGKILL)
             raise
-    return os.waitstatus_to_exitcode(int(status)), output, errors
+    return os.waitstatus_to_exitcode(int(ended)), output, errors
 
 
 def _read_all(number: int) -> bytes:
