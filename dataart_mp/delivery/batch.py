@@ -20,6 +20,7 @@ class Batch:
         start: Where the content begins in its whole, in bytes.
         content: The records, as JSON Lines.
         whole_key: The key of the batch that it is a part of; empty if it is not a part.
+        known_count: The number of records, if its maker knows it; 0: they are counted.
     """
 
     key: str
@@ -27,6 +28,7 @@ class Batch:
     start: int
     content: bytes
     whole_key: str = ""
+    known_count: int = 0
 
     @property
     def end(self) -> int:
@@ -41,7 +43,12 @@ class Batch:
     @property
     def count(self) -> int:
         """The number of records."""
-        return self.content.count(b"\n")
+        return self.known_count or self.content.count(b"\n")
+
+    @property
+    def is_divisible(self) -> bool:
+        """Whether it has two records or more; this looks at the first record only."""
+        return self.content.find(b"\n") < len(self.content) - 1
 
     @property
     def kind(self) -> Literal["action", "identity"]:

@@ -100,7 +100,7 @@ class Courier:
 
     def _is_too_large(self, batch: Batch) -> bool:
         is_known = self._limit.is_known
-        return is_known and batch.count > 1 and not self._limit.allows(batch.size, batch.count)
+        return is_known and batch.is_divisible and not self._limit.allows(batch.size, batch.count)
 
     def _settle(self, batch: Batch) -> tuple[Batch, ...]:
         """Send a batch until it is settled, or split it; return the parts to send instead."""
@@ -115,7 +115,7 @@ class Courier:
                 is_retry=is_retry, may_repeat=may_repeat, is_second=response.is_second
             )
             age = clock.monotonic() - began
-            match judge(response, batch.count, datetime.now(UTC)):
+            match judge(response, datetime.now(UTC), is_divisible=batch.is_divisible):
                 case Delivered():
                     self._counts.accepted(batch)
                     self._limit.delivered(batch.size, batch.count)

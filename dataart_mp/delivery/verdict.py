@@ -72,14 +72,14 @@ def is_success(status: int) -> bool:
     return 200 <= status < 300
 
 
-def judge(response: Response, records: int, now: datetime) -> Verdict:
+def judge(response: Response, now: datetime, *, is_divisible: bool) -> Verdict:
     """Return what to do with a batch, given the response to it.
 
     Args:
         response: What came back.
-        records: The number of records in the batch.
         now: The time, with its UTC offset; a date in `Retry-After` is compared to it if the
             response has no date.
+        is_divisible: Whether the batch has two records or more.
     """
     requested = _requested_delay(response.retry_after, now, response.date)
     match response.status:
@@ -97,7 +97,7 @@ def judge(response: Response, records: int, now: datetime) -> Verdict:
         # login page or a wrong route is in between, until somebody corrects it.
         case status if 300 <= status < 400 or status >= 500 or status in _TEMPORARY:
             return Retry(requested or 0.0)
-        case status if status in _ABOUT_CONTENT and records > 1:
+        case status if status in _ABOUT_CONTENT and is_divisible:
             return Split()
         case _:  # other 4xx
             return Rejected()

@@ -26,6 +26,18 @@ class Records(NamedTuple):
     row: int
 
 
+class Cut(NamedTuple):
+    """The content of a request.
+
+    Attributes:
+        content: Its records, as JSON Lines.
+        number: How many they are.
+    """
+
+    content: bytes
+    number: int
+
+
 class Cutter:
     """Cuts records into contents of at most so many records and bytes.
 
@@ -42,7 +54,7 @@ class Cutter:
         self._held: list[bytes] = []
         self._count = self._size = 0
 
-    def add(self, records: Records) -> Iterator[bytes]:
+    def add(self, records: Records) -> Iterator[Cut]:
         """Add records, and yield the contents that are full."""
         ends = records.ends
         at, last = 0, len(ends) - 1
@@ -61,12 +73,12 @@ class Cutter:
             if self._count == self._most_records:
                 yield from self.rest()
 
-    def rest(self) -> Iterator[bytes]:
+    def rest(self) -> Iterator[Cut]:
         """Yield what is left."""
         if self._held:
-            content = b"".join(self._held)
+            cut = Cut(b"".join(self._held), self._count)
             self._held, self._count, self._size = [], 0, 0
-            yield content
+            yield cut
 
     def _hold(self, content: bytes, count: int) -> None:
         self._held.append(content)

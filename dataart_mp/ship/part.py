@@ -12,7 +12,7 @@ from dataart_mp.delivery.courier import Courier
 from dataart_mp.delivery.pace import Pace
 from dataart_mp.errors import PartError
 from dataart_mp.ship.checkpoint import Checkpoint, KeyFiles, NoCheckpoint
-from dataart_mp.ship.cut import Cutter
+from dataart_mp.ship.cut import Cut, Cutter
 from dataart_mp.ship.keys import Keys
 from dataart_mp.ship.records import Recorder
 from dataart_mp.ship.report import MOST_SAMPLES, RejectedEvent, Report
@@ -109,8 +109,8 @@ class _Attempt:
     def _ship(self, batches: Iterator[Any]) -> None:
         pool = ThreadPoolExecutor(self._settings.in_flight, thread_name_prefix="dataart_mp.ship")
         try:
-            for content in self._contents(batches):
-                self._begin(content, pool)
+            for cut in self._cuts(batches):
+                self._begin(cut, pool)
             self._collect(ALL_COMPLETED)
         except BaseException:
             self._courier.stop()
@@ -120,8 +120,9 @@ class _Attempt:
             self._acknowledge(self._pending)
             self._checkpoint.flush()
 
-    def _begin(self, content: bytes, pool: ThreadPoolExecutor) -> None:
-        batch = Batch(self._keys.key_of(content), False, 0, content)
+    def _begin(self, cut: Cut, pool: ThreadPoolExecutor) -> None:
+        key = self._keys.key_of(cut.content)
+        batch = Batch(key, False, 0, cut.content, known_count=cut.number)
         if batch.key in self._checkpoint:
             self._acknowledged += batch.count
             return
@@ -143,7 +144,7 @@ class _Attempt:
             if future.exception() is None:
                 self._checkpoint.add(key)
 
-    def _contents(self, batches: Iterator[Any]) -> Iterator[bytes]:
+    def _cuts(self, batches: Iterator[Any]) -> Iterator[Cut]:
         """Yield the contents of the requests."""
         first = next(batches, None)
         if first is None:

@@ -20,7 +20,7 @@ def write_report(
     outcome: Outcome,
     *,
     micro_batch: int | None = None,
-    unknown_tasks: int = 0,
+    unknown_tasks: int | None = 0,
 ) -> None:
     """Write a report to a file, which is replaced if it exists.
 
@@ -31,7 +31,8 @@ def write_report(
         source: The name of what was shipped.
         outcome: Whether all tasks have ended, or the job has failed.
         micro_batch: Number of the micro-batch of a stream; None: it is not a stream.
-        unknown_tasks: Tasks without a report: what they sent, if anything, is not known.
+        unknown_tasks: Number of tasks without a report: what they sent, if anything, is not known.
+            None: the number is not known either.
 
     Raises:
         OSError: The file cannot be written.

@@ -12,9 +12,17 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 
+def context_of(spark: "SparkSession") -> "SparkContext | None":
+    """Return the context of a session; None if it is one of Spark Connect."""
+    try:
+        return spark.sparkContext
+    except (PySparkAttributeError, PySparkNotImplementedError):
+        return None
+
+
 def running_tasks(spark: "SparkSession") -> int | None:
     """Return how many tasks the cluster runs at the same time; None if that is not known."""
-    context = _context(spark)
+    context = context_of(spark)
     return None if context is None else context.defaultParallelism
 
 
@@ -28,13 +36,6 @@ def is_first_attempt(spark: "SparkSession", stage: int) -> bool:
         spark: The session.
         stage: The number of the stage.
     """
-    context = _context(spark)
+    context = context_of(spark)
     info = None if context is None else context.statusTracker().getStageInfo(stage)
     return info is None or info.currentAttemptId == 0
-
-
-def _context(spark: "SparkSession") -> "SparkContext | None":
-    try:
-        return spark.sparkContext
-    except (PySparkAttributeError, PySparkNotImplementedError):
-        return None

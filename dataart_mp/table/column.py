@@ -17,9 +17,6 @@ from dataart_mp.table.text import escaped, join
 from dataart_mp.table.times import texts_of
 
 _ENTRY: Final = "metadata"
-_CONTROL: Final = bytes(range(0x20))
-_CONTROL_TEXT: Final = frozenset(_CONTROL.decode())
-_NOT_JSON: Final = (b"NaN", b"Inf")  # numbers for pyarrow; in a text of JSON they are harmless
 _UNCHANGED: Final = {"text": "text", "int": "integer", "float": "float", "bool": "bool"}
 """The types of columns whose values the conversion to a type of CELL_TYPES does not change."""
 
@@ -103,76 +100,6 @@ def encoded(value: Any) -> str:
     if b"\n" in text:  # an `orjson.Fragment`
         raise EventError(f"{_ENTRY}: contains a line break, which would end the record", _ENTRY)
     return text.decode()
-
-
-def json_objects(array: Any) -> Column | None:
-    """Return a column of JSON texts of objects as it is; what is not one is doubtful.
-
-    The texts are parsed, so that none can end its event and begin another one.
-
-    Args:
-        array: A `pyarrow.Array`.
-
-    Returns:
-        The column; None if it is not text in UTF-8.
-    """
-    import pyarrow
-
-    if pyarrow.types.is_null(array.type):
-        return _null(array)
-    if not is_text(array.type):
-        return None
-    texts = as_large(array)
-    try:
-        texts.validate(full=True)
-    except pyarrow.ArrowException:
-        return None
-    if _are_objects(texts.drop_null()):
-        return Column((texts,))
-    doubtful = [text is not None and not _is_object(text) for text in texts.to_pylist()]
-    return Column((texts,), pyarrow.array(doubtful))
-
-
-def _are_objects(texts: Any) -> bool:
-    """Whether each text is one JSON object on one line; False also if that is not certain.
-
-    They are parsed one after the other, as JSON Lines. Two texts in braces cannot be one object
-    together, because a comma or a colon would have to be between them.
-    """
-    import pyarrow
-    import pyarrow.compute as pc
-    from pyarrow import json
-
-    if not len(texts):
-        return True
-    is_in_braces = pc.and_(pc.starts_with(texts, "{"), pc.ends_with(texts, "}"))
-    if not pc.all(is_in_braces).as_py():
-        return False
-    _, _, memory = join([texts, "\n"]).buffers()
-    content = bytes(memory)
-    if len(content.translate(None, _CONTROL)) != len(content) - len(texts):
-        return False
-    if any(word in content for word in _NOT_JSON):
-        return False
-    options = json.ParseOptions(
-        explicit_schema=pyarrow.schema([]), unexpected_field_behavior="ignore"
-    )
-    read = json.ReadOptions(use_threads=False, block_size=len(content))
-    try:
-        found = json.read_json(pyarrow.BufferReader(content), read, options)
-    except pyarrow.ArrowException:
-        return False
-    return bool(found.num_rows == len(texts))
-
-
-def _is_object(text: str) -> bool:
-    """Whether a text is a JSON object on one line, in braces without space around them."""
-    if not (text.startswith("{") and text.endswith("}") and _CONTROL_TEXT.isdisjoint(text)):
-        return False
-    try:
-        return type(orjson.loads(text)) is dict
-    except orjson.JSONDecodeError:
-        return False
 
 
 # Columns of other fields

@@ -18,6 +18,7 @@ from dataart_mp.table import column
 from dataart_mp.table.cell import read_bool
 from dataart_mp.table.column import Column
 from dataart_mp.table.column_map import ColumnMap
+from dataart_mp.table.json_objects import json_objects
 from dataart_mp.table.text import join
 from dataart_mp.table.time_format import RFC_3339
 from dataart_mp.table.times import texts_in_zone, texts_of
@@ -102,7 +103,7 @@ class Encoder:
         """Return the column that holds all of the metadata."""
         if self._columns.json_column is not None:
             array = column.decoded(batch.column(self._columns.json_column))
-            return column.json_objects(array) or column.all_doubtful(len(array))
+            return json_objects(array) or column.all_doubtful(len(array))
         return column.by_value(batch.column("metadata"), self._columns.object_metadata)
 
     def _array(self, field: str, batch: Any) -> Any:

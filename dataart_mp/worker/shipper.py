@@ -171,7 +171,7 @@ class Shipper:
         """
         frame, batch, split = request.frame, request.batch, request.split or SplitBatch()
         self._count(request)
-        verdict = judge(response, batch.count, datetime.now(UTC))
+        verdict = judge(response, datetime.now(UTC), is_divisible=batch.is_divisible)
         self._adapt(request, response, verdict, clock.monotonic())
         match verdict:
             case Delivered():
@@ -466,7 +466,7 @@ class Shipper:
         """Split a batch into parts that are not known to be too large."""
         if not self._limit.is_known:  # nearly always; to count the records takes time
             return [batch]
-        if batch.count == 1 or self._limit.allows(batch.size, batch.count):
+        if not batch.is_divisible or self._limit.allows(batch.size, batch.count):
             return [batch]
         return [part for half in batch.halves() for part in self._fitting(half)]
 

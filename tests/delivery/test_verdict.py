@@ -41,7 +41,7 @@ def test_a_status_is_a_success_if_a_batch_with_it_is_delivered(status: int) -> N
 
 
 def verdict_on(status: int | None, records: int) -> Verdict:
-    return judge(Response(status), records, NOW)
+    return judge(Response(status), NOW, is_divisible=records > 1)
 
 
 def verdicts(records: int) -> dict[int, Verdict]:
@@ -85,26 +85,31 @@ def test_a_conflict_is_retried_because_an_earlier_attempt_is_still_being_process
 @pytest.mark.parametrize("records", [1, 20])
 def test_only_a_busy_platform_asks_to_send_later(records: int) -> None:
     for status in range(100, 600):
-        is_later = isinstance(judge(Response(status, retry_after="7"), records, NOW), Later)
+        is_later = isinstance(
+            judge(Response(status, retry_after="7"), NOW, is_divisible=records > 1), Later
+        )
         assert is_later == (status in (429, 503))
-    assert judge(Response(429, retry_after="7"), records, NOW) == Later(7.0)
-    assert judge(Response(503, retry_after="0"), records, NOW) == Later(0.0)
+    assert judge(Response(429, retry_after="7"), NOW, is_divisible=records > 1) == Later(7.0)
+    assert judge(Response(503, retry_after="0"), NOW, is_divisible=records > 1) == Later(0.0)
 
 
 @pytest.mark.parametrize("value", [None, "", "soon", "-1"])
 def test_an_unavailable_platform_that_names_no_time_has_failed(value: str | None) -> None:
     """A broken one responds in this way, and its batches must not be sent forever."""
-    assert judge(Response(503, retry_after=value), 1, NOW) == Retry()
-    assert judge(Response(429, retry_after=value), 1, NOW) == Later()
+    assert judge(Response(503, retry_after=value), NOW, is_divisible=False) == Retry()
+    assert judge(Response(429, retry_after=value), NOW, is_divisible=False) == Later()
 
 
 @pytest.mark.parametrize("status", [500, 502, 504, 404, 409, 307])
 def test_retry_after_is_respected_with_every_status_that_is_retried(status: int) -> None:
-    assert judge(Response(status, retry_after="7"), 1, NOW) == Retry(7.0)
+    assert judge(Response(status, retry_after="7"), NOW, is_divisible=False) == Retry(7.0)
 
 
 def test_retry_after_has_no_effect_on_what_is_delivered_split_or_rejected() -> None:
-    verdicts = [judge(Response(status, retry_after="7"), 2, NOW) for status in (200, 413, 405)]
+    verdicts = [
+        judge(Response(status, retry_after="7"), NOW, is_divisible=True)
+        for status in (200, 413, 405)
+    ]
     assert verdicts == [Delivered(), Split(), Rejected()]
 
 
@@ -167,7 +172,7 @@ def test_a_date_in_retry_after_is_compared_to_the_clock_of_the_platform(
 ) -> None:
     """A clock of this machine that is wrong neither shortens nor lengthens the delay."""
     response = Response(503, retry_after="Thu, 01 Jan 2026 12:00:30 GMT", date=date)
-    assert judge(response, 1, NOW) == Later(seconds)
+    assert judge(response, NOW, is_divisible=False) == Later(seconds)
 
 
 @given(

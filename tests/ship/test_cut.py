@@ -5,7 +5,7 @@ from itertools import accumulate, pairwise
 import hypothesis.strategies as st
 from hypothesis import given
 
-from dataart_mp.ship.cut import Cutter, Records
+from dataart_mp.ship.cut import Cut, Cutter, Records
 from dataart_mp.ship.keys import Keys
 
 LINES = st.lists(st.integers(min_value=1, max_value=12), max_size=60).map(
@@ -22,12 +22,15 @@ def contents_of(
 ) -> tuple[list[bytes], list[tuple[int, int]]]:
     refused: list[tuple[int, int]] = []
     cutter = Cutter(records, size, lambda row, size: refused.append((row, size)))
-    contents: list[bytes] = []
+    cuts: list[Cut] = []
     row = 0
     for piece in pieces:
-        contents += cutter.add(records_of(piece, row))
+        cuts += cutter.add(records_of(piece, row))
         row += len(piece)
-    return [*contents, *cutter.rest()], refused
+    cuts += cutter.rest()
+    for content, count in cuts:
+        assert count == content.count(b"\n")
+    return [content for content, _ in cuts], refused
 
 
 @given(LINES, st.lists(st.integers(0, 60)), st.integers(1, 7), st.integers(3, 30))
@@ -60,7 +63,7 @@ def test_contents_are_as_full_as_the_limits_allow(
 def test_records_may_begin_anywhere_in_the_memory() -> None:
     cutter = Cutter(2, 100, lambda row, size: None)
     records = Records(memoryview(b"xxa\nb\nc\nyy"), memoryview(b"\2\4\6\10"), 5)
-    assert [*cutter.add(records), *cutter.rest()] == [b"a\nb\n", b"c\n"]
+    assert [*cutter.add(records), *cutter.rest()] == [Cut(b"a\nb\n", 2), Cut(b"c\n", 1)]
 
 
 @given(st.lists(st.sampled_from([b"a\n", b"b\n", b"c\n"])), st.randoms())

@@ -34,6 +34,7 @@ def test_the_key_is_in_no_plan_page_or_log(
     local: "SparkSession", sink: SinkProcess, events: Path
 ) -> None:
     from dataart_mp.spark import register, ship
+    from dataart_mp.spark.ended_tasks import EndedTasks
     from dataart_mp.spark.job import Registration, job_of
     from dataart_mp.spark.shipping import reports_of
 
@@ -49,7 +50,7 @@ def test_the_key_is_in_no_plan_page_or_log(
     job = job_of(NAMES, rows.schema, Registration(ClientConfig(PASSED)))
     with redirect_stdout(plans):
         for mode in ("extended", "formatted", "codegen", "cost"):
-            reports_of(rows, job).explain(mode=mode)
+            reports_of(rows, job, EndedTasks(local)).explain(mode=mode)
     shown = "\n".join([plans.getvalue(), *pages(local), *log(events)])
     assert SOURCE in shown  # what options contain is shown: so the search would find a key
     for key in (API_KEY, REGISTERED, PASSED):

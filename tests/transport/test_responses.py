@@ -60,7 +60,9 @@ def sender_to(sender_to: SenderTo, connection: str) -> SenderTo:
 
 
 def is_retried(response: Response) -> bool:
-    return response.status is None and judge(response, 2, datetime.now(UTC)) == Retry()
+    return (
+        response.status is None and judge(response, datetime.now(UTC), is_divisible=True) == Retry()
+    )
 
 
 def sends(*response: bytes) -> Handle:
@@ -247,7 +249,7 @@ def test_switching_protocols_is_an_error_and_the_connection_is_not_reused(
     sender = sender_to(serve(handle).url)
     response = post(sender)
     assert response.status == 101
-    assert judge(response, 1, datetime.now(UTC)) == Retry()
+    assert judge(response, datetime.now(UTC), is_divisible=False) == Retry()
     assert post(sender).status == 503
 
 
@@ -419,7 +421,7 @@ def test_the_status_decides_even_if_the_rest_is_broken(
 ) -> None:
     server = serve(sends(b"HTTP/1.1 200 OK\r\n" + fields.encode("latin-1") + b"\r\n\r\n" + body))
     response = post(sender_to(server.url))
-    assert judge(response, 1, datetime.now(UTC)) == Delivered()
+    assert judge(response, datetime.now(UTC), is_divisible=False) == Delivered()
 
 
 def test_a_connection_that_the_server_resets_counts_as_none(
@@ -447,7 +449,7 @@ def test_a_response_sent_before_the_body_was_read_counts(serve: Serve, sender_to
 
     response = post(sender_to(serve(handle).url), b"x" * 1_000_000)
     assert (response.status, response.text) == (413, "too large")
-    assert judge(response, 2, datetime.now(UTC)) == Split()
+    assert judge(response, datetime.now(UTC), is_divisible=True) == Split()
 
 
 def test_an_early_response_from_a_server_that_disconnects_counts_or_is_a_retry(

@@ -29,7 +29,7 @@ def secure(serve: Serve, authority: trustme.CA) -> RawServer:
 def refusal(response: Response) -> str:
     """Return why no response came; the batch is retried, because certificates are renewed."""
     assert response.status is None
-    assert judge(response, 1, datetime.datetime.now(datetime.UTC)) == Retry()
+    assert judge(response, datetime.datetime.now(datetime.UTC), is_divisible=False) == Retry()
     assert KEY not in response.text
     return response.text
 
