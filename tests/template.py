@@ -58,6 +58,7 @@ class Template:
 
     def close(self) -> None:
         """End the template; what was forked from it continues."""
+        self._socket.shutdown(socket.SHUT_RDWR)  # a process that a test forked may hold it, too
         self._socket.close()
         self._process.wait()
 

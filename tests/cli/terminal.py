@@ -40,6 +40,14 @@ needs_tmux = pytest.mark.skipif(
 )
 
 
+def _at_start(env: Environment) -> Environment:
+    """Return the variables that Python, its libraries or the package read when they start."""
+    return {name: text for name, text in env.items() if _READ_AT_START.match(name)}
+
+
+_OURS = _at_start(environment())
+
+
 def offline() -> dict[str, str]:
     """Return an environment in which pip has no network."""
     return environment(PIP_CONFIG_FILE="/dev/null", PIP_NO_INDEX="1", PIP_FIND_LINKS="")
@@ -57,7 +65,7 @@ def run(
     """
     env = environment() if env is None else env
     words = [SCRIPT, *map(str, arguments)]
-    can_fork = hasattr(os, "pidfd_open") and _at_start(env) == _at_start(environment())
+    can_fork = hasattr(os, "pidfd_open") and _at_start(env) == _OURS
     code, output, errors = (_run_forked if can_fork else _run_script)(words, stdin, env, cwd)
     return subprocess.CompletedProcess(
         words, code, output.decode(), _PROGRESS.sub("", errors.decode())
@@ -107,11 +115,6 @@ def _template() -> Template:
     template = Template("dataart_mp.cli:main", *modules)
     atexit.register(template.close)
     return template
-
-
-def _at_start(env: Environment) -> Environment:
-    """Return the variables that Python, its libraries or the package read when they start."""
-    return {name: text for name, text in env.items() if _READ_AT_START.match(name)}
 
 
 def run_limited(limit: str, *arguments: str, env: Environment) -> subprocess.CompletedProcess[str]:
