@@ -116,7 +116,6 @@ def _wait_for(requests: socket.socket) -> tuple[_Request, list[int]] | None:
         pid = os.fork()
         if pid == 0:
             return request, received
-        os.write(received[0], str(pid).encode())
         for descriptor in received:
             os.close(descriptor)
 
@@ -169,8 +168,9 @@ def main() -> int:
     if forked is None:
         return 0
     request, (reply, *received) = forked
-    os.close(reply)
     os.setsid()
+    os.write(reply, str(os.getpid()).encode())  # from now on, its group can be killed
+    os.close(reply)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     if len(received) > len(request.numbers):
         _report_end(received.pop(0))
