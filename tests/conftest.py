@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 import trustme
 
@@ -44,7 +45,9 @@ def _context_is_unused(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def pytest_configure() -> None:
-    """Restore the handler of Ctrl-C: a shell ignores SIGINT in background processes."""
+    """Prepare for a loaded machine, and for a shell in the background, which ignores SIGINT."""
+    hypothesis.settings.register_profile("no deadline", deadline=None)
+    hypothesis.settings.load_profile("no deadline")
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
