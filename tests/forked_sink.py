@@ -1,64 +1,21 @@
-"""Sinks that start at once: each is forked from a process that has imported what a sink needs.
+"""Sinks that start at once: each is forked from a template.
 
-`python -m dataart_mp.devsink` takes a third of a second of CPU time, nearly all of it for imports,
-and hundreds of tests need a sink for themselves. The tests of the sink start it as users do.
+The tests of the sink start it as users do.
 """
 
-import gc
-import importlib
-import json
 import os
 import select
 import signal
-import socket
 import subprocess
-import sys
-from pathlib import Path
-from types import TracebackType
-from typing import IO, Any, Self
+from typing import IO, Any
 
-from dataart_mp.devsink import __main__ as command
 from dataart_mp.devsink.process import SinkProcess
+from tests.template import Template
 
-ROOT = Path(__file__).parents[1]
 
-
-class SinkTemplate:
-    """The process from which sinks are forked; a context manager."""
-
-    def __init__(self) -> None:
-        self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with theirs:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "tests.forked_sink", str(theirs.fileno())],
-                cwd=ROOT,
-                stdin=subprocess.DEVNULL,
-                pass_fds=[theirs.fileno()],
-                start_new_session=True,
-            )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._socket.close()
-        self._process.wait()
-
-    def fork(self, options: list[str], log: IO[bytes]) -> "ForkedProcess":
-        """Fork a process that becomes a sink with these options; `log` is its standard error."""
-        stdin_read, stdin_write = os.pipe()
-        stdout_read, stdout_write = os.pipe()
-        streams = [stdin_read, stdout_write, log.fileno()]
-        socket.send_fds(self._socket, [json.dumps(options).encode()], streams)
-        os.close(stdin_read)
-        os.close(stdout_write)
-        pid = int(self._socket.recv(20))
-        return ForkedProcess(pid, os.fdopen(stdin_write, "wb"), os.fdopen(stdout_read, "rb"))
+def sink_template() -> Template:
+    """Return a template of sinks."""
+    return Template("dataart_mp.devsink.__main__:main", "dataart_mp.devsink.server")
 
 
 class ForkedProcess:
@@ -113,38 +70,16 @@ class ForkedSink(SinkProcess):
         settings: As for `SinkProcess`.
     """
 
-    def __init__(self, template: SinkTemplate, *options: str, **settings: Any) -> None:
+    def __init__(self, template: Template, *options: str, **settings: Any) -> None:
         super().__init__(*options, **settings)
         self._template = template
 
     def _launch(self, options: list[str], log: IO[bytes]) -> Any:
-        return self._template.fork(options, log)
-
-
-def main() -> int:
-    """Run the template until the process that started it closes its end of the socket."""
-    importlib.import_module("dataart_mp.devsink.server")
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps the sinks
-    gc.freeze()  # the collector of a sink would copy all pages
-    with socket.socket(fileno=int(sys.argv[1])) as requests:
-        while True:
-            request, streams, *_ = socket.recv_fds(requests, 65536, 3)
-            if not request:
-                return 0
-            pid = os.fork()
-            if pid == 0:
-                break
-            for stream in streams:
-                os.close(stream)
-            requests.send(str(pid).encode())
-    os.setsid()
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    for number, stream in enumerate(streams):
-        os.dup2(stream, number)
-        os.close(stream)
-    sys.argv[1:] = json.loads(request)
-    return command.main()
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+        stdin_read, stdin_write = os.pipe()
+        stdout_read, stdout_write = os.pipe()
+        arguments = ["dataart_mp.devsink", *options]
+        streams = {0: stdin_read, 1: stdout_write, 2: log.fileno()}
+        pid = self._template.fork(arguments, streams)
+        os.close(stdin_read)
+        os.close(stdout_write)
+        return ForkedProcess(pid, os.fdopen(stdin_write, "wb"), os.fdopen(stdout_read, "rb"))

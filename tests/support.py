@@ -6,6 +6,7 @@ Tests reach the internals of a client only through this module.
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -45,6 +46,22 @@ def wait_until(reached: Callable[[], object], seconds: float = WAIT_SECONDS) -> 
     while not reached():
         assert time.monotonic() < deadline, f"not reached within {seconds} s"
         time.sleep(0.01)
+
+
+def slow_python(folder: Path, then: str = f'exec {sys.executable} "$@"') -> tuple[Path, Path]:
+    """Make a Python interpreter that starts slowly, as on an overloaded machine.
+
+    Args:
+        folder: Where it is made.
+        then: What it does as soon as it may, as a shell command.
+
+    Returns:
+        Its path, and that of the file for whose creation it waits.
+    """
+    python, may_start = folder / "python-slow", folder / "may start"
+    python.write_text(f'#!/bin/sh\nwhile [ ! -e "{may_start}" ]; do sleep 0.1; done\n{then}')
+    python.chmod(0o700)
+    return python, may_start
 
 
 def stop(pid: int) -> None:

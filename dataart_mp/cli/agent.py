@@ -24,7 +24,6 @@ _FRAMES: Final = 64
 
 
 @click.command(
-    short_help="Deliver what clients leave behind in a spool.",
     epilog="""\b
 Examples:
   DATAART_API_KEY=… dataart-mp agent /var/lib/app/spool

@@ -1,35 +1,70 @@
-"""The group of all commands, and how the user sees their errors."""
+"""The group of all commands, and how the user sees their errors.
 
+The module of a command is imported when the command runs: most need more than `--help` does.
+"""
+
+import importlib
 import logging
 import sys
 import threading
 import traceback
 import warnings
 from types import TracebackType
-from typing import Any
+from typing import Any, Final
 
 import click
 
 from dataart_mp import __version__
-from dataart_mp.cli.agent import agent
-from dataart_mp.cli.bench.command import bench
-from dataart_mp.cli.completion import completion
-from dataart_mp.cli.demo.command import demo
-from dataart_mp.cli.doctor.command import doctor
 from dataart_mp.cli.exit_code import ExitCode
-from dataart_mp.cli.flights import flights
 from dataart_mp.cli.message import PROGRAM, printable, report, warn
-from dataart_mp.cli.ship.command import ship
-from dataart_mp.cli.sink import sink
-from dataart_mp.cli.spool.command import spool
 from dataart_mp.cli.standard_streams import discard
-from dataart_mp.cli.status.command import status
-from dataart_mp.cli.version import version
 from dataart_mp.errors import DataArtError
+
+_COMMANDS: Final = {
+    "agent": ("agent", "Deliver what clients leave behind in a spool."),
+    "bench": ("bench.command", "Load a platform with events and measure it."),
+    "completion": ("completion", "Print a script for shell completion."),
+    "demo": ("demo.command", "Ship a year of flights to a failing sink, and audit the result."),
+    "doctor": ("doctor.command", "Find out why events are not delivered."),
+    "flights": ("flights", "Print real events, in the format that ship reads."),
+    "ship": ("ship.command", "Ship the events in JSON Lines, CSV and Parquet files."),
+    "sink": ("sink", "Run a local stand-in for the platform."),
+    "spool": ("spool.command", "List, show, replay and purge dead letters."),
+    "status": ("status.command", "Show running clients, and what clients left in a spool."),
+    "version": ("version", "Print the versions of dataart-mp, Python and the operating system."),
+}
+"""The name of each command, with its module below `dataart_mp.cli` and its line in `--help`."""
+
+
+class _Listed(click.Command):
+    """A command as `--help` and completion list it, before its module is imported.
+
+    Args:
+        name: Its name, which is also that of its function.
+        module: Its module below `dataart_mp.cli`.
+        summary: Its line in `--help`.
+    """
+
+    def __init__(self, name: str, module: str, summary: str) -> None:
+        super().__init__(name, short_help=summary)
+        self._module = module
+
+    def load(self) -> click.Command:
+        """Import the command."""
+        module = importlib.import_module(f"dataart_mp.cli.{self._module}")
+        command: click.Command = getattr(module, self.name or "")
+        return command
 
 
 class _App(click.Group):
     """A group that turns every expected error into a message and an exit code."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command that the arguments begin with, and import it."""
+        name, command, rest = super().resolve_command(ctx, args)
+        return name, command.load() if isinstance(command, _Listed) else command, rest
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -111,9 +146,8 @@ def app() -> None:
     """Ship events to the DataArt platform, or to a local stand-in that shows them."""
 
 
-_COMMANDS = (ship, doctor, status, spool, agent, sink, demo, flights, bench, completion, version)
-for _command in _COMMANDS:
-    app.add_command(_command)
+for _name, (_module, _summary) in _COMMANDS.items():
+    app.add_command(_Listed(_name, _module, _summary))
 
 
 def run() -> int:

@@ -9,7 +9,6 @@ _VARIABLE = f"_{PROGRAM}_COMPLETE".replace("-", "_").upper()
 
 
 @click.command(
-    short_help="Print a script for shell completion.",
     epilog="""\b
 Examples:
   eval "$(dataart-mp completion bash)"                  # in ~/.bashrc

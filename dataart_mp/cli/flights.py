@@ -11,7 +11,6 @@ from dataart_mp.producer.encoder import encode_action
 
 
 @click.command(
-    short_help="Print real events, in the format that ship reads.",
     epilog="""\b
 Examples:
   dataart-mp flights --sample 3000 > flights.jsonl

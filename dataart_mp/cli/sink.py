@@ -18,7 +18,6 @@ _LAST_PORT: Final = 65535
 
 
 @click.command(
-    short_help="Run a local stand-in for the platform.",
     epilog="""\b
 Examples:
   dataart-mp sink

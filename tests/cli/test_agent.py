@@ -15,7 +15,7 @@ from dataart_mp import Client
 from dataart_mp.devsink.process import SinkProcess
 from dataart_mp.observer.observer import Observer
 from tests.cli.terminal import run, start
-from tests.client.tools import emit, kill, leave_behind
+from tests.client.tools import emit, kill_together, leave_behind
 from tests.support import Configure, wait_until
 
 if TYPE_CHECKING:
@@ -50,9 +50,7 @@ def agent(spool: Path, env: dict[str, str]) -> Iterator[Agent]:
 def _kill_all_on(spool: Path) -> None:
     with Observer(spool_dir=spool) as observer:
         for look in observer.clients():
-            for pid in (*look.workers, *look.applications):
-                if pid != os.getpid():
-                    kill(pid)
+            kill_together({*look.workers, *look.applications} - {os.getpid()})
 
 
 @pytest.mark.parametrize("parked", [0, 60])

@@ -40,6 +40,28 @@ def test_the_help_lists_every_command() -> None:
     assert all(f"\n  {command} " in help_text for command in COMMANDS)
 
 
+_IMPORTED = """
+import sys
+from dataart_mp.cli import main
+
+try:
+    main()
+finally:
+    print(sorted({"dataart_mp.client", "orjson", "rich", "urllib3"} & sys.modules.keys()))
+"""
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["version"], ["ship", "--help"]])
+def test_help_and_version_do_not_import_what_only_other_commands_need(arguments: list[str]) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", _IMPORTED, *arguments], capture_output=True, text=True, check=True
+    )
+
+    imported = done.stdout.splitlines()[-1]
+    assert imported == "[]" or arguments[0] == "ship"
+    assert ("dataart_mp.client" in imported) == (arguments[0] == "ship"), "else this finds nothing"
+
+
 def test_every_exit_code_of_ship_is_documented() -> None:
     help_text = run("ship", "--help").stdout
 
@@ -110,12 +132,13 @@ def test_a_full_output_device_is_reported() -> None:
 _NO_DESCRIPTOR = """
 import resource
 from dataart_mp.cli.app import app
+from dataart_mp.cli.version import version
 
 def fail(**_):
     resource.setrlimit(resource.RLIMIT_NOFILE, (3, 3))
     open("/dev/null")
 
-app.commands["version"].callback = fail
+version.callback = fail
 app(["version"])
 """
 

@@ -38,7 +38,9 @@ _STARTS = st.sampled_from(
 
 def commands(group: click.Group, *path: str) -> Iterator[tuple[tuple[str, ...], click.Command]]:
     """Yield every command with its name, which is several words for a nested one."""
-    for name, command in group.commands.items():
+    for name in group.commands:
+        _, command, _ = group.resolve_command(click.Context(group), [name])
+        assert command is not None
         if isinstance(command, click.Group):
             yield from commands(command, *path, name)
         else:

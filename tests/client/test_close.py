@@ -5,7 +5,6 @@ import os
 import pickle
 import resource
 import signal
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -29,7 +28,7 @@ from dataart_mp.supervision.wiring import Wiring
 from dataart_mp.testing import RecordingClient
 from tests.client.tools import each_arrived_once, emit
 from tests.queue.tools import in_a_child
-from tests.support import App, Configure, open_descriptors, wait_until
+from tests.support import App, Configure, open_descriptors, slow_python, wait_until
 
 
 def our_threads() -> int:
@@ -93,7 +92,6 @@ def test_any_kind_of_real_number_is_a_timeout(client: Client, timeout: Any) -> N
     assert client.close(timeout) == 0
 
 
-REAL = sys.executable
 SLOW_START = """
 import multiprocessing, os, sys, time
 from dataart_mp import Client, ClientConfig
@@ -123,12 +121,7 @@ def test_no_end_of_a_client_waits_for_a_worker_that_starts_slowly(
     app: App, sink: SinkProcess, tmp_path: Path, end: str
 ) -> None:
     """On a network file system, or a machine that is overloaded. The worker delivers later."""
-    may_start = tmp_path / "may start"
-    python = tmp_path / "python-slow"
-    python.write_text(
-        f'#!/bin/sh\nwhile [ ! -e "{may_start}" ]; do sleep 0.1; done\nexec {REAL} "$@"'
-    )
-    python.chmod(0o700)
+    python, may_start = slow_python(tmp_path)
     done = app(SLOW_START, python, sink.url, end, tmp_path / "spool")
     took = time.monotonic() - float(done.stdout.split()[-1])
     may_start.touch()
@@ -140,10 +133,7 @@ def test_no_end_of_a_client_waits_for_a_worker_that_starts_slowly(
 def test_the_interpreter_of_a_slow_start_is_reaped_after_the_client_was_closed(
     config: Configure, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, nothing_left: None
 ) -> None:
-    may_start = tmp_path / "may start"
-    python = tmp_path / "python-slow"
-    python.write_text(f'#!/bin/sh\nwhile [ ! -e "{may_start}" ]; do sleep 0.1; done\nexit 1')
-    python.chmod(0o700)
+    python, may_start = slow_python(tmp_path, then="exit 1")
     monkeypatch.setattr(spawn, "_python_exe", os.fsencode(python))
     before = psutil.Process().children()
     client = Client(config())
@@ -170,7 +160,7 @@ def test_a_first_event_that_takes_longer_than_close_waits_cleans_up_itself(
     config: Configure, monkeypatch: pytest.MonkeyPatch, nothing_left: None
 ) -> None:
     monkeypatch.setattr(engine_module, "_START_SECONDS", 0.05)
-    outcomes, was_awaited = race_close_with_first_event(Client(config()), monkeypatch, seconds=4)
+    outcomes, was_awaited = race_close_with_first_event(Client(config()), monkeypatch)
     assert not was_awaited
     assert outcomes == ["ClosedError"]
 
@@ -184,19 +174,24 @@ def emit_first(client: Client, outcomes: list[str]) -> None:
 
 
 def race_close_with_first_event(
-    client: Client, monkeypatch: pytest.MonkeyPatch, seconds: float
+    client: Client, monkeypatch: pytest.MonkeyPatch, seconds: float | None = None
 ) -> tuple[list[str], bool]:
     """Close while another thread is starting a worker.
+
+    Args:
+        client: A client that has emitted nothing.
+        monkeypatch: Restores what is replaced.
+        seconds: How long the start takes; None: until `close` has returned.
 
     Returns:
         What became of its event, and whether the start had ended when `close` returned.
     """
-    started, ended = threading.Event(), threading.Event()
+    started, ended, closed = threading.Event(), threading.Event(), threading.Event()
     ensure_one = Supervisor.ensure_one
 
     def slow(supervisor: Supervisor, now: float) -> None:
         started.set()
-        time.sleep(seconds)
+        closed.wait(seconds)
         ensure_one(supervisor, now)
         ended.set()
 
@@ -208,6 +203,7 @@ def race_close_with_first_event(
     monkeypatch.setattr(Supervisor, "ensure_one", ensure_one)
     client.close(5)
     was_awaited = ended.is_set()
+    closed.set()
     thread.join()
     return outcomes, was_awaited
 

@@ -16,7 +16,7 @@ import pytest
 from dataart_mp import Client, ClosedError, EventError, Stats
 from dataart_mp.devsink.process import SinkProcess
 from tests.client.tools import TINY, emit
-from tests.support import Configure, wait_until, waiting_frames
+from tests.support import WAIT_SECONDS, Configure, wait_until, waiting_frames
 
 MOMENT = datetime(2021, 5, 4, 10, 11, 12, 123456, tzinfo=UTC)
 
@@ -90,15 +90,15 @@ def test_a_trickle_is_sent_when_its_oldest_event_is_flush_interval_old(
 ) -> None:
     """A timer that every event restarts would never fire here."""
     with Client(config(flush_interval=0.3)) as client:
-        start = time.monotonic()
-        while time.monotonic() < start + 1.5:
+        deadline = time.monotonic() + WAIT_SECONDS
+        while not sink.stats()["actions"]:
+            assert time.monotonic() < deadline
             client.emit_action("drip", "ann")
             time.sleep(0.05)
-        assert sink.stats()["actions"] > 0
 
 
 def test_every_event_of_many_threads_arrives_once(config: Configure, sink: SinkProcess) -> None:
-    with Client(config()) as client:
+    with Client(config(flush_num_processes=2)) as client:
         threads = [threading.Thread(target=emit, args=(client, n * 1000, 500)) for n in range(8)]
         for thread in threads:
             thread.start()
@@ -234,12 +234,13 @@ def test_a_closed_client_raises_closed_error(config: Configure) -> None:
 def test_workers_deliver_what_is_pending_when_close_times_out(
     config: Configure, sink: SinkProcess
 ) -> None:
-    sink.set_faults({"kind": "latency", "seconds": 0.5})
+    sink.set_faults({"kind": "hang"})
     client = Client(config())
     for _ in range(50):
         client.emit_action("tick", "ann")
     assert client.close(timeout=0) == 50
     assert client.stats().pending == 50
+    sink.clear_faults()
     sink.wait_for(lambda stats: stats["actions"] == 50)
 
 
@@ -281,23 +282,24 @@ def test_repr_shows_parked_records(config: Configure, sink: SinkProcess, spool: 
         wait_until(lambda: client.stats().delivered == 40)
 
 
-def test_the_balance_holds_at_every_moment(client: Client) -> None:
+def test_the_balance_holds_at_every_moment(config: Configure) -> None:
     stop = threading.Event()
 
     def emit_until_stopped() -> None:
         while not stop.is_set():
             client.emit_action("tick", "ann")
 
-    threads = [threading.Thread(target=emit_until_stopped) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    snapshots = [client.stats() for _ in range(200)]
-    stop.set()
-    for thread in threads:
-        thread.join()
-    assert client.flush(20) == 0
-    assert all(stats.balanced for stats in [*snapshots, client.stats()])
-    wait_until(lambda: client.stats().pending == 0)
+    with Client(config(flush_num_processes=2)) as client:
+        threads = [threading.Thread(target=emit_until_stopped) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        snapshots = [client.stats() for _ in range(200)]
+        stop.set()
+        for thread in threads:
+            thread.join()
+        assert client.flush(20) == 0
+        assert all(stats.balanced for stats in [*snapshots, client.stats()])
+        wait_until(lambda: client.stats().pending == 0)
 
 
 def test_a_backlog_goes_out_in_larger_requests(config: Configure, sink: SinkProcess) -> None:

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,12 @@ from dataart_mp.producer import engine
 from tests.client.tools import each_arrived_once, emit
 from tests.queue.tools import fork, kill
 from tests.support import SCRIPT, App, Configure, all_gone, wait_until, workers_of
+
+
+@pytest.fixture
+def client(config: Configure) -> Iterator[Client]:
+    with Client(config(flush_num_processes=2)) as client:
+        yield client
 
 
 def in_a_child(work: Callable[[], object]) -> None:
@@ -219,9 +225,10 @@ ORPHANED_CHILD = (
 client = Client(ClientConfig("k", base_url=sys.argv[1]))
 client.emit_action("parent", "ann")
 client.flush()
+parent = os.getpid()
 if os.fork():
-    os.kill(os.getpid(), signal.SIGKILL)
-while os.getppid() == int(sys.argv[2]):
+    os.kill(parent, signal.SIGKILL)
+while os.getppid() == parent:
     time.sleep(0.01)
 time.sleep(0.2)
 client.emit_action("child", "ann")
@@ -233,7 +240,7 @@ def test_workers_stay_for_a_forked_child_when_the_parent_is_killed(
     app: App, sink: SinkProcess
 ) -> None:
     text = ORPHANED_CHILD + "print(client.flush(20), *workers_of(client), flush=True)"
-    done = app(text, sink.url, os.getpid())
+    done = app(text, sink.url)
     pending, *workers = map(int, done.stdout.split())
     assert pending == 0
     assert sink.stats()["by_key"] == {"parent": 1, "child": 1}
@@ -250,7 +257,7 @@ for worker in workers_of(client):
 client.emit_action("child", "ann")
 print(client.flush(20), flush=True)
 """
-    assert app(ORPHANED_CHILD + kill_workers, sink.url, os.getpid()).stdout == "0\n"
+    assert app(ORPHANED_CHILD + kill_workers, sink.url).stdout == "0\n"
     assert sink.stats()["by_key"] == {"parent": 1, "child": 2}
 
 
@@ -296,7 +303,7 @@ if __name__ == "__main__":
 
 
 def test_a_pool_of_forked_processes_emits(config: Configure, sink: SinkProcess) -> None:
-    with Client(config()) as client:
+    with Client(config(flush_num_processes=2)) as client:
         _POOL_CLIENT.append(client)
         emit(client, 0, 1)
         context = multiprocessing.get_context("fork")

@@ -20,7 +20,12 @@ from tests.client.tools import emit, kill
 from tests.support import SCRIPT, Configure, all_gone, wait_until, workers_of
 
 DOWN = {"kind": "status", "status": 503}
-QUICK = {"flush_num_retries": 1, "max_request_bytes": 8192, "flush_buffer_size": 50}
+QUICK = {
+    "flush_num_processes": 2,
+    "flush_num_retries": 1,
+    "max_request_bytes": 8192,
+    "flush_buffer_size": 50,
+}
 
 
 @pytest.fixture

@@ -96,7 +96,7 @@ def test_events_outlive_kill_9_of_the_whole_process_group(
 def test_a_stopped_worker_delays_only_its_current_batches(
     config: Configure, sink: SinkProcess
 ) -> None:
-    with Client(config()) as client:
+    with Client(config(flush_num_processes=2)) as client:
         client.emit_action("tick", "ann", metadata={"_id": 0})
         wait_until(lambda: len(workers_of(client)) == 2)
         client.flush(20)

@@ -31,7 +31,12 @@ from tests.support import (
     workers_of,
 )
 
-SMALL = {"flush_buffer_size": 200, "max_request_bytes": 8192, "flush_max_batch_size": 20}
+SMALL = {
+    "flush_num_processes": 2,
+    "flush_buffer_size": 200,
+    "max_request_bytes": 8192,
+    "flush_max_batch_size": 20,
+}
 
 EMIT = (
     SCRIPT

@@ -12,7 +12,7 @@ from dataart_mp.spool import arena_file
 from tests.client.tools import emit
 from tests.support import Configure, wait_until
 
-SMALL = {"flush_buffer_size": 50, "max_request_bytes": 8192}
+SMALL = {"flush_num_processes": 2, "flush_buffer_size": 50, "max_request_bytes": 8192}
 EVENTS = 2000
 
 

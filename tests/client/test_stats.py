@@ -79,8 +79,8 @@ def test_a_joined_record_keeps_its_age(config: Configure, down: SinkProcess) -> 
 def test_the_workers_and_requests_of_all_processes_are_counted(
     config: Configure, sink: SinkProcess
 ) -> None:
-    sink.set_faults({"kind": "latency", "seconds": 1.0})
-    with Client(config(flush_max_batch_size=20)) as client:
+    sink.set_faults({"kind": "hang"})
+    with Client(config(flush_max_batch_size=20, flush_num_processes=2)) as client:
         emit(client, 0, 400)
         wait_until(lambda: client.stats().workers == 2 and client.stats().in_flight == 4)
         kill(workers_of(client)[0])
@@ -96,7 +96,7 @@ def test_an_outage_shows_in_the_stats_of_all_processes_and_ends(
     config: Configure, down: SinkProcess
 ) -> None:
     began = datetime.now(UTC) - timedelta(seconds=1)
-    with Client(config(**MANY_RETRIES)) as client:
+    with Client(config(**MANY_RETRIES, flush_num_processes=2)) as client:
         emit(client, 0, 400)
         wait_until(lambda: client.stats().circuit == "open")
         stats = client.stats()
@@ -153,7 +153,12 @@ def test_a_stopped_application_has_workers_and_records(
 
 # The numbers agree
 
-QUICK = {"flush_num_retries": 1, "max_request_bytes": 8192, "flush_buffer_size": 50}
+QUICK = {
+    "flush_num_processes": 2,
+    "flush_num_retries": 1,
+    "max_request_bytes": 8192,
+    "flush_buffer_size": 50,
+}
 
 
 @pytest.fixture

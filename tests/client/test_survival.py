@@ -159,7 +159,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 
 def test_workers_end_when_the_client_is_closed(config: Configure) -> None:
     descriptors = open_descriptors()
-    client = Client(config())
+    client = Client(config(flush_num_processes=2))
     client.emit_action("tick", "ann")
     wait_until(lambda: len(workers_of(client)) == 2)
     workers = workers_of(client)
@@ -206,15 +206,16 @@ def test_workers_do_not_keep_a_pipe_of_the_application_open(
     tmp_path: Path, sink: SinkProcess
 ) -> None:
     """`app | tee log` returns when the application ends, even if workers are still busy."""
-    sink.set_faults({"kind": "latency", "seconds": 3})
+    sink.set_faults({"kind": "hang"})
     script = tmp_path / "app.py"
     script.write_text(PREAMBLE + "emit(20)\nclient.close(timeout=0)")
     piped = subprocess.run(
         f"{sys.executable} {script} k {sink.url} 2>&1 | cat",
         shell=True,
-        timeout=2.5,
+        timeout=30,
         capture_output=True,
         check=True,
     )
     assert piped.stdout == b""
+    sink.clear_faults()
     each_arrived_once(sink, 20)

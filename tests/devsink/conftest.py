@@ -8,13 +8,13 @@ import pytest
 from playwright.sync_api import sync_playwright
 
 from dataart_mp.devsink import SinkProcess
-from tests.devsink.page import FLAGS, chromium, opened
+from tests.devsink.page import FLAGS, chromium, load, opened
 from tests.devsink.poster import Poster
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from playwright.sync_api import Browser, BrowserContext, Page
+    from playwright.sync_api import Browser, Page
 
 
 @pytest.fixture(scope="session")
@@ -50,12 +50,17 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
+@pytest.fixture(scope="module")
+def _messages() -> list[str]:
+    return []
+
+
 @pytest.fixture
-def console() -> Iterator[list[str]]:
+def console(_messages: list[str]) -> Iterator[list[str]]:
     """The messages that pages write to the console; there must be none at the end."""
-    console: list[str] = []
-    yield console
-    assert console == []
+    _messages.clear()
+    yield _messages
+    assert _messages == []
 
 
 @pytest.fixture
@@ -76,16 +81,18 @@ def open_page(
 
 
 @pytest.fixture(scope="module")
-def desk(browser: Browser) -> Iterator[BrowserContext]:
-    """A browser context with the size of a desktop screen."""
+def desk(browser: Browser, _shared_sink: SinkProcess, _messages: list[str]) -> Iterator[Page]:
+    """A tab with the size of a desktop screen."""
     context = browser.new_context(viewport={"width": 1440, "height": 900})
-    yield context
+    yield opened(context, _shared_sink, _messages)
     context.close()
 
 
 @pytest.fixture
-def page(desk: BrowserContext, sink: SinkProcess, console: list[str]) -> Iterator[Page]:
-    """The page of the sink on a desktop screen."""
-    page = opened(desk, sink, console)
-    yield page
-    page.close()
+def page(desk: Page, sink: SinkProcess, console: list[str]) -> Page:
+    """The page of the sink on a desktop screen, just loaded.
+
+    All tests load it into one tab: the process of a new tab takes a second of CPU time to start.
+    """
+    load(desk, sink)
+    return desk

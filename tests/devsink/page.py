@@ -35,11 +35,22 @@ def chromium() -> str | None:
 
 
 def opened(context: BrowserContext, sink: SinkProcess, console: list[str]) -> Page:
-    """Open the page of a sink, and wait until it is live."""
-    context.set_default_timeout(20_000)
+    """Open the page of a sink in a new tab, and wait until it is live.
+
+    Args:
+        context: Where the tab is opened.
+        sink: The sink.
+        console: Receives what the page writes to the console.
+    """
     page = context.new_page()
+    page.set_default_timeout(20_000)
     page.on("console", lambda message: console.append(message.text))
     page.on("pageerror", lambda error: console.append(str(error)))
+    load(page, sink)
+    return page
+
+
+def load(page: Page, sink: SinkProcess) -> None:
+    """Load the page of a sink into a tab, and wait until it is live."""
     page.goto(sink.url)
     page.locator("#connection[data-state=live]").wait_for()
-    return page

@@ -102,8 +102,12 @@ def run_python(block: Block, url: str, directory: Path) -> str:
         timeout=60,
         check=False,
     )
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, _SLOW_STEP.sub("", done.stderr)) == (0, "")
     return done.stdout
+
+
+# In development mode, asyncio logs a step that takes 0.1 s, as any may on a loaded machine.
+_SLOW_STEP = re.compile(r"^Executing <.*> took \d+\.\d+ seconds\n", re.MULTILINE)
 
 
 # Code

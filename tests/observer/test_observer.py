@@ -21,7 +21,7 @@ from dataart_mp.queue.locks import ROWS
 from dataart_mp.spool import arena_file
 from dataart_mp.spool.arena_file import ArenaError
 from dataart_mp.spool.arenas import Spool
-from tests.client.tools import emit, kill
+from tests.client.tools import emit, kill_together
 from tests.support import SCRIPT, Configure, all_gone, wait_until
 
 pytestmark = pytest.mark.skipif(not is_supported(), reason="no /proc")
@@ -57,10 +57,8 @@ class Application:
 
     def kill(self) -> None:
         """Kill the application and its workers, and wait until all have gone."""
-        self.process.kill()
+        kill_together([self.process.pid, *self.workers])
         self.process.wait()
-        for worker in self.workers:
-            kill(worker)
         wait_until(lambda: all_gone(self.workers))
 
     def close(self) -> None:
@@ -172,8 +170,7 @@ def test_a_client_that_is_killed_while_it_is_looked_at_stays_in_view(
         (look,) = observer.clients()
         assert look.is_alive, "its workers deliver"
         assert look.applications == ()
-        for worker in application.workers:
-            kill(worker)
+        kill_together(application.workers)
         wait_until(lambda: observer.clients()[0].is_alive is False)
         (look,) = observer.clients()
         assert (look.stats.accepted, look.stats.pending, look.stats.workers) == (50, 50, 0)

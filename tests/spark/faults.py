@@ -75,11 +75,14 @@ def _wait_for_request(url: str, part: str) -> None:
     wait_until(has_arrived)
 
 
-def kill_an_executor() -> int:
-    """Kill one of the executors with SIGKILL, and return its process id."""
-    pid = executors()[0].pid
-    os.kill(pid, signal.SIGKILL)
-    return pid
+def kill_a_sending_executor(port: int) -> None:
+    """Kill an executor with SIGKILL, one of whose tasks is connected to a port.
+
+    Another one may be the replacement of an executor that was killed before, and still be starting.
+    """
+    for process in psutil.Process(_a_sender(port)).parents():
+        if EXECUTOR in " ".join(_command(process)):
+            process.kill()
 
 
 def executors() -> list[psutil.Process]:
@@ -87,17 +90,9 @@ def executors() -> list[psutil.Process]:
     return [one for one in _descendants() if EXECUTOR in " ".join(_command(one))]
 
 
-def kill_a_sender(port: int) -> int:
+def kill_a_sender(port: int) -> None:
     """Kill a Python process that is connected to a port, as soon as there is one."""
-    found: list[int] = []
-
-    def is_there() -> bool:
-        found[:] = [one.pid for one in _descendants() if _is_connected(one, port)]
-        return bool(found)
-
-    wait_until(is_there)
-    os.kill(found[0], signal.SIGKILL)
-    return found[0]
+    os.kill(_a_sender(port), signal.SIGKILL)
 
 
 def kill_with_descendants(program: "subprocess.Popen[bytes]") -> None:
@@ -109,6 +104,18 @@ def kill_with_descendants(program: "subprocess.Popen[bytes]") -> None:
             process.kill()
     program.wait()
     psutil.wait_procs(processes)
+
+
+def _a_sender(port: int) -> int:
+    """Return a Python process that is connected to a port, as soon as there is one."""
+    found: list[int] = []
+
+    def is_there() -> bool:
+        found[:] = [one.pid for one in _descendants() if _is_connected(one, port)]
+        return bool(found)
+
+    wait_until(is_there)
+    return found[0]
 
 
 def _descendants() -> list[psutil.Process]:

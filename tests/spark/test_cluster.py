@@ -6,13 +6,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import pytest
 
 from dataart_mp import ClientConfig
 from dataart_mp.cli.nycflights.table import TOTAL
 from dataart_mp.devsink.process import SinkProcess
-from tests.spark.faults import executors, failing_once, kill_an_executor
+from tests.spark.faults import executors, failing_once, kill_a_sending_executor
 from tests.spark.test_guarantees import assert_each_counted_once
 from tests.spark.test_writer import write
 
@@ -30,7 +31,7 @@ def an_executor_dies_when(sink: SinkProcess, actions: int) -> Iterator[None]:
 
     def kill() -> None:
         sink.wait_for(lambda stats: stats["actions"] >= actions, timeout=100)
-        kill_an_executor()
+        kill_a_sending_executor(urlsplit(sink.url).port or 0)
 
     thread = threading.Thread(target=kill)
     thread.start()

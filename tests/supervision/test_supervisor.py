@@ -9,16 +9,18 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from dataart_mp.devsink.process import SinkProcess
 from dataart_mp.queue.locks import STARTER
+from dataart_mp.supervision import interpreter
 from dataart_mp.supervision import supervisor as supervisor_module
 from dataart_mp.supervision.launch import Launch
 from dataart_mp.supervision.supervisor import READY_SECONDS
-from tests.support import wait_until
+from tests.support import slow_python, wait_until
 from tests.worker.crew import Crew, MakeCrew, gone
 
 
@@ -55,13 +57,15 @@ def test_a_slow_first_worker_does_not_delay_the_others(make_crew: MakeCrew) -> N
 
 
 def test_ensure_one_starts_one_worker_and_does_not_wait_for_it(
-    make_crew: MakeCrew, platform: SinkProcess
+    make_crew: MakeCrew, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    python, may_start = slow_python(tmp_path)
+    monkeypatch.setattr(interpreter, "find", lambda: str(python))
     work = make_crew(flush_num_processes=2)
-    started = time.monotonic()
-    work.supervisor.ensure_one(started)
-    assert time.monotonic() - started < 0.5
+    work.supervisor.ensure_one(time.monotonic())
     assert len(work.launches) == 1
+    assert work.places == [None, None], "it cannot be ready yet"
+    may_start.touch()
     work.emit("tick")
     wait_until(lambda: work.delivered() == 1)  # without any check
 

@@ -163,13 +163,25 @@ class RawServer:
 
 
 def in_use(handle: Handle) -> Handle:
-    """Return a server that first responds to one request on its first connection, unrecorded."""
+    """Return a server that first responds to one request on its first connection, unrecorded.
+
+    A client whose deadline was earlier than this response may try again over a new connection,
+    which is then the first one.
+    """
+    is_in_use = False
 
     def handle_next(peer: Peer) -> None:
-        if peer.number == 1:
+        nonlocal is_in_use
+        if not is_in_use:
+            is_in_use = True
+            peer.number = peer._server.connections = 1
             peer.request()
             peer._server.requests.clear()
             peer.respond()
+            peer._read = peer.socket.recv(1)  # of the next request
+            is_in_use = bool(peer._read)
+            if not is_in_use:
+                return
         handle(peer)
 
     return handle_next
@@ -189,10 +201,14 @@ class SenderTo(Protocol):
     ) -> Sender: ...
 
 
+# Bound as long as this process lives: no other process gets its port, and nothing listens there.
+_BOUND = socket.socket()
+_BOUND.bind(("127.0.0.1", 0))
+
+
 def refused_port() -> int:
     """Return a port of this machine on which nothing listens."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
+    port: int = _BOUND.getsockname()[1]
     return port
 
 

@@ -14,6 +14,7 @@ import trustme
 from dataart_mp.transport.bounded_response import MAX_BYTES
 from dataart_mp.transport.response import Response
 from dataart_mp.transport.sender import Sender
+from tests.support import wait_until
 from tests.transport.posting import BODY, NAME, post, server_context
 from tests.transport.servers import Handle, Peer, SenderTo, Serve, in_use
 
@@ -34,7 +35,8 @@ def meet(request: pytest.FixtureRequest, serve: Serve, sender_to: SenderTo) -> M
         server = serve(in_use(handle) if is_kept else handle, tls=tls)
         sender = sender_to(server.url, **{"read_timeout": READ_TIMEOUT, **options})
         if is_kept:
-            assert post(sender).status == 200
+            # The server is a thread, which a loaded machine may run too late for this one, too.
+            wait_until(lambda: post(sender).status == 200)
         return timed_post(sender, body)
 
     return post_to
@@ -127,21 +129,21 @@ def test_the_deadline_holds_through_tls(
 
 
 def test_the_deadline_is_one_for_head_and_body(meet: Meet) -> None:
-    """A head that takes most of the time does not give the body the full time again."""
+    """A head that takes half of the time does not give the body the full time again."""
 
     def handle(peer: Peer) -> None:
         peer.request()
-        time.sleep(0.7)
+        time.sleep(0.8)
         peer.send(OK + b"Content-Length: 100\r\n")
-        time.sleep(0.1)
+        time.sleep(0.2)
         peer.send(b"\r\n")
-        for _ in range(30):
+        for _ in range(60):
             time.sleep(0.05)
             peer.send(b"x")
 
-    response, seconds = meet(handle, read_timeout=1.0)
+    response, seconds = meet(handle, read_timeout=2.0)
     assert response == Response(200)
-    assert seconds < 1.5
+    assert seconds < 2.9, "a second deadline would end after 3 s"
 
 
 def test_a_response_may_be_slow_within_the_deadline(meet: Meet) -> None:

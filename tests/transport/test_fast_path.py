@@ -18,6 +18,7 @@ from dataart_mp import ClientConfig, HTTPOptions
 from dataart_mp.transport import fast_path
 from dataart_mp.transport.response import Response
 from dataart_mp.transport.sender import Sender
+from tests.support import wait_until
 from tests.transport.posting import (
     BODY,
     NAME,
@@ -274,7 +275,7 @@ def test_an_incomplete_response_counts_if_its_head_is_complete(
         peer.head()  # until the client disconnects
 
     sender = sender_to(serve(in_use(handle)).url, read_timeout=0.1)
-    assert post(sender).status == 200
+    wait_until(lambda: post(sender).status == 200)
     got = post(sender)
     assert (
         got == Response(*expected)

@@ -16,6 +16,7 @@ import pytest
 from dataart_mp.delivery.verdict import Delivered, Retry, Split, judge
 from dataart_mp.transport.response import Response
 from dataart_mp.transport.sender import Sender
+from tests.support import wait_until
 from tests.transport.posting import post
 from tests.transport.servers import (
     KEY,
@@ -52,7 +53,7 @@ def sender_to(sender_to: SenderTo, connection: str) -> SenderTo:
     def make(url: str, **options: Any) -> Sender:
         sender = sender_to(url, **options)
         if connection == "kept":
-            assert post(sender).status == 200
+            wait_until(lambda: post(sender).status == 200)
         return sender
 
     return make

@@ -4,6 +4,7 @@ import contextlib
 import logging
 import os
 import select
+import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -95,8 +96,8 @@ class Crew:
         for launch in self.launches:
             launch.kill()
         for pid in workers:
-            if psutil.pid_exists(pid):
-                os.kill(pid, 9)
+            with contextlib.suppress(ProcessLookupError):  # it has ended
+                os.kill(pid, signal.SIGKILL)
         self.supervisor.wait(SECONDS)
         self.supervisor.close()
         self.queue.close()

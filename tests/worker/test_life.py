@@ -29,7 +29,7 @@ MakeCrew = Callable[..., Crew]
 
 
 @pytest.fixture
-def crew(platform: SinkProcess) -> Iterator[MakeCrew]:
+def crew(platform: SinkProcess, quick_workers: None) -> Iterator[MakeCrew]:
     """Makes crews whose workers are ready."""
     crews: list[Crew] = []
 

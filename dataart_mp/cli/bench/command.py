@@ -22,7 +22,6 @@ _COLUMNS: Final = (
 
 
 @click.command(
-    short_help="Load a platform with events and measure it.",
     epilog="""\b
 Examples:
   dataart-mp sink &

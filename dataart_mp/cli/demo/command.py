@@ -39,7 +39,6 @@ class _Flights(NamedTuple):
 
 
 @click.command(
-    short_help="Ship a year of flights to a failing sink, and audit the result.",
     epilog="""\b
 Examples:
   dataart-mp demo

@@ -26,7 +26,6 @@ _COLOURS: Final = {
 
 
 @click.command(
-    short_help="Find out why events are not delivered.",
     epilog="""\b
 Examples:
   dataart-mp doctor

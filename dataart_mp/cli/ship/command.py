@@ -57,7 +57,7 @@ that were read after the last checkpoint may be sent twice.
 """
 
 
-@click.command(short_help="Ship the events in JSON Lines, CSV and Parquet files.", epilog=_EPILOG)
+@click.command(epilog=_EPILOG)
 @click.argument(
     "files",
     nargs=-1,

@@ -28,7 +28,7 @@ _directory = click.argument(
 _names = click.argument("names", metavar="[NAME]…", nargs=-1)
 
 
-@click.group(short_help="List, show, replay and purge dead letters.", epilog=_EPILOG)
+@click.group(epilog=_EPILOG)
 def spool() -> None:
     """Inspect and resend events that clients gave up on.
 

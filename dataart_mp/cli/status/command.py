@@ -21,7 +21,6 @@ _RATE_SECONDS: Final = 1.0
 
 
 @click.command(
-    short_help="Show running clients, and what clients left in a spool.",
     epilog="""\b
 Examples:
   dataart-mp status
