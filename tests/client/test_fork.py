@@ -80,10 +80,10 @@ def test_children_read_the_reports_of_workers_if_their_parent_does_not(
     def emit_for_ever() -> None:
         logging.getLogger("dataart_mp").addHandler(logging.FileHandler(log))
         while True:
-            client.emit_action("refused", "ann")
+            shared.emit_action("refused", "ann")
             time.sleep(0.02)
 
-    with Client(config(on_failure=on_failure, flush_interval=0.05)) as client:
+    with Client(config(on_failure=on_failure, flush_interval=0.05)) as shared:
         children = [fork(emit_for_ever) for _ in range(2)]
         try:
             wait_until(lambda: len(readers()) > 3)
@@ -97,7 +97,7 @@ def test_children_read_the_reports_of_workers_if_their_parent_does_not(
         finally:
             for child in children:
                 kill(child)
-        client.emit_action("refused", "ann")
+        shared.emit_action("refused", "ann")
         wait_until(lambda: readers()[-1] == os.getpid())
         sink.clear_faults()
 
