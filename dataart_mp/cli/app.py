@@ -96,8 +96,16 @@ class _App(click.Group):
         return result
 
 
+# Without arguments, newer releases of click raise an error that shows the help.
+_MANY_LINES: Final[tuple[type[click.ClickException], ...]] = tuple(
+    getattr(click.exceptions, name)
+    for name in ("MissingParameter", "NoArgsIsHelpError")
+    if hasattr(click.exceptions, name)
+)
+
+
 def _printable_error(error: click.ClickException) -> click.ClickException:
-    if isinstance(error, click.MissingParameter):  # it quotes nothing, and has several lines
+    if isinstance(error, _MANY_LINES):  # they quote nothing
         return error
     text = printable(error.format_message())
     if isinstance(error, click.UsageError):

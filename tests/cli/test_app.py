@@ -62,6 +62,13 @@ def test_help_and_version_do_not_import_what_only_other_commands_need(arguments:
     assert ("dataart_mp.client" in imported) == (arguments[0] == "ship"), "else this finds nothing"
 
 
+def test_without_a_command_the_help_is_shown_as_it_is_with_help() -> None:
+    done = run()
+
+    assert done.returncode == 2
+    assert (done.stdout + done.stderr).strip() == run("--help").stdout.strip()
+
+
 def test_every_exit_code_of_ship_is_documented() -> None:
     help_text = run("ship", "--help").stdout
 
