@@ -69,7 +69,10 @@ def test_a_rate_of_1_needs_no_sampling(rate: float | dict[str, float], keeps_all
 
 
 def test_a_user_key_with_a_lone_surrogate_has_a_place() -> None:
-    assert isinstance(Sampling(0.5).keeps("a", "\ud800"), bool)
+    digest = hashlib.sha256("\ud800".encode(errors="surrogatepass")).digest()
+    part = int.from_bytes(digest[:8]) / 2**64
+    assert Sampling(part + 1e-9).keeps("a", "\ud800")
+    assert not Sampling(part - 1e-9).keeps("a", "\ud800")
 
 
 def test_a_user_is_in_if_the_number_of_its_key_is_less_than_the_rate_exactly() -> None:

@@ -45,6 +45,17 @@ def test_a_refused_row_is_named_by_number_and_column_and_the_others_are_accepted
     assert sent == [{"n": number} for number in range(1000) if number not in {17, 900}]
 
 
+def test_an_exception_names_the_rows_that_were_refused_before_it() -> None:
+    def stop(rows: int) -> None:
+        raise RuntimeError(f"stopped after {rows}")
+
+    table = pyarrow.table({"who": ["ann", None]})
+    with pytest.raises(RuntimeError, match="stopped after 2") as caught:
+        RecordingClient().emit_table(table, key=lit("k"), user_key="who", progress=stop)
+    (note,) = caught.value.__notes__
+    assert note.startswith("Also refused: 1 of 2 rows cannot be sent: row 1, column 'who': ")
+
+
 def test_the_column_of_metadata_is_named_even_if_its_name_in_the_event_is_another() -> None:
     far = pyarrow.array([0, 10**12], pyarrow.timestamp("s", "UTC"))
     table = pyarrow.table({"seen at": far, "user": ["a", "b"]})
