@@ -8,7 +8,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from multiprocessing import reduction
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from dataart_mp import clock
@@ -28,12 +28,14 @@ from dataart_mp.queue.locks import READER
 from dataart_mp.queue.status import Status
 from dataart_mp.queue.wakeup import WakeupPipe
 from dataart_mp.spool import arena_file
-from dataart_mp.spool.arenas import Spool
 from dataart_mp.spool.ownership import Ownership
 from dataart_mp.supervision import interpreter
 from dataart_mp.supervision.supervisor import Supervisor
 from dataart_mp.supervision.takeover import Takeover, spool_of
 from dataart_mp.supervision.wiring import Wiring
+
+if TYPE_CHECKING:
+    from dataart_mp.spool.arenas import Spool
 
 _log = logging.getLogger("dataart_mp")
 
@@ -61,7 +63,7 @@ class Engine:
     """
 
     def __init__(
-        self, config: ClientConfig, queue: RecordQueue, wiring: Wiring, spool: Spool | None = None
+        self, config: ClientConfig, queue: RecordQueue, wiring: Wiring, spool: "Spool | None" = None
     ) -> None:
         self.queue = queue
         self._config = config

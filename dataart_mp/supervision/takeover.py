@@ -9,7 +9,7 @@ import logging
 import os
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from dataart_mp.config import ClientConfig
 from dataart_mp.errors import ClosedError
@@ -18,11 +18,13 @@ from dataart_mp.queue.durability import LEVELS
 from dataart_mp.queue.record_queue import RecordQueue
 from dataart_mp.queue.wakeup import WakeupPipe
 from dataart_mp.spool import arena_file
-from dataart_mp.spool.arenas import Spool
 from dataart_mp.spool.ownership import Ownership
 from dataart_mp.stats import Stats
 from dataart_mp.supervision.supervisor import Supervisor
 from dataart_mp.supervision.wiring import Wiring
+
+if TYPE_CHECKING:
+    from dataart_mp.spool.arenas import Spool
 
 _log = logging.getLogger("dataart_mp")
 
@@ -41,7 +43,7 @@ class Takeover:
         report_write_fd: The pipe for the workers' reports.
     """
 
-    def __init__(self, spool: Spool | None, config: ClientConfig, report_write_fd: int) -> None:
+    def __init__(self, spool: "Spool | None", config: ClientConfig, report_write_fd: int) -> None:
         self._spool = spool
         self._config = config
         self._report_write_fd = report_write_fd
@@ -178,14 +180,14 @@ def _sum(parts: list[Stats]) -> Stats:
     )
 
 
-def spool_of(config: ClientConfig) -> Spool | None:
+def spool_of(config: ClientConfig) -> "Spool | None":
     """Return the spool that the configuration names; None if it names none.
 
     Raises:
         ConfigError: Its directory cannot be used.
     """
-    return (
-        None
-        if config.spool_dir is None
-        else Spool(Path(config.spool_dir), LEVELS[config.spool_sync])
-    )
+    if config.spool_dir is None:
+        return None
+    from dataart_mp.spool.arenas import Spool  # a fifth of a megabyte, which others do not need
+
+    return Spool(Path(config.spool_dir), LEVELS[config.spool_sync])
