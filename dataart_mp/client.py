@@ -51,7 +51,7 @@ _log = logging.getLogger("dataart_mp")
 
 _LOG_INTERVAL_SECONDS: Final = 30.0
 FULL: Final = queue.Full()
-"""Stands for the error when records are dropped, whatever it is."""
+"""Passed on when a full buffer drops records: nobody raises it, so one object is enough."""
 
 
 class Client:

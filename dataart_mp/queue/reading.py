@@ -4,7 +4,7 @@
               ▲                                                            │
               └──────────── the frames in which they have changed ◄────────┘
 
-So each frame is read of one moment, and no lock is taken. The words of many frames are read
+So the words of a frame are of one moment, and no lock is taken. The words of many frames are read
 together, because the thread that asks may be that of an event loop: one after another, a thousand
 frames would take 8 ms.
 """

@@ -73,7 +73,7 @@ class WakeupPipe:
         return self._write(number.to_bytes(_MESSAGE_BYTES, "little"))
 
     def notify_each(self, count: int) -> bool:
-        """Wake so many waiters, at most a hundred or more; False when the pipe is full."""
+        """Wake `count` waiters, or as many as one write can; False when the pipe is full."""
         return self.is_intact() and self._write(bytes(min(count, _MOST_AT_ONCE) * _MESSAGE_BYTES))
 
     def _write(self, messages: bytes) -> bool:

@@ -13,7 +13,7 @@ from dataart_mp.ship.report import MOST_SAMPLES, BadRow
 from dataart_mp.ship.settings import ShipSettings
 from dataart_mp.table.column_map import ColumnMap
 from dataart_mp.table.encoder import Encoder
-from dataart_mp.table.rows import Fields, UnreadableError, rows_of
+from dataart_mp.table.rows import Fields, rows_of
 
 
 class Recorder:
@@ -104,12 +104,7 @@ class Recorder:
         return Records(b"".join(found), [0, *accumulate(map(len, found))], records.row)
 
     def _refuse(self, error: EventError, row: int) -> None:
-        if isinstance(error, UnreadableError):
-            column: str | None = error.column
-            problem = error.problem
-        else:
-            column = error.path and self._columns.column_of(error.path, self.names)
-            problem = str(error)
+        column, problem = self._columns.locate(error, self.names)
         if self._fails:
             where = f"part {self._part}, row {row}" + (f", column {column!r}" if column else "")
             raise RowError(f"{where}: {problem}", error.path, row, column) from error.__cause__

@@ -21,6 +21,7 @@ from typing import Any, Final, NamedTuple
 from dataart_mp.errors import EventError, TableError, short_repr
 from dataart_mp.table.cell import read_bool, read_cell
 from dataart_mp.table.event import Action, Identity
+from dataart_mp.table.rows import UnreadableError
 from dataart_mp.table.shown import shown
 from dataart_mp.table.terms import Terms
 from dataart_mp.table.time_format import TimeFormat
@@ -195,6 +196,21 @@ class ColumnMap:
                 if rest != path and rest[:1] in {"", ".", "["}:
                     return entry.column
         return self.json_column or (_METADATA if _METADATA in columns else None)
+
+    def locate(self, error: EventError, columns: Collection[str]) -> tuple[str | None, str]:
+        """Return the column that the error of a row is about, and the problem without its name.
+
+        Args:
+            error: What was raised for the row.
+            columns: The table's columns.
+
+        Returns:
+            The column, None if the error is about none; and the message to show after it.
+        """
+        if isinstance(error, UnreadableError):
+            return error.column, error.problem
+        column = None if error.path is None else self.column_of(error.path, columns)
+        return column, str(error)
 
     def _used(self) -> set[str]:
         """Return the columns that are fields of the event, present or not."""

@@ -30,7 +30,7 @@ from dataart_mp.table.arrow import BATCH_ROWS, column_names, open_table, portion
 from dataart_mp.table.column_map import ColumnMap
 from dataart_mp.table.encoder import Encoder, Lines
 from dataart_mp.table.event import Action
-from dataart_mp.table.rows import Fields, UnreadableError, rows_of
+from dataart_mp.table.rows import Fields, rows_of
 
 _MAX_ERRORS: Final = 100
 _SHOWN: Final = 3
@@ -241,11 +241,7 @@ class Emission:
         self.row += records
 
     def _refuse(self, error: EventError) -> None:
-        if isinstance(error, UnreadableError):
-            column: str | None = error.column
-            problem = error.problem
-        else:
-            column, problem = self._column_of(error.path), str(error)
+        column, problem = self._columns.locate(error, self._names)
         if len(self._errors) < _MAX_ERRORS:
             place = f"row {self.row}" + (f", column {column!r}" if column is not None else "")
             refused = RowError(f"{place}: {problem}", error.path, self.row, column)
@@ -253,9 +249,6 @@ class Emission:
             self._errors.append(refused)
         self._refused[column] += 1
         self.row += 1
-
-    def _column_of(self, path: str | None) -> str | None:
-        return None if path is None else self._columns.column_of(path, self._names)
 
     def _refusal(self) -> RowsError:
         refused = self._refused.total()

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import orjson
 
-from dataart_mp.table.column import Column, as_large, is_text
+from dataart_mp.table.column import Column, as_json, as_large, is_text
 
 _STRING: Final = (
     r'"(?:[^"\\\x00-\x1f]'
@@ -41,7 +41,7 @@ def json_objects(array: Any) -> Column | None:
     import pyarrow.compute as pc
 
     if pyarrow.types.is_null(array.type):
-        return Column((pyarrow.nulls(len(array), pyarrow.large_string()),))
+        return as_json(array)
     if not is_text(array.type):
         return None
     texts = as_large(array)
@@ -49,14 +49,13 @@ def json_objects(array: Any) -> Column | None:
         texts.validate(full=True)
     except pyarrow.ArrowException:
         return None
-    is_checked = pc.fill_null(pc.match_substring_regex(texts, _PLAIN_OBJECT), fill_value=True)
-    if is_checked.false_count == 0:
+    is_plain = pc.fill_null(pc.match_substring_regex(texts, _PLAIN_OBJECT), fill_value=True)
+    if is_plain.false_count == 0:
         return Column((texts,))
-    others = texts.filter(pc.invert(is_checked)).to_pylist()
-    is_object = pyarrow.array(map(_is_object, others), pyarrow.bool_())
-    return Column(
-        (texts,), pc.invert(pc.replace_with_mask(is_checked, pc.invert(is_checked), is_object))
-    )
+    is_other = pc.invert(is_plain)
+    others = texts.filter(is_other).to_pylist()
+    is_invalid = pyarrow.array([not _is_object(text) for text in others], pyarrow.bool_())
+    return Column((texts,), pc.replace_with_mask(is_other, is_other, is_invalid))
 
 
 def _is_object(text: str) -> bool:
