@@ -52,7 +52,6 @@ ALL = list(commands(app))
 # The examples are the same in every run; `place` is only a directory.
 _many = settings(
     max_examples=80,
-    deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )

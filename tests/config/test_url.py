@@ -97,7 +97,7 @@ PIECES = ["ann", ":", "@", "[", "]", "%", "%25", "%zz", "\\", "/", "?", ".", "::
 PIECES += ["1.2.3.4", "80", "0", "065535", "65536", "host", "v1.x", "!", "^", "_", "~", "&"]
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @example(["[", "::1", "%25", "host", "]", ":", "80"])
 @given(st.lists(st.sampled_from(PIECES), max_size=8))
 def test_urllib3_can_send_to_every_url_that_is_accepted(pieces: list[str]) -> None:

@@ -74,7 +74,6 @@ def test_the_sink_behaves_as_the_document_says(
 
     @settings(
         max_examples=EXAMPLES,
-        deadline=None,
         database=None,
         derandomize=True,
         phases=[Phase.generate],

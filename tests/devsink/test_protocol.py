@@ -9,7 +9,7 @@ import zlib
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from dataart_mp.devsink import SinkProcess
@@ -271,7 +271,6 @@ def test_a_timestamp_that_go_cannot_parse_is_wrong(timestamp: str) -> None:
     assert timestamp_problem(timestamp) is not None
 
 
-@settings(deadline=None)
 @given(st.datetimes(timezones=st.timezones()))
 def test_every_aware_datetime_of_python_is_a_valid_timestamp(timestamp: Any) -> None:
     offset = timestamp.utcoffset()
@@ -309,7 +308,6 @@ def test_metadata_nested_deeper_than_the_sink_can_keep_is_a_400(poster: Poster) 
     assert (response.status, response.json()["field"]) == (400, "actions[1].metadata")
 
 
-@settings(deadline=None)
 @given(st.binary() | st.text().map(str.encode))
 def test_any_bytes_that_are_not_a_valid_body_are_rejected(content: bytes) -> None:
     with pytest.raises(RejectionError):
@@ -335,7 +333,6 @@ NEARLY_AN_ACTION = st.fixed_dictionaries(
 )
 
 
-@settings(deadline=None)
 @given(NEARLY_AN_ACTION)
 def test_an_action_is_valid_exactly_if_all_its_fields_are(item: dict[str, Any]) -> None:
     right = (

@@ -35,7 +35,7 @@ def deliveries(requests: list[list[int]]) -> list[Delivery]:
     return made
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(
     st.integers(1, 8),
     st.lists(st.lists(st.integers(0, 99), min_size=1, max_size=5)),

@@ -4,7 +4,7 @@ from functools import partial
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from dataart_mp.errors import ActionsError
@@ -59,7 +59,6 @@ def emit_all(
     return result, [lines_of(frame) for frame in claim_all(queue)]
 
 
-@settings(deadline=None)
 @given(ACTIONS)
 def test_any_actions_have_the_same_records_frames_and_errors(actions: list[Any]) -> None:
     with queue_of(64, 16384, records=9) as of_c, queue_of(64, 16384, records=9) as of_python:

@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from dataart_mp.errors import EventError
@@ -80,7 +80,6 @@ def check(emitter: Emitter, *arguments: Any) -> bool:
     return record is not None
 
 
-@settings(deadline=None)
 @given(KEYS, KEYS, FLAGS, (TIMESTAMPS | VALUES).filter(lambda value: value is not None), METADATA)
 def test_any_action_has_the_bytes_of_the_python_encoder(
     emitter: Emitter, key: Any, user_key: Any, flag: Any, timestamp: Any, metadata: Any
@@ -88,7 +87,6 @@ def test_any_action_has_the_bytes_of_the_python_encoder(
     check(emitter, key, user_key, flag, timestamp, metadata)
 
 
-@settings(deadline=None)
 @given(st.dictionaries(TEXTS, PLAIN, max_size=5))
 def test_any_plain_metadata_have_the_bytes_of_the_python_encoder(
     emitter: Emitter, metadata: dict[str, Any]
@@ -96,7 +94,6 @@ def test_any_plain_metadata_have_the_bytes_of_the_python_encoder(
     check(emitter, "k", "u", True, MOMENT, metadata)
 
 
-@settings(deadline=None)
 @given(TIMESTAMPS)
 def test_any_timestamp_has_the_bytes_of_the_python_encoder(
     emitter: Emitter, timestamp: Any
@@ -104,7 +101,6 @@ def test_any_timestamp_has_the_bytes_of_the_python_encoder(
     check(emitter, "k", "u", False, timestamp, None)
 
 
-@settings(deadline=None)
 @given(st.lists(st.fixed_dictionaries({"key": KEYS, "user_key": KEYS}, optional={
     "is_anonymous_user": FLAGS, "timestamp": TIMESTAMPS | st.none(), "metadata": METADATA,
     "unknown": st.none()}) | VALUES, max_size=5))  # fmt: skip

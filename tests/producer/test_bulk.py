@@ -173,7 +173,7 @@ def without_now(record: bytes, each: Any) -> Any:
     return {**event, "timestamp": each.get("timestamp") and event["timestamp"]}
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(st.lists(ACTIONS, max_size=6))
 def test_each_action_is_accepted_or_refused_as_if_emitted_alone(
     actions: list[Any],

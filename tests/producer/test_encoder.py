@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import orjson
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from dataart_mp.errors import ActionsError, EventError
@@ -89,7 +89,6 @@ ANY_VALUE = st.recursive(
 )
 
 
-@settings(deadline=None)
 @given(KEYS, KEYS, st.booleans(), st.dictionaries(st.text(), JSON, max_size=5))
 def test_any_json_value_arrives_unchanged_on_exactly_one_line(
     key: str, user_key: str, is_anonymous_user: bool, metadata: dict[str, Any]
@@ -105,7 +104,6 @@ def test_any_json_value_arrives_unchanged_on_exactly_one_line(
     }
 
 
-@settings(deadline=None)
 @given(ANY_VALUE, ANY_VALUE, ANY_VALUE, ANY_VALUE, ANY_VALUE)
 def test_an_action_of_any_values_is_one_line_of_json_or_an_error_that_names_an_argument(
     key: object, user_key: object, is_anonymous_user: object, timestamp: object, value: object
@@ -123,7 +121,6 @@ def test_an_action_of_any_values_is_one_line_of_json_or_an_error_that_names_an_a
             assert list(json.loads(outcome)) == list(names)
 
 
-@settings(deadline=None)
 @given(ANY_VALUE, ANY_VALUE)
 def test_an_identity_of_any_values_is_one_line_of_json_or_an_error(
     user_key: object, metadata: object

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from dataart_mp.errors import ActionsError, EventError, short_repr
@@ -71,7 +71,6 @@ def test_the_path_leads_to_the_invalid_value(metadata: object, path: str) -> Non
 STEPS = st.lists(st.integers(0, 3) | st.text("abc", min_size=1), min_size=1, max_size=30)
 
 
-@settings(deadline=None)
 @given(STEPS, JSON)
 def test_the_path_leads_to_an_invalid_value_at_any_place(
     steps: list[int | str], other: object

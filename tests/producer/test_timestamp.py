@@ -288,7 +288,7 @@ def texts(draw: st.DrawFn) -> str:
     return text
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(texts(), st.sampled_from(NEAR))
 def test_text_is_a_timestamp_exactly_if_a_strict_pattern_and_the_calendar_accept_it(
     text: str, other: str

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import hypothesis.strategies as st
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from dataart_mp.producer.encoder import encode_action
 from dataart_mp.table.column_map import ColumnMap
@@ -91,7 +91,6 @@ def test_timestamps_have_the_bytes_of_their_values(unit: str, zone: str | None) 
     assert by_column(table, **arguments) == one_by_one(table.to_pylist(), **arguments)
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.integers(-62_000_000_000, 250_000_000_000), max_size=20),
     st.sampled_from([None, "UTC", "Europe/Vienna", "America/New_York", "Australia/Lord_Howe"]),
@@ -106,7 +105,6 @@ def test_timestamps_of_any_year_have_the_bytes_of_their_values(
     assert by_column(table, **arguments) == one_by_one(table.to_pylist(), **arguments)
 
 
-@settings(deadline=None)
 @given(st.integers(0, 60), st.sampled_from(["Europe/Vienna", "America/New_York"]))
 def test_a_time_without_a_zone_is_in_the_zone_that_was_given(minutes: int, name: str) -> None:
     """Around both changes of the clock: a time may exist twice, or not at all."""
@@ -160,7 +158,6 @@ def test_nanoseconds_are_kept_in_a_row_that_is_converted_alone(zone: str | None)
         assert encode_action(*action) in by_column(table, **{**FIXED, "timestamp": "at"}).records
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.text(), st.floats(), st.none() | st.integers(-(2**63), 2**63 - 1))))
 def test_any_rows_have_the_bytes_of_their_values(rows: list[tuple[Any, ...]]) -> None:
     texts, floats, integers = zip(*rows, strict=True) if rows else ((), (), ())

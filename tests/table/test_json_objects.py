@@ -7,7 +7,7 @@ import hypothesis.strategies as st
 import orjson
 import pyarrow
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 
 from dataart_mp.table.json_objects import json_objects
 
@@ -50,7 +50,6 @@ def accepted(texts: list[str | None]) -> list[bool]:
     return [True] * len(texts) if doubtful is None else [not each for each in doubtful.to_pylist()]
 
 
-@settings(deadline=None)
 @given(st.lists(OBJECTS | damaged_objects() | st.text(), max_size=4))
 @example(['{"a":1},{"b":2}', '{"a":[{}', "{}]}"])
 def test_what_is_not_an_object_on_one_line_is_doubtful(texts: list[str]) -> None:

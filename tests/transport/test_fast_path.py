@@ -699,7 +699,7 @@ def test_every_response_is_read_as_urllib3_reads_it(
 ) -> None:
     compared = Compared(serve, sender_class)
 
-    @settings(max_examples=60, deadline=None)
+    @settings(max_examples=60)
     @given(RESPONSES, st.lists(st.integers(1, 200), max_size=3))
     def check(response: bytes, sizes: list[int]) -> None:
         compared.check(response, sizes)
