@@ -5,6 +5,8 @@
       │                                   │  └─────probe fails───────┤
       └──────any request succeeds─────────┴──────────────────────────┘
 
+A success of another worker counts: see `Shipper.follow_others`.
+
 While it is half-open, one request, the probe, is under way. Frames that are due gather behind it
 and share its result: one request finds out what a hundred would. A frame is charged an attempt only
 for a request that began when the frame was due. So an outage costs a frame the attempts that it

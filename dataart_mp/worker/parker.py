@@ -32,7 +32,8 @@ from dataart_mp.worker.reporter import Reporter
 from dataart_mp.worker.retry_outcome import Parked, Postponed, hold
 
 # How long a batch that was loaded and failed again rests in the parking lot, in backoff ratios, so
-# that one which never gets a response is not loaded over and over.
+# that one which never gets a response is not loaded over and over. The end of an outage ends the
+# rest of all batches that have failed in it.
 _REST_RATIO: Final = 12
 _LONGEST_PAUSE: Final = 5.0
 # How long parked records must be missing in the parking lot before they count as lost. Records that
@@ -72,7 +73,7 @@ class Parker:
         self._lot = lot
         self._reporter = reporter
         self._pause = min(ratio, _LONGEST_PAUSE)
-        self._rest = min(_REST_RATIO * ratio, MAX_REST_SECONDS)
+        self._rest_ns = int(min(_REST_RATIO * ratio, MAX_REST_SECONDS) * 1e9)
         self._ownership = Ownership(queue.arena)
         self._has_producers = has_producers
         self._too_large: set[ParkedBatch] = set()
@@ -170,7 +171,7 @@ class Parker:
         before = self._lot.find(frame.taken, frame.owner) if frame.taken else None
         if before is None:
             return now, 0
-        return before.since, now + int(self._rest * 1e9)
+        return before.since, now + self._rest_ns
 
     def _postpone(self, frame: Frame, error: ParkingError) -> Postponed:
         self._begin_trouble(_UNWRITABLE, error)
@@ -258,10 +259,16 @@ class Parker:
                 self._lot.unmark(arena)
 
     def _load(self, is_identity: bool, is_healthy: bool) -> bool:
-        """Fill up to half of the frames, or one to find out whether the platform responds."""
+        """Fill up to half of the frames, or one to find out whether the platform responds.
+
+        An outage that fills the buffer leaves half of the frames in use, which may all wait for
+        long. The one batch is taken then, too: it is parked again if it fails.
+        """
         room = self._arena.free() - self._arena.frames // 2
-        limit = min(room, room if is_healthy else 1)
-        waiting = self._lot.waiting(time.time_ns(), self._ownership, is_identity=is_identity)
+        limit = room if is_healthy else min(room + 1, 1)
+        closed_at = Status(self._arena).delivery(is_identity).closed_at
+        now = max(time.time_ns(), closed_at + self._rest_ns)
+        waiting = self._lot.waiting(now, self._ownership, is_identity=is_identity)
         sendable = filterfalse(self._too_large.__contains__, waiting)
         loaded = [self._take(batch) for batch in islice(sendable, max(0, limit))]
         return is_healthy and any(loaded)

@@ -87,6 +87,11 @@ class Shipper:
         """Whether the last request to the endpoint for this kind of record did not fail."""
         return self._circuit(is_identity).is_healthy
 
+    def follow_others(self) -> None:
+        """Close each circuit whose endpoint works, by what another worker knows."""
+        for is_identity in (False, True):
+            self._follow_others(is_identity)
+
     def ship(self, frame: Frame) -> float | None:
         """Send what is in a frame, front to back, and settle it. Waits for each response.
 
@@ -252,12 +257,15 @@ class Shipper:
             settled = self._parking.settle(frame)
             return SETTLED if settled is None else Released(settled.seconds)
         now = clock.monotonic()
+        self._follow_others(frame.is_identity)
         permission = self._circuit(frame.is_identity).acquire_permission(frame, now)
         match permission:
             case Send() | Probe():
                 return self._prepare(frame, batches, permission, now, split)
             case Gathered():
                 return Released(None)
+            case Wait(until) if frame.taken:  # nothing was tried with it since it was parked
+                return Released(hold(frame, until - now).seconds)
             case Wait(until):
                 held = self._hold(frame, until - now)
                 return Released(held.seconds if isinstance(held, Postponed) else None)
@@ -379,13 +387,26 @@ class Shipper:
         self._note_failure(batch, response)
         return self._retry_if_busy(frame, batch, response, after)
 
-    def _endpoint_works(self, batch: Batch) -> None:
-        """Close the circuit; if it was open, retry at once what waits for the endpoint."""
-        gathered = self._circuits[batch.path].on_success()
+    def _follow_others(self, is_identity: bool) -> None:
+        """Close the circuit if a request of another worker has succeeded since it was opened.
+
+        Else this worker would take frames, and let them wait for its next probe.
+        """
+        circuit = self._circuit(is_identity)
+        if not circuit.is_closed and not self._status.is_failing(is_identity):
+            self._close(circuit)
+
+    def _close(self, circuit: Circuit) -> None:
+        """Close a circuit; if it was open, retry at once what waits for the endpoint."""
+        gathered = circuit.on_success()
         if gathered is not None:
             for frame in gathered:
                 self._queue.worker.hand_back(frame)
             self._queue.worker.retry_now()
+
+    def _endpoint_works(self, batch: Batch) -> None:
+        """Note that the endpoint has responded."""
+        self._close(self._circuits[batch.path])
         if self._status.works(batch.is_identity):  # else another worker has reported it
             self._reporter.recovered()
 

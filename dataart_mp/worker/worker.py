@@ -162,6 +162,7 @@ class Worker:
             self._supervisor.check(clock.monotonic())
         self._start_loop()
         self._give_back(clock.monotonic())
+        self._shipper.follow_others()
         now = clock.now()
         due = self._queue.worker.look(now)
         if self._loop is not None and self._queue.work.has_notifications():

@@ -35,6 +35,24 @@ def test_half_of_the_frames_stay_free_and_an_unreachable_platform_gets_one_batch
             assert queue.arena.free() == 4
 
 
+@pytest.mark.parametrize(("in_use", "then"), [(3, [4, 5, 5]), (4, [5, 5, 5]), (5, [5, 5, 5])])
+def test_a_batch_is_taken_to_reach_the_platform_although_half_of_the_frames_wait(
+    make_worker: MakeWorker, in_use: int, then: list[int]
+) -> None:
+    """Frames are parked until half of them are in use, and those may wait for hours."""
+    with queue_of(frames=8) as queue:
+        worker = make_worker(queue)
+        for number in range(8):
+            queue.producer.append(record(number))
+        for frame in claim_all(queue)[in_use:]:
+            assert worker.park(frame) == Parked()
+        found = []
+        for _ in then:
+            worker.parker.load(lambda is_identity: False)
+            found.append(8 - queue.arena.free())
+        assert found == then
+
+
 def test_no_batch_is_taken_into_a_closed_arena(make_worker: MakeWorker) -> None:
     with queue_of(frames=8, records=3) as queue:
         put_seven(queue)

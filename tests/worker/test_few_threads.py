@@ -26,6 +26,10 @@ class Work:
     """
 
     all_circuits_closed = True
+
+    def follow_others(self) -> None:
+        """No circuit is open."""
+
     sentinels: tuple[int, ...] = ()
 
     def __init__(self, queue: RecordQueue) -> None:

@@ -13,6 +13,7 @@ from tests.worker.workbench import (
     RATIO,
     InterruptedSender,
     MakeWorkbench,
+    Workbench,
     accounts,
     open_circuit,
     pass_pause,
@@ -75,6 +76,42 @@ def test_the_success_of_a_probe_releases_every_frame_at_once(
         assert work.ship() is None
     assert accounts(work.settled()) == (FAILURES_TO_OPEN + 2, FAILURES_TO_OPEN + 2, 0, 0)
     assert [type(report) for report in work.reports()] == [Retrying, Recovered]
+
+
+def test_the_success_of_another_worker_closes_the_circuit(
+    platform: SinkProcess, workbench: MakeWorkbench
+) -> None:
+    """Else this worker would take frames from the other one, and let them wait."""
+    work = workbench(frames=9)
+    open_circuit(work, platform)
+    other = work.make_shipper()
+    platform.clear_faults()
+    work.put("tock")
+    assert other.ship(work.claim()) is None
+    work.put("tock")
+    assert work.ship() is None
+    assert work.shipper.all_circuits_closed
+    assert len(work.queue.arena.all_in(READY)) == FAILURES_TO_OPEN
+    assert work.queue.stats().delivered == 2
+
+
+def test_a_worker_without_a_frame_notices_the_success_of_another_one(
+    platform: SinkProcess, workbench: MakeWorkbench
+) -> None:
+    work = workbench(frames=9)
+    open_circuit(work, platform)
+    other = work.make_shipper()
+    work.put("tock")
+    assert other.ship(work.claim()) == RATIO
+    work.shipper.follow_others()
+    assert not work.queue.arena.all_in(READY), "the platform fails the other worker, too"
+    platform.clear_faults()
+    work.put("tock")
+    assert other.ship(work.claim()) is None
+    assert not work.queue.arena.all_in(READY)
+    work.shipper.follow_others()
+    assert work.shipper.all_circuits_closed
+    assert len(work.queue.arena.all_in(READY)) == FAILURES_TO_OPEN + 1
 
 
 def test_an_outage_of_one_endpoint_does_not_hold_up_the_other(
@@ -191,6 +228,53 @@ def test_an_outage_parks_frames_before_their_last_attempt_if_the_buffer_is_half_
     work.put("a", "b")
     assert work.ship() is None, "it was parked without an attempt"
     assert work.queue.stats().parked == 3
+
+
+def test_a_parked_batch_that_is_loaded_waits_for_the_probe_in_its_frame(
+    platform: SinkProcess, workbench: MakeWorkbench, tmp_path: Path
+) -> None:
+    """To park it again would postpone a batch that nothing was tried with."""
+    work = workbench(frames=8, spool=tmp_path, rest=600.0)
+    open_circuit_and_park(work, platform)
+    assert not work.parking.load(lambda is_identity: False)
+    assert 0 < work.ship_late() <= LONGEST_PAUSE
+    platform.clear_faults()
+    pass_pause(work)
+    work.wake()
+    while work.queue.arena.find(READY) >= 0:
+        assert work.ship() is None
+    assert accounts(work.settled()) == (FAILURES_TO_OPEN, FAILURES_TO_OPEN, 0, 0)
+
+
+def test_a_batch_that_failed_in_an_outage_is_loaded_when_the_outage_is_over(
+    platform: SinkProcess, workbench: MakeWorkbench, tmp_path: Path
+) -> None:
+    """One that fails at other times rests, so that it is not loaded over and over."""
+    work = workbench(frames=8, spool=tmp_path, rest=600.0)
+    open_circuit_and_park(work, platform)
+    assert not work.parking.load(lambda is_identity: False)
+    pass_pause(work)
+    assert work.ship() is None, "the probe fails, and more than half of the frames are in use"
+    assert work.queue.stats().parked == 1
+    assert not work.parking.load(lambda is_identity: True), "it rests"
+    platform.clear_faults()
+    pass_pause(work)
+    work.wake()
+    assert work.ship() is None
+    assert work.parking.load(lambda is_identity: True)
+    while work.queue.arena.find(READY) >= 0:
+        assert work.ship() is None
+    assert accounts(work.settled()) == (FAILURES_TO_OPEN, FAILURES_TO_OPEN, 0, 0)
+
+
+def open_circuit_and_park(work: Workbench, platform: SinkProcess) -> None:
+    """Open the circuit: the last frame of five is parked, because the buffer is half full."""
+    platform.set_faults({"kind": "status", "status": 503})
+    for _ in range(FAILURES_TO_OPEN):
+        work.put("tick")
+        work.ship()
+    assert not work.shipper.all_circuits_closed
+    assert work.queue.stats().parked == 1
 
 
 def test_without_an_outage_a_full_buffer_parks_nothing(

@@ -49,38 +49,45 @@ class Workbench:
         pace: Pace | None = None,
         spool: Path | None = None,
         room: int = 1 << 30,
+        rest: float = 0.0,
     ) -> None:
         self.queue = RecordQueue(frames, 64 * 1024, records=10_000)
         self._report_end, self._report = os.pipe()
         os.set_blocking(self._report_end, False)
         self.reporter = Reporter(self.queue.arena, self._report, with_records=True)
-        backoff = Backoff("linear", RATIO, retries, deadline=deadline)
+        self._sender = sender
+        self._backoff = Backoff("linear", RATIO, retries, deadline=deadline)
         self._lot = None if spool is None else ParkingLot(spool, room)
         self.failing = Failures(NoLetters(), self.reporter)
         self.parking: Parking = NoParking(self.queue)
         if self._lot is not None:
-            self.parking = Parker(self.queue, self._lot, self.reporter, ratio=0.0)
-        pace = pace or FixedPace()
-        self.shipper = Shipper(
-            self.queue,
-            sender,
-            backoff,
-            self.reporter,
-            self.failing,
-            self.parking,
-            pace,
-            join,
-        )
+            self.parking = Parker(self.queue, self._lot, self.reporter, ratio=rest)
+        self._pace = pace or FixedPace()
+        self._join = join
+        self.shipper = self.make_shipper()
         self._released: list[float | None] = []
         self.loop = Loop(
             queue=self.queue,
             shipper=self.shipper,
             sender=sender,
             helpers=Helpers(2, contextlib.nullcontext, _too_few_threads),
-            gate=Gate(pace, 0, lambda: False),  # only what the test begins is sent
+            gate=Gate(self._pace, 0, lambda: False),  # only what the test begins is sent
             on_release=self._released.append,
         )
         self._driven = driven
+
+    def make_shipper(self) -> Shipper:
+        """Make a shipper, as each worker of the queue has one."""
+        return Shipper(
+            self.queue,
+            self._sender,
+            self._backoff,
+            self.reporter,
+            self.failing,
+            self.parking,
+            self._pace,
+            self._join,
+        )
 
     def put(self, *keys: str) -> None:
         """Put actions with these keys into one frame, and seal it."""
