@@ -82,9 +82,7 @@ def test_no_secret_is_in_the_arguments_or_the_environment(
     monkeypatch.setenv("DATAART_API_KEY", KEY)
     monkeypatch.setenv("DATAART_HTTP_PROXY", "http://ann:proxy-secret@127.0.0.1:9")
     monkeypatch.setenv("UNRELATED", "kept")
-    started = launch(http=SECRETS)
-    starting = started.pid
-    seen = [proc(starting, "cmdline"), proc(starting, "environ")]
+    started, *seen = launch_and_look(crew, launch)
     worker = worker_of(crew, started)
     seen += [proc(worker, "cmdline"), proc(worker, "environ")]
     for shown in seen:
@@ -97,6 +95,20 @@ def test_no_secret_is_in_the_arguments_or_the_environment(
         assert "DATAART" not in text
     assert "UNRELATED=kept" in seen[-1]
     assert "dataart_mp worker 0" in seen[-2], "so that ps shows what it is"
+
+
+def launch_and_look(crew: Crew, launch: Any) -> tuple[Launch, str, str]:
+    """Launch a worker, and return the arguments and the environment of the process that starts it.
+
+    That process lives for some milliseconds. If it has ended, another worker is launched.
+    """
+    while True:
+        started = launch(http=SECRETS)
+        try:
+            return started, proc(started.pid, "cmdline"), proc(started.pid, "environ")
+        except ProcessLookupError:
+            os.kill(worker_of(crew, started), signal.SIGKILL)
+            wait_until(lambda: crew.places == [None])
 
 
 # A separate process
