@@ -82,13 +82,14 @@ def test_a_job_whose_driver_was_killed_continues_under_the_same_source(
     folder = tmp_path / "checkpoint"
     checkpoint = folder.as_uri()
     sink.set_faults({"kind": "latency", "seconds": 0.1})
-    driver = subprocess.Popen(
-        [sys.executable, "-c", DRIVER, sink.url, checkpoint],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    output = tmp_path / "driver.output"
+    with output.open("wb") as file:
+        driver = subprocess.Popen(
+            [sys.executable, "-c", DRIVER, sink.url, checkpoint], stdout=file, stderr=file
+        )
     try:
-        wait_until(lambda: any(folder.rglob("*.keys")), seconds=100)
+        wait_until(lambda: driver.poll() is not None or any(folder.rglob("*.keys")), seconds=200)
+        assert driver.returncode is None, output.read_text()
     finally:
         kill_with_descendants(driver)
     wait_until(lambda: sink.stats()["in_flight"] == 0)
