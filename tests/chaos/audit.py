@@ -2,8 +2,8 @@
 
     confirmed             arrived        verdict
     1 .. n                once           correct
-                          twice          a duplicate; explained if the same request was repeated and
-                                         an incident lies between
+                          twice          a duplicate; explained if the same request was repeated,
+                                         whole or in parts, and an incident lies between
                           never          lost
     n + 1                 once or never  the thread died or was refused before it could confirm it
     any other             ever           foreign: no producer has emitted it
@@ -11,6 +11,7 @@
 An arrival is a line in the sink's journals. The audit does not use the sink's counters.
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,6 +25,8 @@ from tests.chaos import event
 from tests.chaos.incident import Incident
 
 _SHOWN: Final = 20
+_PLACE: Final = re.compile(r"\+[0-9]+-[0-9]+\Z")
+"""The end of the key of a part."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +176,7 @@ class Audit:
         if before is None:
             unanswered = entry["status"] is None
             self._requests[key] = _Request(content, entry["time"], unanswered)
-            return None
+            return self._explanation_of_part(entry)
         if before.content != content:
             self._findings.add_problem(f"two requests with the key {key}: {_about(entry)}")
             return None
@@ -182,6 +185,29 @@ class Audit:
         if explanation is not None:
             self._findings.repeated_requests[explanation] += 1
         return explanation
+
+    def _explanation_of_part(self, entry: dict[str, Any]) -> str | None:
+        """Return why events of a request arrived before, in a request that this one is a part of.
+
+        A client whose frames are smaller than those of the client that parked a batch sends it in
+        parts, whose keys name their places in the batch. One incident explains all parts.
+        """
+        whole_key = _PLACE.sub("", entry["idempotency_key"])
+        whole = self._requests.get(whole_key)
+        if whole is None or whole_key == entry["idempotency_key"]:
+            return None
+        if not any(map(self._has_arrived, entry["items"])):
+            return None  # the platform asked for parts, and accepted nothing before
+        if whole.divided is None:
+            whole.divided = self._reason(whole_key, whole, entry["time"])
+            if whole.divided is not None:
+                self._findings.repeated_requests[whole.divided] += 1
+        return whole.divided
+
+    def _has_arrived(self, item: dict[str, Any]) -> bool:
+        name = event.parse((item["metadata"] or {}).get("_id"))
+        seen = self._seen.get(name[1], b"") if name else b""
+        return name is not None and name[2] < len(seen) and seen[name[2]] > 0
 
     def _reason(self, key: str, before: "_Request", repeated: float) -> str | None:
         if before.unanswered:
@@ -202,11 +228,13 @@ class _Request:
         content: A digest of its items.
         first: When it arrived first (epoch, seconds).
         unanswered: Whether a fault kept the sink from responding when it arrived last.
+        divided: What explains that parts of it have arrived, if anything does.
     """
 
     content: bytes
     first: float
     unanswered: bool
+    divided: str | None = None
 
 
 def lines(journals: Iterable[Path]) -> Iterator[bytes]:

@@ -1,6 +1,7 @@
 """The audit finds what is wrong: a harness that cannot fail proves nothing."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -111,6 +112,35 @@ def test_an_event_in_two_requests_is_an_unexplained_duplicate() -> None:
     findings = audited(ALL, request(action(3), key="k2", time=AT + 2), incidents=[KILL])
     assert (findings.unexplained_duplicates, findings.explained_duplicates) == (1, 0)
     assert "unexplained duplicate" in findings.problems[0]
+
+
+PARTS = [
+    request(action(1), key="arena-a-0-1+0-70", time=AT + 2),
+    request(action(2), action(3), key="arena-a-0-1+70-210", time=AT + 2),
+]
+
+
+def test_one_incident_explains_all_parts_of_a_request_that_arrived_whole_before() -> None:
+    findings = audited(ALL, *PARTS, incidents=[replace(KILL, requests=1)])
+    assert (findings.unexplained_duplicates, findings.explained_duplicates) == (0, 3)
+    assert findings.repeated_requests == {"worker killed": 1}
+    assert findings.problems == []
+
+
+def test_parts_of_a_request_that_arrived_whole_are_duplicates_without_an_incident() -> None:
+    assert audited(ALL, *PARTS).unexplained_duplicates == 3
+
+
+def test_parts_explain_no_duplicate_of_another_request() -> None:
+    other = request(action(1), action(2), action(3), key="arena-a-0-2+0-210", time=AT + 2)
+    assert audited(ALL, other, incidents=[KILL]).unexplained_duplicates == 3
+
+
+def test_parts_of_a_request_that_was_not_accepted_use_up_no_incident() -> None:
+    refused = request(status=413)
+    again = request(action(1), key="arena-a-0-1+0-70", time=AT + 3)
+    one_kill = [replace(KILL, requests=1)]
+    assert audited(refused, *PARTS, again, incidents=one_kill).unexplained_duplicates == 0
 
 
 def test_an_event_repeated_in_one_request_is_an_unexplained_duplicate() -> None:
