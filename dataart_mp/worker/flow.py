@@ -11,7 +11,8 @@ It begins at the maximum. A response that the platform is too busy, or no respon
 part, and so do responses that have become slow because many requests are in flight. While more
 records wait than are sent, it rises once in a round, which is the time of a response or longer: by
 half of the distance to the limit at which it was last lowered, and above that by half of what it
-has risen since.
+has risen since. If it was lowered several times and nothing was accepted in between, the first of
+these limits counts.
 
 Below the maximum, requests also begin at a steady rate: as many in the time of a response as may be
 in flight. If they began together, a platform that counts requests would refuse some of them at a
@@ -109,7 +110,9 @@ class Flow(NamedTuple):
         if sent_at < self.lowered_at:
             return self
         state = self if self.seconds else self._replace(seconds=now - sent_at)
-        return state._lowered(_REFUSED, state._lowest, now)._replace(slow_limit=0.0)
+        lowered = state._lowered(_REFUSED, state._lowest, now)._replace(slow_limit=0.0)
+        # Refusals in a row come whatever the limit is, so the first one says where to return to.
+        return lowered if self.round_at > self.lowered_at else lowered._replace(peak=self.peak)
 
     def unanswered(self, sent_at: float, now: float) -> Self:
         """Return the state after no response came: in time, or because the connection failed.

@@ -107,6 +107,15 @@ def test_a_limit_below_1_rises_by_a_part_of_it_and_by_no_more_than_itself() -> N
     assert accepted(Flow(0.1, 20.0, seconds=0.05), 1.0).limit == pytest.approx(0.2)
 
 
+def test_it_doubles_after_refusals_in_a_row() -> None:
+    """They did not depend on the limit, so the first one says where to return to."""
+    flow = lowered(100)
+    for now, limit in ((200, 0.1), (202, 0.2), (204, 0.4), (206, 0.8), (208, 1.6)):
+        flow = accepted(flow, now)
+        assert flow.limit == pytest.approx(limit)
+    assert flow.peak == 32.0
+
+
 def test_it_does_not_rise_above_the_maximum() -> None:
     assert accepted(Flow(31.9, 60.0, seconds=0.05), 1.0).limit == 32.0
     assert accepted(START, 1.0).limit == 32.0
@@ -139,8 +148,10 @@ def test_requests_from_before_it_was_lowered_do_not_raise_it_but_say_how_long_th
 
 def test_a_limit_that_is_lowered_again_and_again_is_not_returned_to() -> None:
     assert START.refused(1.0, 1.0).peak == 32.0
-    assert lowered(2).peak == pytest.approx(27.2 * 0.925)
-    assert START._replace(limit=31.0).refused(1.0, 1.0).peak == 31.0
+    again = accepted(lowered(3), 10.0, is_backlog=False).refused(10.0, 11.0)
+    assert again.peak == pytest.approx(32.0 * 0.85**3 * 0.925)
+    assert again.refused(11.0, 12.0).peak == again.peak, "nothing was accepted in between"
+    assert START._replace(limit=31.0, round_at=0.5).refused(1.0, 1.0).peak == 31.0
 
 
 # Slow responses

@@ -73,10 +73,12 @@ def test_after_an_outage_the_maximum_is_reached_within_two_seconds(most: int) ->
 
 
 @pytest.mark.parametrize("most", [32, 64])
-def test_after_a_time_in_which_all_was_refused_the_maximum_is_reached_again(most: int) -> None:
-    result = Simulation(Platform(0.05, busy=(5.0, 25.0)), most).run(60)
+def test_after_a_time_in_which_all_was_refused_the_maximum_is_reached_within_five_seconds(
+    most: int,
+) -> None:
+    result = Simulation(Platform(0.05, busy=(5.0, 25.0)), most).run(40)
     assert result.limits[48] < 0.1
-    assert result.limits[-1] == most
+    assert result.limits[60] == result.limits[-1] == most
 
 
 @pytest.mark.parametrize("most", [32, 64])
