@@ -150,7 +150,7 @@ class OutageLog:
         if self._began_at is not None:
             seconds = now - self._began_at
             if not backlog.is_failing and seconds >= _LOOK_SECONDS:  # no worker has reported it
-                return self.succeeded(backlog, now)
+                return self._ended(backlog, now)
             return self._continues(backlog, now, seconds)
         if self._ended_at is None or backlog.parked:
             return None
@@ -182,12 +182,20 @@ class OutageLog:
         seconds = _seconds(now - self._began_at)
         return f"the client ends while delivery{self._to} has been failing for {seconds}: {backlog}"
 
+    def _ended(self, backlog: Backlog, now: float) -> str | None:
+        if backlog.delivered + backlog.rejected > self._before.delivered + self._before.rejected:
+            return self.succeeded(backlog, now)
+        self._began_at = None  # the workers that knew of it have ended, and nobody knows more
+        return None
+
     def _continues(self, backlog: Backlog, now: float, seconds: float) -> str | None:
         if now < self._next_line:
             return None
-        self._is_logged = True
         self._interval = min(2 * self._interval, _LONGEST_INTERVAL_SECONDS)
         self._next_line = now + self._interval
+        if not backlog.pending and not backlog.parked:  # so nobody can find out that it is over
+            return None
+        self._is_logged = True
         return (
             f"delivery{self._to} has been failing for {_seconds(seconds)} ({self._problem}): "
             f"{backlog}"

@@ -233,17 +233,18 @@ class Frame:
         self.account.attempts += 1
         self._wait(now, due, not_before)
 
-    def keep_waiting(self, now: int, not_before: int) -> int:
-        """Release the frame, and count no attempt. It is due when it was, or at `not_before`.
+    def keep_waiting(self, now: int, until: int, not_before: int = 0) -> int:
+        """Release the frame, and count no attempt. It is due when it was, or at `until`.
 
         Args:
             now: The time (ns).
-            not_before: The earliest time of the next attempt (ns).
+            until: When it is due at the earliest (ns).
+            not_before: The earliest time that the platform allows (ns).
 
         Returns:
             When it is due (ns).
         """
-        due = max(self._due(now), not_before)
+        due = max(self._due(now), until)
         self._wait(now, due, not_before)
         return due
 

@@ -5,6 +5,7 @@
     129..134 for actions, then for identities: since when requests fail, since when the circuit is
              open, and when it was closed last
     136..215 two slots for the latest error, see below
+    216, 217 for actions, and for identities: how many requests have failed in a row
     264..511 61 rows of workers: process id, start, last sign of life, requests in flight
 
 A worker writes only what has changed, so nothing of this is on the path of an event. Nothing
@@ -38,6 +39,7 @@ _DELIVERY_WORDS: Final = 3
 _ERRORS: Final = 136
 _SLOTS: Final = 2
 _SLOT_WORDS: Final = 2 + MAX_ERROR_BYTES // _WORD_BYTES
+_FAILURES: Final = 216
 _ROWS: Final = 264
 _ROW_WORDS: Final = 4
 _LENGTH_SHIFT: Final = 32
@@ -119,7 +121,8 @@ class Status:
 
     def start_afresh(self) -> None:
         """Forget what was known of workers and of the platform, for a new owner of an arena."""
-        for word in (*range(_DELIVERIES, _ERRORS), *range(_ROWS, _end_of_rows())):
+        platform = (*range(_DELIVERIES, _ERRORS), _FAILURES, _FAILURES + 1)
+        for word in (*platform, *range(_ROWS, _end_of_rows())):
             self._words[word] = 0
 
     # The platform
@@ -128,12 +131,22 @@ class Status:
         """Return whether requests to an endpoint fail, by what any worker knows."""
         return self._words[_DELIVERIES + is_identity * _DELIVERY_WORDS] != 0
 
+    def is_open(self, is_identity: bool) -> bool:
+        """Return whether the circuit of an endpoint is open, by what any worker knows."""
+        return self.delivery(is_identity).open_since != 0
+
     def delivery(self, is_identity: bool) -> Delivery:
         """Return what is known of the endpoint for actions, or for identities."""
         first = _DELIVERIES + is_identity * _DELIVERY_WORDS
         now = time.time_ns()
         words = self._words[first : first + _DELIVERY_WORDS].tolist()
+        if not words[_FAILING]:  # a worker that noted a failure at the end of an outage was late
+            words[_OPEN] = 0
         return Delivery(*(_sound_time(word, now) for word in words))
+
+    def failures(self, is_identity: bool) -> int:
+        """Return how many requests of all workers to an endpoint have failed in a row."""
+        return self._words[_FAILURES + is_identity] if self.is_failing(is_identity) else 0
 
     def failed(self, is_identity: bool, *, is_open: bool) -> bool:
         """Note that a request failed.
@@ -147,22 +160,29 @@ class Status:
         """
         first = _DELIVERIES + is_identity * _DELIVERY_WORDS
         is_first = not self._words[first + _FAILING]
+        self._words[_FAILURES + is_identity] = self.failures(is_identity) + 1
         if is_first:
+            self._words[first + _OPEN] = 0
             self._words[first + _FAILING] = time.time_ns()
         if is_open and not self._words[first + _OPEN]:
             self._words[first + _OPEN] = time.time_ns()
         return is_first
 
-    def works(self, is_identity: bool) -> bool:
-        """Note that a request succeeded; return whether the one before had failed."""
+    def works(self, is_identity: bool) -> Delivery | None:
+        """Note that a request succeeded.
+
+        Returns:
+            What was known before, if the last request had failed; else None.
+        """
         first = _DELIVERIES + is_identity * _DELIVERY_WORDS
         if not self._words[first + _FAILING]:
-            return False
+            return None
+        before = self.delivery(is_identity)
         if self._words[first + _OPEN]:
             self._words[first + _CLOSED] = time.time_ns()
             self._words[first + _OPEN] = 0
         self._words[first + _FAILING] = 0
-        return True
+        return before
 
     # The latest error
 

@@ -6,8 +6,8 @@ from typing import Final
 
 from dataart_mp import clock
 from dataart_mp.queue import janitor, joining
-from dataart_mp.queue.account import ACTIONS, Evicted
-from dataart_mp.queue.arena import READY, SENDING, SETTLED, WAITING, Arena
+from dataart_mp.queue.account import ACTIONS, IDENTITY, Evicted
+from dataart_mp.queue.arena import JOINED, READY, SENDING, SETTLED, WAITING, Arena
 from dataart_mp.queue.frame import Frame
 from dataart_mp.queue.frame_writer import FrameWriter
 from dataart_mp.queue.locks import spans
@@ -18,6 +18,7 @@ _LOCK_SECONDS: Final = 0.001
 # A waiter that finds room for a frame often fills several, and one that leaves room notifies the
 # next one. Each notification that is not needed costs a waiter a look.
 _MOST_NOTIFIED: Final = 4
+_WAITING: Final = bytes((WAITING, JOINED))  # the states of frames that wait, also with another one
 _NOTHING_EVICTED: Final = Evicted(0, 0)
 
 
@@ -82,6 +83,21 @@ class WorkerEnd:
     def has_ready(self) -> bool:
         """Whether a frame waits for a worker."""
         return self._arena.find(READY) >= 0
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether every frame waits for its next attempt, so that no new one can be filled."""
+        return not self._arena.states().strip(_WAITING)
+
+    def has_any(self, is_identity: bool) -> bool:
+        """Return whether a frame of a kind is sent, or waits for a worker or for its next attempt.
+
+        Args:
+            is_identity: True for an identity, False for actions.
+        """
+        arena, kind = self._arena, IDENTITY if is_identity else ACTIONS
+        used = (number for state in (READY, SENDING, WAITING) for number in arena.all_in(state))
+        return any(arena.account(number).kind == kind for number in used)
 
     def hand_back(self, frame: Frame) -> None:
         """Let any worker continue with a claimed frame at once."""
@@ -174,6 +190,19 @@ class WorkerEnd:
         made.
         """
         self._wake(clock.now(), early=True)
+
+    def retry_one(self, is_identity: bool) -> None:
+        """Make one frame READY, as `retry_now` does: the one that has waited longest.
+
+        Args:
+            is_identity: True for an identity, False for actions.
+        """
+        arena, kind, now = self._arena, IDENTITY if is_identity else ACTIONS, clock.now()
+        waiting = [each for each in arena.all_in(WAITING) if arena.account(each).kind == kind]
+        for number in sorted(waiting, key=lambda each: arena.account(each).postponed):
+            if wake(arena, number, now, early=True):
+                self._work.notify(number)
+                return
 
     def look(self, now: int) -> int | None:
         """Find what no notification has announced, and announce it.

@@ -191,18 +191,20 @@ class ParkingLot:
         Rows are read page by page, as the caller asks for more.
 
         Args:
-            now: The current time (epoch, ns); batches that rest longer are left out.
+            now: The current time (epoch, ns); batches that rest longer are left out. Those of a
+                client that has ended do not rest: the platform may have worked again since.
             ownership: Decides which batches the client may take.
             is_identity: True for identities, False for actions.
         """
-        last = (0, 0)
+        own, last = ownership.arena_id, (0, 0)
         while True:
             with _spool_errors_translated():
                 others = tuple(ownership.other_arenas())
             rows = self._database.read(
-                f"{_SELECT} WHERE (not_before - ?) NOT BETWEEN 1 AND ? AND is_identity = ?"
-                f" AND {_excludes(others)} AND (since, id) > (?, ?) ORDER BY since, id LIMIT ?",
-                (now, _MAX_REST_NS, is_identity, *others, *last, _PAGE_ROWS),
+                f"{_SELECT} WHERE ((not_before - ?) NOT BETWEEN 1 AND ? OR arena <> ?)"
+                f" AND is_identity = ? AND {_excludes(others)} AND (since, id) > (?, ?)"
+                " ORDER BY since, id LIMIT ?",
+                (now, _MAX_REST_NS, own, is_identity, *others, *last, _PAGE_ROWS),
                 timeout=_LOADING_SECONDS,
             )
             for batch in map(_parked_batch, filter(_is_sound, rows)):
@@ -215,6 +217,27 @@ class ParkingLot:
                 last = (last_since, number)
             if len(rows) < _PAGE_ROWS:
                 return
+
+    def resting(self, ownership: Ownership, *, is_identity: bool) -> Iterator[ParkedBatch]:
+        """Yield the batches that the client may take and that rest, the one whose rest ends first.
+
+        Args:
+            ownership: Decides which batches the client may take.
+            is_identity: True for identities, False for actions.
+        """
+        with _spool_errors_translated():
+            others = tuple(ownership.other_arenas())
+        rows = self._database.read(
+            f"{_SELECT} WHERE is_identity = ? AND not_before > 0 AND {_excludes(others)}"
+            " ORDER BY not_before, id LIMIT ?",
+            (is_identity, *others, _PAGE_ROWS),
+            timeout=_LOADING_SECONDS,
+        )
+        for batch in map(_parked_batch, filter(_is_sound, rows)):
+            with _spool_errors_translated():
+                may_take = ownership.may_take(batch.owner)
+            if may_take:
+                yield batch
 
     def take(self, batch: ParkedBatch, owner: Owner) -> bytes | None:
         """Make a frame the owner of a batch.

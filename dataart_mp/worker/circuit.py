@@ -13,6 +13,7 @@ for a request that began when the frame was due. So an outage costs a frame the 
 would have cost anyway, and few requests.
 """
 
+import math
 import threading
 from dataclasses import dataclass, field
 from typing import Final
@@ -66,13 +67,14 @@ class Circuit:
 
     Args:
         pause: Seconds between two probes.
+        is_open: Whether the endpoint is known to be down. Then the next frame is a probe.
     """
 
-    def __init__(self, pause: float) -> None:
+    def __init__(self, pause: float, *, is_open: bool = False) -> None:
         self._pause = min(pause, LONGEST_PAUSE)
         self._lock = threading.Lock()
         self._failures = 0
-        self._probe_at: float | None = None  # None: closed
+        self._probe_at = -math.inf if is_open else None  # None: closed
         self._probe: Probe | None = None  # not None: half-open
 
     @property
@@ -84,6 +86,15 @@ class Circuit:
     def is_healthy(self) -> bool:
         """Whether it is closed and the last request did not fail."""
         return self._probe_at is None and not self._failures
+
+    def wants_probe(self, now: float) -> bool:
+        """Return whether it is open, and the next frame that is due would be a probe.
+
+        Args:
+            now: Monotonic time in seconds.
+        """
+        with self._lock:
+            return self._probe_at is not None and self._probe is None and now >= self._probe_at
 
     def acquire_permission(self, frame: Frame, now: float) -> Permission:
         """Return what to do with a frame that is due.
@@ -117,19 +128,23 @@ class Circuit:
             gathered = self._end_probe()
             return gathered if was_open else None
 
-    def on_failure(self, permission: Send | Probe, after: float, now: float) -> list[Frame]:
+    def on_failure(
+        self, permission: Send | Probe, after: float, now: float, failures: int = 0
+    ) -> list[Frame]:
         """Count a failure: no response came, or one that may be different next time.
 
         Args:
             permission: The permission with which the request was sent.
             after: The shortest delay that the platform asks for, in seconds.
             now: Monotonic time in seconds.
+            failures: How many requests of all workers had failed in a row before. One worker may
+                have sent few of them, or replace one that has.
 
         Returns:
             The frames that have gathered behind the request, and have failed with it.
         """
         with self._lock:
-            self._failures += 1
+            self._failures = max(self._failures, failures) + 1
             opens = self._probe_at is None and self._failures >= FAILURES_TO_OPEN
             if not opens and permission is not self._probe:
                 return []

@@ -270,8 +270,17 @@ class Parker:
         now = max(time.time_ns(), closed_at + self._rest_ns)
         waiting = self._lot.waiting(now, self._ownership, is_identity=is_identity)
         sendable = filterfalse(self._too_large.__contains__, waiting)
-        loaded = [self._take(batch) for batch in islice(sendable, max(0, limit))]
+        batches = list(islice(sendable, max(0, limit)))
+        if not batches and limit > 0 and self._needs_probe(is_identity):
+            resting = self._lot.resting(self._ownership, is_identity=is_identity)
+            batches = list(islice(filterfalse(self._too_large.__contains__, resting), 1))
+        loaded = [self._take(batch) for batch in batches]
         return is_healthy and any(loaded)
+
+    def _needs_probe(self, is_identity: bool) -> bool:
+        """Whether an outage would last as long as all batches rest: no frame can end it before."""
+        is_open = Status(self._arena).is_open(is_identity)
+        return is_open and not self._queue.worker.has_any(is_identity)
 
     def _take(self, batch: ParkedBatch) -> bool:
         if batch.size > self._arena.capacity:

@@ -30,13 +30,15 @@ class Abandoned:
 RetryOutcome = Postponed | Parked | Abandoned
 
 
-def hold(frame: Frame, seconds: float) -> Postponed:
+def hold(frame: Frame, seconds: float, *, at_least: float = 0.0) -> Postponed:
     """Let a frame wait, without counting an attempt.
 
     Args:
         frame: A claimed frame; the caller holds it no longer.
-        seconds: The shortest time to wait. A frame that is due later waits until then.
+        seconds: How long. A frame that is due later waits until then.
+        at_least: The shortest time that the platform asks for. Before, nothing ends the wait.
     """
     now = clock.now()
-    due = frame.keep_waiting(now, now + int(seconds * 1e9))
+    until = now + int(max(seconds, at_least) * 1e9)
+    due = frame.keep_waiting(now, until, now + int(at_least * 1e9))
     return Postponed((due - now) / 1e9)

@@ -1,6 +1,7 @@
 """The shipper: what happens to one frame, from its claim to its settlement."""
 
 import random
+import time
 from datetime import UTC, datetime
 from typing import Final, assert_never
 
@@ -22,10 +23,10 @@ from dataart_mp.delivery.verdict import (
 from dataart_mp.queue import Frame, RecordQueue
 from dataart_mp.queue.counters import THROTTLED
 from dataart_mp.queue.status import Status
-from dataart_mp.transport.envelope import PATHS, path_of
+from dataart_mp.transport.envelope import path_of
 from dataart_mp.transport.response import Response
 from dataart_mp.transport.sender import Sender
-from dataart_mp.worker.circuit import Circuit, Gathered, Probe, Send, Wait
+from dataart_mp.worker.circuit import LONGEST_PAUSE, Circuit, Gathered, Probe, Send, Wait
 from dataart_mp.worker.failures import Failures
 from dataart_mp.worker.parking import NotParked, Parking
 from dataart_mp.worker.reporter import Reporter
@@ -36,6 +37,9 @@ from dataart_mp.worker.unsent import unsent
 
 _SEND: Final = Send()
 _NO_REST: Final[list[Batch]] = []  # nobody changes it
+# If nothing has succeeded for this time, there was an outage, also if too few requests failed to
+# open a circuit. A platform that only fails now and then must not get everything again at once.
+_OUTAGE_NS: Final = int(LONGEST_PAUSE * 1e9)
 
 
 class Shipper:
@@ -73,7 +77,11 @@ class Shipper:
         self._join = join
         self._status = Status(queue.arena)
         self._limit = Limit()
-        self._circuits = {path: Circuit(backoff.ratio) for path in PATHS}
+        # A worker that replaces another one continues with what is known of the platform.
+        self._circuits = {
+            path_of(kind): Circuit(backoff.ratio, is_open=self._status.is_open(kind))
+            for kind in (False, True)
+        }
         self._actions_circuit = self._circuit(is_identity=False)
         self._identities_circuit = self._circuit(is_identity=True)
         self._random = random.SystemRandom()
@@ -84,13 +92,26 @@ class Shipper:
         return self._actions_circuit.is_closed and self._identities_circuit.is_closed
 
     def is_healthy(self, is_identity: bool) -> bool:
-        """Whether the last request to the endpoint for this kind of record did not fail."""
-        return self._circuit(is_identity).is_healthy
+        """Whether the last request to an endpoint did not fail, by what any worker knows."""
+        return self._circuit(is_identity).is_healthy and not self._status.is_failing(is_identity)
 
     def follow_others(self) -> None:
         """Close each circuit whose endpoint works, by what another worker knows."""
         for is_identity in (False, True):
             self._follow_others(is_identity)
+
+    def probe(self) -> None:
+        """Retry one batch for each endpoint whose circuit waits for a probe.
+
+        Else it would wait until a batch is due or a new one comes, and that may take minutes. In a
+        full buffer, all of which waits, it may take as long until there are failures enough to open
+        the circuit.
+        """
+        now, is_stuck = clock.monotonic(), self._queue.worker.is_stuck
+        for is_identity in (False, True):
+            circuit = self._circuit(is_identity)
+            if circuit.wants_probe(now) or (circuit.is_closed and is_stuck):
+                self._queue.worker.retry_one(is_identity)
 
     def ship(self, frame: Frame) -> float | None:
         """Send what is in a frame, front to back, and settle it. Waits for each response.
@@ -191,6 +212,10 @@ class Shipper:
                 self._rejected(frame, batch, response)
                 split.rejected()
                 return self._next(frame, request.rest, split)
+            case Retry() if self._is_of_the_past(request):
+                self._close(self._circuits[batch.path])
+                self._queue.worker.hand_back(frame)
+                return Released(0.0)
             case Retry(after):
                 outcome = self._failed(frame, batch, request.permission, response, after)
             case Later(after):
@@ -351,8 +376,7 @@ class Shipper:
         after: float,
     ) -> RetryOutcome:
         """Charge an attempt to the frame, and to the frames that share its result."""
-        circuit = self._circuits[batch.path]
-        for other in circuit.on_failure(permission, after, clock.monotonic()):
+        for other in self._count_failure(batch, permission, after):
             first = self._unsent(other)[0]
             other.aim(first.end, clock.now())
             if isinstance(self._retry_later(other, first, response, after), Abandoned):
@@ -376,8 +400,7 @@ class Shipper:
         if not self._pace.is_lowest:  # the endpoint works, and is asked less often from now on
             self._endpoint_works(batch)
             return self._retry_if_busy(frame, batch, response, after)
-        circuit = self._circuit(batch.is_identity)
-        for other in circuit.on_failure(permission, after, clock.monotonic()):
+        for other in self._count_failure(batch, permission, after):
             first, may_have_arrived = self._unsent(other)[0], other.may_have_arrived
             other.aim(first.end, clock.now())
             if not may_have_arrived:
@@ -386,6 +409,21 @@ class Shipper:
                 self._queue.worker.hand_back(other)
         self._note_failure(batch, response)
         return self._retry_if_busy(frame, batch, response, after)
+
+    def _is_of_the_past(self, request: Request) -> bool:
+        """Whether a request was sent in an outage that another request has shown to be over.
+
+        Its failure says nothing of the platform as it is now, and its batch is retried at once.
+        """
+        seconds = clock.monotonic() - request.sent_at
+        closed_at = self._status.delivery(request.batch.is_identity).closed_at
+        return closed_at > time.time_ns() - seconds * 1e9
+
+    def _count_failure(self, batch: Batch, permission: Send | Probe, after: float) -> list[Frame]:
+        """Count a failed request; return the frames that have failed with it."""
+        failures = self._status.failures(batch.is_identity)
+        circuit = self._circuits[batch.path]
+        return circuit.on_failure(permission, after, clock.monotonic(), failures)
 
     def _follow_others(self, is_identity: bool) -> None:
         """Close the circuit if a request of another worker has succeeded since it was opened.
@@ -405,10 +443,14 @@ class Shipper:
             self._queue.worker.retry_now()
 
     def _endpoint_works(self, batch: Batch) -> None:
-        """Note that the endpoint has responded."""
+        """Note that the endpoint has responded, before anything is retried by other workers."""
+        before = self._status.works(batch.is_identity)
         self._close(self._circuits[batch.path])
-        if self._status.works(batch.is_identity):  # else another worker has reported it
-            self._reporter.recovered()
+        if before is None:  # another worker has reported it
+            return
+        self._reporter.recovered()
+        if before.open_since or time.time_ns() - before.failing_since >= _OUTAGE_NS:
+            self._queue.worker.retry_now()
 
     def _note_failure(self, batch: Batch, response: Response) -> bool:
         """Show a failed request to all who look; return whether it is the first one in a row."""
@@ -424,7 +466,7 @@ class Shipper:
         """Postpone the frame, or park it if this was its last attempt, or abandon its batch."""
         now, attempts = clock.now(), frame.attempts + 1
         if frame.is_early(now):  # the attempt was made before it was due, and does not count
-            return hold(frame, after)
+            return hold(frame, after, at_least=after)
         delay = self._backoff.delay(
             attempts, after, age=_age(frame, now), chance=self._random.random()
         )
@@ -446,7 +488,7 @@ class Shipper:
         )
         if delay is None:
             return self._park_or_abandon(frame, batch, response, frame.attempts)
-        outcome = self._hold(frame, delay)
+        outcome = self._hold(frame, delay, at_least=delay)
         if self._pace.is_lowest:  # else fewer requests are sent from now on, and will be accepted
             self._reporter.retrying(response, delay)
         return outcome
@@ -462,10 +504,12 @@ class Shipper:
         frame.advance(batch.end, failed=batch.count)
         return Abandoned()
 
-    def _hold(self, frame: Frame, seconds: float) -> Postponed | Parked:
+    def _hold(self, frame: Frame, seconds: float, *, at_least: float = 0.0) -> Postponed | Parked:
         """Let a frame wait without counting an attempt, or park it if the buffer fills up."""
         parked = self._park_if_urgent(frame)
-        return hold(frame, seconds) if isinstance(parked, NotParked) else parked
+        if not isinstance(parked, NotParked):
+            return parked
+        return hold(frame, seconds, at_least=at_least)
 
     def _park_if_urgent(self, frame: Frame) -> Parked | Postponed | NotParked:
         """Park a frame before its last attempt, if the outage would soon stop the application."""

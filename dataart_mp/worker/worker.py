@@ -163,6 +163,7 @@ class Worker:
         self._start_loop()
         self._give_back(clock.monotonic())
         self._shipper.follow_others()
+        self._shipper.probe()
         now = clock.now()
         due = self._queue.worker.look(now)
         if self._loop is not None and self._queue.work.has_notifications():

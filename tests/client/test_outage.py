@@ -147,6 +147,21 @@ def test_emit_does_not_block_when_an_outage_would_fill_the_buffer(
     assert sink.ids() == dict.fromkeys(range(4_000), 1)
 
 
+def test_what_would_wait_for_minutes_is_sent_when_an_outage_is_over_although_no_event_comes(
+    config: Configure, sink: SinkProcess
+) -> None:
+    sink.set_faults(DOWN)
+    settings = {**QUICK, "flush_num_retries": 1000, "flush_backoff_ratio": 60.0}
+    one_by_one = {"flush_actions_batch_size": 1, "flush_max_batch_size": 1}
+    with Client(config(**{**settings, **one_by_one})) as client:
+        emit(client, 0, 5)
+        wait_until(lambda: client.stats().circuit == "open" and not client.stats().in_flight)
+        sink.clear_faults()
+        wait_until(lambda: client.stats().delivered == 5, 10.0)
+        assert client.health().is_ok
+    assert sink.ids() == dict.fromkeys(range(5), 1)
+
+
 def test_new_events_are_delivered_beside_parked_batches(
     outage: Callable[..., Client], sink: SinkProcess
 ) -> None:

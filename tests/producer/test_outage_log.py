@@ -62,6 +62,13 @@ def test_what_waits_is_logged_at_growing_intervals() -> None:
     )
 
 
+def test_nothing_is_said_to_fail_while_nothing_waits() -> None:
+    log = begun(0.0)
+    assert log.look(Backlog(is_failing=True), 30.0) is None
+    assert log.look(FAILING, 89.0) is None
+    assert log.look(FAILING, 90.0) is not None
+
+
 def test_the_interval_line_shows_the_latest_response() -> None:
     log = begun(0.0)
     log.failed("no answer, 'refused'", 5.0, FAILING, 10.0)
@@ -108,8 +115,25 @@ def test_a_success_of_one_endpoint_does_not_end_the_outage_of_the_other() -> Non
 def test_an_end_that_no_worker_has_reported_is_noticed() -> None:
     log = begun()
     assert log.look(FAILING, 105.0) is None
-    line = log.look(Backlog(), 110.0)
+    line = log.look(Backlog(delivered=8), 110.0)
     assert line == "delivery to platform:80 works again after 10 s"
+
+
+def test_a_refusal_of_events_is_an_end_that_no_worker_has_reported() -> None:
+    for rejected, is_end in ((2, False), (3, True)):
+        log = OutageLog()
+        log.failed(PROBLEM, None, Backlog(delivered=7, rejected=2, is_failing=True), 100.0)
+        line = log.look(Backlog(delivered=7, rejected=rejected), 110.0)
+        assert (line is not None) is is_end
+
+
+def test_nothing_is_said_to_work_that_nobody_knows_of_any_more() -> None:
+    """The workers that had failed have ended, as those of a client that died do."""
+    log = begun()
+    assert log.look(Backlog(parked=1_600, delivered=7), 110.0) is None
+    assert not log.is_in_progress
+    assert log.due(110.0) is None
+    assert log.failed(PROBLEM, None, FAILING, 140.0) is not None
 
 
 def test_a_success_without_an_outage_has_no_line() -> None:

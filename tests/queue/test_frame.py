@@ -79,18 +79,18 @@ def test_an_attempt_is_early_until_the_batch_is_due(now: int, early: bool) -> No
 
 
 @pytest.mark.parametrize(
-    ("not_before", "due"), [(NOW + 5, NOW + 10), (NOW + 10, NOW + 10), (NOW + 20, NOW + 20)]
+    ("until", "due"), [(NOW + 5, NOW + 10), (NOW + 10, NOW + 10), (NOW + 20, NOW + 20)]
 )
-def test_a_frame_that_keeps_waiting_is_due_when_it_was_or_later(not_before: int, due: int) -> None:
+def test_a_frame_that_keeps_waiting_is_due_when_it_was_or_later(until: int, due: int) -> None:
     with queue_of(records=2) as queue:
         frame = claimed(queue)
         frame.aim(frame.length, NOW)
         frame.postpone(NOW, NOW + 10)
         assert wake(queue.arena, 0, NOW + 10)
         again = claim(queue, 0)
-        assert again.keep_waiting(NOW + 1, not_before) == due
+        assert again.keep_waiting(NOW + 1, until, NOW + 3) == due
         account = queue.arena.account(0)
-        assert (account.due, account.not_before, account.attempts) == (due, not_before, 1)
+        assert (account.due, account.not_before, account.attempts) == (due, NOW + 3, 1)
         assert queue.arena.locks.owner(0) is None
 
 

@@ -7,9 +7,11 @@ from collections.abc import Iterator
 import pytest
 
 from dataart_mp import clock
+from dataart_mp.queue import RecordQueue
 from dataart_mp.queue.arena import ROW_COUNT, Arena
 from dataart_mp.queue.process import Process
 from dataart_mp.queue.status import MAX_ERROR_BYTES, PLACES_SHOWN, Status
+from tests.queue.interleavings import with_a_rival_at_every_step
 
 
 @pytest.fixture
@@ -76,7 +78,9 @@ def test_the_first_failure_and_the_first_success_are_reported_once(arena: Arena)
     assert other.is_failing(is_identity=False)
     assert not other.is_failing(is_identity=True)
     assert other.failed(True, is_open=True), "the other endpoint"
+    assert (one.failures(is_identity=False), one.failures(is_identity=True)) == (2, 1)
     assert one.works(is_identity=False)
+    assert (one.failures(is_identity=False), one.failures(is_identity=True)) == (0, 1)
     assert not other.works(is_identity=False)
     assert one.delivery(is_identity=False) == (0, 0, 0), "no circuit was opened"
 
@@ -93,6 +97,23 @@ def test_a_circuit_is_open_until_a_request_succeeds(status: Status) -> None:
     closed = status.delivery(is_identity=True)
     assert (closed.failing_since, closed.open_since) == (0, 0)
     assert opened.open_since <= closed.closed_at
+
+
+def test_no_circuit_is_open_while_requests_succeed_whenever_a_late_failure_is_noted() -> None:
+    """Else a client that has nothing more to send would look as if the platform were down."""
+
+    def fail(queue: RecordQueue) -> None:
+        Status(queue.arena).failed(False, is_open=True)
+
+    def work(queue: RecordQueue) -> None:
+        Status(queue.arena).works(is_identity=False)
+
+    for queue, _ in with_a_rival_at_every_step(work, fail, prepare=fail):
+        known = Status(queue.arena).delivery(is_identity=False)
+        assert known.failing_since or not known.open_since
+        if not known.failing_since:
+            Status(queue.arena).failed(False, is_open=False)
+            assert not Status(queue.arena).delivery(is_identity=False).open_since
 
 
 def test_a_worker_has_one_row_for_its_place(status: Status) -> None:

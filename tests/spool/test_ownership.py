@@ -8,6 +8,8 @@ from dataart_mp.queue.arena import FILLING, FREE, JOINED, READY, SENDING, SETTLE
 from dataart_mp.queue.owner import Owner
 from dataart_mp.spool import arena_file
 from dataart_mp.spool.ownership import Ownership
+from dataart_mp.spool.parked_batch import MAX_REST_SECONDS
+from dataart_mp.worker.parker import Parker
 from dataart_mp.worker.parking import NotParked
 from tests.queue.tools import claim_all, in_a_child, put_seven, queue_of, record
 from tests.spool.tools import ONE_BATCH, WIDE, MakeWorker, balanced_counts
@@ -49,6 +51,26 @@ def test_a_client_takes_over_batches_of_dead_clients_and_counts_them_as_accepted
         assert balanced_counts(living.stats()) == (7, 0, 7, 0)
         assert worker.deliver_all() == [*range(7)]
         assert balanced_counts(living.stats()) == (7, 7, 0, 0)
+
+
+def test_what_a_client_could_not_send_does_not_rest_for_another_one(
+    make_worker: MakeWorker,
+) -> None:
+    """The platform may have worked again since, and the other client does not know."""
+    with queue_of(frames=8, records=3) as dead, queue_of(frames=8, records=3) as living:
+        put_seven(dead)
+        dead_worker = make_worker(dead)
+        dead_worker.parker = Parker(
+            dead, dead_worker.parking_lot, dead_worker.reporter, MAX_REST_SECONDS
+        )
+        for _ in range(2):
+            dead_worker.park_all()
+            dead_worker.load()
+        assert dead.arena.all_free(), "they rest"
+        arena_file.remove(dead.arena)
+        worker = make_worker(living, dead_worker.spool)
+        worker.load()
+        assert sorted(worker.deliver()) == [*range(7)]
 
 
 def test_a_client_that_evicts_batches_of_dead_clients_counts_them_as_accepted_and_failed(

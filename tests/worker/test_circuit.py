@@ -48,6 +48,14 @@ def test_only_consecutive_failures_open_a_circuit(frame: Frame) -> None:
     assert circuit.acquire_permission(frame, 0.0) == Send()
 
 
+def test_failures_of_other_workers_count() -> None:
+    circuit = Circuit(PAUSE)
+    circuit.on_failure(Send(), 0.0, 0.0, failures=3)
+    assert circuit.is_closed
+    circuit.on_failure(Send(), 0.0, 0.0, failures=2)
+    assert not circuit.is_closed
+
+
 def test_an_open_circuit_lets_no_frame_be_sent_before_the_pause_is_over(frame: Frame) -> None:
     circuit = opened(at=10.0)
     assert circuit.acquire_permission(frame, 10.9) == Wait(11.0)
@@ -63,6 +71,32 @@ def test_a_long_backoff_does_not_lengthen_the_pause(frame: Frame) -> None:
     for _ in range(FAILURES_TO_OPEN):
         circuit.on_failure(Send(), 0.0, 0.0)
     assert circuit.acquire_permission(frame, 0.0) == Wait(2.0)
+
+
+def test_a_circuit_wants_a_probe_when_the_pause_is_over_and_none_is_under_way(
+    frame: Frame,
+) -> None:
+    assert not Circuit(PAUSE).wants_probe(0.0), "it is closed"
+    circuit = opened(at=10.0)
+    assert not circuit.wants_probe(10.9)
+    assert circuit.wants_probe(11.0)
+    probe = circuit.acquire_permission(frame, 11.0)
+    assert not circuit.wants_probe(60.0)
+    assert isinstance(probe, Probe)
+    circuit.on_failure(probe, 0.0, 60.0)
+    assert not circuit.wants_probe(60.9)
+    assert circuit.wants_probe(61.0)
+    circuit.on_success()
+    assert not circuit.wants_probe(61.0)
+
+
+def test_a_circuit_that_begins_open_wants_a_probe_at_once(frame: Frame) -> None:
+    circuit = Circuit(PAUSE, is_open=True)
+    assert not circuit.is_closed
+    assert circuit.wants_probe(0.0)
+    assert isinstance(circuit.acquire_permission(frame, 0.0), Probe)
+    assert circuit.on_success() == []
+    assert circuit.is_healthy
 
 
 def test_one_frame_is_a_probe_and_the_others_gather_behind_it(frame: Frame) -> None:

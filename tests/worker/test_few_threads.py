@@ -30,6 +30,9 @@ class Work:
     def follow_others(self) -> None:
         """No circuit is open."""
 
+    def probe(self) -> None:
+        """No circuit is open."""
+
     sentinels: tuple[int, ...] = ()
 
     def __init__(self, queue: RecordQueue) -> None:
