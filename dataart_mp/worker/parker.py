@@ -266,8 +266,10 @@ class Parker:
         """
         room = self._arena.free() - self._arena.frames // 2
         limit = room if is_healthy else min(room + 1, 1)
+        now = time.time_ns()
         closed_at = Status(self._arena).delivery(is_identity).closed_at
-        now = max(time.time_ns(), closed_at + self._rest_ns)
+        if closed_at <= now:  # else the clock was set back
+            now = max(now, closed_at + self._rest_ns)
         waiting = self._lot.waiting(now, self._ownership, is_identity=is_identity)
         sendable = filterfalse(self._too_large.__contains__, waiting)
         batches = list(islice(sendable, max(0, limit)))

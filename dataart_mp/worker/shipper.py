@@ -415,9 +415,9 @@ class Shipper:
 
         Its failure says nothing of the platform as it is now, and its batch is retried at once.
         """
-        seconds = clock.monotonic() - request.sent_at
+        now, seconds = time.time_ns(), clock.monotonic() - request.sent_at
         closed_at = self._status.delivery(request.batch.is_identity).closed_at
-        return closed_at > time.time_ns() - seconds * 1e9
+        return now - seconds * 1e9 < closed_at <= now  # it is later if the clock was set back
 
     def _count_failure(self, batch: Batch, permission: Send | Probe, after: float) -> list[Frame]:
         """Count a failed request; return the frames that have failed with it."""

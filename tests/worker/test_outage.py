@@ -1,5 +1,6 @@
 """While an endpoint is down, few requests are sent and no record is lost."""
 
+import time
 from pathlib import Path
 
 import pytest
@@ -242,6 +243,20 @@ def test_a_request_that_fails_when_the_outage_is_over_is_repeated_at_once(
     while work.queue.arena.find(READY) >= 0:
         assert work.ship() is None
     assert accounts(work.settled()) == (FAILURES_TO_OPEN + 2, FAILURES_TO_OPEN + 2, 0, 0)
+
+
+def test_a_clock_that_is_set_back_makes_no_failure_one_of_the_past(
+    platform: SinkProcess, workbench: MakeWorkbench, tmp_path: Path
+) -> None:
+    """Else each batch would be repeated at once, over and over, until the clock is right again."""
+    work = workbench(frames=8, spool=tmp_path, rest=600.0)
+    work.queue.arena.words[131] = time.time_ns() + 3_600 * 10**9  # when the circuit was closed
+    open_circuit_and_park(work, platform)
+    assert not work.parking.load(lambda is_identity: False)
+    pass_pause(work)
+    assert work.ship() is None, "it is parked again"
+    assert not work.parking.load(lambda is_identity: True), "it rests"
+    assert work.queue.stats().requests == FAILURES_TO_OPEN + 1
 
 
 def test_a_probe_that_fails_when_the_outage_is_over_holds_up_nothing(
