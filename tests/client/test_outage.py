@@ -253,7 +253,8 @@ FULL_DISK = (
 import resource
 
 client = Client(ClientConfig("k", base_url=sys.argv[1], spool_dir=sys.argv[2], flush_buffer_size=50,
-    max_request_bytes=8192, flush_backoff_ratio=0.05, flush_num_retries=1, overflow="drop"))
+    max_request_bytes=8192, flush_backoff_ratio=0.05, flush_num_retries=1, flush_num_processes=2,
+    overflow="drop"))
 limit = resource.getrlimit(resource.RLIMIT_FSIZE)
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[3]), limit[1]))  # workers inherit it
 client.identify("ann")

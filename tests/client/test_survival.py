@@ -145,7 +145,8 @@ while len(workers_of(client)) < 2:
 print(*workers_of(client), flush=True)
 os.kill(os.getpid(), signal.SIGKILL)
 """
-    preamble = PREAMBLE.replace("flush_back", "flush_num_retries=1000, flush_back")
+    settings = "flush_num_retries=1000, flush_num_processes=2, "
+    preamble = PREAMBLE.replace("flush_back", f"{settings}flush_back")
     one, other = map(int, app(preamble + text, "k", sink.url).stdout.split())
     os.kill(one, signal.SIGKILL)
     sink.wait_for(lambda stats: stats["connections"] > 0)

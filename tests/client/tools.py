@@ -52,7 +52,7 @@ _DYING = (
     + """
 client = Client(ClientConfig("k", base_url=sys.argv[1], spool_dir=sys.argv[2], flush_buffer_size=50,
                              max_request_bytes=8192, flush_backoff_ratio=0.05,
-                             flush_num_retries=int(sys.argv[3])))
+                             flush_num_retries=int(sys.argv[3]), flush_num_processes=2))
 for number in range(100):
     client.emit_action("tick", "ann", metadata={"_id": number})
 while len(workers_of(client)) < 2 or client.stats().parked < int(sys.argv[4]):

@@ -32,7 +32,7 @@ APPLICATION = (
 spool = sys.argv[2] or None
 client = Client(ClientConfig("k", base_url=sys.argv[1], spool_dir=spool, flush_buffer_size=100,
                              max_request_bytes=8192, flush_backoff_ratio=0.2, flush_interval=0.1,
-                             flush_num_retries=1000))
+                             flush_num_retries=1000, flush_num_processes=2))
 for number in range(50):
     client.emit_action("tick", "ann", metadata={"_id": number})
 while len(workers_of(client)) < 2:
