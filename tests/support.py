@@ -3,8 +3,10 @@
 Tests reach the internals of a client only through this module.
 """
 
+import contextlib
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -70,12 +72,16 @@ def stop(pid: int) -> None:
     A thread that is not stopped yet may still claim frames.
     """
     os.kill(pid, signal.SIGSTOP)
-    tasks = Path(f"/proc/{pid}/task")
-    wait_until(
-        lambda: all(
-            task.read_text().rpartition(") ")[2].startswith("T") for task in tasks.glob("*/stat")
-        )
-    )
+    wait_until(lambda: is_stopped(pid))
+
+
+def is_stopped(pid: int) -> bool:
+    """Whether all threads of a process have stopped, or it has ended."""
+    states: list[str] = []
+    for task in Path(f"/proc/{pid}/task").glob("*/stat"):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # the thread has ended
+            states.append(task.read_text().rpartition(") ")[2][0])
+    return set(states) <= {*"TZX"}
 
 
 def workers_of(client: Client) -> list[int]:
@@ -109,6 +115,15 @@ def _arenas(pid: int) -> set[str]:
 def all_gone(pids: list[int]) -> bool:
     """Whether none of these processes exists, not even as a zombie."""
     return not any(psutil.pid_exists(pid) for pid in pids)
+
+
+def has_ipv6() -> bool:
+    """Whether this machine has the loopback address of IPv6; a container often has none."""
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        return False
+    return True
 
 
 def open_descriptors() -> int:

@@ -17,6 +17,7 @@ import urllib3
 
 from dataart_mp.devsink import SinkError, SinkProcess, SinkSettings
 from tests.devsink.poster import Poster, action, actions, identity, raw_head
+from tests.support import has_ipv6
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -334,6 +335,7 @@ def test_wrong_usage_is_reported_without_a_traceback() -> None:
     assert "Traceback" not in failed.stderr
 
 
+@pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6")
 def test_the_sink_can_listen_on_ipv6_loopback() -> None:
     with subprocess.Popen(
         [*COMMAND, "--host", "::1", "--port", "0"], stdout=subprocess.PIPE, text=True
@@ -341,8 +343,6 @@ def test_the_sink_can_listen_on_ipv6_loopback() -> None:
         assert child.stdout is not None
         url = child.stdout.readline().strip()
         child.terminate()
-    if not url and not socket.has_ipv6:
-        pytest.skip("this machine has no IPv6")
     assert url.startswith("http://[::1]:")
 
 

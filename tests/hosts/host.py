@@ -20,6 +20,7 @@ import psutil
 import pytest
 
 from dataart_mp.devsink.process import SinkProcess
+from tests.support import is_stopped, stop
 
 SECONDS = 20.0
 _LOOK_SECONDS = 0.02
@@ -236,6 +237,18 @@ class Host:
     def host_pids(self) -> set[int]:
         """Return the ids of the host's processes, without the shipper's."""
         return {process.pid for process in self.processes() if not _is_shipper(process)}
+
+    def freeze(self) -> None:
+        """Stop all processes, also those that are started meanwhile."""
+        while running := [each.pid for each in self.processes() if not is_stopped(each.pid)]:
+            for pid in running:
+                with contextlib.suppress(ProcessLookupError):  # it has ended
+                    stop(pid)
+
+    def thaw(self) -> None:
+        """Let all processes continue."""
+        for process in self.processes():
+            process.send_signal(signal.SIGCONT)
 
     def kill_host(self) -> None:
         """Kill all processes of the host, but not the shipper's."""

@@ -3,7 +3,6 @@
 import importlib.util
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -20,7 +19,7 @@ from dataart_mp.devsink.process import SinkProcess
 from dataart_mp.testing import RecordingClient
 from tests.hosts.host import SECONDS, Host, StartHost
 from tests.ship.visits import visits
-from tests.support import environment, stop
+from tests.support import environment
 
 RECIPES = Path(__file__).parents[2] / "docs/recipes"
 
@@ -196,13 +195,11 @@ def test_lambda_with_everything_frozen_after_each_invocation(
 
     def invoke(song: int) -> int:
         """Invoke the function, which is frozen before and afterwards; return what is pending."""
-        for process in function.processes():
-            process.send_signal(signal.SIGCONT)
+        function.thaw()
         function.process.stdin.write(json.dumps({"user": "ann", "song": song}).encode() + b"\n")
         function.process.stdin.flush()
         function.until(lambda: len(responses()) == song + 1, "a response", 30)
-        for process in function.processes():
-            stop(process.pid)
+        function.freeze()
         return int(json.loads(responses()[-1])["pending"])
 
     for song in range(3):
@@ -214,8 +211,7 @@ def test_lambda_with_everything_frozen_after_each_invocation(
     time.sleep(0.5)
     assert songs(platform) == Counter(range(3))
     assert invoke(4) == 0
-    for process in function.processes():
-        process.send_signal(signal.SIGCONT)
+    function.thaw()
     function.process.stdin.close()
     assert function.check_end() == 0
     assert songs(platform) == Counter(range(5))

@@ -16,6 +16,7 @@ from dataart_mp import ClientConfig, HTTPOptions
 from dataart_mp.config.zstd import zstd_module
 from dataart_mp.devsink.process import SinkProcess
 from dataart_mp.transport.sender import Sender
+from tests.support import has_ipv6
 from tests.transport.posting import PATH
 from tests.transport.servers import KEY, SenderTo, Serve
 
@@ -81,6 +82,7 @@ def test_a_body_written_in_pieces_arrives_as_one_body(serve: Serve, sender_to: S
     assert all("transfer-encoding" not in request.headers for request in server.requests)
 
 
+@pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6")
 def test_an_ipv6_address_may_be_the_host(serve: Serve, sender_to: SenderTo) -> None:
     server = serve(lambda peer: peer.respond_to_all(), host="::1")
     assert sender_to(server.url).post(PATH, BODY, "k").status == 200
