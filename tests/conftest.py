@@ -1,6 +1,7 @@
 """Fixtures for all tests: a sink, servers, senders, and applications that run as a user's would."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -23,6 +24,10 @@ from tests.support import App, Configure, environment
 from tests.template import Template
 from tests.transport.servers import KEY, Handle, RawServer, SenderTo, Serve
 
+_AFFECTS_PROGRAMS = re.compile(
+    r"\w+_proxy|(FORCE|NO)_COLOR|CLICOLOR\w*|COLUMNS|LINES", re.IGNORECASE
+)
+
 
 @pytest.fixture(autouse=True)
 def _every_client_balances(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -44,8 +49,18 @@ def _context_is_unused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bound, "_used", threading.Event())
 
 
-def pytest_configure() -> None:
-    """Prepare for a loaded machine, and for a shell in the background, which ignores SIGINT."""
+def pytest_configure(config: pytest.Config) -> None:
+    """Prepare for a loaded machine, and for a shell in the background, which ignores SIGINT.
+
+    The variables of whoever runs the tests have no effect on what is tested: settings of a client,
+    proxies, and what makes a program write colours into pipes or lines of another width.
+    """
+    variables = pytest.MonkeyPatch()
+    config.add_cleanup(variables.undo)
+    for name in os.environ.keys() - environment().keys():
+        variables.delenv(name)
+    for name in [each for each in os.environ if _AFFECTS_PROGRAMS.fullmatch(each)]:
+        variables.delenv(name)
     hypothesis.settings.register_profile("no deadline", deadline=None)
     hypothesis.settings.load_profile("no deadline")
     signal.signal(signal.SIGINT, signal.default_int_handler)

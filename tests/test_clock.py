@@ -42,7 +42,7 @@ with {frozen}:
 """
 FREEZERS = {
     "freezegun": 'freezegun.freeze_time("2020-02-02")',
-    "time_machine": 'time_machine.travel("2020-02-02", tick=False)',
+    "time_machine": 'time_machine.travel("2020-02-02T00:00Z", tick=False)',
 }
 
 
