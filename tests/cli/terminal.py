@@ -27,7 +27,7 @@ FLIGHTS = Path(__file__).parents[1] / "data" / "flights.jsonl"
 # Runs a shell command in a new terminal, with our standard input as its keyboard.
 _TERMINAL = "import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))"
 
-_PROGRESS = re.compile(r"^(?:Shipping|Checking) +[0-9.]+ s  .*\n", re.MULTILINE)
+_PROGRESS = re.compile(rb"^(?:Shipping|Checking) +[0-9.]+ s  .*\n", re.MULTILINE)
 
 _READ_AT_START = re.compile("DATAART_MP_|LANG|LC_|LD_|MALLOC_|OPENSSL_|PYTHON|TZ")
 _SECONDS = 90.0
@@ -68,8 +68,13 @@ def run(
     can_fork = hasattr(os, "pidfd_open") and _at_start(env) == _OURS
     code, output, errors = (_run_forked if can_fork else _run_script)(words, stdin, env, cwd)
     return subprocess.CompletedProcess(
-        words, code, output.decode(), _PROGRESS.sub("", errors.decode())
+        words, code, output.decode(), without_progress(errors).decode()
     )
+
+
+def without_progress(errors: bytes) -> bytes:
+    """Omit the lines of progress, which a command that takes two seconds writes."""
+    return _PROGRESS.sub(b"", errors)
 
 
 def _run_script(

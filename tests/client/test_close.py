@@ -151,6 +151,7 @@ def test_close_waits_for_the_first_event_of_another_thread(
     config: Configure, monkeypatch: pytest.MonkeyPatch, nothing_left: None
 ) -> None:
     """Else its threads would start when everything that they use is closed already."""
+    monkeypatch.setattr(engine_module, "_START_SECONDS", 20.0)
     outcomes, was_awaited = race_close_with_first_event(Client(config()), monkeypatch, seconds=0.2)
     assert was_awaited
     assert outcomes in (["ClosedError"], ["accepted"])

@@ -146,14 +146,17 @@ def test_exit_waits_no_longer_than_exit_timeout_for_all_clients_together(
     script = tmp_path / "app.py"
     script.write_text(
         """
-import sys
+import sys, time
 from dataart_mp import Client, ClientConfig
 config = ClientConfig("k", base_url=sys.argv[1], exit_timeout=2)
 clients = [Client(config) for _ in range(10)]
 for client in clients:
     client.emit_action("tick", "ann", metadata={"_id": 0})
+print(time.monotonic())
 """
     )
-    subprocess.run([sys.executable, script, sink.url], timeout=15, check=True)
+    command = [sys.executable, script, sink.url]
+    done = subprocess.run(command, timeout=90, check=True, stdout=subprocess.PIPE)
+    assert 2 <= time.monotonic() - float(done.stdout) < 15, "one after the other, they take 20 s"
     sink.clear_faults()
     sink.wait_for(lambda stats: stats["actions"] == 10)

@@ -2,10 +2,11 @@
 
 import signal
 import sys
+import time
 
 import pytest
 
-from tests.hosts.host import CLIENT, StartHost, StartScript
+from tests.hosts.host import CLIENT, SECONDS, StartHost, StartScript
 
 PYTHON = (sys.executable, "-X", "dev", "app.py")
 
@@ -246,13 +247,17 @@ def test_an_exit_waits_no_longer_than_exit_timeout(script: StartScript) -> None:
     app = script(
         """
 import dataclasses
+import time
 slow = Client(dataclasses.replace(client.config, exit_timeout=0.5))
 slow.emit_action("tick", "ann", metadata={"_id": 0})
+print(time.monotonic())
 """
     )
-    app.sink.set_faults({"kind": "latency", "seconds": 3})
-    assert app.process.wait(2.5) == 0
+    app.sink.set_faults({"kind": "hang"})
+    assert app.process.wait(SECONDS) == 0
+    seconds = time.monotonic() - float(app.output)
+    assert 0.5 <= seconds < 5 - 1, f"{seconds}; by default, it waits for 5 s"
     assert app.shippers()
     app.sink.clear_faults()
-    app.check_clean_end()
+    assert app.check_end() == 0
     app.check_arrived([0])

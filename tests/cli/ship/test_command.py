@@ -172,7 +172,8 @@ def test_a_stop_signal_delivers_what_was_read_and_prints_the_result(
     process.stdin.write(b"".join(ACTION % n for n in range(30)))
     process.stdin.flush()
     # The first request shows that input is read; the input stays open.
-    sink.wait_for(lambda stats: stats["actions"] == 20)
+    # If the worker starts slowly, that request has all events.
+    sink.wait_for(lambda stats: stats["actions"] >= 20)
     process.send_signal(number)
     output, errors = process.communicate(timeout=30)
 
