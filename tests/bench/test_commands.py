@@ -230,16 +230,17 @@ def test_a_distant_sink_counts_what_arrives_and_has_latency() -> None:
 def test_a_distant_sink_processes_as_many_requests_at_once_as_it_has_servers() -> None:
     with distant_sink(EVENT.key, Distance(0.1, servers=2)) as url, ThreadPoolExecutor(4) as pool:
         start = time.monotonic()
-        assert list(pool.map(lambda _: post(url, b""), range(4))) == [200] * 4
+        while counts(url)["most"] < 4:  # a loaded machine may start a thread late
+            assert list(pool.map(lambda _: post(url, b""), range(4))) == [200] * 4
         assert time.monotonic() - start >= 0.2
-        assert counts(url)["most"] == 4
 
 
 def test_a_distant_sink_refuses_more_requests_than_its_rate() -> None:
-    with distant_sink(EVENT.key, Distance(0.0, rate=20)) as url:
-        statuses = [post(url, EVENT.key.encode()) for _ in range(10)]
-        assert statuses[:2] == [200, 200]
-        assert 429 in statuses
+    with distant_sink(EVENT.key, Distance(0.0, rate=20)) as url, ThreadPoolExecutor(10) as pool:
+        statuses = [post(url, EVENT.key.encode()) for _ in range(2)]
+        assert statuses == [200, 200]
+        while 429 not in statuses:  # a loaded machine may make fewer than 20 in a second
+            statuses += pool.map(lambda _: post(url, EVENT.key.encode()), range(10))
         seen = counts(url)
         assert seen["accepted"] == seen["events"] == statuses.count(200)
         assert seen["refused"] == statuses.count(429)

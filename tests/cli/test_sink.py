@@ -1,11 +1,15 @@
 """`dataart-mp sink`, as a user runs it."""
 
+import contextlib
 import json
 import re
 import signal
 import socket
+import subprocess
 import urllib.request
 from pathlib import Path
+
+import pytest
 
 from tests.cli.terminal import FLIGHTS, run, start
 from tests.support import environment
@@ -30,15 +34,27 @@ def test_the_sink_prints_its_address_accepts_events_and_stops_on_ctrl_c() -> Non
 def test_a_port_in_use_is_reported_with_a_free_one() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        done = run("sink", "--port", port)
-    [free] = re.findall(r"use --port (\d+)", done.stderr)
-    socket.create_server(("127.0.0.1", int(free))).close()
+        done, free = run_until_its_advice_is_free(port)
 
     assert done.returncode == 2
     assert done.stderr == (
         f"dataart-mp: 127.0.0.1:{port}: Address already in use; another program uses the port, "
         f"perhaps another sink; use --port {free}\n"
     )
+
+
+def run_until_its_advice_is_free(port: int) -> tuple[subprocess.CompletedProcess[str], int]:
+    """Run the sink on a port in use; return the result and the port that it suggests.
+
+    Another program may take that port before this one looks at it, but not each time.
+    """
+    for _ in range(5):
+        done = run("sink", "--port", port)
+        [free] = re.findall(r"use --port (\d+)", done.stderr)
+        with contextlib.suppress(OSError):
+            socket.create_server(("127.0.0.1", int(free))).close()
+            return done, int(free)
+    pytest.fail(f"port {free} is in use, too")
 
 
 def test_the_suggested_port_is_not_one_in_use() -> None:
@@ -50,7 +66,7 @@ def test_the_suggested_port_is_not_one_in_use() -> None:
         except OSError:  # another program has taken it meanwhile, which is as good
             done = run("sink", "--port", port)
 
-    assert f"use --port {port + 1}" not in done.stderr
+    assert not re.search(rf"use --port {port + 1}$", done.stderr)
     assert re.search(r"use --port \d+\n$", done.stderr)
 
 

@@ -65,12 +65,12 @@ def test_many_requests_are_written_at_once() -> None:
 
 
 def test_items_that_are_too_old_are_deleted() -> None:
-    with SinkProcess("--keep-seconds", "0.5") as sink:
+    with SinkProcess("--keep-seconds", "2") as sink:
         poster = Poster(sink.url)
         poster.post(actions(action()))
         poster.post("wrong")
         assert len(sink.events()) == len(sink.rejected()) == 1
-        time.sleep(0.6)
+        time.sleep(2.1)
         last = action()
         poster.post(actions(last))
         poster.close()

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 READ_AHEAD = 30_000
 """Rows that are surely more than a task reads before it sends the first request."""
 
+_START_SECONDS = 200.0
+"""Seconds that a job may take to send its first request, on a machine that is busy."""
+
 EXECUTOR = "CoarseGrainedExecutorBackend"
 
 
@@ -114,7 +117,7 @@ def _a_sender(port: int) -> int:
         found[:] = [one.pid for one in _descendants() if _is_connected(one, port)]
         return bool(found)
 
-    wait_until(is_there)
+    wait_until(is_there, _START_SECONDS)
     return found[0]
 
 

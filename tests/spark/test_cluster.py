@@ -1,13 +1,14 @@
 """On a cluster of two executors nothing is lost or counted twice, whatever fails."""
 
+import contextlib
 import json
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+import psutil
 import pytest
 
 from dataart_mp import ClientConfig
@@ -25,7 +26,7 @@ pytestmark = pytest.mark.timeout(300)  # JVMs start slowly on a machine that is 
 KEY = "key-that-was-registered-1147"
 
 
-@contextmanager
+@contextlib.contextmanager
 def an_executor_dies_when(sink: SinkProcess, actions: int) -> Iterator[None]:
     """Kill an executor when so many actions have arrived."""
 
@@ -64,8 +65,9 @@ def shown_to_others() -> list[str]:
     found = []
     for executor in executors():
         for process in (executor, *executor.children(recursive=True)):
-            texts = [*process.cmdline(), *process.environ().values()]
-            found += [text for text in texts if KEY in text]
+            with contextlib.suppress(psutil.NoSuchProcess):  # it has ended
+                texts = [*process.cmdline(), *process.environ().values()]
+                found += [text for text in texts if KEY in text]
     assert len(executors()) > 0
     return found
 

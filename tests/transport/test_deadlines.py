@@ -114,9 +114,12 @@ def test_a_head_without_end_counts_as_none_in_time(
 def test_the_status_decides_in_time_if_the_body_has_no_end(
     meet: Meet, send: Callable[[bytes, bytes], Handle], part: str
 ) -> None:
-    response, seconds = meet(send(*BODIES[part]))
+    for _ in range(10):
+        response, seconds = meet(send(*BODIES[part]))
+        assert seconds < SOON
+        if response.status is not None:  # else a loaded machine has run the server too late
+            break
     assert response.status == 200
-    assert seconds < SOON
 
 
 @pytest.mark.parametrize("part", ["header value", "100 Continue", "trailers"])

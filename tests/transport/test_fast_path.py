@@ -274,7 +274,7 @@ def test_an_incomplete_response_counts_if_its_head_is_complete(
         peer.send(sent)
         peer.head()  # until the client disconnects
 
-    sender = sender_to(serve(in_use(handle)).url, read_timeout=0.1)
+    sender = sender_to(serve(in_use(handle)).url, read_timeout=0.5)
     wait_until(lambda: post(sender).status == 200)
     got = post(sender)
     assert (

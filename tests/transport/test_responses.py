@@ -510,10 +510,13 @@ def test_a_response_that_arrives_byte_by_byte_does_not_hold_up_a_sender(
             time.sleep(0.05)
 
     sender = sender_to(serve(handle).url, read_timeout=0.2)
-    started = time.monotonic()
-    response = post(sender)
+    for _ in range(10):
+        started = time.monotonic()
+        response = post(sender)
+        assert time.monotonic() - started < 3
+        if response.status is not None:  # else a loaded machine has run the server too late
+            break
     assert response.status == 200
-    assert time.monotonic() - started < 3
 
 
 @only_new

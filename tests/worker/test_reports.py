@@ -336,10 +336,11 @@ def test_a_full_pipe_delays_a_worker_once_and_then_not_for_a_while(
     for _ in range(100):
         fail(reporter, "x" * 10_000)
     assert reporter._paused_until > time.monotonic()
+    monkeypatch.setattr(report_module, "_TIMEOUT_SECONDS", 60.0)
     started = time.monotonic()
     for _ in range(100):
         fail(reporter, "x" * 10_000)
-    assert time.monotonic() - started < 0.2
+    assert time.monotonic() - started < 25, "it does not wait again"
     os.read(wiring.report_read_fd, 1 << 20)
     monkeypatch.setattr(reporter, "_paused_until", 0.0)
     fail(reporter, "read")
@@ -356,6 +357,7 @@ def test_the_first_report_after_a_pause_is_whole(
         fail(reporter, "x" * 10_000)
     read_reports(failures.append)
     wait_until(lambda: failures)
+    monkeypatch.setattr(report_module, "_TIMEOUT_SECONDS", 20.0)
     monkeypatch.setattr(reporter, "_paused_until", 0.0)
     fail(reporter, "read")
     wait_until(lambda: failures[-1].records[0]["key"] == "read")
