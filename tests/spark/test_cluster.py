@@ -31,7 +31,7 @@ def an_executor_dies_when(sink: SinkProcess, actions: int) -> Iterator[None]:
     """Kill an executor when so many actions have arrived."""
 
     def kill() -> None:
-        sink.wait_for(lambda stats: stats["actions"] >= actions, timeout=100)
+        sink.wait_for(lambda stats: stats["actions"] >= actions, timeout=250)
         kill_a_sending_executor(urlsplit(sink.url).port or 0)
 
     thread = threading.Thread(target=kill)
