@@ -52,8 +52,8 @@ def _context_is_unused(monkeypatch: pytest.MonkeyPatch) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Prepare for a loaded machine, and for a shell in the background, which ignores SIGINT.
 
-    The variables of whoever runs the tests have no effect on what is tested: settings of a client,
-    proxies, and what makes a program write colours into pipes or lines of another width.
+    The variables of the user have no effect on what is tested: settings of a client, proxies, and
+    what makes a program write colours into pipes or lines of another width.
     """
     variables = pytest.MonkeyPatch()
     config.add_cleanup(variables.undo)

@@ -155,8 +155,9 @@ for client in clients:
 print(time.monotonic())
 """
     )
-    command = [sys.executable, script, sink.url]
-    done = subprocess.run(command, timeout=90, check=True, stdout=subprocess.PIPE)
+    done = subprocess.run(
+        [sys.executable, script, sink.url], timeout=90, check=True, stdout=subprocess.PIPE
+    )
     assert 2 <= time.monotonic() - float(done.stdout) < 15, "one after the other, they take 20 s"
     sink.clear_faults()
     sink.wait_for(lambda stats: stats["actions"] == 10)
