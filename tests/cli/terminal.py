@@ -167,7 +167,9 @@ class Tmux:
 
     def __init__(self, env: Environment, cwd: Path) -> None:
         self._socket = str(cwd / "tmux")
-        self._env = {**env, "PS1": "$ ", "PATH": f"{Path(SCRIPT).parent}:{env['PATH']}"}
+        path = f"{Path(SCRIPT).parent}:{env['PATH']}"
+        # The user's own shell may be one that allows no login, as that of a service.
+        self._env = {**env, "PS1": "$ ", "PATH": path, "SHELL": "/bin/sh"}
         self._cwd = cwd
 
     def __enter__(self) -> Self:

@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+import shutil
 import signal
 import subprocess
 from collections.abc import Callable
@@ -28,8 +29,11 @@ def events(tmp_path: Path) -> Callable[[bytes], Path]:
     return write
 
 
-def test_all_events_of_a_real_file_arrive(sink: SinkProcess, env: dict[str, str]) -> None:
-    done = run("ship", FLIGHTS, env=env)
+def test_all_events_of_a_real_file_arrive(
+    sink: SinkProcess, env: dict[str, str], tmp_path: Path
+) -> None:
+    # Beside the file there is a checkpoint, and the directory of the tests may be read-only.
+    done = run("ship", shutil.copy(FLIGHTS, tmp_path), env=env)
 
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("Delivered 3,000 of 3,000 events in ")
