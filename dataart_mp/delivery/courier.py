@@ -147,7 +147,8 @@ class Courier:
 
     def _wait(self, seconds: float) -> None:
         """Wait; a courier that is stopped sends nothing more."""
-        if self._stopped.wait(seconds):
+        is_stopped = self._stopped.wait(seconds) if seconds > 0.0 else self._stopped.is_set()
+        if is_stopped:
             raise StoppedError
 
     def _reject(self, batch: Batch, response: Response) -> None:

@@ -199,10 +199,12 @@ class FastPath:
         return is_sent
 
 
-def pieces(content: bytes) -> list[bytes]:
+def pieces(content: bytes) -> list[bytes] | list[memoryview]:
     """Cut what is written into pieces for one call each, so that each has the full timeout."""
-    starts = range(0, len(content), PIECE_BYTES)
-    return [content[start : start + PIECE_BYTES] for start in starts]
+    if len(content) <= PIECE_BYTES:
+        return [content]
+    view = memoryview(content)  # a copy of a large request takes long
+    return [view[start : start + PIECE_BYTES] for start in range(0, len(content), PIECE_BYTES)]
 
 
 def _has_responded(sock: socket.socket, error: OSError) -> bool:
