@@ -5,7 +5,8 @@
     129..134 for actions, then for identities: since when requests fail, since when the circuit is
              open, and when it was closed last
     136..215 two slots for the latest error, see below
-    216, 217 for actions, and for identities: how many requests have failed in a row
+    216..221 for actions, then for identities: how many requests have failed in a row, since when,
+             and when the circuit was closed last, both by `clock.now`
     264..511 61 rows of workers: process id, start, last sign of life, requests in flight
 
 A worker writes only what has changed, so nothing of this is on the path of an event. Nothing
@@ -15,8 +16,8 @@ change. So it has no lock.
 A slot for an error has its time, its length with a checksum, and its text. The older slot is
 written, and its time is stored last. A torn one has the wrong checksum, and the other one counts.
 
-Times are nanoseconds since the epoch, because people read them; the last sign of life is one of
-`clock.now`, because it is compared.
+Times are nanoseconds since the epoch, because people read them. Those that are compared, such as
+the last sign of life, are ones of `clock.now`.
 """
 
 import struct
@@ -39,17 +40,20 @@ _DELIVERY_WORDS: Final = 3
 _ERRORS: Final = 136
 _SLOTS: Final = 2
 _SLOT_WORDS: Final = 2 + MAX_ERROR_BYTES // _WORD_BYTES
-_FAILURES: Final = 216
+_OUTAGES: Final = 216
+_OUTAGE_WORDS: Final = 3
 _ROWS: Final = 264
 _ROW_WORDS: Final = 4
 _LENGTH_SHIFT: Final = 32
 _FAILING, _OPEN, _CLOSED = range(_DELIVERY_WORDS)
+_FAILURES, _BEGAN, _ENDED = range(_OUTAGE_WORDS)
 _PID, _START, _SEEN, _IN_FLIGHT = range(_ROW_WORDS)
 
 # A time that is later than now by more than this was damaged.
 _AHEAD_NS: Final = 86_400 * 10**9
 _SEEN_NS: Final = 5 * 10**9
 _MOST_IN_FLIGHT: Final = 4096
+_MOST_FAILURES: Final = 1 << 20
 
 
 class Error(NamedTuple):
@@ -76,6 +80,18 @@ class Delivery(NamedTuple):
     failing_since: int
     open_since: int
     closed_at: int
+
+
+class Outage(NamedTuple):
+    """A time in which no request to an endpoint succeeded.
+
+    Attributes:
+        age: How long it was (ns).
+        was_open: Whether it has opened a circuit.
+    """
+
+    age: int
+    was_open: bool
 
 
 class WorkerRow(NamedTuple):
@@ -121,8 +137,8 @@ class Status:
 
     def start_afresh(self) -> None:
         """Forget what was known of workers and of the platform, for a new owner of an arena."""
-        platform = (*range(_DELIVERIES, _ERRORS), _FAILURES, _FAILURES + 1)
-        for word in (*platform, *range(_ROWS, _end_of_rows())):
+        outages = range(_OUTAGES, _OUTAGES + 2 * _OUTAGE_WORDS)
+        for word in (*range(_DELIVERIES, _ERRORS), *outages, *range(_ROWS, _end_of_rows())):
             self._words[word] = 0
 
     # The platform
@@ -146,7 +162,14 @@ class Status:
 
     def failures(self, is_identity: bool) -> int:
         """Return how many requests of all workers to an endpoint have failed in a row."""
-        return self._words[_FAILURES + is_identity] if self.is_failing(is_identity) else 0
+        if not self.is_failing(is_identity):
+            return 0
+        return min(self._words[_outage(is_identity) + _FAILURES], _MOST_FAILURES)
+
+    def ended_at(self, is_identity: bool) -> int:
+        """Return when the circuit of an endpoint was closed last (ns of `clock.now`); 0: never."""
+        at = self._words[_outage(is_identity) + _ENDED]
+        return at if at <= clock.now() else 0  # else it was damaged
 
     def failed(self, is_identity: bool, *, is_open: bool) -> bool:
         """Note that a request failed.
@@ -160,29 +183,31 @@ class Status:
         """
         first = _DELIVERIES + is_identity * _DELIVERY_WORDS
         is_first = not self._words[first + _FAILING]
-        self._words[_FAILURES + is_identity] = self.failures(is_identity) + 1
+        self._words[_outage(is_identity) + _FAILURES] = self.failures(is_identity) + 1
         if is_first:
+            self._words[_outage(is_identity) + _BEGAN] = clock.now()
             self._words[first + _OPEN] = 0
             self._words[first + _FAILING] = time.time_ns()
         if is_open and not self._words[first + _OPEN]:
             self._words[first + _OPEN] = time.time_ns()
         return is_first
 
-    def works(self, is_identity: bool) -> Delivery | None:
+    def works(self, is_identity: bool) -> Outage | None:
         """Note that a request succeeded.
 
         Returns:
-            What was known before, if the last request had failed; else None.
+            What is over now, if the request before had failed; else None.
         """
-        first = _DELIVERIES + is_identity * _DELIVERY_WORDS
+        first, outage = _DELIVERIES + is_identity * _DELIVERY_WORDS, _outage(is_identity)
         if not self._words[first + _FAILING]:
             return None
-        before = self.delivery(is_identity)
-        if self._words[first + _OPEN]:
+        now, was_open = clock.now(), self._words[first + _OPEN] > 0
+        if was_open:
+            self._words[outage + _ENDED] = now
             self._words[first + _CLOSED] = time.time_ns()
             self._words[first + _OPEN] = 0
         self._words[first + _FAILING] = 0
-        return before
+        return Outage(now - self._words[outage + _BEGAN], was_open)
 
     # The latest error
 
@@ -262,6 +287,10 @@ class Status:
             for at in range(0, len(words), _ROW_WORDS)
             if words[at + _PID]
         ]
+
+
+def _outage(is_identity: bool) -> int:
+    return _OUTAGES + is_identity * _OUTAGE_WORDS
 
 
 def _end_of_rows() -> int:

@@ -1,7 +1,6 @@
 """The shipper: what happens to one frame, from its claim to its settlement."""
 
 import random
-import time
 from datetime import UTC, datetime
 from typing import Final, assert_never
 
@@ -415,9 +414,8 @@ class Shipper:
 
         Its failure says nothing of the platform as it is now, and its batch is retried at once.
         """
-        now, seconds = time.time_ns(), clock.monotonic() - request.sent_at
-        closed_at = self._status.delivery(request.batch.is_identity).closed_at
-        return now - seconds * 1e9 < closed_at <= now  # it is later if the clock was set back
+        seconds = clock.monotonic() - request.sent_at
+        return self._status.ended_at(request.batch.is_identity) > clock.now() - seconds * 1e9
 
     def _count_failure(self, batch: Batch, permission: Send | Probe, after: float) -> list[Frame]:
         """Count a failed request; return the frames that have failed with it."""
@@ -444,12 +442,12 @@ class Shipper:
 
     def _endpoint_works(self, batch: Batch) -> None:
         """Note that the endpoint has responded, before anything is retried by other workers."""
-        before = self._status.works(batch.is_identity)
+        outage = self._status.works(batch.is_identity)
         self._close(self._circuits[batch.path])
-        if before is None:  # another worker has reported it
+        if outage is None:  # another worker has reported it
             return
         self._reporter.recovered()
-        if before.open_since or time.time_ns() - before.failing_since >= _OUTAGE_NS:
+        if outage.was_open or outage.age >= _OUTAGE_NS:
             self._queue.worker.retry_now()
 
     def _note_failure(self, batch: Batch, response: Response) -> bool:

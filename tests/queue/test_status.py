@@ -181,7 +181,7 @@ def test_a_new_owner_forgets_workers_and_the_platform_but_not_the_error(status: 
 
 @pytest.mark.parametrize("word", [2**64 - 1, 2**63])
 def test_damaged_words_are_not_believed(arena: Arena, status: Status, word: int) -> None:
-    for number in [*range(128, 216), *range(264, 512)]:
+    for number in [*range(128, 222), *range(264, 512)]:
         arena.words[number] = word
     assert status.error is None
     assert status.delivery(is_identity=False) == (0, 0, 0)
@@ -189,3 +189,7 @@ def test_damaged_words_are_not_believed(arena: Arena, status: Status, word: int)
     assert status.interval >= 0
     assert all(row.in_flight <= 4096 for row in status.rows())
     assert not any(row.is_recent(clock.now()) for row in status.rows())
+    assert status.ended_at(is_identity=False) == 0
+    assert not status.failed(is_identity=False, is_open=True), "it can be noted nevertheless"
+    assert status.works(is_identity=False) is not None
+    assert 0 < status.ended_at(is_identity=False) <= clock.now()

@@ -296,7 +296,7 @@ def test_what_waits_is_retried_when_nothing_had_succeeded_for_some_time(
         work.put("tick")
         assert work.ship() == RATIO
     platform.clear_faults()
-    work.queue.arena.words[129] -= int(seconds * 1e9)  # since when requests fail
+    work.queue.arena.words[217] -= int(seconds * 1e9)  # since when requests fail
     work.put("tock")
     assert work.ship() is None
     assert len(work.queue.arena.all_in(READY)) == ready
