@@ -207,11 +207,7 @@ class ParkingLot:
                 (now, _MAX_REST_NS, own, is_identity, *others, *last, _PAGE_ROWS),
                 timeout=_LOADING_SECONDS,
             )
-            for batch in map(_parked_batch, filter(_is_sound, rows)):
-                with _spool_errors_translated():
-                    may_take = ownership.may_take(batch.owner)
-                if may_take:
-                    yield batch
+            yield from _allowed(rows, ownership)
             if rows:
                 number, _, _, last_since, *_ = rows[-1]
                 last = (last_since, number)
@@ -233,11 +229,7 @@ class ParkingLot:
             (is_identity, *others, _PAGE_ROWS),
             timeout=_LOADING_SECONDS,
         )
-        for batch in map(_parked_batch, filter(_is_sound, rows)):
-            with _spool_errors_translated():
-                may_take = ownership.may_take(batch.owner)
-            if may_take:
-                yield batch
+        yield from _allowed(rows, ownership)
 
     def take(self, batch: ParkedBatch, owner: Owner) -> bytes | None:
         """Make a frame the owner of a batch.
@@ -439,6 +431,15 @@ def _insert(
         "INSERT INTO parked VALUES (NULL, ?,?,?,?,?,?,?,?,?,?,?,?)",
         (*values, *owner, *evicted, content.records),
     )
+
+
+def _allowed(rows: Sequence[tuple[Any, ...]], ownership: Ownership) -> Iterator[ParkedBatch]:
+    """Yield the sound batches of rows that the client may take."""
+    for batch in map(_parked_batch, filter(_is_sound, rows)):
+        with _spool_errors_translated():
+            may_take = ownership.may_take(batch.owner)
+        if may_take:
+            yield batch
 
 
 def _parts(records: bytes, size: int) -> Iterator[tuple[int, int]]:

@@ -10,7 +10,7 @@ what these workers leave behind.
 
 import contextlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import filterfalse, islice
 from typing import Final
 
@@ -271,13 +271,16 @@ class Parker:
         if closed_at <= now:  # else the clock was set back
             now = max(now, closed_at + self._rest_ns)
         waiting = self._lot.waiting(now, self._ownership, is_identity=is_identity)
-        sendable = filterfalse(self._too_large.__contains__, waiting)
-        batches = list(islice(sendable, max(0, limit)))
+        batches = self._sendable(waiting, max(0, limit))
         if not batches and limit > 0 and self._needs_probe(is_identity):
             resting = self._lot.resting(self._ownership, is_identity=is_identity)
-            batches = list(islice(filterfalse(self._too_large.__contains__, resting), 1))
+            batches = self._sendable(resting, 1)
         loaded = [self._take(batch) for batch in batches]
         return is_healthy and any(loaded)
+
+    def _sendable(self, batches: Iterable[ParkedBatch], most: int) -> list[ParkedBatch]:
+        """Return the first batches that fit into a frame, or can be split."""
+        return list(islice(filterfalse(self._too_large.__contains__, batches), most))
 
     def _needs_probe(self, is_identity: bool) -> bool:
         """Whether an outage would last as long as all batches rest: no frame can end it before."""
